@@ -1,0 +1,47 @@
+//! Bytes of an entry.
+
+use serde::Deserialize;
+
+use crate::{Entry, EntryError};
+
+/// The version of the schema that is written now.
+pub const VERSION: u32 = 1;
+
+/// The longest entry, in bytes.
+pub const MAX_ENTRY_BYTES: usize = 16 * 1024;
+
+#[derive(Deserialize)]
+struct Versioned {
+    v: u32,
+}
+
+impl Entry {
+    /// The entry's bytes: compact JSON, fields in the order of their declaration.
+    pub fn encode(&self) -> Result<Vec<u8>, EntryError> {
+        // 512 bytes hold nearly every entry without growing.
+        let mut bytes = Vec::with_capacity(512);
+        serde_json::to_writer(&mut bytes, self).map_err(|error| EntryError::Unreadable(error.to_string()))?;
+        if bytes.len() > MAX_ENTRY_BYTES {
+            return Err(EntryError::TooLong {
+                kind: self.event.kind(),
+                bytes: bytes.len(),
+            });
+        }
+        Ok(bytes)
+    }
+
+    /// Reads the bytes of an entry of any version. Anything unknown is refused: evidence that is half understood is not
+    /// evidence.
+    pub fn decode(bytes: &[u8]) -> Result<Self, EntryError> {
+        if bytes.len() > MAX_ENTRY_BYTES {
+            return Err(EntryError::TooLong {
+                kind: "unread",
+                bytes: bytes.len(),
+            });
+        }
+        serde_json::from_slice::<Self>(bytes).map_err(|error| match serde_json::from_slice::<Versioned>(bytes) {
+            Ok(Versioned { v }) if v != VERSION => EntryError::Version(v),
+            _ => EntryError::Unreadable(error.to_string()),
+        })
+    }
+}

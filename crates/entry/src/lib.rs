@@ -1,0 +1,21 @@
+//! The audit entry: its schema, its reader for every version, and the fold of a log into state.
+//!
+//! An entry is compact JSON with a fixed field order and integers only; the bytes that are hashed are the bytes that are
+//! kept ([`Entry::encode`], [`Entry::decode`]). [`State`] is the fold: the server's live state and an offline verifier's
+//! are the same code, so a balance that cannot be replayed cannot exist.
+//!
+//! No entry holds a prompt, a completion, a credential or a raw personal identity: requests and replies are keyed
+//! commitments, people are pseudonyms, credentials are verifiers (SHA-256 of 256 random bits).
+
+mod codec;
+mod event;
+mod record;
+mod state;
+
+pub use codec::{MAX_ENTRY_BYTES, VERSION};
+pub use event::{Action, Denial, Entry, Event, Intent, Outcome, Over, Status, Why};
+pub use record::{AdminRecord, AgentRecord, KeyRecord, PolicyFile, PriceRecord, Role, UpstreamRecord};
+pub use state::{AgentState, EntryError, KeyState, OpenIntent, State};
+
+#[cfg(test)]
+mod tests;

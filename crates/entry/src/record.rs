@@ -1,0 +1,135 @@
+//! The objects that entries carry whole, so that budgets, prices, policies and credentials can be replayed offline.
+
+use model::{AdminName, AgentName, BudgetName, Digest, KeyId, Pseudonym, Tier, Timestamp, UpstreamName};
+use serde::{Deserialize, Serialize};
+
+/// An agent as its manifest declares it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgentRecord {
+    /// The agent.
+    pub name: AgentName,
+    /// Who answers for it.
+    pub owner: Pseudonym,
+    /// The team it belongs to.
+    pub team: String,
+    /// The product it works for.
+    pub product: String,
+    /// Where it runs, such as `production`.
+    pub environment: String,
+    /// What it is for.
+    pub purpose: String,
+    /// The budgets its actions must fit into.
+    pub budgets: Vec<BudgetName>,
+    /// The output limit written into requests that give none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_limit: Option<u64>,
+}
+
+/// A credential of an agent. The secret is shown once and kept nowhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyRecord {
+    /// The credential's public name.
+    pub id: KeyId,
+    /// The agent it authenticates.
+    pub agent: AgentName,
+    /// What people call it.
+    pub label: String,
+    /// SHA-256 of the secret. The secret has 256 random bits, so this neither authenticates nor can be guessed from.
+    pub verifier: Digest,
+    /// The tier of what is done with it.
+    pub tier: Tier,
+    /// The user on whose behalf it acts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<Pseudonym>,
+    /// The only upstreams it may reach; empty for no narrowing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub upstreams: Vec<UpstreamName>,
+    /// The only models it may ask for; empty for no narrowing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<String>,
+    /// When it stops authenticating.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Timestamp>,
+}
+
+/// What an administrator may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Everything, administrators included.
+    Owner,
+    /// Keys, reloads and everything an approver or viewer may.
+    Operator,
+    /// Answers to approvals; and what a viewer may.
+    Approver,
+    /// Reads state, not the audit trail.
+    Viewer,
+    /// Reads everything, the audit trail included; changes nothing.
+    Auditor,
+}
+
+impl Role {
+    /// All roles.
+    pub const ALL: [Self; 5] = [Self::Owner, Self::Operator, Self::Approver, Self::Viewer, Self::Auditor];
+
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Owner => "owner",
+            Self::Operator => "operator",
+            Self::Approver => "approver",
+            Self::Viewer => "viewer",
+            Self::Auditor => "auditor",
+        }
+    }
+}
+
+/// A named administrator and the verifier of the credential that authenticates them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdminRecord {
+    /// The administrator.
+    pub name: AdminName,
+    /// What they may do.
+    pub role: Role,
+    /// SHA-256 of the secret.
+    pub verifier: Digest,
+}
+
+/// A policy file, whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyFile {
+    /// Its path below the governance directory.
+    pub file: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// A price that the configuration adds or overrides, as it was written: the whole object as JSON text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PriceRecord {
+    /// The provider of the catalogue.
+    pub provider: String,
+    /// The model.
+    pub model: String,
+    /// US dollars per million tokens and limits, as the configuration writes them.
+    pub prices: std::collections::BTreeMap<String, String>,
+}
+
+/// Where requests of one upstream go, and how they are priced.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UpstreamRecord {
+    /// The upstream.
+    pub name: UpstreamName,
+    /// The dialect it speaks.
+    pub kind: String,
+    /// Its base URL, without credentials.
+    pub base_url: String,
+    /// The provider of the catalogue that prices its models.
+    pub prices: String,
+}

@@ -1,0 +1,22 @@
+//! The values every other crate speaks in: ids, money, usage, principals and reasons.
+//!
+//! Nothing here does I/O, reads a clock or draws randomness: a [`Timestamp`] and the random half of an [`ActionId`]
+//! are given. Names follow `GLOSSARY.md`.
+
+mod feature;
+mod hash;
+mod id;
+mod money;
+mod principal;
+mod reason;
+mod time;
+mod usage;
+
+pub use feature::{Feature, FeatureUse, ServiceTier};
+pub use hash::{Digest, HexError};
+pub use id::{ActionId, AdminName, AgentName, BatchId, BudgetName, IdError, KeyId, MAX_NAME, TenantName, UpstreamName};
+pub use money::{MoneyError, NanoUsd};
+pub use principal::{Principal, Pseudonym, Tier};
+pub use reason::{Fault, Reason};
+pub use time::Timestamp;
+pub use usage::{Usage, UsageSource};

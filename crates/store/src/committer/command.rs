@@ -1,0 +1,164 @@
+//! What can be asked of the committer.
+
+use std::collections::{BTreeMap, HashMap};
+
+use entry::{Action, AdminRecord, AgentState, Event, KeyState, Over, Why};
+use ledger::{Attempt, Balance};
+use model::{ActionId, AdminName, AgentName, Digest, KeyId, NanoUsd, Pseudonym, Reason, TenantName, Timestamp};
+use tokio::sync::{mpsc::OwnedPermit, oneshot};
+
+use crate::{StoreError, hold::End};
+
+/// Who asks to do what: an [`Action`](entry::Action) without the sequence number, which the committer gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// Whose log.
+    pub tenant: TenantName,
+    /// The action; its `seq` is ignored.
+    pub action: Action,
+}
+
+/// An attempt that policy permits and that wants to be reserved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HoldRequest {
+    /// Who, what.
+    pub ask: Ask,
+    /// Which attempt of the action.
+    pub attempt: u16,
+    /// The control epoch it was decided under: if that is over, it is to be decided again.
+    pub epoch: u64,
+    /// What permitted it.
+    pub why: Why,
+    /// The entry that put the prices in effect.
+    pub prices: u64,
+    /// Whether the reply is a stream.
+    pub stream: bool,
+    /// The output limit as forwarded, in tokens.
+    pub limit: u64,
+    /// The length of the body as forwarded.
+    pub bytes: u64,
+    /// The commitment to the body as sent.
+    pub request: String,
+    /// The worst case.
+    pub amount: NanoUsd,
+    /// How long after now the hold is booked in full if nobody ended it, in microseconds.
+    pub lifetime_us: i64,
+}
+
+impl HoldRequest {
+    pub(crate) fn name(&self) -> Attempt {
+        Attempt {
+            action: self.ask.action.id,
+            number: self.attempt,
+        }
+    }
+}
+
+/// What became of a hold request.
+#[derive(Debug)]
+pub enum HoldAnswer {
+    /// It is durable.
+    Held(crate::Hold),
+    /// A budget has no room; the denial is recorded.
+    Refused(Box<Over>, Option<Timestamp>),
+    /// Something that decisions depend on changed since: decide again under at least this epoch.
+    Stale(u64),
+    /// As many calls are in flight as may be.
+    Overloaded,
+    /// The agent is not, or no longer, known.
+    UnknownAgent,
+    /// Nothing can be recorded, so nothing is allowed.
+    Unavailable,
+}
+
+/// An action that was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denied {
+    /// Who, what.
+    pub ask: Ask,
+    /// Why.
+    pub reason: Reason,
+    /// What decided.
+    pub why: Option<Why>,
+}
+
+/// Where a change stands in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Changed {
+    /// The index of the first of its entries.
+    pub first_index: u64,
+    /// The control epoch after it.
+    pub epoch: u64,
+    /// The tenant's time.
+    pub time: Timestamp,
+}
+
+/// What requests and administrators read of a tenant: a copy taken between two commits.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// Whose.
+    pub tenant: TenantName,
+    /// The control epoch.
+    pub epoch: u64,
+    /// How many entries the log has.
+    pub size: u64,
+    /// The tenant's time.
+    pub time: Timestamp,
+    /// Agents.
+    pub agents: HashMap<AgentName, AgentState>,
+    /// Credentials.
+    pub keys: BTreeMap<KeyId, KeyState>,
+    /// Administrators.
+    pub admins: BTreeMap<AdminName, AdminRecord>,
+    /// Budgets.
+    pub balances: Vec<Balance>,
+    /// The policy files in effect: name, text, entry.
+    pub policy_files: BTreeMap<String, (String, u64)>,
+    /// The bundle in effect and its entry.
+    pub bundle: Option<(Digest, u64)>,
+    /// The price book in effect and its entry.
+    pub prices: Option<(Digest, u64)>,
+    /// The upstreams in effect.
+    pub upstreams: Vec<entry::UpstreamRecord>,
+    /// Attempts in flight.
+    pub open: Vec<(ActionId, AgentName)>,
+}
+
+/// A fact about a person, kept outside the log.
+#[derive(Clone, Debug)]
+pub struct Person {
+    /// As the log names them.
+    pub pseudonym: Pseudonym,
+    /// Which pseudonym key made it.
+    pub key_epoch: u32,
+    /// Who they are.
+    pub identity: String,
+}
+
+/// A question to the committer and where its answer goes.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Hold(Box<HoldRequest>, OwnedPermit<End>, oneshot::Sender<HoldAnswer>),
+    Deny(Box<Denied>, oneshot::Sender<Result<u64, Unavailable>>),
+    Change(TenantName, Vec<Event>, oneshot::Sender<Result<Changed, ChangeError>>),
+    View(TenantName, oneshot::Sender<Result<View, Unavailable>>),
+    Remember(TenantName, Vec<Person>, oneshot::Sender<Result<(), StoreError>>),
+    Checkpoint(TenantName, u64, String, oneshot::Sender<Result<(), StoreError>>),
+    Stop(String, oneshot::Sender<()>),
+}
+
+/// Nothing can be recorded now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the store cannot record now; the server's log says why")]
+pub struct Unavailable;
+
+/// Why a change was not made.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum ChangeError {
+    /// It does not follow from what is there: nothing was recorded.
+    #[error("{0}")]
+    Refused(String),
+    /// Nothing can be recorded now. The change may have been recorded all the same: read again.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}

@@ -1,0 +1,171 @@
+//! A durable hold, and the only ways to end it.
+
+use entry::Status;
+use ledger::Attempt;
+use model::{NanoUsd, TenantName, Timestamp, Usage, UsageSource};
+use tokio::sync::mpsc::OwnedPermit;
+
+/// How an attempt ended, and what it costs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// How.
+    pub status: Status,
+    /// The provider's HTTP status.
+    pub http: Option<u16>,
+    /// Token counts, where known.
+    pub usage: Option<Usage>,
+    /// Where the cost comes from.
+    pub source: UsageSource,
+    /// What to book.
+    pub cost: NanoUsd,
+    /// From forwarding to the end, in microseconds.
+    pub duration_us: u64,
+    /// The length of the reply as delivered.
+    pub bytes: u64,
+    /// A commitment to the reply as delivered; empty where there was none.
+    pub reply: String,
+    /// The provider's id of the call.
+    pub provider_id: Option<String>,
+}
+
+impl Ending {
+    /// The end of an attempt that used nothing.
+    pub fn unused(status: Status) -> Self {
+        Self {
+            status,
+            http: None,
+            usage: None,
+            source: UsageSource::Nothing,
+            cost: NanoUsd::ZERO,
+            duration_us: 0,
+            bytes: 0,
+            reply: String::new(),
+            provider_id: None,
+        }
+    }
+
+    /// The end of an attempt of which nobody knows what it used: the hold is booked in full.
+    pub fn unknown(status: Status, held: NanoUsd) -> Self {
+        Self {
+            source: UsageSource::Hold,
+            cost: held,
+            ..Self::unused(status)
+        }
+    }
+}
+
+/// Tells the committer that an attempt ended.
+#[derive(Debug)]
+pub(crate) struct End {
+    pub(crate) tenant: TenantName,
+    pub(crate) attempt: Attempt,
+    pub(crate) ending: Ending,
+}
+
+/// A reservation whose intent entry is durable. Only the committer makes one.
+///
+/// It ends by [`Hold::settle`]. A hold that is dropped ends too: in nothing if forwarding had not begun, in full if it
+/// had. Its place in the committer's queue was taken when it was admitted, so ending never waits and never fails.
+#[derive(Debug)]
+#[must_use = "a hold ends in settle; dropped, it is booked in full once forwarding began"]
+pub struct Hold {
+    tenant: TenantName,
+    attempt: Attempt,
+    amount: NanoUsd,
+    remaining: NanoUsd,
+    intent: u64,
+    placed: Timestamp,
+    begun: bool,
+    /// `None` only after the end was sent.
+    slot: Option<OwnedPermit<End>>,
+}
+
+impl Hold {
+    pub(crate) fn new(granted: Granted, slot: OwnedPermit<End>) -> Self {
+        let Granted {
+            tenant,
+            attempt,
+            amount,
+            remaining,
+            intent,
+            placed,
+        } = granted;
+        Self {
+            tenant,
+            attempt,
+            amount,
+            remaining,
+            intent,
+            placed,
+            begun: false,
+            slot: Some(slot),
+        }
+    }
+
+    /// The attempt it is for.
+    pub fn attempt(&self) -> Attempt {
+        self.attempt
+    }
+
+    /// What is reserved.
+    pub fn amount(&self) -> NanoUsd {
+        self.amount
+    }
+
+    /// What was left in the tightest budget after this hold.
+    pub fn remaining(&self) -> NanoUsd {
+        self.remaining
+    }
+
+    /// The index of its intent entry.
+    pub fn intent(&self) -> u64 {
+        self.intent
+    }
+
+    /// The tenant's time when it was placed.
+    pub fn placed(&self) -> Timestamp {
+        self.placed
+    }
+
+    /// Says that the request is about to leave: from now on, not knowing means booking in full.
+    pub fn begin(&mut self) {
+        self.begun = true;
+    }
+
+    /// Ends it.
+    pub fn settle(mut self, ending: Ending) {
+        self.finish(ending);
+    }
+
+    fn finish(&mut self, ending: Ending) {
+        if let Some(slot) = self.slot.take() {
+            slot.send(End {
+                tenant: self.tenant.clone(),
+                attempt: self.attempt,
+                ending,
+            });
+        }
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let ending = if self.begun {
+            Ending::unknown(Status::Indeterminate, self.amount)
+        } else {
+            Ending::unused(Status::NotForwarded)
+        };
+        self.finish(ending);
+    }
+}
+
+/// What the committer granted, before it meets its place in the queue.
+#[derive(Debug)]
+pub(crate) struct Granted {
+    pub(crate) tenant: TenantName,
+    pub(crate) attempt: Attempt,
+    pub(crate) amount: NanoUsd,
+    pub(crate) remaining: NanoUsd,
+    pub(crate) intent: u64,
+    pub(crate) placed: Timestamp,
+}

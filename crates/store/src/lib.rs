@@ -1,0 +1,24 @@
+//! SQLite: the data directory, migrations, readers and the committer.
+//!
+//! The log is the only truth in the database. A [`Store`] opens it, folds each tenant's log into its
+//! [`State`](entry::State) and hands both to the committer, the one task that writes: it gathers what is waiting, admits
+//! holds through the ledger, appends one batch a tenant in one transaction, and only then answers.
+
+mod clock;
+mod committer;
+mod datadir;
+mod db;
+mod error;
+mod hold;
+mod log;
+
+pub use clock::{Clock, SystemClock};
+pub use committer::{
+    Ask, ChangeError, Changed, Committer, Config, Denied, Handle, Head, Heads, Health, HoldAnswer, HoldRequest, Person,
+    Stats, Unavailable, View,
+};
+pub use datadir::DataDir;
+pub use db::{Reader, Store};
+pub use error::StoreError;
+pub use hold::{Ending, Hold};
+pub use log::{Batch, BatchError};

@@ -1,0 +1,135 @@
+//! A batch: the bytes of consecutive entries and the head after them.
+
+use entry::{Entry, EntryError, State};
+use model::{BatchId, Timestamp};
+use tlog::{CompactRange, Hash, RangeError, leaf_hash};
+
+/// What one commit appended to one tenant's log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// The index of the first entry.
+    pub first_index: u64,
+    /// How many entries.
+    pub count: u64,
+    /// The commit.
+    pub id: BatchId,
+    /// Which start of the server wrote it.
+    pub boot: u64,
+    /// The control epoch after it.
+    pub epoch: u64,
+    /// The tenant's time after it.
+    pub time: Timestamp,
+    /// The root after it.
+    pub root: Hash,
+    /// The compact range after it, as bytes.
+    pub range: Vec<u8>,
+    /// The entries, each behind its length as a big-endian `u16`.
+    pub entries: Vec<u8>,
+}
+
+/// Why a stored batch does not follow from the log before it.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum BatchError {
+    /// A batch is missing, or there twice.
+    #[error("entry {expected} should come next, but the next stored batch starts with entry {found}")]
+    Gap {
+        /// What should come.
+        expected: u64,
+        /// What came.
+        found: u64,
+    },
+    /// The bytes do not divide into the said number of entries.
+    #[error("the batch of entry {0} does not divide into its entries")]
+    Framing(u64),
+    /// An entry does not follow from the ones before it.
+    #[error("entry {index}: {source}")]
+    Entry {
+        /// The first entry that does not fit.
+        index: u64,
+        /// Why.
+        source: EntryError,
+    },
+    /// The root is not that of the entries.
+    #[error("the tree head after entry {0} is not that of the entries up to it: an entry of this batch was changed")]
+    Root(u64),
+    /// The compact range is not that of the entries.
+    #[error("the stored compact range after entry {index} does not fit: {source}")]
+    Range {
+        /// The last entry of the batch.
+        index: u64,
+        /// Why.
+        source: RangeError,
+    },
+    /// The head says another epoch or time than its entries.
+    #[error("the head after entry {0} says another epoch or time than the entries up to it")]
+    Head(u64),
+}
+
+impl Batch {
+    /// The entries' bytes.
+    pub fn entries(&self) -> Result<Vec<&[u8]>, BatchError> {
+        split(&self.entries, self.count).ok_or(BatchError::Framing(self.first_index))
+    }
+
+    /// Takes the batch as the next of a log: checks order, entries, ledger and tree head against all before it, and hands
+    /// each entry on.
+    pub fn fold(
+        &self,
+        state: &mut State,
+        range: &mut CompactRange,
+        mut each: impl FnMut(&Entry, &[u8]),
+    ) -> Result<(), BatchError> {
+        if self.first_index != state.size {
+            return Err(BatchError::Gap {
+                expected: state.size,
+                found: self.first_index,
+            });
+        }
+        for bytes in self.entries()? {
+            let at = |source| BatchError::Entry {
+                index: state.size,
+                source,
+            };
+            let entry = Entry::decode(bytes).map_err(at)?;
+            let index = state.size;
+            state
+                .apply(&entry)
+                .map_err(|source| BatchError::Entry { index, source })?;
+            range.append(leaf_hash(bytes));
+            each(&entry, bytes);
+        }
+        let last = state.size.saturating_sub(1);
+        if range.root() != self.root {
+            return Err(BatchError::Root(last));
+        }
+        let stored = CompactRange::from_bytes(state.size, &self.range)
+            .map_err(|source| BatchError::Range { index: last, source })?;
+        if stored != *range {
+            return Err(BatchError::Root(last));
+        }
+        if (self.epoch, self.time) != (state.epoch, state.time) {
+            return Err(BatchError::Head(last));
+        }
+        Ok(())
+    }
+}
+
+/// Puts an entry's bytes behind those before it. `false` if it is too long for the format.
+pub(crate) fn push(entries: &mut Vec<u8>, bytes: &[u8]) -> bool {
+    let Ok(length) = u16::try_from(bytes.len()) else {
+        return false;
+    };
+    entries.extend_from_slice(&length.to_be_bytes());
+    entries.extend_from_slice(bytes);
+    true
+}
+
+fn split(mut rest: &[u8], count: u64) -> Option<Vec<&[u8]>> {
+    let mut entries = Vec::new();
+    while let Some((length, tail)) = rest.split_first_chunk::<2>() {
+        let (bytes, tail) = tail.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
+        entries.push(bytes);
+        rest = tail;
+    }
+    (rest.is_empty() && u64::try_from(entries.len()) == Ok(count) && count > 0).then_some(entries)
+}

@@ -1,0 +1,20 @@
+//! The transparency log: what makes the audit record tamper-evident.
+//!
+//! - [`struct@Hash`], [`CompactRange`]: the RFC 6962 Merkle tree, grown one leaf at a time.
+//! - [`proof`]: that a leaf is in a tree, that a tree goes on from an earlier one; made and checked.
+//! - [`note`]: C2SP signed notes, a text with Ed25519 signatures under it.
+//! - [`checkpoint`]: the signed statement of a log's size and root.
+//!
+//! Everything here is pure: no I/O, no clock, no randomness. Whoever checks a log needs this crate and nothing else of
+//! the server.
+
+pub mod checkpoint;
+mod hash;
+pub mod note;
+pub mod proof;
+mod range;
+#[cfg(test)]
+mod testing;
+
+pub use hash::{Hash, HashError, empty_root, leaf_hash, node_hash};
+pub use range::{CompactRange, RangeError};

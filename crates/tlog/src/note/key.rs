@@ -1,0 +1,157 @@
+//! The Ed25519 keys that sign notes and check them.
+
+use std::{fmt, str::FromStr};
+
+use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
+use data_encoding::{BASE64, HEXLOWER};
+
+use super::is_name;
+use crate::{Hash, hash::sha256};
+
+/// The signature type of plain Ed25519 in the C2SP registry.
+const ED25519_TYPE: u8 = 0x01;
+
+/// Tells apart the keys of one name: the first four bytes of the hash of name, type and public key. Too short to stand
+/// for the key itself. Displayed as 8 lower-case hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct KeyId(pub [u8; 4]);
+
+/// A public key that notes are checked with. Parsed from and displayed as a `vkey`:
+/// `<name>+<key id>+<base64 of type and key>`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifierKey {
+    name: String,
+    id: KeyId,
+    public: [u8; 32],
+}
+
+/// A private key that signs notes. The only copy held is AWS-LC's, which wipes its memory when freed; `Debug` shows the
+/// name and the id.
+pub struct SigningKey {
+    verifier: VerifierKey,
+    pair: Ed25519KeyPair,
+}
+
+/// Why a key cannot be read or used.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum KeyError {
+    /// The name, given here, is not one.
+    #[error("a key name is not empty and has no spaces, control characters or '+', unlike {0:?}")]
+    Name(String),
+    /// The text is not a verifier key.
+    #[error("a verifier key is <name>+<8 lower-case hexadecimal digits>+<base64>")]
+    Format,
+    /// The key is of the signature type given here, not the one supported: plain Ed25519.
+    #[error("the verifier key has type {0:#04x}, not Ed25519 (0x01)")]
+    Type(u8),
+    /// The id in the text is not the id of the key: name or key were altered or mistyped.
+    #[error("the verifier key says its id is {stated}, but it is {actual}")]
+    Id {
+        /// The id in the text.
+        stated: KeyId,
+        /// The id of the key.
+        actual: KeyId,
+    },
+    /// The cryptographic library refused a private key or failed to sign.
+    #[error("the cryptographic library failed to use the private key")]
+    Crypto,
+}
+
+impl VerifierKey {
+    fn new(name: &str, public: [u8; 32]) -> Result<Self, KeyError> {
+        if !is_name(name) {
+            return Err(KeyError::Name(name.to_owned()));
+        }
+        let Hash([a, b, c, d, ..]) = sha256(&[name.as_bytes(), b"\n", &[ED25519_TYPE], &public]);
+        Ok(Self {
+            name: name.to_owned(),
+            id: KeyId([a, b, c, d]),
+            public,
+        })
+    }
+
+    /// Name of the key: who signs.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Id of the key: which of the name's keys it is.
+    pub fn id(&self) -> KeyId {
+        self.id
+    }
+
+    /// Whether this key made the Ed25519 signature (RFC 8032) of the message.
+    pub(super) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+        UnparsedPublicKey::new(&ED25519, self.public)
+            .verify(message, signature)
+            .is_ok()
+    }
+}
+
+impl SigningKey {
+    /// The key of this name with this Ed25519 seed (RFC 8032: the private key). The same seed gives the same key.
+    pub fn from_seed(name: &str, seed: &[u8; 32]) -> Result<Self, KeyError> {
+        let pair = Ed25519KeyPair::from_seed_unchecked(seed).map_err(|_| KeyError::Crypto)?;
+        let public = pair.public_key().as_ref().try_into().map_err(|_| KeyError::Crypto)?;
+        let verifier = VerifierKey::new(name, public)?;
+        Ok(Self { verifier, pair })
+    }
+
+    /// The public key, to be handed to those who check.
+    pub fn verifier(&self) -> &VerifierKey {
+        &self.verifier
+    }
+
+    /// The Ed25519 signature of a message.
+    pub(super) fn sign_bytes(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
+        let signature = self.pair.try_sign(message).map_err(|_| KeyError::Crypto)?;
+        Ok(signature.as_ref().to_vec())
+    }
+}
+
+impl FromStr for VerifierKey {
+    type Err = KeyError;
+
+    fn from_str(text: &str) -> Result<Self, KeyError> {
+        // Names have no '+', base64 may.
+        let (name, rest) = text.split_once('+').ok_or(KeyError::Format)?;
+        let (id, key) = rest.split_once('+').ok_or(KeyError::Format)?;
+        let id = HEXLOWER.decode(id.as_bytes()).map_err(|_| KeyError::Format)?;
+        let stated = KeyId(id.try_into().map_err(|_| KeyError::Format)?);
+        let key = BASE64.decode(key.as_bytes()).map_err(|_| KeyError::Format)?;
+        let (kind, public) = key.split_first().ok_or(KeyError::Format)?;
+        if *kind != ED25519_TYPE {
+            return Err(KeyError::Type(*kind));
+        }
+        let key = Self::new(name, public.try_into().map_err(|_| KeyError::Format)?)?;
+        if key.id != stated {
+            return Err(KeyError::Id { stated, actual: key.id });
+        }
+        Ok(key)
+    }
+}
+
+impl fmt::Display for VerifierKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let key = [&[ED25519_TYPE], self.public.as_slice()].concat();
+        write!(f, "{}+{}+{}", self.name, self.id, BASE64.encode_display(&key))
+    }
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SigningKey({} {})", self.verifier.name, self.verifier.id)
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        HEXLOWER.encode_display(&self.0).fmt(f)
+    }
+}
+
+impl fmt::Debug for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyId({self})")
+    }
+}
