@@ -1,11 +1,14 @@
 //! The ledger: all budgets of a tenant and the holds that have not ended.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use model::{ActionId, BudgetName, NanoUsd, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::{Balance, BudgetSpec, Period, WindowError, balance::Budget};
+use crate::{
+    Balance, BudgetSpec, Period, WindowError,
+    balance::{Budget, Standing},
+};
 
 /// How many budgets may select one action.
 pub const MAX_BUDGETS_PER_HOLD: usize = 16;
@@ -94,6 +97,27 @@ pub enum LedgerError {
         /// By the ledger.
         found: NanoUsd,
     },
+    /// A hold says another limit than the budget has.
+    #[error("budget {budget} has a limit of {found} USD, the entry says {said} USD")]
+    WrongLimit {
+        /// The budget.
+        budget: BudgetName,
+        /// By the entry.
+        said: NanoUsd,
+        /// By the ledger.
+        found: NanoUsd,
+    },
+    /// A hold says a period that is not one of its budget's now.
+    #[error("budget {budget} has no period from {} to {} now (microseconds since 1970)", .said.start.unix_micros(), .said.end.unix_micros())]
+    WrongPeriod {
+        /// The budget.
+        budget: BudgetName,
+        /// By the entry.
+        said: Period,
+    },
+    /// A budget is named twice: each would be checked without the other.
+    #[error("budget {0} is named twice")]
+    Repeated(BudgetName),
     /// A hold of a negative amount, or a negative booking.
     #[error("an amount must not be negative: {0}")]
     Negative(NanoUsd),
@@ -116,60 +140,67 @@ pub enum NotAdmitted {
 
 /// All budgets of a tenant and the holds that have not ended.
 ///
-/// Invariants (`tests::invariants_hold_under_random_commands`):
+/// Invariants (`tests::properties`):
 /// 1. no hold is placed that takes carried + settled + held of one of its budgets above the limit;
 /// 2. every hold ends exactly once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
-    budgets: BTreeMap<BudgetName, Budget>,
-    holds: HashMap<Attempt, Hold>,
+    budgets: HashMap<BudgetName, Budget>,
+    holds: HashMap<Attempt, Open>,
+    /// How many definitions there were.
+    edition: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Open {
+    hold: Hold,
+    /// How many definitions there were when it was placed.
+    edition: u64,
 }
 
 impl Ledger {
     /// Adds a budget, or takes its new limit or window: spending stays.
     pub fn define(&mut self, spec: BudgetSpec, now: Timestamp) {
+        self.edition += 1;
         match self.budgets.get_mut(&spec.name) {
-            Some(budget) => budget.redefine(spec, now),
+            Some(budget) => budget.redefine(spec, self.edition, now),
             None => {
-                self.budgets.insert(spec.name.clone(), Budget::new(spec));
+                let budget = Budget::new(spec, self.edition);
+                self.budgets.insert(budget.spec.name.clone(), budget);
             }
         }
     }
 
     /// Whether an amount fits into every budget named now, and where it would book. Changes nothing.
     pub fn admit(&self, budgets: &[BudgetName], amount: NanoUsd, now: Timestamp) -> Result<Vec<Booking>, NotAdmitted> {
-        check_count(budgets.len()).map_err(NotAdmitted::Error)?;
+        check_amount(amount).map_err(NotAdmitted::Error)?;
+        check_names(budgets.iter()).map_err(NotAdmitted::Error)?;
         budgets.iter().map(|name| self.admit_one(name, amount, now)).collect()
     }
 
     fn admit_one(&self, name: &BudgetName, amount: NanoUsd, now: Timestamp) -> Result<Booking, NotAdmitted> {
-        let unknown = || NotAdmitted::Error(LedgerError::UnknownBudget(name.clone()));
+        let budget = self.find(name).map_err(NotAdmitted::Error)?;
         let window = |error| NotAdmitted::Error(LedgerError::Window(error));
-        let budget = self.budgets.get(name).ok_or_else(unknown)?;
-        let balance = budget.balance(now).map_err(window)?;
-        let used = balance.used();
+        let standing = budget.standing(now).map_err(window)?;
         let limit = budget.spec.limit;
-        if amount.0 < 0 {
-            return Err(NotAdmitted::Error(LedgerError::Negative(amount)));
-        }
         // A budget that is used up refuses even what costs nothing only if it is in debt: 0 fits into 0.
-        if used.checked_add(amount).is_none_or(|after| after > limit) {
+        if !standing.admits(amount, limit) {
+            let balance = budget.balance(now).map_err(window)?;
             return Err(NotAdmitted::Refused(Box::new(Refusal { balance, amount })));
         }
         Ok(Booking {
             budget: name.clone(),
-            period: budget.period(now).map_err(window)?,
-            used,
+            period: standing.period,
+            used: standing.used(),
             limit,
         })
     }
 
-    /// Places a hold as its intent entry says, checking the entry against this state.
+    /// Places a hold as its intent entry says, checking the entry against this state. No calendar is asked: the entry's
+    /// periods stand, if they can be the budgets' at all. After an error nothing has changed.
     pub fn place(&mut self, attempt: Attempt, hold: Hold, now: Timestamp) -> Result<(), LedgerError> {
-        check_count(hold.bookings.len())?;
-        if hold.amount.0 < 0 {
-            return Err(LedgerError::Negative(hold.amount));
-        }
+        check_amount(hold.amount)?;
+        check_names(hold.bookings.iter().map(|booking| &booking.budget))?;
         if self.holds.contains_key(&attempt) {
             return Err(LedgerError::HeldAlready(attempt));
         }
@@ -178,89 +209,120 @@ impl Ledger {
         }
         for booking in &hold.bookings {
             if let Some(budget) = self.budgets.get_mut(&booking.budget) {
-                let slot = budget.slot_for_hold(booking.period, now);
-                slot.held = slot.held.saturating_add(hold.amount);
-                slot.open = slot.open.saturating_add(1);
+                let slot = budget.begin(booking.period);
+                slot.held += i128::from(hold.amount.0);
+                slot.open += 1;
             }
         }
-        self.holds.insert(attempt, hold);
+        let edition = self.edition;
+        self.holds.insert(attempt, Open { hold, edition });
         Ok(())
     }
 
     fn check_booking(&self, booking: &Booking, amount: NanoUsd, now: Timestamp) -> Result<(), LedgerError> {
-        let unknown = || LedgerError::UnknownBudget(booking.budget.clone());
-        let budget = self.budgets.get(&booking.budget).ok_or_else(unknown)?;
-        let found = budget.balance(now)?.used();
-        let over = || LedgerError::OverLimit {
-            amount,
-            booking: booking.clone(),
-        };
-        if found != booking.used {
+        let budget = self.find(&booking.budget)?;
+        if booking.limit != budget.spec.limit {
+            return Err(LedgerError::WrongLimit {
+                budget: booking.budget.clone(),
+                said: booking.limit,
+                found: budget.spec.limit,
+            });
+        }
+        if !budget.accepts(booking.period, now) {
+            return Err(LedgerError::WrongPeriod {
+                budget: booking.budget.clone(),
+                said: booking.period,
+            });
+        }
+        let standing: Standing = budget.standing_in(booking.period, now);
+        if booking.used != standing.used() {
             return Err(LedgerError::WrongBalance {
                 budget: booking.budget.clone(),
                 said: booking.used,
-                found,
+                found: standing.used(),
             });
         }
-        let after = found.checked_add(amount).ok_or_else(over)?;
-        if booking.limit != budget.spec.limit || after > booking.limit {
-            Err(over())
-        } else {
+        if standing.admits(amount, booking.limit) {
             Ok(())
+        } else {
+            let booking = booking.clone();
+            Err(LedgerError::OverLimit { amount, booking })
         }
     }
 
     /// Ends a hold by booking `booked`: zero voids it, more than was held is an overrun.
     pub fn end(&mut self, attempt: Attempt, booked: NanoUsd) -> Result<Ended, LedgerError> {
-        if booked.0 < 0 {
-            return Err(LedgerError::Negative(booked));
-        }
-        let hold = self.holds.remove(&attempt).ok_or(LedgerError::NotHeld(attempt))?;
+        check_amount(booked)?;
+        let Open { hold, edition } = self.holds.remove(&attempt).ok_or(LedgerError::NotHeld(attempt))?;
         for booking in &hold.bookings {
-            let slot = self
-                .budgets
-                .get_mut(&booking.budget)
-                .and_then(|budget| budget.slot_of(booking.period));
-            // A slot with an open hold is never pruned, so it is there.
-            if let Some(slot) = slot {
-                slot.held = slot.held.saturating_sub(hold.amount);
-                slot.settled = slot.settled.saturating_add(booked);
-                slot.open = slot.open.saturating_sub(1);
+            let budget = self.budgets.get_mut(&booking.budget);
+            // A period that rolled out is gone: what is booked there would not count.
+            if let Some(slot) = budget.and_then(|budget| budget.slot_mut(booking.period, edition)) {
+                slot.held -= i128::from(hold.amount.0);
+                slot.settled += i128::from(booked.0);
+                slot.open -= 1;
             }
         }
         let overrun = booked.saturating_sub(hold.amount).at_least_zero();
         Ok(Ended { hold, overrun })
     }
 
-    /// A budget's standing.
-    pub fn balance(&self, name: &BudgetName, now: Timestamp) -> Result<Balance, LedgerError> {
-        let budget = self
-            .budgets
+    fn find(&self, name: &BudgetName) -> Result<&Budget, LedgerError> {
+        self.budgets
             .get(name)
-            .ok_or_else(|| LedgerError::UnknownBudget(name.clone()))?;
-        Ok(budget.balance(now)?)
+            .ok_or_else(|| LedgerError::UnknownBudget(name.clone()))
     }
 
-    /// The names of all budgets, in order.
+    /// A budget's standing.
+    pub fn balance(&self, name: &BudgetName, now: Timestamp) -> Result<Balance, LedgerError> {
+        Ok(self.find(name)?.balance(now)?)
+    }
+
+    /// What a budget allows, if there is one of this name. Unlike [`Ledger::balance`] it asks no calendar.
+    pub fn budget(&self, name: &BudgetName) -> Option<&BudgetSpec> {
+        self.budgets.get(name).map(|budget| &budget.spec)
+    }
+
+    /// What every budget allows, in the order of their names.
     pub fn budgets(&self) -> impl Iterator<Item = &BudgetSpec> {
-        self.budgets.values().map(|budget| &budget.spec)
+        let mut specs: Vec<_> = self.budgets.values().map(|budget| &budget.spec).collect();
+        specs.sort_unstable_by_key(|spec| &spec.name);
+        specs.into_iter()
     }
 
     /// An open hold.
     pub fn hold(&self, attempt: &Attempt) -> Option<&Hold> {
-        self.holds.get(attempt)
+        self.holds.get(attempt).map(|open| &open.hold)
     }
 
     /// Every open hold, in no particular order.
     pub fn holds(&self) -> impl Iterator<Item = (&Attempt, &Hold)> {
-        self.holds.iter()
+        self.holds.iter().map(|(attempt, open)| (attempt, &open.hold))
+    }
+
+    /// How many periods a budget keeps.
+    #[cfg(test)]
+    pub(crate) fn kept(&self, name: &BudgetName) -> usize {
+        self.budgets.get(name).map_or(0, Budget::kept)
     }
 }
 
-fn check_count(budgets: usize) -> Result<(), LedgerError> {
-    if (1..=MAX_BUDGETS_PER_HOLD).contains(&budgets) {
-        Ok(())
+fn check_amount(amount: NanoUsd) -> Result<(), LedgerError> {
+    if amount.0 < 0 {
+        Err(LedgerError::Negative(amount))
     } else {
-        Err(LedgerError::BudgetCount(budgets))
+        Ok(())
     }
+}
+
+fn check_names<'a>(mut names: impl ExactSizeIterator<Item = &'a BudgetName> + Clone) -> Result<(), LedgerError> {
+    if !(1..=MAX_BUDGETS_PER_HOLD).contains(&names.len()) {
+        return Err(LedgerError::BudgetCount(names.len()));
+    }
+    while let Some(name) = names.next() {
+        if names.clone().any(|later| later == name) {
+            return Err(LedgerError::Repeated(name.clone()));
+        }
+    }
+    Ok(())
 }

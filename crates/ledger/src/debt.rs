@@ -1,0 +1,116 @@
+//! What earlier periods leave to the current one.
+
+use std::collections::VecDeque;
+
+use crate::Period;
+
+/// What was booked into one period. The sums are wider than an amount: no number of amounts overflows them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Slot {
+    pub(crate) period: Period,
+    /// The ledger's count of definitions when the window that the period belongs to took effect. A window edited back
+    /// and forth can have the same period twice; this tells the two apart.
+    pub(crate) edition: u64,
+    pub(crate) settled: i128,
+    pub(crate) held: i128,
+    /// Holds of this period that have not ended.
+    pub(crate) open: u32,
+}
+
+impl Slot {
+    pub(crate) fn new(period: Period, edition: u64) -> Self {
+        Self {
+            period,
+            edition,
+            settled: 0,
+            held: 0,
+            open: 0,
+        }
+    }
+
+    pub(crate) fn used(&self) -> i128 {
+        self.settled + self.held
+    }
+
+    /// Whether nothing is booked here, and no hold is open.
+    pub(crate) fn is_untouched(&self) -> bool {
+        self.used() == 0 && self.open == 0
+    }
+}
+
+/// The debt through all earlier periods, oldest first. What a hold of an earlier period books when it ends changes that
+/// period's sum and so, by the same arithmetic, what every later one had to pay off.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Debt {
+    /// Of the periods before all links.
+    base: i128,
+    /// One for each period with an open hold; it stands for those without one that follow, too.
+    links: VecDeque<Link>,
+}
+
+/// An earlier period: it turns the debt before it into the debt after it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Link {
+    slot: Slot,
+    /// What it, and the windows after it in which nothing was asked, pay off.
+    allowance: i128,
+    /// The least debt after it: zero, and more where it stands for several periods and not the first went above its limit.
+    floor: i128,
+}
+
+impl Link {
+    fn after(&self, debt: i128) -> i128 {
+        (debt + self.slot.used() - self.allowance).max(self.floor)
+    }
+
+    /// Takes in the next period, whose sum is final: `max(b, max(a, d + x) + y) = max(max(b, a + y), d + x + y)`, where
+    /// only `x`, the sum of this one less its allowance, may still change.
+    fn join(&mut self, next: &Self) {
+        self.floor = next.after(self.floor);
+        self.slot.settled += next.slot.used();
+        self.allowance += next.allowance;
+    }
+}
+
+impl Debt {
+    /// The debt now.
+    pub(crate) fn total(&self) -> i128 {
+        self.links.iter().fold(self.base, |debt, link| link.after(debt))
+    }
+
+    /// The debt if one more period were over.
+    pub(crate) fn total_after(&self, used: i128, allowance: i128) -> i128 {
+        (self.total() + used - allowance).max(0)
+    }
+
+    /// Takes in a period that is over.
+    pub(crate) fn push(&mut self, slot: Slot, allowance: i128) {
+        let last = Link {
+            slot,
+            allowance,
+            floor: 0,
+        };
+        for link in std::mem::take(&mut self.links).into_iter().chain([last]) {
+            match self.links.back_mut() {
+                _ if link.slot.open > 0 => self.links.push_back(link),
+                Some(before) => before.join(&link),
+                None => self.base = link.after(self.base),
+            }
+        }
+    }
+
+    /// The period in which a hold placed under the given count of definitions is booked.
+    pub(crate) fn slot_mut(&mut self, period: Period, edition: u64) -> Option<&mut Slot> {
+        let is_it = |slot: &Slot| slot.period == period && slot.edition <= edition;
+        self.links
+            .iter_mut()
+            .rev()
+            .map(|link| &mut link.slot)
+            .find(|slot| is_it(slot))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.links.len()
+    }
+}
