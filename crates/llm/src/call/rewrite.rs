@@ -1,0 +1,158 @@
+//! The few bytes the gateway must add to a request, put in by position: every other byte leaves as it came.
+
+use std::ops::Range;
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::findings::{Fields, Place, enter_object, flag};
+use super::options::LimitField;
+use super::{Call, ParseError};
+use crate::json::{Kind, Reader};
+use crate::{Dialect, Endpoint};
+
+/// What to add to a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Edit {
+    /// The output limit to write if the client sent none; one that the client sent is never touched.
+    pub output_limit: Option<u64>,
+    /// Whether an OpenAI-compatible upstream knows only the older `max_tokens`.
+    pub legacy_output_limit: bool,
+    /// Ask for the usage chunk of an OpenAI stream if the client has not.
+    pub include_usage: bool,
+}
+
+/// Where in the body an edit would go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Splices {
+    /// Behind the opening brace. Something always follows, for the body has at least a model.
+    start: usize,
+    null_completion_limit: Option<Range<usize>>,
+    null_plain_limit: Option<Range<usize>>,
+    usage: UsageSplice,
+}
+
+/// How to make `stream_options.include_usage` true.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum UsageSplice {
+    /// There are no stream options.
+    Absent,
+    /// The stream options are null, here.
+    NullOptions(Range<usize>),
+    /// The stream options do not say; they begin here and have other members or none.
+    Unsaid { start: usize, empty: bool },
+    /// It says false or null, here.
+    No(Range<usize>),
+    /// It is true already.
+    Yes,
+}
+
+impl Splices {
+    pub(super) fn new(start: usize) -> Self {
+        Self {
+            start,
+            null_completion_limit: None,
+            null_plain_limit: None,
+            usage: UsageSplice::Absent,
+        }
+    }
+
+    pub(super) fn null_limit(&mut self, field: LimitField, at: Range<usize>) {
+        match field {
+            LimitField::Completion => self.null_completion_limit = Some(at),
+            LimitField::Plain => self.null_plain_limit = Some(at),
+        }
+    }
+
+    pub(super) fn usage_asked(&self) -> bool {
+        self.usage == UsageSplice::Yes
+    }
+
+    pub(super) fn read_stream_options(&mut self, reader: &mut Reader<'_>, place: &Place<'_>) -> Result<(), ParseError> {
+        if reader.peek()? == Kind::Null {
+            let start = reader.at();
+            reader.skip()?;
+            self.usage = UsageSplice::NullOptions(start..reader.at());
+            return Ok(());
+        }
+        enter_object(reader, place)?;
+        let start = reader.at();
+        let mut empty = true;
+        let mut said = None;
+        let mut fields = Fields::new(&[("include_usage", ())]);
+        while let Some(key) = reader.key()? {
+            empty = false;
+            let Some((name, ())) = fields.admit(key, place)? else {
+                reader.skip()?;
+                continue;
+            };
+            reader.peek()?;
+            let start = reader.at();
+            said = Some(match flag(reader, &place.member(name))? {
+                Some(true) => UsageSplice::Yes,
+                Some(false) | None => UsageSplice::No(start..reader.at()),
+            });
+        }
+        self.usage = said.unwrap_or(UsageSplice::Unsaid { start, empty });
+        Ok(())
+    }
+}
+
+impl Call {
+    /// The body to send: `body`, which must be the one this call was parsed from, with `edit` put in.
+    ///
+    /// What the edit asks for and the client already said is left alone, and usage is asked for only of an OpenAI
+    /// stream, so that the same edit fits every call. If nothing is to be done this is `body` itself, not a copy.
+    /// Given another body the result is not well-formed, and the provider refuses it.
+    pub fn rewrite(&self, body: &Bytes, edit: Edit) -> Bytes {
+        let mut changes: Vec<(Range<usize>, String)> = Vec::new();
+        self.change_usage(edit, &mut changes);
+        self.change_limit(edit, &mut changes);
+        if changes.is_empty() {
+            return body.clone();
+        }
+        changes.sort_by_key(|(at, _)| at.start);
+        let added = changes.iter().map(|(_, text)| text.len()).sum::<usize>();
+        let mut rewritten = BytesMut::with_capacity(body.len() + added);
+        let mut done = 0;
+        for (at, text) in changes {
+            rewritten.put_slice(body.get(done..at.start).unwrap_or_default());
+            rewritten.put_slice(text.as_bytes());
+            done = at.end;
+        }
+        rewritten.put_slice(body.get(done..).unwrap_or_default());
+        rewritten.freeze()
+    }
+
+    fn change_limit(&self, edit: Edit, changes: &mut Vec<(Range<usize>, String)>) {
+        let (None, Some(limit)) = (self.output_limit, edit.output_limit) else {
+            return;
+        };
+        let legacy = edit.legacy_output_limit || self.endpoint.dialect() == Dialect::Anthropic;
+        let (name, null) = if legacy {
+            ("max_tokens", &self.splices.null_plain_limit)
+        } else {
+            ("max_completion_tokens", &self.splices.null_completion_limit)
+        };
+        let start = self.splices.start;
+        changes.push(match null {
+            Some(at) => (at.clone(), limit.to_string()),
+            None => (start..start, format!("\"{name}\":{limit},")),
+        });
+    }
+
+    fn change_usage(&self, edit: Edit, changes: &mut Vec<(Range<usize>, String)>) {
+        const OPTIONS: &str = "{\"include_usage\":true}";
+        if !edit.include_usage || !self.stream || self.endpoint != Endpoint::ChatCompletions {
+            return;
+        }
+        let start = self.splices.start;
+        changes.push(match &self.splices.usage {
+            UsageSplice::Yes => return,
+            UsageSplice::Absent => (start..start, format!("\"stream_options\":{OPTIONS},")),
+            UsageSplice::NullOptions(at) => (at.clone(), OPTIONS.to_owned()),
+            UsageSplice::Unsaid { start, empty: true } => (*start..*start, "\"include_usage\":true".to_owned()),
+            UsageSplice::Unsaid { start, empty: false } => (*start..*start, "\"include_usage\":true,".to_owned()),
+            UsageSplice::No(at) => (at.clone(), "true".to_owned()),
+        });
+    }
+}

@@ -1,0 +1,32 @@
+//! Sans-I/O codecs of the OpenAI chat-completions and Anthropic messages wire formats: bytes in, values out.
+//!
+//! - [`Endpoint::find`] says which governed endpoint a method and path name; everything else is refused.
+//! - [`Call::parse`] reads what a request asks for, [`Call::rewrite`] writes the few bytes the gateway must add.
+//! - [`read_reply`] reads a whole JSON reply, [`StreamObserver`] an event stream as it passes.
+//! - [`error_body`] and [`stream_error`] speak of failures in the caller's dialect.
+//!
+//! Two rules run through it. Bytes that are not ours to change leave as they came: there is no decode-and-encode
+//! anywhere. And figures err to one side only: what is *used* is never reported lower than the provider's words prove,
+//! and what is *proven* is never reported higher.
+//!
+//! Nothing here does I/O, reads a clock or draws randomness.
+
+mod anthropic;
+mod call;
+mod endpoint;
+mod error;
+mod json;
+mod meter;
+mod openai;
+mod reply;
+pub mod sse;
+mod stream;
+mod usage;
+
+pub use call::{Call, Edit, MAX_NAME_BYTES, ParseError};
+pub use endpoint::{Dialect, Endpoint, EndpointError};
+pub use error::{error_body, stream_error};
+pub use json::{JsonError, MAX_DEPTH};
+pub use meter::LONGEST_TOKEN_BYTES;
+pub use reply::{Reading, ReplyError, read_reply};
+pub use stream::StreamObserver;
