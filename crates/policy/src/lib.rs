@@ -1,0 +1,29 @@
+//! Cedar behind our own types: compile, validate, decide. Pure.
+//!
+//! A [`Bundle`] is one immutable set of policies with the entities and agents they speak about. [`Bundle::compile`]
+//! takes texts and gives either a bundle in which every policy has an `@id` and passed strict validation against our
+//! schema, or every problem of every file with its line. [`Bundle::decide`] answers one [`Question`] with a
+//! [`Permit`], which nothing else can make, or a [`Denial`]. Nothing is allowed unless a policy permits it, and a
+//! `forbid` that cannot be evaluated denies.
+//!
+//! The policy language, its schema and its evaluator are those of [Cedar](https://docs.cedarpolicy.com); its types stay
+//! inside this crate.
+
+mod bundle;
+mod decide;
+mod decision;
+mod entities;
+mod index;
+mod literals;
+mod parse;
+mod problem;
+mod validate;
+mod vocabulary;
+
+pub use bundle::{AgentFacts, Bundle};
+pub use decide::Question;
+pub use decision::{Decision, Denial, DenialKind, Permit};
+pub use problem::{Problem, Source};
+
+#[cfg(test)]
+mod tests;
