@@ -1,0 +1,459 @@
+//! What administrators may do. Each use case checks the role beside its write, and its entry names who did it.
+
+use entry::{AdminRecord, Event, KeyRecord, Role};
+use futures_util::{StreamExt as _, pin_mut};
+use model::{AdminName, AgentName, KeyId, TenantName, Tier, Timestamp, UpstreamName};
+use secrecy::SecretString;
+use store::{ChangeError, StoreError};
+use tlog::leaf_hash;
+
+use crate::{
+    ADMIN_PREFIX, AGENT_PREFIX, Actor, AdminReport, AgentReport, BudgetReport, Control, EntryReport, KeyReport,
+    LoadProblem, LoadReport, UpstreamReport,
+    credential::{make, recognise},
+    privacy::KEY_EPOCH,
+};
+
+/// The longest text an administrator may attach to something.
+const TEXT_MAX: usize = 200;
+/// The most entries one question returns.
+const ENTRIES_MAX: usize = 1_000;
+
+/// What a use case needs its actor to be allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Permission {
+    /// Reading agents, credentials, budgets and upstreams.
+    ReadState,
+    /// Reading the audit trail.
+    ReadAudit,
+    /// Issuing and revoking credentials, loading declarations.
+    Operate,
+    /// Adding and removing administrators.
+    Own,
+}
+
+impl Permission {
+    /// Which roles have it.
+    pub fn granted_to(self, role: Role) -> bool {
+        match self {
+            Self::ReadState => true,
+            Self::ReadAudit => matches!(role, Role::Owner | Role::Operator | Role::Auditor),
+            Self::Operate => matches!(role, Role::Owner | Role::Operator),
+            Self::Own => role == Role::Owner,
+        }
+    }
+}
+
+/// Why a use case was not carried out: text for the administrator, nothing internal.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// No credential, or none of ours.
+    #[error(
+        "an administrator's credential is needed: one starts with `bwa_`; the first owner's is in the file owner.credential of the data directory"
+    )]
+    Unauthenticated,
+    /// The role does not allow it.
+    #[error("the role {role} of administrator {name} does not allow this", role = .0.role.as_str(), name = .0.name)]
+    Forbidden(Actor),
+    /// There is no such thing.
+    #[error("there is no {what} {name:?}")]
+    NotFound {
+        /// What kind of thing.
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// The request makes no sense.
+    #[error("{0}")]
+    Invalid(String),
+    /// It contradicts what is there.
+    #[error("{0}")]
+    Conflict(String),
+    /// The declarations do not load; what was in effect stays.
+    #[error("the declarations do not load; what was in effect stays")]
+    Problems(Vec<LoadProblem>),
+    /// Nothing can be recorded or read now.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+impl From<ChangeError> for AdminError {
+    fn from(error: ChangeError) -> Self {
+        match error {
+            ChangeError::Refused(why) => Self::Conflict(why),
+            ChangeError::Unavailable(why) => Self::Unavailable(why.to_string()),
+        }
+    }
+}
+
+impl From<store::Unavailable> for AdminError {
+    fn from(error: store::Unavailable) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
+impl From<StoreError> for AdminError {
+    fn from(error: StoreError) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
+/// An order for a credential.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyOrder {
+    /// The tenant.
+    pub tenant: TenantName,
+    /// For which agent.
+    pub agent: AgentName,
+    /// What to call it; the agent's name if empty.
+    pub label: String,
+    /// What it is for.
+    pub tier: Tier,
+    /// The user on whose behalf it acts.
+    pub user: Option<String>,
+    /// The only upstreams it may reach; empty for all.
+    pub upstreams: Vec<UpstreamName>,
+    /// The only models it may ask for; empty for all.
+    pub models: Vec<String>,
+    /// When it stops authenticating.
+    pub expires: Option<Timestamp>,
+}
+
+/// A new credential of an agent. Its text is shown this once.
+#[derive(Debug)]
+pub struct IssuedKey {
+    /// Its public name.
+    pub id: KeyId,
+    /// The text to hand out.
+    pub credential: SecretString,
+}
+
+/// A new credential of an administrator. Its text is shown this once.
+#[derive(Debug)]
+pub struct IssuedAdmin {
+    /// Who.
+    pub name: AdminName,
+    /// The text to hand out.
+    pub credential: SecretString,
+}
+
+impl Control {
+    /// Who presents this credential.
+    pub fn authenticate_admin(&self, credential: Option<&str>) -> Result<Actor, AdminError> {
+        let verifier = credential
+            .and_then(|text| recognise(ADMIN_PREFIX, text))
+            .ok_or(AdminError::Unauthenticated)?;
+        self.snapshot()
+            .admins
+            .get(&verifier)
+            .cloned()
+            .ok_or(AdminError::Unauthenticated)
+    }
+
+    fn require(actor: &Actor, permission: Permission) -> Result<(), AdminError> {
+        if permission.granted_to(actor.role) {
+            Ok(())
+        } else {
+            Err(AdminError::Forbidden(actor.clone()))
+        }
+    }
+
+    /// Issues a credential for an agent.
+    pub async fn issue_key(&self, actor: &Actor, order: KeyOrder) -> Result<IssuedKey, AdminError> {
+        Self::require(actor, Permission::Operate)?;
+        self.check_order(&order)?;
+        let new = make(AGENT_PREFIX, self.random_secret());
+        let id = KeyId::new(&format!("key-{}", self.random_name()))
+            .map_err(|error| AdminError::Invalid(error.to_string()))?;
+        let user = order
+            .user
+            .as_deref()
+            .map(|user| self.privacy().pseudonym(&order.tenant, user));
+        let label = if order.label.is_empty() {
+            order.agent.to_string()
+        } else {
+            order.label
+        };
+        let key = KeyRecord {
+            id: id.clone(),
+            agent: order.agent,
+            label,
+            verifier: new.verifier,
+            tier: order.tier,
+            user: user.clone(),
+            upstreams: order.upstreams,
+            models: order.models,
+            expires: order.expires,
+        };
+        if let (Some(pseudonym), Some(identity)) = (user, order.user) {
+            let person = store::Person {
+                pseudonym,
+                key_epoch: KEY_EPOCH,
+                identity,
+            };
+            self.committer().remember(order.tenant.clone(), vec![person]).await?;
+        }
+        self.change(
+            order.tenant,
+            vec![Event::KeyIssued {
+                key,
+                by: actor.name.clone(),
+            }],
+        )
+        .await?;
+        Ok(IssuedKey {
+            id,
+            credential: new.text,
+        })
+    }
+
+    fn check_order(&self, order: &KeyOrder) -> Result<(), AdminError> {
+        let snapshot = self.snapshot();
+        let known = snapshot
+            .tenants
+            .get(&order.tenant)
+            .is_some_and(|tenant| tenant.agents.contains_key(&order.agent));
+        if !known {
+            return Err(AdminError::NotFound {
+                what: "agent",
+                name: order.agent.to_string(),
+            });
+        }
+        if let Some(unknown) = order
+            .upstreams
+            .iter()
+            .find(|name| !snapshot.upstreams.contains_key(*name))
+        {
+            return Err(AdminError::NotFound {
+                what: "upstream",
+                name: unknown.to_string(),
+            });
+        }
+        if order.expires.is_some_and(|at| at <= self.now()) {
+            return Err(AdminError::Invalid("the expiry lies in the past".to_owned()));
+        }
+        let texts = order.models.iter().chain([&order.label]).chain(&order.user);
+        if texts
+            .clone()
+            .any(|text| text.len() > TEXT_MAX || text.chars().any(char::is_control))
+        {
+            let message = format!("a label, user or model has at most {TEXT_MAX} characters and no control characters");
+            return Err(AdminError::Invalid(message));
+        }
+        if order.models.len() > 32 || order.upstreams.len() > 32 {
+            return Err(AdminError::Invalid(
+                "a credential is narrowed to at most 32 upstreams and 32 models".to_owned(),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Revokes a credential: when this returns, no request of it starts, and those in flight were told to end.
+    pub async fn revoke_key(
+        &self,
+        actor: &Actor,
+        tenant: TenantName,
+        id: KeyId,
+        note: String,
+    ) -> Result<(), AdminError> {
+        Self::require(actor, Permission::Operate)?;
+        if note.len() > TEXT_MAX {
+            return Err(AdminError::Invalid(format!("a note has at most {TEXT_MAX} characters")));
+        }
+        let view = self.committer().view(tenant.clone()).await?;
+        let Some(key) = view.keys.get(&id) else {
+            return Err(AdminError::NotFound {
+                what: "credential",
+                name: id.to_string(),
+            });
+        };
+        if key.revoked.is_none() {
+            self.change(
+                tenant,
+                vec![Event::KeyRevoked {
+                    key: id.clone(),
+                    note,
+                    by: actor.name.clone(),
+                }],
+            )
+            .await?;
+        }
+        let verifier = key.record.verifier;
+        if let Some(key) = self.snapshot().keys.get(&verifier) {
+            key.cancel.cancel();
+        }
+        Ok(())
+    }
+
+    /// All credentials, revoked ones too.
+    pub async fn keys(&self, actor: &Actor) -> Result<Vec<KeyReport>, AdminError> {
+        Self::require(actor, Permission::ReadState)?;
+        let now = self.now();
+        let views = self.views().await?;
+        Ok(views
+            .iter()
+            .flat_map(|view| view.keys.values().map(move |key| KeyReport::of(view, key, now)))
+            .collect())
+    }
+
+    /// All agents in effect.
+    pub async fn agents(&self, actor: &Actor) -> Result<Vec<AgentReport>, AdminError> {
+        Self::require(actor, Permission::ReadState)?;
+        let mut reports = Vec::new();
+        for view in self.views().await? {
+            for state in view.agents.values() {
+                let Some(record) = &state.record else { continue };
+                let owner = self.reader().person(&view.tenant, &record.owner).await?;
+                reports.extend(AgentReport::of(&view, state, owner));
+            }
+        }
+        reports.sort_by(|a, b| (&a.tenant, &a.name).cmp(&(&b.tenant, &b.name)));
+        Ok(reports)
+    }
+
+    /// All budgets.
+    pub async fn budgets(&self, actor: &Actor) -> Result<Vec<BudgetReport>, AdminError> {
+        Self::require(actor, Permission::ReadState)?;
+        let views = self.views().await?;
+        Ok(views
+            .iter()
+            .flat_map(|view| view.balances.iter().map(|balance| BudgetReport::of(view, balance)))
+            .collect())
+    }
+
+    /// All upstreams.
+    pub fn upstreams(&self, actor: &Actor) -> Result<Vec<UpstreamReport>, AdminError> {
+        Self::require(actor, Permission::ReadState)?;
+        let snapshot = self.snapshot();
+        let report = |upstream: &std::sync::Arc<crate::UpstreamSpec>| UpstreamReport {
+            name: upstream.name.to_string(),
+            kind: upstream.kind_name().to_owned(),
+            base_url: upstream.base_url.clone(),
+        };
+        let mut reports: Vec<_> = snapshot.upstreams.values().map(report).collect();
+        reports.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(reports)
+    }
+
+    /// Adds an administrator, or gives one another role and a new credential.
+    pub async fn add_admin(&self, actor: &Actor, name: AdminName, role: Role) -> Result<IssuedAdmin, AdminError> {
+        Self::require(actor, Permission::Own)?;
+        if name == actor.name {
+            return Err(AdminError::Invalid(
+                "another owner has to change your own role or credential".to_owned(),
+            ));
+        }
+        let new = make(ADMIN_PREFIX, self.random_secret());
+        let admin = AdminRecord {
+            name: name.clone(),
+            role,
+            verifier: new.verifier,
+        };
+        self.change(
+            TenantName::system(),
+            vec![Event::AdminAdded {
+                admin,
+                by: actor.name.clone(),
+            }],
+        )
+        .await?;
+        Ok(IssuedAdmin {
+            name,
+            credential: new.text,
+        })
+    }
+
+    /// Removes an administrator.
+    pub async fn remove_admin(&self, actor: &Actor, name: AdminName) -> Result<(), AdminError> {
+        Self::require(actor, Permission::Own)?;
+        if name == actor.name {
+            return Err(AdminError::Invalid("another owner has to remove you".to_owned()));
+        }
+        if !self.snapshot().admins.values().any(|admin| admin.name == name) {
+            return Err(AdminError::NotFound {
+                what: "administrator",
+                name: name.to_string(),
+            });
+        }
+        self.change(
+            TenantName::system(),
+            vec![Event::AdminRemoved {
+                admin: name,
+                by: actor.name.clone(),
+            }],
+        )
+        .await
+    }
+
+    /// All administrators.
+    pub fn admins(&self, actor: &Actor) -> Result<Vec<AdminReport>, AdminError> {
+        Self::require(actor, Permission::ReadState)?;
+        let snapshot = self.snapshot();
+        let report = |admin: &Actor| AdminReport {
+            name: admin.name.to_string(),
+            role: admin.role.as_str().to_owned(),
+        };
+        let mut reports: Vec<_> = snapshot.admins.values().map(report).collect();
+        reports.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(reports)
+    }
+
+    /// Reads the declarations again and puts them in effect, or leaves everything as it was.
+    pub async fn reload(&self, actor: &Actor) -> Result<LoadReport, AdminError> {
+        Self::require(actor, Permission::Operate)?;
+        self.load_again(actor.name.clone()).await
+    }
+
+    /// The entries of a tenant's log from `from` on, at most `limit`, and how many there are in all.
+    pub async fn entries(
+        &self,
+        actor: &Actor,
+        tenant: &TenantName,
+        from: u64,
+        limit: usize,
+    ) -> Result<(Vec<EntryReport>, u64), AdminError> {
+        Self::require(actor, Permission::ReadAudit)?;
+        let size = self.committed_size(tenant)?;
+        let limit = limit.min(ENTRIES_MAX);
+        let batches = self.reader().batches(tenant, from);
+        pin_mut!(batches);
+        let mut found = Vec::new();
+        while found.len() < limit
+            && let Some(batch) = batches.next().await
+        {
+            let batch = batch?;
+            let entries = batch
+                .entries()
+                .map_err(|error| AdminError::Unavailable(error.to_string()))?;
+            for bytes in entries {
+                let entry = entry::Entry::decode(bytes).map_err(|error| AdminError::Unavailable(error.to_string()))?;
+                if entry.index >= from && found.len() < limit {
+                    let leaf = model::Digest(leaf_hash(bytes).0).to_string();
+                    found.push(EntryReport { leaf, entry });
+                }
+            }
+        }
+        Ok((found, size))
+    }
+
+    /// Waits until a tenant's log is longer than `size`; the new size.
+    pub async fn grown(&self, actor: &Actor, tenant: &TenantName, size: u64) -> Result<u64, AdminError> {
+        Self::require(actor, Permission::ReadAudit)?;
+        let mut heads = self.committer().heads();
+        let grown = heads
+            .wait_for(|heads| heads.get(tenant).is_some_and(|head| head.size > size))
+            .await;
+        let heads = grown.map_err(|_| AdminError::Unavailable("the server is stopping".to_owned()))?;
+        Ok(heads.get(tenant).map_or(size, |head| head.size))
+    }
+
+    fn committed_size(&self, tenant: &TenantName) -> Result<u64, AdminError> {
+        let heads = self.committer().heads();
+        let head = heads.borrow().get(tenant).copied();
+        let missing = || AdminError::NotFound {
+            what: "tenant",
+            name: tenant.to_string(),
+        };
+        head.map(|head| head.size).ok_or_else(missing)
+    }
+}

@@ -1,0 +1,202 @@
+//! What is declared: agents, budgets, policies and upstreams as the files propose them. Loading appends entries that
+//! carry each changed object whole; until then nothing here has any effect.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use ledger::BudgetSpec;
+use llm::Dialect;
+use model::{AgentName, TenantName, UpstreamName};
+use pricing::Override;
+use secrecy::SecretString;
+
+/// A secret that is never shown: `Debug` prints a placeholder, dropping wipes the memory.
+pub type Secret = SecretString;
+
+/// Everything the files declare, validated.
+#[derive(Clone, Debug)]
+pub struct Governance {
+    /// What each tenant declares. The tenant `default` is always there.
+    pub tenants: BTreeMap<TenantName, TenantGovernance>,
+    /// Where requests may go.
+    pub upstreams: Vec<UpstreamSpec>,
+    /// Prices that the configuration adds to the shipped catalogue or puts over it.
+    pub prices: Vec<Override>,
+}
+
+/// What one tenant declares.
+#[derive(Clone, Debug, Default)]
+pub struct TenantGovernance {
+    /// Its agents.
+    pub agents: Vec<AgentSpec>,
+    /// Its Cedar policy files; the file name is relative to the governance directory.
+    pub policies: Vec<policy::Source>,
+    /// Its Cedar JSON entity files.
+    pub entities: Vec<policy::Source>,
+}
+
+/// An agent's manifest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentSpec {
+    /// The agent.
+    pub name: AgentName,
+    /// Who answers for it, as an address of a person or group. The log knows only its pseudonym.
+    pub owner: String,
+    /// The team.
+    pub team: String,
+    /// The product.
+    pub product: String,
+    /// The environment, such as `production`.
+    pub environment: String,
+    /// What it is for.
+    pub purpose: String,
+    /// What it may spend. Its name is the agent's.
+    pub budget: BudgetSpec,
+    /// The output limit written into requests that give none; the server's default if `None`. Tokens.
+    pub output_limit: Option<u64>,
+}
+
+/// A remote model provider.
+#[derive(Clone, Debug)]
+pub struct UpstreamSpec {
+    /// The first path segment of requests to it.
+    pub name: UpstreamName,
+    /// The dialect it speaks.
+    pub kind: Dialect,
+    /// What the rest of the path is appended to, without a trailing slash.
+    pub base_url: String,
+    /// The credential that is put on requests; `None` for servers that want none.
+    pub credential: Option<Secret>,
+    /// The provider of the price catalogue whose prices apply.
+    pub prices: String,
+    /// Whether the output limit is written as `max_tokens` (older OpenAI-compatible servers) and not as
+    /// `max_completion_tokens`.
+    pub legacy_output_limit: bool,
+}
+
+impl UpstreamSpec {
+    /// The dialect as manifests and entries spell it.
+    pub fn kind_name(&self) -> &'static str {
+        match self.kind {
+            Dialect::OpenAi => "openai",
+            Dialect::Anthropic => "anthropic",
+        }
+    }
+
+    /// The host of the base URL, without its port.
+    pub fn host(&self) -> &str {
+        let authority = self
+            .base_url
+            .split_once("://")
+            .map_or(self.base_url.as_str(), |(_, rest)| rest);
+        let authority = authority.split('/').next().unwrap_or_default();
+        match authority.strip_prefix('[') {
+            Some(literal) => literal.split(']').next().unwrap_or_default(),
+            None => authority.split(':').next().unwrap_or_default(),
+        }
+    }
+}
+
+/// Something that keeps declarations from taking effect.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct LoadProblem {
+    /// In which file.
+    pub file: String,
+    /// In which line, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    /// In which column, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub column: Option<u32>,
+    /// What is wrong.
+    pub message: String,
+    /// What would mend it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
+}
+
+impl LoadProblem {
+    pub(crate) fn of(file: &str, message: String) -> Self {
+        Self {
+            file: file.to_owned(),
+            line: None,
+            column: None,
+            message,
+            help: None,
+        }
+    }
+}
+
+impl From<policy::Problem> for LoadProblem {
+    fn from(problem: policy::Problem) -> Self {
+        let policy::Problem {
+            file,
+            line,
+            column,
+            message,
+            help,
+        } = problem;
+        Self {
+            file,
+            line,
+            column,
+            message,
+            help,
+        }
+    }
+}
+
+impl std::fmt::Display for LoadProblem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.file)?;
+        for place in [self.line, self.column].into_iter().flatten() {
+            write!(f, ":{place}")?;
+        }
+        write!(f, ": {}", self.message)?;
+        match &self.help {
+            Some(help) => write!(f, "\n  help: {help}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Bounds of the data plane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The longest request body, in bytes.
+    pub request_bytes: usize,
+    /// The longest JSON reply that is held back so that its cost can be a header; longer ones pass as they come.
+    pub reply_bytes: usize,
+    /// The output limit written into requests that give none and whose agent declares none. Tokens.
+    pub output_limit: u64,
+    /// The most calls in flight at once.
+    pub in_flight: usize,
+    /// How long a caller may take to send its request.
+    pub request_timeout: Duration,
+    /// How long connecting to an upstream may take.
+    pub connect_timeout: Duration,
+    /// How long an upstream may take to its first byte.
+    pub first_byte_timeout: Duration,
+    /// How long an upstream may pause in the middle of a reply.
+    pub idle_timeout: Duration,
+    /// How long a call may take in all. A hold expires a minute later.
+    pub total_timeout: Duration,
+    /// How long a shutdown waits for calls in flight.
+    pub shutdown_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            request_bytes: 32 * 1024 * 1024,
+            reply_bytes: 8 * 1024 * 1024,
+            output_limit: 4_096,
+            in_flight: 10_000,
+            request_timeout: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(10),
+            first_byte_timeout: Duration::from_secs(300),
+            idle_timeout: Duration::from_secs(120),
+            total_timeout: Duration::from_secs(900),
+            shutdown_timeout: Duration::from_secs(30),
+        }
+    }
+}

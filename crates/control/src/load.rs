@@ -1,0 +1,212 @@
+//! How declarations take effect: by entries that carry each changed object whole.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use entry::{AgentRecord, Event, PolicyFile, PriceRecord, UpstreamRecord};
+use model::{AdminName, Digest, TenantName};
+use policy::{AgentFacts, Bundle};
+use pricing::{Override, PriceBook};
+use store::{Person, View};
+
+use crate::{
+    AgentSpec, Governance, LoadProblem, TenantGovernance, UpstreamSpec,
+    privacy::{KEY_EPOCH, Privacy},
+};
+
+/// Declarations that compiled: they can take effect.
+#[derive(Debug)]
+pub(crate) struct Compiled {
+    pub(crate) governance: Governance,
+    pub(crate) bundles: BTreeMap<TenantName, Arc<Bundle>>,
+    pub(crate) prices: Arc<PriceBook>,
+}
+
+/// Compiles everything, or says everything that is wrong with it.
+pub(crate) fn compile(governance: Governance) -> Result<Compiled, Vec<LoadProblem>> {
+    let mut problems = Vec::new();
+    let mut bundles = BTreeMap::new();
+    for (name, tenant) in &governance.tenants {
+        let facts: Vec<AgentFacts> = tenant.agents.iter().map(facts).collect();
+        match Bundle::compile(&tenant.policies, &tenant.entities, &facts) {
+            Ok(bundle) => drop(bundles.insert(name.clone(), Arc::new(bundle))),
+            Err(found) => problems.extend(found.into_iter().map(LoadProblem::from)),
+        }
+    }
+    let prices = match PriceBook::builtin().with_overrides(governance.prices.clone()) {
+        Ok(prices) => Some(Arc::new(prices)),
+        Err(error) => {
+            problems.push(LoadProblem::of("bailiwick.toml", error.to_string()));
+            None
+        }
+    };
+    match prices {
+        Some(prices) if problems.is_empty() => Ok(Compiled {
+            governance,
+            bundles,
+            prices,
+        }),
+        _ => Err(problems),
+    }
+}
+
+fn facts(agent: &AgentSpec) -> AgentFacts {
+    AgentFacts {
+        name: agent.name.clone(),
+        team: agent.team.clone(),
+        product: agent.product.clone(),
+        environment: agent.environment.clone(),
+    }
+}
+
+/// What has to be appended to a tenant's log so that it says what is declared.
+pub(crate) struct Changes {
+    /// Policy files: appended first, so that their places are known.
+    pub(crate) files: Vec<Event>,
+    /// Everything else but the bundle.
+    pub(crate) rest: Vec<Event>,
+    /// Who is behind the pseudonyms in them.
+    pub(crate) persons: Vec<Person>,
+}
+
+/// Compares what is declared for a tenant with what its log says.
+pub(crate) fn changes(
+    view: &View,
+    tenant: &TenantGovernance,
+    compiled: &Compiled,
+    privacy: &Privacy,
+    by: &AdminName,
+) -> Changes {
+    let mut rest = Vec::new();
+    let mut persons = Vec::new();
+    for agent in &tenant.agents {
+        let pseudonym = privacy.pseudonym(&view.tenant, &agent.owner);
+        persons.push(Person {
+            pseudonym,
+            key_epoch: KEY_EPOCH,
+            identity: agent.owner.clone(),
+        });
+        agent_changes(view, agent, privacy, by, &mut rest);
+    }
+    let declared: BTreeSet<_> = tenant.agents.iter().map(|agent| &agent.name).collect();
+    let gone = view
+        .agents
+        .iter()
+        .filter(|(name, state)| state.record.is_some() && !declared.contains(name));
+    let mut gone: Vec<_> = gone.map(|(name, _)| name.clone()).collect();
+    gone.sort_unstable();
+    rest.extend(
+        gone.into_iter()
+            .map(|agent| Event::AgentRemoved { agent, by: by.clone() }),
+    );
+    rest.extend(upstream_change(view, &compiled.governance.upstreams, by));
+    rest.extend(price_change(view, compiled, by));
+    let sources = tenant.policies.iter().chain(&tenant.entities);
+    let changed = sources.filter(|source| {
+        view.policy_files
+            .get(&source.file)
+            .is_none_or(|(text, _)| *text != source.text)
+    });
+    let files = changed.map(|source| {
+        Event::PolicyFile(PolicyFile {
+            file: source.file.clone(),
+            text: source.text.clone(),
+        })
+    });
+    Changes {
+        files: files.collect(),
+        rest,
+        persons,
+    }
+}
+
+fn agent_changes(view: &View, agent: &AgentSpec, privacy: &Privacy, by: &AdminName, events: &mut Vec<Event>) {
+    let known = view.balances.iter().any(|balance| balance.spec == agent.budget);
+    if !known {
+        events.push(Event::BudgetLoaded {
+            budget: agent.budget.clone(),
+            by: by.clone(),
+        });
+    }
+    let record = AgentRecord {
+        name: agent.name.clone(),
+        owner: privacy.pseudonym(&view.tenant, &agent.owner),
+        team: agent.team.clone(),
+        product: agent.product.clone(),
+        environment: agent.environment.clone(),
+        purpose: agent.purpose.clone(),
+        budgets: vec![agent.budget.name.clone()],
+        output_limit: agent.output_limit,
+    };
+    if view.agents.get(&agent.name).and_then(|state| state.record.as_ref()) != Some(&record) {
+        events.push(Event::AgentLoaded {
+            agent: record,
+            by: by.clone(),
+        });
+    }
+}
+
+fn upstream_change(view: &View, upstreams: &[UpstreamSpec], by: &AdminName) -> Option<Event> {
+    let upstreams: Vec<UpstreamRecord> = upstreams.iter().map(record_of).collect();
+    (upstreams != view.upstreams).then(|| Event::UpstreamsLoaded {
+        upstreams,
+        by: by.clone(),
+    })
+}
+
+fn record_of(upstream: &UpstreamSpec) -> UpstreamRecord {
+    UpstreamRecord {
+        name: upstream.name.clone(),
+        kind: upstream.kind_name().to_owned(),
+        base_url: upstream.base_url.clone(),
+        prices: upstream.prices.clone(),
+    }
+}
+
+fn price_change(view: &View, compiled: &Compiled, by: &AdminName) -> Option<Event> {
+    let book = compiled.prices.digest();
+    let overrides = compiled.governance.prices.iter().map(price_record).collect();
+    (view.prices.map(|(digest, _)| digest) != Some(book)).then(|| Event::PricesLoaded {
+        book,
+        overrides,
+        by: by.clone(),
+    })
+}
+
+fn price_record(price: &Override) -> PriceRecord {
+    let optional = [
+        ("cache_read", price.cache_read),
+        ("cache_write", price.cache_write),
+        ("cache_write_1h", price.cache_write_1h),
+    ];
+    let optional = optional.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    let required = [("input", price.input), ("output", price.output)];
+    let prices = required.into_iter().chain(optional);
+    let mut prices: BTreeMap<String, String> = prices
+        .map(|(name, value)| (name.to_owned(), value.to_string()))
+        .collect();
+    if let Some(max) = price.max_output_tokens {
+        prices.insert("max_output_tokens".to_owned(), max.to_string());
+    }
+    PriceRecord {
+        provider: price.provider.clone(),
+        model: price.model.clone(),
+        prices,
+    }
+}
+
+/// The entry that puts a bundle in effect, if another one is, given a view taken after its files were appended.
+pub(crate) fn bundle_change(view: &View, tenant: &TenantGovernance, bundle: Digest, by: &AdminName) -> Option<Event> {
+    if view.bundle.map(|(digest, _)| digest) == Some(bundle) {
+        return None;
+    }
+    let sources = tenant.policies.iter().chain(&tenant.entities);
+    let files = sources
+        .filter_map(|source| view.policy_files.get(&source.file))
+        .map(|(_, entry)| *entry);
+    Some(Event::PolicyLoaded {
+        bundle,
+        files: files.collect(),
+        by: by.clone(),
+    })
+}

@@ -1,0 +1,442 @@
+//! What an action used, while and after it runs. A meter owns the hold and ends it exactly once.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use entry::Status;
+use llm::{Call, Endpoint, StreamObserver, read_reply};
+use model::{ActionId, NanoUsd, Reason, ServiceTier, Usage, UsageSource};
+use policy::Permit;
+use pricing::ModelPrices;
+use std::sync::Arc;
+use store::{Ending, Hold};
+use tokio_util::sync::CancellationToken;
+
+use crate::{Control, Limits, Refusal, Session, UpstreamSpec, metrics::Call as Counted, privacy::Commitment};
+
+/// A decided, durable, reserved action: what forwarding needs, and the only thing that can be forwarded.
+#[derive(Debug)]
+pub struct Cleared {
+    permit: Permit,
+    upstream: Arc<UpstreamSpec>,
+    body: Bytes,
+    limits: Arc<Limits>,
+    cancel: CancellationToken,
+    meter: Meter,
+}
+
+/// How an action is priced when it is over.
+#[derive(Debug)]
+pub(crate) struct Tariff {
+    pub(crate) prices: ModelPrices,
+    /// The tier that was asked for, if the reply names none.
+    pub(crate) tier: ServiceTier,
+}
+
+impl Cleared {
+    pub(crate) fn new(
+        control: &Control,
+        permit: Permit,
+        hold: Hold,
+        upstream: Arc<UpstreamSpec>,
+        body: Bytes,
+        call: &Call,
+        session: &Session,
+    ) -> Self {
+        let hide_usage = call.stream && !call.usage_asked && call.endpoint == Endpoint::ChatCompletions;
+        let observer = call.stream.then(|| StreamObserver::new(call.endpoint, hide_usage));
+        let counted = control.metrics().call(session.principal(), &upstream.name);
+        let meter = Meter {
+            endpoint: call.endpoint,
+            observer,
+            tariff: None,
+            hold: Some(hold),
+            started: Instant::now(),
+            http: None,
+            bytes: 0,
+            commitment: Some(control.privacy().commitment()),
+            proven: 0,
+            counted,
+        };
+        let cancel = session.key.cancel.child_token();
+        Self {
+            permit,
+            upstream,
+            body,
+            limits: control.limits_shared(),
+            cancel,
+            meter,
+        }
+    }
+
+    pub(crate) fn priced(mut self, tariff: Tariff) -> Self {
+        self.meter.tariff = Some(tariff);
+        self
+    }
+
+    /// Where to.
+    pub fn upstream(&self) -> &UpstreamSpec {
+        &self.upstream
+    }
+
+    /// The model the permit is for.
+    pub fn model(&self) -> &str {
+        self.permit.model()
+    }
+
+    /// What to send.
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// Whether the caller asked for a stream.
+    pub fn is_stream(&self) -> bool {
+        self.meter.observer.is_some()
+    }
+
+    /// Bounds of the call.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Cancelled when the principal is revoked.
+    pub fn cancelled(&self) -> CancellationToken {
+        self.cancel.clone()
+    }
+
+    /// Uses the permit up. From here on the request counts as sent: not knowing its outcome books the hold in full.
+    pub fn begin(mut self) -> Meter {
+        self.meter.started = Instant::now();
+        if let Some(hold) = &mut self.meter.hold {
+            hold.begin();
+        }
+        self.meter
+    }
+}
+
+/// How a reply's body ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyEnd {
+    /// The upstream sent all of it.
+    Complete,
+    /// The connection broke.
+    Broken,
+    /// Nothing came for too long.
+    Timeout,
+    /// The principal was revoked.
+    Revoked,
+}
+
+/// Meters one attempt and ends its hold. Dropped without an end, it takes the caller for gone and books the hold in full.
+#[derive(Debug)]
+pub struct Meter {
+    endpoint: Endpoint,
+    observer: Option<StreamObserver>,
+    tariff: Option<Tariff>,
+    /// `None` once it ended.
+    hold: Option<Hold>,
+    started: Instant,
+    http: Option<u16>,
+    bytes: u64,
+    commitment: Option<Commitment>,
+    /// The proven output tokens that were last priced.
+    proven: u64,
+    counted: Counted,
+}
+
+/// What a JSON reply cost, for the response headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settled {
+    /// What is booked.
+    pub cost: NanoUsd,
+    /// What was left in the tightest budget when the hold was placed, with the hold taken off.
+    pub remaining: NanoUsd,
+}
+
+impl Meter {
+    /// The action.
+    pub fn id(&self) -> Option<ActionId> {
+        self.hold.as_ref().map(|hold| hold.attempt().action)
+    }
+
+    /// What was left in the tightest budget after the hold.
+    pub fn remaining(&self) -> NanoUsd {
+        self.hold.as_ref().map_or(NanoUsd::ZERO, Hold::remaining)
+    }
+
+    /// How long the attempt has been running.
+    pub fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// The upstream could not be reached: nothing was used.
+    pub fn unreachable(mut self) {
+        self.end(Ending::unused(Status::Unreachable));
+    }
+
+    /// The request was sent, or may have been, and no usable reply came: the hold is booked in full.
+    pub fn lost(mut self, end: BodyEnd) {
+        self.end_in_full(status_of(end));
+    }
+
+    /// The upstream answered with an error status, which providers do not bill.
+    pub fn upstream_error(mut self, http: u16, body: &[u8]) {
+        self.http = Some(http);
+        self.delivered(body);
+        self.end(Ending::unused(Status::UpstreamError));
+    }
+
+    /// A whole JSON reply.
+    pub fn reply(mut self, http: u16, body: &[u8]) -> Settled {
+        self.http = Some(http);
+        self.delivered(body);
+        let remaining = self.remaining();
+        let cost = match read_reply(self.endpoint, body) {
+            Ok(reading) => self.end_with(Status::Ok, reading.usage, reading.tier, reading.id),
+            Err(_) => self.end_in_full(Status::Broken),
+        };
+        Settled { cost, remaining }
+    }
+
+    /// A successful reply is about to be passed on as it comes.
+    pub fn streaming(&mut self, http: u16) {
+        self.http = Some(http);
+    }
+
+    /// Takes a part of the reply and gives what to deliver of it. `Some` means: deliver that, then this last event, and
+    /// stop, for what was provably used has passed the hold.
+    pub fn push(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Option<Bytes> {
+        let Some(observer) = &mut self.observer else {
+            self.delivered(&chunk);
+            out.push(chunk);
+            return None;
+        };
+        let first = out.len();
+        observer.push(chunk, out);
+        let proven = observer.proven_output_tokens();
+        if !self.passes_hold(proven) {
+            self.deliver_from(first, out);
+            return None;
+        }
+        // The rest of an event that will not be finished must not stand before the last one.
+        if let Some(observer) = &mut self.observer {
+            let mut fresh = out.split_off(first);
+            observer.drop_unfinished(&mut fresh);
+            out.append(&mut fresh);
+        }
+        self.deliver_from(first, out);
+        let message = "The provider produced more than this request's output limit allows, so the call was cut at the \
+                       amount reserved for it.";
+        let last = self.last_event(Reason::HoldExceeded, message);
+        self.delivered(&last);
+        let held = self.hold.as_ref().map_or(NanoUsd::ZERO, Hold::amount);
+        let cost = self.proven_cost().unwrap_or(held).max(held);
+        let usage = self.proven_usage();
+        let ending = Ending {
+            usage: Some(usage),
+            cost,
+            ..Ending::unknown(Status::Cut, held)
+        };
+        self.end(ending);
+        Some(last)
+    }
+
+    /// The reply's body is over. Gives what is left to deliver, the final event of a stream that broke off included.
+    pub fn finish(&mut self, end: BodyEnd, out: &mut Vec<Bytes>) {
+        let Some(observer) = &mut self.observer else {
+            // A JSON reply too long to be read whole: its usage is not known.
+            let status = if end == BodyEnd::Complete {
+                Status::Ok
+            } else {
+                status_of(end)
+            };
+            self.end_in_full(status);
+            return;
+        };
+        let first = out.len();
+        observer.finish(out);
+        let (ended, failed) = (observer.ended(), observer.provider_error().is_some());
+        let reading = observer.reading();
+        let (usage, tier, id) = (reading.usage, reading.tier, reading.id.clone());
+        self.deliver_from(first, out);
+        if ended || (end == BodyEnd::Complete && usage.is_some()) {
+            let status = if failed { Status::UpstreamError } else { Status::Ok };
+            self.end_with(status, usage, tier, id);
+            return;
+        }
+        let (status, reason, message) = broken_off(end);
+        let last = self.last_event(reason, message);
+        self.delivered(&last);
+        out.push(last);
+        self.end_in_full(status);
+    }
+
+    /// The last event of a stream that is cut short, in the caller's dialect.
+    fn last_event(&self, reason: Reason, message: &str) -> Bytes {
+        let id = self.id().map(|id| id.to_string()).unwrap_or_default();
+        let event = llm::stream_error(self.endpoint.dialect(), reason, message, &id);
+        if self.observer.as_ref().is_some_and(StreamObserver::mid_event) {
+            [b"\n\n", event.as_ref()].concat().into()
+        } else {
+            event
+        }
+    }
+
+    fn deliver_from(&mut self, first: usize, out: &[Bytes]) {
+        for part in out.iter().skip(first) {
+            self.bytes = self.bytes.saturating_add(u64::try_from(part.len()).unwrap_or(u64::MAX));
+            if let Some(commitment) = &mut self.commitment {
+                commitment.update(part);
+            }
+        }
+    }
+
+    fn delivered(&mut self, part: &[u8]) {
+        self.bytes = self.bytes.saturating_add(u64::try_from(part.len()).unwrap_or(u64::MAX));
+        if let Some(commitment) = &mut self.commitment {
+            commitment.update(part);
+        }
+    }
+
+    /// Whether what was provably used costs more than the hold. Priced only when the proof grew.
+    fn passes_hold(&mut self, proven: u64) -> bool {
+        if proven <= self.proven {
+            return false;
+        }
+        self.proven = proven;
+        let held = self.hold.as_ref().map(Hold::amount);
+        self.proven_cost().zip(held).is_some_and(|(cost, held)| cost > held)
+    }
+
+    /// A lower bound of what was used.
+    fn proven_usage(&self) -> Usage {
+        let seen = self
+            .observer
+            .as_ref()
+            .and_then(|observer| observer.reading().usage)
+            .unwrap_or_default();
+        Usage {
+            output: seen.output.max(self.proven),
+            ..seen
+        }
+    }
+
+    fn proven_cost(&self) -> Option<NanoUsd> {
+        let tariff = self.tariff.as_ref()?;
+        tariff.prices.cost(&self.proven_usage(), tariff.tier).ok()
+    }
+
+    /// Ends with the provider's figures; without them, or without a price for them, in full.
+    fn end_with(
+        &mut self,
+        status: Status,
+        usage: Option<Usage>,
+        tier: Option<ServiceTier>,
+        id: Option<String>,
+    ) -> NanoUsd {
+        let priced = usage.zip(self.tariff.as_ref()).map(|(usage, tariff)| {
+            let cost = tariff.prices.cost(&usage, tier.unwrap_or(tariff.tier));
+            (usage, cost)
+        });
+        match priced {
+            Some((usage, Ok(cost))) => {
+                let source = UsageSource::Provider;
+                let ending = Ending {
+                    usage: Some(usage),
+                    source,
+                    cost,
+                    provider_id: id,
+                    ..Ending::unused(status)
+                };
+                self.end(ending);
+                cost
+            }
+            Some((_, Err(error))) => {
+                tracing::warn!(action = ?self.id(), %error, "the usage cannot be priced; the hold is booked in full");
+                self.end_in_full(status)
+            }
+            None => self.end_in_full(status),
+        }
+    }
+
+    fn end_in_full(&mut self, status: Status) -> NanoUsd {
+        let held = self.hold.as_ref().map_or(NanoUsd::ZERO, Hold::amount);
+        self.end(Ending::unknown(status, held));
+        held
+    }
+
+    fn end(&mut self, ending: Ending) {
+        let Some(hold) = self.hold.take() else { return };
+        let elapsed = self.started.elapsed();
+        let reply = self
+            .commitment
+            .take()
+            .filter(|_| self.bytes > 0)
+            .map(Commitment::finish);
+        let ending = Ending {
+            http: self.http,
+            duration_us: u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
+            bytes: self.bytes,
+            reply: reply.unwrap_or_default(),
+            ..ending
+        };
+        self.counted.ended(&ending, elapsed);
+        hold.settle(ending);
+    }
+}
+
+/// Nobody ended it: the caller went away and dropped everything.
+impl Drop for Meter {
+    fn drop(&mut self) {
+        if self.hold.is_some() {
+            let seen = self.observer.as_ref().filter(|observer| observer.ended());
+            let seen = seen.map(|observer| {
+                (
+                    observer.reading().usage,
+                    observer.reading().tier,
+                    observer.reading().id.clone(),
+                )
+            });
+            match seen {
+                // All of the reply had come: what it used is known.
+                Some((usage, tier, id)) => drop(self.end_with(Status::ClientGone, usage, tier, id)),
+                None => drop(self.end_in_full(Status::ClientGone)),
+            }
+        }
+    }
+}
+
+fn status_of(end: BodyEnd) -> Status {
+    match end {
+        BodyEnd::Complete | BodyEnd::Broken => Status::Broken,
+        BodyEnd::Timeout => Status::Timeout,
+        BodyEnd::Revoked => Status::Revoked,
+    }
+}
+
+fn broken_off(end: BodyEnd) -> (Status, Reason, &'static str) {
+    match end {
+        BodyEnd::Complete | BodyEnd::Broken => (
+            Status::Broken,
+            Reason::UpstreamBroken,
+            "The provider's stream broke off before its end.",
+        ),
+        BodyEnd::Timeout => (
+            Status::Timeout,
+            Reason::UpstreamTimeout,
+            "The provider's stream stalled for too long.",
+        ),
+        BodyEnd::Revoked => (
+            Status::Revoked,
+            Reason::Revoked,
+            "This credential was revoked while the call was running.",
+        ),
+    }
+}
+
+impl Refusal {
+    /// The upstream could not be reached, or its answer was not usable.
+    pub fn upstream(id: ActionId, reason: Reason, message: String) -> Self {
+        Self::new(id, reason, message)
+    }
+}

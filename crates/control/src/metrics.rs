@@ -1,0 +1,257 @@
+//! Numbers for Prometheus. Labels come from declarations, never from callers, so their number is bounded.
+
+use std::{
+    fmt::Write as _,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
+
+use entry::Status;
+use model::{Principal, Reason, UpstreamName};
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::Registry,
+};
+use store::{Ask, Ending, Handle};
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Labels {
+    tenant: String,
+    agent: String,
+    upstream: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AgentLabels {
+    tenant: String,
+    agent: String,
+    upstream: String,
+    outcome: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DenialLabels {
+    tenant: String,
+    agent: String,
+    upstream: String,
+    reason: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CostLabels {
+    tenant: String,
+    agent: String,
+    upstream: String,
+}
+
+/// All metrics of the data plane.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    registry: Registry,
+    calls: Family<AgentLabels, Counter>,
+    denials: Family<DenialLabels, Counter>,
+    cost: Family<CostLabels, Counter>,
+    in_flight: Gauge,
+    seconds: Family<CostLabels, Histogram, fn() -> Histogram>,
+    unauthenticated: Counter,
+}
+
+fn seconds() -> Histogram {
+    Histogram::new([0.005, 0.02, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0])
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let mut registry = Registry::with_prefix("bailiwick");
+        let calls = Family::default();
+        let denials = Family::default();
+        let cost = Family::default();
+        let in_flight = Gauge::default();
+        let seconds: Family<CostLabels, Histogram, fn() -> Histogram> = Family::new_with_constructor(seconds);
+        let unauthenticated = Counter::default();
+        registry.register("calls", "Calls forwarded, by how they ended", calls.clone());
+        registry.register("denials", "Actions refused, by reason", denials.clone());
+        registry.register(
+            "cost_nano_usd",
+            "Cost booked, in billionths of a US dollar",
+            cost.clone(),
+        );
+        registry.register("calls_in_flight", "Calls forwarded and not ended", in_flight.clone());
+        registry.register(
+            "call_seconds",
+            "From forwarding to the end of the reply",
+            seconds.clone(),
+        );
+        registry.register(
+            "unauthenticated",
+            "Requests without a valid credential",
+            unauthenticated.clone(),
+        );
+        Self {
+            registry,
+            calls,
+            denials,
+            cost,
+            in_flight,
+            seconds,
+            unauthenticated,
+        }
+    }
+
+    pub(crate) fn unauthenticated(&self) {
+        self.unauthenticated.inc();
+    }
+
+    pub(crate) fn denied(&self, principal: &Principal, upstream: &UpstreamName, reason: Reason) {
+        self.denials
+            .get_or_create(&DenialLabels {
+                tenant: principal.tenant.to_string(),
+                agent: principal.agent.to_string(),
+                upstream: upstream.to_string(),
+                reason: reason.code().to_owned(),
+            })
+            .inc();
+    }
+
+    pub(crate) fn denied_action(&self, ask: &Ask, reason: Reason) {
+        // An upstream that is not declared is the caller's text: it becomes no label.
+        let upstream = if reason == Reason::UnknownUpstream {
+            String::new()
+        } else {
+            ask.action.upstream.to_string()
+        };
+        self.denials
+            .get_or_create(&DenialLabels {
+                tenant: ask.tenant.to_string(),
+                agent: ask.action.agent.to_string(),
+                upstream,
+                reason: reason.code().to_owned(),
+            })
+            .inc();
+    }
+
+    /// Counts a call from now until its end.
+    pub(crate) fn call(self: &Arc<Self>, principal: &Principal, upstream: &UpstreamName) -> Call {
+        self.in_flight.inc();
+        let labels = Labels {
+            tenant: principal.tenant.to_string(),
+            agent: principal.agent.to_string(),
+            upstream: upstream.to_string(),
+        };
+        Call {
+            metrics: self.clone(),
+            labels,
+        }
+    }
+
+    /// The text format, with the committer's numbers as they are now.
+    pub(crate) fn render(&self, committer: &Handle) -> String {
+        let mut out = String::new();
+        // Writing to a `String` does not fail.
+        let _ = text::encode_registry(&mut out, &self.registry);
+        let stats = committer.stats();
+        let trailer = "# EOF\n";
+        if out.ends_with(trailer) {
+            out.truncate(out.len() - trailer.len());
+        }
+        let ready = u64::from(committer.health().borrow().trouble.is_none());
+        for (name, kind, help, value) in [
+            (
+                "commits_total",
+                "counter",
+                "Transactions of the committer",
+                stats.batches.load(Relaxed),
+            ),
+            (
+                "entries_total",
+                "counter",
+                "Audit entries appended",
+                stats.entries.load(Relaxed),
+            ),
+            (
+                "commit_microseconds_total",
+                "counter",
+                "Time spent in commits",
+                stats.commit_us.load(Relaxed),
+            ),
+            (
+                "commit_failures_total",
+                "counter",
+                "Transactions that failed",
+                stats.failures.load(Relaxed),
+            ),
+            (
+                "open_holds",
+                "gauge",
+                "Holds that have not ended",
+                committer.open_holds(),
+            ),
+            ("ready", "gauge", "Whether the store can record", ready),
+        ] {
+            let family = name.trim_end_matches("_total");
+            let _ = writeln!(
+                out,
+                "# HELP bailiwick_{family} {help}.\n# TYPE bailiwick_{family} {kind}\nbailiwick_{name} {value}"
+            );
+        }
+        out.push_str(trailer);
+        out
+    }
+}
+
+/// A call in flight, for the counters.
+#[derive(Debug)]
+pub(crate) struct Call {
+    metrics: Arc<Metrics>,
+    labels: Labels,
+}
+
+impl Call {
+    pub(crate) fn ended(&self, ending: &Ending, elapsed: Duration) {
+        let Labels {
+            tenant,
+            agent,
+            upstream,
+        } = self.labels.clone();
+        let cost = CostLabels {
+            tenant: tenant.clone(),
+            agent: agent.clone(),
+            upstream: upstream.clone(),
+        };
+        let nano = u64::try_from(ending.cost.0).unwrap_or(0);
+        self.metrics.cost.get_or_create(&cost).inc_by(nano);
+        self.metrics.seconds.get_or_create(&cost).observe(elapsed.as_secs_f64());
+        let outcome = outcome(ending.status).to_owned();
+        self.metrics
+            .calls
+            .get_or_create(&AgentLabels {
+                tenant,
+                agent,
+                upstream,
+                outcome,
+            })
+            .inc();
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.metrics.in_flight.dec();
+    }
+}
+
+fn outcome(status: Status) -> &'static str {
+    match status {
+        Status::Ok => "ok",
+        Status::UpstreamError => "upstream_error",
+        Status::Unreachable => "unreachable",
+        Status::Timeout => "timeout",
+        Status::Broken => "broken",
+        Status::ClientGone => "client_gone",
+        Status::Cut => "cut",
+        Status::Revoked => "revoked",
+        Status::NotForwarded => "not_forwarded",
+        Status::Indeterminate => "indeterminate",
+    }
+}

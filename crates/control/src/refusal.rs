@@ -1,0 +1,79 @@
+//! A refusal: what the caller is told. Where it is recorded is the pipeline's business, how it is spelt the edge's.
+
+use std::time::Duration;
+
+use entry::Over;
+use model::{ActionId, NanoUsd, Reason, Timestamp};
+
+/// Why an action was not carried out, in words for the caller and a code for programs. Never a secret, never internals.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The action's id, if it got one.
+    pub id: Option<ActionId>,
+    /// The stable code.
+    pub reason: Reason,
+    /// What happened and what would mend it.
+    pub message: String,
+    /// When trying again can help.
+    pub retry_after: Option<Duration>,
+    /// What is left in the budget that refused.
+    pub remaining: Option<NanoUsd>,
+}
+
+impl Refusal {
+    pub(crate) fn new(id: ActionId, reason: Reason, message: impl Into<String>) -> Self {
+        Self {
+            id: Some(id),
+            reason,
+            message: message.into(),
+            retry_after: None,
+            remaining: None,
+        }
+    }
+
+    /// A refusal of a caller that is not known: it has no action.
+    pub(crate) fn anonymous(reason: Reason, message: &str) -> Self {
+        Self {
+            id: None,
+            reason,
+            message: message.to_owned(),
+            retry_after: None,
+            remaining: None,
+        }
+    }
+
+    pub(crate) fn unavailable(id: ActionId) -> Self {
+        let message = "Bailiwick cannot record requests at the moment, so none is let through; nothing was forwarded. \
+                       Its operator finds the cause in the server's log and under /readyz.";
+        Self {
+            retry_after: Some(Duration::from_secs(1)),
+            ..Self::new(id, Reason::GovernanceUnavailable, message)
+        }
+    }
+
+    pub(crate) fn overloaded(id: ActionId) -> Self {
+        let message = "As many calls are in flight as this server allows ([limits] in_flight); nothing was forwarded.";
+        Self {
+            retry_after: Some(Duration::from_secs(1)),
+            ..Self::new(id, Reason::Overloaded, message)
+        }
+    }
+
+    pub(crate) fn over_budget(id: ActionId, over: &Over, resets_at: Option<Timestamp>) -> Self {
+        let used = over.spent.saturating_add(over.held);
+        let left = over.limit.saturating_sub(used).at_least_zero();
+        let reset = match resets_at.and_then(|at| jiff::Timestamp::from_microsecond(at.unix_micros()).ok()) {
+            Some(at) => format!("It resets at {}.", at.strftime("%Y-%m-%dT%H:%M:%SZ")),
+            None => "It does not reset by itself.".to_owned(),
+        };
+        let message = format!(
+            "This request could cost up to {} USD, but budget \"{}\" has {left} USD left of {} USD ({} USD spent, {} USD \
+             held by calls in flight). {reset} Nothing was forwarded.",
+            over.asked, over.budget, over.limit, over.spent, over.held
+        );
+        Self {
+            remaining: Some(left),
+            ..Self::new(id, Reason::BudgetExhausted, message)
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! What administrators read: plain values that the API serves as JSON and the command line prints. Money is decimal
+//! text, time RFC 3339.
+
+use entry::{AgentState, Entry, KeyState};
+use ledger::Balance;
+use model::{NanoUsd, Timestamp};
+use serde::{Deserialize, Serialize};
+use store::View;
+
+/// An agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentReport {
+    /// Its tenant.
+    pub tenant: String,
+    /// Its name.
+    pub name: String,
+    /// Who answers for it, where the mapping was not erased; else the pseudonym.
+    pub owner: String,
+    /// Its team.
+    pub team: String,
+    /// Its product.
+    pub product: String,
+    /// Its environment.
+    pub environment: String,
+    /// What it is for.
+    pub purpose: String,
+    /// How many credentials it has that are not revoked.
+    pub keys: usize,
+    /// How many actions it took or tried.
+    pub actions: u64,
+    /// Calls in flight.
+    pub in_flight: usize,
+}
+
+/// A credential.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyReport {
+    /// Its tenant.
+    pub tenant: String,
+    /// Its public name.
+    pub id: String,
+    /// The agent it authenticates.
+    pub agent: String,
+    /// What people call it.
+    pub label: String,
+    /// Its tier.
+    pub tier: String,
+    /// The pseudonym of the user it acts for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// The only upstreams it may reach; empty for all.
+    pub upstreams: Vec<String>,
+    /// The only models it may ask for; empty for all.
+    pub models: Vec<String>,
+    /// When it was issued.
+    pub issued: String,
+    /// When it stops authenticating.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
+    /// When it was last used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_used: Option<String>,
+    /// `active`, `expired` or `revoked`.
+    pub state: String,
+}
+
+/// A budget.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BudgetReport {
+    /// Its tenant.
+    pub tenant: String,
+    /// Its name.
+    pub name: String,
+    /// When it starts again, such as `day (UTC)`.
+    pub window: String,
+    /// US dollars.
+    pub limit_usd: String,
+    /// Booked in the current window.
+    pub spent_usd: String,
+    /// Reserved by calls in flight.
+    pub held_usd: String,
+    /// Debt from earlier windows.
+    pub carried_usd: String,
+    /// What a call may still take.
+    pub remaining_usd: String,
+    /// When the window ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resets_at: Option<String>,
+}
+
+/// An upstream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpstreamReport {
+    /// The first path segment.
+    pub name: String,
+    /// Its dialect.
+    pub kind: String,
+    /// Where it is.
+    pub base_url: String,
+}
+
+/// An administrator.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AdminReport {
+    /// Their name.
+    pub name: String,
+    /// Their role.
+    pub role: String,
+}
+
+/// What a reload changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoadReport {
+    /// The kinds of the entries it appended, with what they are about.
+    pub changes: Vec<String>,
+}
+
+/// An audit entry as it stands in the log, with its leaf hash.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EntryReport {
+    /// The leaf hash (RFC 6962), hexadecimal.
+    pub leaf: String,
+    /// The entry.
+    pub entry: Entry,
+}
+
+/// `2026-11-22T20:30:00.123456Z`, to the microsecond.
+pub fn rfc3339(at: Timestamp) -> String {
+    // Instants outside the calendar's years do not occur in a log; they are shown as their number.
+    jiff::Timestamp::from_microsecond(at.unix_micros()).map_or_else(
+        |_| at.unix_micros().to_string(),
+        |at| at.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string(),
+    )
+}
+
+fn usd(amount: NanoUsd) -> String {
+    amount.to_string()
+}
+
+impl AgentReport {
+    pub(crate) fn of(view: &View, state: &AgentState, owner: Option<String>) -> Option<Self> {
+        let record = state.record.clone()?;
+        let keys = view
+            .keys
+            .values()
+            .filter(|key| key.record.agent == record.name && key.revoked.is_none())
+            .count();
+        let in_flight = view.open.iter().filter(|(_, agent)| *agent == record.name).count();
+        Some(Self {
+            tenant: view.tenant.to_string(),
+            name: record.name.to_string(),
+            owner: owner.unwrap_or(record.owner.0),
+            team: record.team,
+            product: record.product,
+            environment: record.environment,
+            purpose: record.purpose,
+            keys,
+            actions: state.seq,
+            in_flight,
+        })
+    }
+}
+
+impl KeyReport {
+    pub(crate) fn of(view: &View, key: &KeyState, now: Timestamp) -> Self {
+        let record = &key.record;
+        let expired = record.expires.is_some_and(|at| at <= now);
+        let state = match (key.revoked, expired) {
+            (Some(_), _) => "revoked",
+            (None, true) => "expired",
+            (None, false) => "active",
+        };
+        Self {
+            tenant: view.tenant.to_string(),
+            id: record.id.to_string(),
+            agent: record.agent.to_string(),
+            label: record.label.clone(),
+            tier: record.tier.to_string(),
+            user: record.user.as_ref().map(ToString::to_string),
+            upstreams: record.upstreams.iter().map(ToString::to_string).collect(),
+            models: record.models.clone(),
+            issued: rfc3339(key.issued),
+            expires: record.expires.map(rfc3339),
+            last_used: key.last_used.map(rfc3339),
+            state: state.to_owned(),
+        }
+    }
+}
+
+impl BudgetReport {
+    pub(crate) fn of(view: &View, balance: &Balance) -> Self {
+        Self {
+            tenant: view.tenant.to_string(),
+            name: balance.spec.name.to_string(),
+            window: balance.spec.window.to_string(),
+            limit_usd: usd(balance.spec.limit),
+            spent_usd: usd(balance.settled),
+            held_usd: usd(balance.held),
+            carried_usd: usd(balance.carried),
+            remaining_usd: usd(balance.remaining()),
+            resets_at: balance.resets_at.map(rfc3339),
+        }
+    }
+}

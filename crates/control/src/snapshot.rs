@@ -1,0 +1,127 @@
+//! What requests read: an immutable picture that is swapped whole.
+
+use std::{collections::HashMap, sync::Arc};
+
+use entry::{AgentRecord, KeyRecord, KeyState, Role};
+use model::{AdminName, AgentName, Digest, Principal, Reason, TenantName, Timestamp, UpstreamName};
+use policy::Bundle;
+use pricing::PriceBook;
+use store::View;
+use tokio_util::sync::CancellationToken;
+
+use crate::{Refusal, UpstreamSpec};
+
+/// The picture.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) keys: HashMap<Digest, Arc<Key>>,
+    pub(crate) admins: HashMap<Digest, Actor>,
+    pub(crate) tenants: HashMap<TenantName, Arc<Tenant>>,
+    pub(crate) upstreams: HashMap<UpstreamName, Arc<UpstreamSpec>>,
+    pub(crate) prices: Arc<PriceBook>,
+}
+
+/// A credential as requests see it.
+#[derive(Debug)]
+pub(crate) struct Key {
+    pub(crate) principal: Principal,
+    pub(crate) record: KeyRecord,
+    revoked: bool,
+    /// Cancelled by revocation: every call in flight that this credential started hears of it.
+    pub(crate) cancel: CancellationToken,
+}
+
+/// One tenant as requests see it.
+#[derive(Debug)]
+pub(crate) struct Tenant {
+    pub(crate) epoch: u64,
+    pub(crate) agents: HashMap<AgentName, Arc<AgentRecord>>,
+    pub(crate) bundle: Arc<Bundle>,
+    /// The entries that put the bundle and the prices in effect.
+    pub(crate) bundle_entry: u64,
+    pub(crate) prices_entry: u64,
+}
+
+/// An authenticated administrator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Actor {
+    /// Who.
+    pub name: AdminName,
+    /// What they may do.
+    pub role: Role,
+}
+
+impl Snapshot {
+    pub(crate) fn empty(prices: PriceBook) -> Self {
+        Self {
+            keys: HashMap::new(),
+            admins: HashMap::new(),
+            tenants: HashMap::new(),
+            upstreams: HashMap::new(),
+            prices: Arc::new(prices),
+        }
+    }
+
+    /// The credential of this verifier, if it may be used now.
+    pub(crate) fn key(&self, verifier: &Digest, now: Timestamp) -> Result<&Arc<Key>, Refusal> {
+        let unknown = || {
+            Refusal::anonymous(
+                Reason::InvalidCredential,
+                "This credential is not known here. An administrator issues one with `bailiwick key issue AGENT`.",
+            )
+        };
+        let key = self.keys.get(verifier).ok_or_else(unknown)?;
+        if key.revoked {
+            let message =
+                "This credential was revoked. An administrator issues another with `bailiwick key issue AGENT`.";
+            return Err(Refusal::anonymous(Reason::RevokedCredential, message));
+        }
+        if key.record.expires.is_some_and(|at| at <= now) {
+            let message =
+                "This credential has expired. An administrator issues another with `bailiwick key issue AGENT`.";
+            return Err(Refusal::anonymous(Reason::ExpiredCredential, message));
+        }
+        Ok(key)
+    }
+
+    /// The cancel handle of a credential, kept from picture to picture.
+    fn cancel_of(&self, verifier: &Digest) -> CancellationToken {
+        self.keys
+            .get(verifier)
+            .map_or_else(CancellationToken::new, |key| key.cancel.clone())
+    }
+}
+
+/// The credentials of a tenant, with the cancel handles they had before.
+pub(crate) fn keys_of(view: &View, before: &Snapshot) -> Vec<(Digest, Arc<Key>)> {
+    let key = |state: &KeyState| {
+        let record = state.record.clone();
+        let principal = Principal {
+            tenant: view.tenant.clone(),
+            agent: record.agent.clone(),
+            key: record.id.clone(),
+            user: record.user.clone(),
+            tier: record.tier,
+        };
+        let cancel = before.cancel_of(&record.verifier);
+        (
+            record.verifier,
+            Arc::new(Key {
+                principal,
+                record,
+                revoked: state.revoked.is_some(),
+                cancel,
+            }),
+        )
+    };
+    view.keys.values().map(key).collect()
+}
+
+impl Key {
+    /// Whether the credential is narrowed to other upstreams or models.
+    pub(crate) fn allows(&self, upstream: &UpstreamName, model: &str) -> bool {
+        let record = &self.record;
+        (record.upstreams.is_empty() || record.upstreams.contains(upstream))
+            && (record.models.is_empty() || record.models.iter().any(|allowed| allowed == model))
+    }
+}

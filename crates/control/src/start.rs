@@ -1,0 +1,513 @@
+//! How it all begins, what holds it together, and how it ends.
+
+use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
+use entry::{AdminRecord, Event, Role};
+use model::{ActionId, AdminName, TenantName, Timestamp, UpstreamName};
+use pricing::PriceBook;
+use secrecy::ExposeSecret as _;
+use store::{Clock, Committer, DataDir, Handle, Health, Reader, Store, StoreError, View};
+use tokio::{
+    sync::{Mutex, watch},
+    task::JoinHandle,
+};
+use zeroize::Zeroizing;
+
+use crate::{
+    ADMIN_PREFIX, Actor, AdminError, Governance, Limits, LoadProblem, LoadReport, UpstreamSpec,
+    credential::{make, recognise},
+    load::{self, Compiled},
+    metrics::Metrics,
+    privacy::Privacy,
+    signer::Signer,
+    snapshot::{Snapshot, Tenant, keys_of},
+};
+
+/// How long a request waits for the picture it was told to decide under.
+const EPOCH_WAIT: Duration = Duration::from_secs(5);
+/// The actor of what a start loads.
+const STARTER: &str = "_start";
+/// The first owner.
+const OWNER: &str = "owner";
+const OWNER_FILE: &str = "owner.credential";
+
+/// Reads the declarations again.
+pub type Loader = Box<dyn Fn() -> Result<Governance, Vec<LoadProblem>> + Send + Sync>;
+
+/// What control is given.
+pub struct Options {
+    /// The data directory, locked.
+    pub dir: DataDir,
+    /// The naming authority of this deployment, such as `agents.acme.example`.
+    pub trust_domain: String,
+    /// Where guard files are kept; best apart from the data directory.
+    pub guards: PathBuf,
+    /// Bounds.
+    pub limits: Limits,
+    /// The program's version.
+    pub version: String,
+    /// Reads the declarations, at the start and at every reload.
+    pub loader: Loader,
+}
+
+/// Why a start fails.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The declarations.
+    #[error("the declarations have {} problems", .0.len())]
+    Problems(Vec<LoadProblem>),
+    /// What was declared could not be recorded.
+    #[error("what is declared cannot take effect: {0}")]
+    Load(#[from] AdminError),
+    /// The database is not the one that was signed.
+    #[error("the log of tenant {tenant} is refused: {why}")]
+    Guard {
+        /// Whose log.
+        tenant: TenantName,
+        /// Why.
+        why: String,
+    },
+    /// A key file is damaged.
+    #[error("{} holds no usable key: restore it from a backup", .0.display())]
+    Key(PathBuf),
+    /// A head cannot be signed.
+    #[error("the head cannot be signed: {0}")]
+    Sign(String),
+}
+
+/// The pipeline and the use cases of one server. Cheap to clone.
+#[derive(Clone)]
+pub struct Control {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    snapshot: ArcSwap<Snapshot>,
+    /// Counts the pictures, so that a request can wait for the next.
+    published: watch::Sender<u64>,
+    committer: Handle,
+    reader: Reader,
+    clock: store::SystemClock,
+    privacy: Privacy,
+    limits: Arc<Limits>,
+    metrics: Arc<Metrics>,
+    random: SystemRandom,
+    loader: Loader,
+    /// What is in effect. Held while anything changes, so that pictures are published in the order of the log.
+    loaded: Mutex<Arc<Compiled>>,
+    stop_signer: watch::Sender<bool>,
+    signer: Mutex<Option<JoinHandle<()>>>,
+    committing: Mutex<Option<JoinHandle<()>>>,
+    dir: DataDir,
+}
+
+impl std::fmt::Debug for Control {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Control")
+            .field("data", &self.inner.dir.path())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Control {
+    /// Opens the store, loads what is declared, and starts the committer and the signer.
+    pub async fn start(options: Options) -> Result<Self, StartError> {
+        let Options {
+            dir,
+            trust_domain,
+            guards,
+            limits,
+            version,
+            loader,
+        } = options;
+        let compiled = Arc::new(loader().and_then(load::compile).map_err(StartError::Problems)?);
+        let random = SystemRandom::new();
+        let mut signer = Signer::new(trust_domain, guards);
+        let store = Store::open(&dir).await?;
+        let reader = store.reader().clone();
+        let mut tenants = reader.tenants().await?;
+        tenants.extend(
+            compiled
+                .governance
+                .tenants
+                .keys()
+                .cloned()
+                .chain([TenantName::system()]),
+        );
+        for tenant in tenants {
+            signer.prepare(&dir, &tenant, || secret(&random))?;
+            signer.check_guard(&reader, &tenant).await?;
+        }
+        let hex = |bytes: &[u8]| data_encoding::HEXLOWER.encode(bytes).into_bytes();
+        let privacy = Zeroizing::new(dir.read_or_create("keys/privacy.key", || hex(secret(&random).as_slice()))?);
+        let node = dir.read_or_create("node", || format!("node-{}", name_of(&random)).into_bytes())?;
+        let config = store::Config {
+            node: String::from_utf8_lossy(&node).trim().to_owned(),
+            version,
+            open_holds: limits.in_flight,
+            random: random_bytes,
+        };
+        let (committer, committing) = Committer::start(store, store::SystemClock::new(), config).await?;
+        let (stop_signer, stopping) = watch::channel(false);
+        let signing = tokio::spawn(signer.run(committer.clone(), stopping));
+        let inner = Inner {
+            snapshot: ArcSwap::from_pointee(Snapshot::empty(PriceBook::builtin())),
+            published: watch::Sender::new(0),
+            committer,
+            reader,
+            clock: store::SystemClock::new(),
+            privacy: Privacy::new(&privacy),
+            limits: Arc::new(limits),
+            metrics: Arc::new(Metrics::new()),
+            random,
+            loader,
+            loaded: Mutex::new(compiled.clone()),
+            stop_signer,
+            signer: Mutex::new(Some(signing)),
+            committing: Mutex::new(Some(committing)),
+            dir,
+        };
+        let control = Self { inner: Arc::new(inner) };
+        let starter = AdminName::new(STARTER).map_err(|error| AdminError::Invalid(error.to_string()))?;
+        control.first_owner(&starter).await?;
+        let mut loaded = control.inner.loaded.lock().await;
+        control.apply(&mut loaded, compiled, &starter).await?;
+        drop(loaded);
+        Ok(control)
+    }
+
+    /// Sees to it that the file in the data directory authenticates the first owner: whoever can read it owns this
+    /// deployment.
+    async fn first_owner(&self, by: &AdminName) -> Result<(), StartError> {
+        let make = || {
+            make(ADMIN_PREFIX, secret(&self.inner.random))
+                .text
+                .expose_secret()
+                .as_bytes()
+                .to_vec()
+        };
+        let text = Zeroizing::new(self.inner.dir.read_or_create(OWNER_FILE, make)?);
+        let text = std::str::from_utf8(&text).ok().map(str::trim);
+        let unusable = || StartError::Key(self.inner.dir.path().join(OWNER_FILE));
+        let verifier = text
+            .and_then(|text| recognise(ADMIN_PREFIX, text))
+            .ok_or_else(unusable)?;
+        let name = AdminName::new(OWNER).map_err(|error| AdminError::Invalid(error.to_string()))?;
+        let view = self
+            .committer()
+            .view(TenantName::system())
+            .await
+            .map_err(AdminError::from)?;
+        let admin = AdminRecord {
+            name: name.clone(),
+            role: Role::Owner,
+            verifier,
+        };
+        if view.admins.get(&name) != Some(&admin) {
+            let added = Event::AdminAdded { admin, by: by.clone() };
+            self.committer()
+                .change(TenantName::system(), vec![added])
+                .await
+                .map_err(AdminError::from)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn snapshot(&self) -> arc_swap::Guard<Arc<Snapshot>> {
+        self.inner.snapshot.load()
+    }
+
+    pub(crate) fn committer(&self) -> &Handle {
+        &self.inner.committer
+    }
+
+    pub(crate) fn reader(&self) -> &Reader {
+        &self.inner.reader
+    }
+
+    pub(crate) fn privacy(&self) -> &Privacy {
+        &self.inner.privacy
+    }
+
+    pub(crate) fn metrics(&self) -> &Arc<Metrics> {
+        &self.inner.metrics
+    }
+
+    pub(crate) fn limits_shared(&self) -> Arc<Limits> {
+        self.inner.limits.clone()
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.inner.clock.now()
+    }
+
+    pub(crate) fn random_secret(&self) -> Zeroizing<[u8; 32]> {
+        secret(&self.inner.random)
+    }
+
+    pub(crate) fn random_name(&self) -> String {
+        name_of(&self.inner.random)
+    }
+
+    /// Bounds of the data plane.
+    pub fn limits(&self) -> &Limits {
+        &self.inner.limits
+    }
+
+    /// A new action's id.
+    pub fn new_action(&self) -> ActionId {
+        ActionId::new(self.now(), random_bytes())
+    }
+
+    /// An upstream in effect.
+    pub fn upstream(&self, name: &str) -> Option<Arc<UpstreamSpec>> {
+        self.snapshot().upstreams.get(name).cloned()
+    }
+
+    /// The upstreams in effect, by name.
+    pub fn upstream_names(&self) -> Vec<UpstreamName> {
+        let mut names: Vec<_> = self.snapshot().upstreams.keys().cloned().collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Counts a request without a valid credential.
+    pub fn count_unauthenticated(&self) {
+        self.inner.metrics.unauthenticated();
+    }
+
+    /// The metrics, in Prometheus' text format.
+    pub fn render_metrics(&self) -> String {
+        self.inner.metrics.render(&self.inner.committer)
+    }
+
+    /// Whether the store can record, as it changes.
+    pub fn health(&self) -> watch::Receiver<Health> {
+        self.inner.committer.health()
+    }
+
+    /// The path of the first owner's credential.
+    pub fn owner_file(&self) -> PathBuf {
+        self.inner.dir.path().join(OWNER_FILE)
+    }
+
+    /// Waits for a picture of at least this epoch.
+    pub(crate) async fn await_epoch(&self, tenant: &TenantName, epoch: u64) {
+        let mut published = self.inner.published.subscribe();
+        let reached = |_: &u64| {
+            self.snapshot()
+                .tenants
+                .get(tenant)
+                .is_some_and(|tenant| tenant.epoch >= epoch)
+        };
+        // Too late or never, the caller decides again and is told so by the committer.
+        drop(tokio::time::timeout(EPOCH_WAIT, published.wait_for(reached)).await);
+    }
+
+    /// Appends events and publishes what follows from them.
+    ///
+    /// In a task of its own: an administrator who hangs up half-way must not leave the picture behind the log.
+    pub(crate) async fn change(&self, tenant: TenantName, events: Vec<Event>) -> Result<(), AdminError> {
+        let control = self.clone();
+        let changing = tokio::spawn(async move {
+            let loaded = control.inner.loaded.lock().await;
+            let changed = control.committer().change(tenant, events).await;
+            // Also after an error: the change may have landed.
+            control.publish(&loaded).await?;
+            changed.map(drop).map_err(AdminError::from)
+        });
+        changing
+            .await
+            .map_err(|error| AdminError::Unavailable(error.to_string()))?
+    }
+
+    /// Reads the declarations again and puts them in effect.
+    pub(crate) async fn load_again(&self, by: AdminName) -> Result<LoadReport, AdminError> {
+        let control = self.clone();
+        let loading = tokio::spawn(async move {
+            let mut loaded = control.inner.loaded.lock().await;
+            let reader = control.clone();
+            let compiled = tokio::task::spawn_blocking(move || (reader.inner.loader)().and_then(load::compile));
+            let compiled = compiled
+                .await
+                .map_err(|error| AdminError::Unavailable(error.to_string()))?;
+            let compiled = Arc::new(compiled.map_err(AdminError::Problems)?);
+            control.apply(&mut loaded, compiled, &by).await
+        });
+        loading
+            .await
+            .map_err(|error| AdminError::Unavailable(error.to_string()))?
+    }
+
+    /// Appends what makes the logs say what is declared, then publishes the picture.
+    async fn apply(
+        &self,
+        loaded: &mut Arc<Compiled>,
+        compiled: Arc<Compiled>,
+        by: &AdminName,
+    ) -> Result<LoadReport, AdminError> {
+        let mut report = LoadReport::default();
+        let mut result = Ok(());
+        for (tenant, declared) in &compiled.governance.tenants {
+            result = self.apply_tenant(tenant, declared, &compiled, by, &mut report).await;
+            if result.is_err() {
+                break;
+            }
+        }
+        if result.is_ok() {
+            *loaded = compiled;
+        }
+        self.publish(loaded).await?;
+        result.map(|()| report)
+    }
+
+    async fn apply_tenant(
+        &self,
+        tenant: &TenantName,
+        declared: &crate::TenantGovernance,
+        compiled: &Compiled,
+        by: &AdminName,
+        report: &mut LoadReport,
+    ) -> Result<(), AdminError> {
+        let view = self.committer().view(tenant.clone()).await?;
+        let changes = load::changes(&view, declared, compiled, self.privacy(), by);
+        self.committer().remember(tenant.clone(), changes.persons).await?;
+        let groups = [changes.files, changes.rest];
+        for events in groups.into_iter().filter(|events| !events.is_empty()) {
+            report
+                .changes
+                .extend(events.iter().map(|event| describe(tenant, event)));
+            self.committer().change(tenant.clone(), events).await?;
+        }
+        let view = self.committer().view(tenant.clone()).await?;
+        let Some(bundle) = compiled.bundles.get(tenant) else {
+            return Ok(());
+        };
+        if let Some(event) = load::bundle_change(&view, declared, bundle.digest(), by) {
+            report.changes.push(describe(tenant, &event));
+            self.committer().change(tenant.clone(), vec![event]).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes the picture of what is in effect and swaps it in.
+    async fn publish(&self, loaded: &Compiled) -> Result<(), AdminError> {
+        let before = self.inner.snapshot.load_full();
+        let mut snapshot = Snapshot {
+            keys: HashMap::new(),
+            admins: HashMap::new(),
+            tenants: HashMap::new(),
+            upstreams: HashMap::new(),
+            prices: loaded.prices.clone(),
+        };
+        for upstream in &loaded.governance.upstreams {
+            snapshot
+                .upstreams
+                .insert(upstream.name.clone(), Arc::new(upstream.clone()));
+        }
+        let system = self.committer().view(TenantName::system()).await?;
+        for admin in system.admins.into_values() {
+            snapshot.admins.insert(
+                admin.verifier,
+                Actor {
+                    name: admin.name,
+                    role: admin.role,
+                },
+            );
+        }
+        for (name, bundle) in &loaded.bundles {
+            let view = self.committer().view(name.clone()).await?;
+            snapshot.keys.extend(keys_of(&view, &before));
+            snapshot
+                .tenants
+                .insert(name.clone(), Arc::new(tenant_of(view, bundle.clone())));
+        }
+        self.inner.snapshot.store(Arc::new(snapshot));
+        self.inner.published.send_modify(|count| *count += 1);
+        Ok(())
+    }
+
+    pub(crate) async fn views(&self) -> Result<Vec<View>, AdminError> {
+        let mut views = Vec::new();
+        let tenants: std::collections::BTreeSet<_> = self.snapshot().tenants.keys().cloned().collect();
+        for tenant in tenants {
+            views.push(self.committer().view(tenant).await?);
+        }
+        Ok(views)
+    }
+
+    /// Stops: writes what is left, signs the last heads, closes the store. Calls in flight are to be over by now.
+    pub async fn stop(&self, why: &str) {
+        self.inner.committer.stop(why).await;
+        self.inner.stop_signer.send_replace(true);
+        if let Some(signing) = self.inner.signer.lock().await.take() {
+            drop(signing.await);
+        }
+        if let Some(committing) = self.inner.committing.lock().await.take() {
+            drop(committing.await);
+        }
+    }
+}
+
+fn tenant_of(view: View, bundle: Arc<policy::Bundle>) -> Tenant {
+    let agents = view
+        .agents
+        .into_iter()
+        .filter_map(|(name, state)| Some((name, Arc::new(state.record?))));
+    Tenant {
+        epoch: view.epoch,
+        agents: agents.collect(),
+        bundle,
+        bundle_entry: view.bundle.map_or(0, |(_, entry)| entry),
+        prices_entry: view.prices.map_or(0, |(_, entry)| entry),
+    }
+}
+
+fn describe(tenant: &TenantName, event: &Event) -> String {
+    let about = match event {
+        Event::AgentLoaded { agent, .. } => agent.name.to_string(),
+        Event::AgentRemoved { agent, .. } => agent.to_string(),
+        Event::BudgetLoaded { budget, .. } => {
+            format!("{} {} USD per {}", budget.name, budget.limit, budget.window)
+        }
+        Event::PolicyFile(file) => file.file.clone(),
+        Event::PolicyLoaded { bundle, .. } => bundle.short(),
+        Event::PricesLoaded { book, .. } => book.short(),
+        _ => String::new(),
+    };
+    let default = *tenant == TenantName::default_tenant();
+    let tenant = if default { String::new() } else { format!("{tenant}: ") };
+    format!("{tenant}{} {about}", event.kind()).trim_end().to_owned()
+}
+
+/// The operating system's randomness does not fail once it was seeded; if it ever did, going on would be worse.
+#[expect(
+    clippy::expect_used,
+    reason = "without randomness no credential may be made, and nothing else can be done"
+)]
+fn fill(random: &SystemRandom, bytes: &mut [u8]) {
+    random.fill(bytes).expect("the operating system gives randomness");
+}
+
+fn secret(random: &SystemRandom) -> Zeroizing<[u8; 32]> {
+    let mut bytes = Zeroizing::new([0; 32]);
+    fill(random, bytes.as_mut_slice());
+    bytes
+}
+
+fn name_of(random: &SystemRandom) -> String {
+    let mut bytes = [0; 5];
+    fill(random, &mut bytes);
+    data_encoding::BASE32_DNSSEC.encode(&bytes)
+}
+
+fn random_bytes() -> [u8; 10] {
+    let mut bytes = [0; 10];
+    fill(&SystemRandom::new(), &mut bytes);
+    bytes
+}

@@ -1,0 +1,328 @@
+//! Calling the upstream: what was cleared goes out, what comes back is read or passed on.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use control::{BodyEnd, Cleared, Limits, Meter, Refusal, Upstream, UpstreamSpec};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http_body_util::{BodyExt as _, Either, Full};
+use hyper::body::Incoming;
+use hyper_rustls::HttpsConnector;
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use llm::Dialect;
+use model::{ActionId, Reason};
+use secrecy::ExposeSecret as _;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    headers,
+    reply::{self, ReplyBody},
+    stream::Passing,
+};
+
+/// An unused connection is closed after this time: before most servers close theirs, so that a request does not meet a
+/// connection that is being closed.
+const POOL_IDLE: Duration = Duration::from_secs(20);
+/// The longest error body that is passed on.
+const ERROR_MAX: usize = 256 * 1024;
+
+/// Connections to all upstreams.
+#[derive(Clone, Debug)]
+pub(crate) struct Upstreams {
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+}
+
+impl Upstreams {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        // Without this, a reply of several small packets waits for acknowledgements: 40 ms a stream.
+        tcp.set_nodelay(true);
+        tcp.set_connect_timeout(Some(limits.connect_timeout));
+        let tls = hyper_rustls::HttpsConnectorBuilder::new()
+            .with_webpki_roots()
+            .https_or_http()
+            .enable_http1();
+        let client = Client::builder(TokioExecutor::new())
+            .pool_idle_timeout(POOL_IDLE)
+            .pool_timer(TokioTimer::new())
+            .timer(TokioTimer::new())
+            .build(tls.wrap_connector(tcp));
+        Self { client }
+    }
+}
+
+/// One request on its way: the parts of the caller's request that go along.
+pub(crate) struct Outgoing<'a> {
+    pub(crate) upstreams: &'a Upstreams,
+    pub(crate) id: ActionId,
+    pub(crate) path: &'a str,
+    pub(crate) query: Option<&'a str>,
+    pub(crate) headers: &'a HeaderMap,
+}
+
+impl Upstream for Outgoing<'_> {
+    type Reply = Response<ReplyBody>;
+
+    async fn forward(&self, cleared: Cleared) -> Self::Reply {
+        let dialect = cleared.upstream().kind;
+        let name = cleared.upstream().name.to_string();
+        let call = Call {
+            stream: cleared.is_stream(),
+            deadline: Instant::now() + cleared.limits().total_timeout,
+            first_byte: cleared.limits().first_byte_timeout,
+            idle: cleared.limits().idle_timeout,
+            reply_bytes: cleared.limits().reply_bytes,
+            cancel: cleared.cancelled(),
+        };
+        let failed = |reason, message: String| reply::refusal(dialect, &Refusal::upstream(self.id, reason, message));
+        let request = match self.request(cleared.upstream(), cleared.body().clone()) {
+            Ok(request) => request,
+            // Nothing begins, so the hold ends in nothing.
+            Err(error) => {
+                return failed(
+                    Reason::UpstreamUnreachable,
+                    format!("The base URL of upstream {name} cannot be used: {error}."),
+                );
+            }
+        };
+        let meter = cleared.begin();
+        let sent = tokio::select! {
+            sent = tokio::time::timeout(call.first_byte, self.upstreams.client.request(request)) => sent,
+            () = call.cancel.cancelled() => {
+                meter.lost(BodyEnd::Revoked);
+                return failed(Reason::Revoked, "This credential was revoked while the call was running.".to_owned());
+            }
+        };
+        match sent {
+            Ok(Ok(response)) => self.receive(dialect, &name, response, meter, &call).await,
+            Ok(Err(error)) if error.is_connect() => {
+                tracing::warn!(upstream.name = %name, error = %chain(&error), "the upstream cannot be reached");
+                meter.unreachable();
+                failed(
+                    Reason::UpstreamUnreachable,
+                    format!("Upstream {name} cannot be reached; nothing was used."),
+                )
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(upstream.name = %name, error = %chain(&error), "the upstream's connection broke");
+                meter.lost(BodyEnd::Broken);
+                failed(
+                    Reason::UpstreamBroken,
+                    format!("Upstream {name} closed the connection without an answer."),
+                )
+            }
+            Err(_) => {
+                meter.lost(BodyEnd::Timeout);
+                let seconds = call.first_byte.as_secs();
+                failed(
+                    Reason::UpstreamTimeout,
+                    format!("Upstream {name} did not answer within {seconds} seconds."),
+                )
+            }
+        }
+    }
+}
+
+/// The bounds of one call.
+struct Call {
+    stream: bool,
+    deadline: Instant,
+    first_byte: Duration,
+    idle: Duration,
+    reply_bytes: usize,
+    cancel: CancellationToken,
+}
+
+impl Outgoing<'_> {
+    fn request(&self, upstream: &UpstreamSpec, body: Bytes) -> Result<Request<Full<Bytes>>, http::Error> {
+        let query = self.query.map(|query| format!("?{query}")).unwrap_or_default();
+        let uri = Uri::try_from(format!("{}{}{query}", upstream.base_url, self.path))?;
+        let mut request = Request::builder().method(Method::POST).uri(uri).body(Full::new(body))?;
+        *request.headers_mut() = headers::to_upstream(self.headers, credential(upstream)?);
+        Ok(request)
+    }
+
+    async fn receive(
+        &self,
+        dialect: Dialect,
+        name: &str,
+        response: Response<Incoming>,
+        mut meter: Meter,
+        call: &Call,
+    ) -> Response<ReplyBody> {
+        let (head, body) = response.into_parts();
+        let failed = |reason, message: String| reply::refusal(dialect, &Refusal::upstream(self.id, reason, message));
+        if !head.status.is_success() {
+            return self.receive_error(dialect, name, head, body, meter, call).await;
+        }
+        if head
+            .headers
+            .get(header::CONTENT_ENCODING)
+            .is_some_and(|encoding| encoding != "identity")
+        {
+            meter.lost(BodyEnd::Broken);
+            let message = format!("Upstream {name} compressed its answer although it was asked not to.");
+            return failed(Reason::UpstreamBroken, message);
+        }
+        let mut headers = headers::to_caller(&head.headers);
+        reply::allowed(&mut headers, self.id);
+        if is_event_stream(&head.headers) && call.stream {
+            meter.streaming(head.status.as_u16());
+            return respond(head.status, headers, passing(body, meter, call));
+        }
+        match read_whole(body, call, call.reply_bytes).await {
+            Whole::Read(bytes) => {
+                let settled = meter.reply(head.status.as_u16(), &bytes);
+                reply::cost(&mut headers, settled.cost, settled.remaining);
+                respond(head.status, headers, Either::Left(Full::new(bytes)))
+            }
+            Whole::TooLong(read, rest) => {
+                meter.streaming(head.status.as_u16());
+                let Either::Right(passing) = passing(rest, meter, call) else {
+                    return failed(Reason::UpstreamBroken, "The answer could not be passed on.".to_owned());
+                };
+                respond(head.status, headers, Either::Right(passing.after(read)))
+            }
+            Whole::Failed(end) => {
+                meter.lost(end);
+                let (reason, message) = match end {
+                    BodyEnd::Timeout => (Reason::UpstreamTimeout, "did not finish its answer in time"),
+                    BodyEnd::Revoked => (Reason::Revoked, "was left: this credential was revoked"),
+                    BodyEnd::Broken | BodyEnd::Complete => (Reason::UpstreamBroken, "broke its answer off"),
+                };
+                failed(reason, format!("Upstream {name} {message}."))
+            }
+        }
+    }
+
+    /// An answer that is not a success: passed on, unless it says something about Bailiwick and not about the request.
+    async fn receive_error(
+        &self,
+        dialect: Dialect,
+        name: &str,
+        head: http::response::Parts,
+        body: Incoming,
+        meter: Meter,
+        call: &Call,
+    ) -> Response<ReplyBody> {
+        let body = match read_whole(body, call, ERROR_MAX).await {
+            Whole::Read(bytes) => bytes,
+            // The status says enough.
+            Whole::TooLong(..) | Whole::Failed(_) => Bytes::new(),
+        };
+        let status = head.status;
+        let failed =
+            |message: String| reply::refusal(dialect, &Refusal::upstream(self.id, Reason::UpstreamBroken, message));
+        if status == StatusCode::UNAUTHORIZED {
+            // The body may quote a part of the operator's credential, and a caller would take it for a word on its own.
+            tracing::error!(upstream.name = %name, "the upstream refused the credential configured for it");
+            meter.upstream_error(status.as_u16(), &[]);
+            return failed(format!(
+                "Upstream {name} refused the credential that Bailiwick has for it; an operator has to mend its api_key."
+            ));
+        }
+        if status.is_redirection() || status.is_informational() {
+            meter.upstream_error(status.as_u16(), &[]);
+            return failed(format!(
+                "Upstream {name} answered with a redirection, which is not followed; an operator has to mend its base_url."
+            ));
+        }
+        meter.upstream_error(status.as_u16(), &body);
+        let mut headers = headers::to_caller(&head.headers);
+        reply::allowed(&mut headers, self.id);
+        respond(status, headers, Either::Left(Full::new(body)))
+    }
+}
+
+fn credential(upstream: &UpstreamSpec) -> Result<Option<(HeaderName, HeaderValue)>, http::Error> {
+    let Some(secret) = &upstream.credential else {
+        return Ok(None);
+    };
+    Ok(Some(match upstream.kind {
+        Dialect::OpenAi => (
+            header::AUTHORIZATION,
+            HeaderValue::from_str(&format!("Bearer {}", secret.expose_secret()))?,
+        ),
+        Dialect::Anthropic => (
+            HeaderName::from_static("x-api-key"),
+            HeaderValue::from_str(secret.expose_secret())?,
+        ),
+    }))
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    let content_type = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    content_type
+        .split(';')
+        .next()
+        .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/event-stream"))
+}
+
+fn passing(body: Incoming, meter: Meter, call: &Call) -> ReplyBody {
+    Either::Right(Passing::new(body, meter, call.cancel.clone(), call.idle, call.deadline))
+}
+
+fn respond(status: StatusCode, headers: HeaderMap, body: ReplyBody) -> Response<ReplyBody> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
+/// What reading a body came to.
+enum Whole {
+    Read(Bytes),
+    TooLong(Bytes, Incoming),
+    Failed(BodyEnd),
+}
+
+async fn read_whole(mut body: Incoming, call: &Call, most: usize) -> Whole {
+    let mut first = Bytes::new();
+    let mut more = BytesMut::new();
+    loop {
+        let due = call.deadline.min(Instant::now() + call.idle);
+        let frame = tokio::select! {
+            frame = tokio::time::timeout_at(due, body.frame()) => frame,
+            () = call.cancel.cancelled() => return Whole::Failed(BodyEnd::Revoked),
+        };
+        match frame {
+            Err(_) => return Whole::Failed(BodyEnd::Timeout),
+            Ok(None) => break,
+            Ok(Some(Err(_))) => return Whole::Failed(BodyEnd::Broken),
+            Ok(Some(Ok(frame))) => {
+                let Ok(data) = frame.into_data() else { continue };
+                // Most replies come in one piece, which then is not copied.
+                if first.is_empty() && more.is_empty() {
+                    first = data;
+                } else {
+                    if more.is_empty() {
+                        more.extend_from_slice(&std::mem::take(&mut first));
+                    }
+                    more.extend_from_slice(&data);
+                }
+            }
+        }
+        if first.len() + more.len() > most {
+            return Whole::TooLong(joined(first, more), body);
+        }
+    }
+    Whole::Read(joined(first, more))
+}
+
+fn joined(first: Bytes, more: BytesMut) -> Bytes {
+    if more.is_empty() { first } else { more.freeze() }
+}
+
+/// An error with its causes, for the log.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}

@@ -1,0 +1,203 @@
+//! Which headers pass, and which credential they carry.
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+/// Headers of one connection only (RFC 9110, section 7.6.1), and those that hyper writes itself.
+const HOP_BY_HOP: [&str; 10] = [
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "content-length",
+];
+
+/// Request headers that name a credential, a person, an account or a place. The agent's own credential must not reach the
+/// provider, and nobody downstream may believe an identity that a caller wrote itself. Which of the provider's accounts
+/// pays (`openai-organization`, `openai-project`) is the operator's choice, made with the upstream's credential.
+const IDENTITY: [&str; 16] = [
+    "authorization",
+    "x-api-key",
+    "api-key",
+    "cookie",
+    "forwarded",
+    "via",
+    "x-real-ip",
+    "x-client-ip",
+    "x-user",
+    "x-user-id",
+    "x-tenant",
+    "x-tenant-id",
+    "x-agent-id",
+    "openai-organization",
+    "openai-project",
+    "from",
+];
+
+/// The prefixes of more such headers.
+const IDENTITY_PREFIXES: [&str; 3] = ["x-forwarded-", "x-auth-", "bailiwick-"];
+
+/// The run an agent names.
+pub(crate) const RUN: &str = "bailiwick-run";
+/// The task type an agent names.
+pub(crate) const TASK: &str = "bailiwick-task";
+
+/// The credential a request presents: a bearer credential, or Anthropic's header.
+pub(crate) fn credential(headers: &HeaderMap) -> Option<&str> {
+    let bearer = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| {
+            let (scheme, rest) = value.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then(|| rest.trim())
+        });
+    let key = || {
+        headers
+            .get("x-api-key")
+            .and_then(|value| value.to_str().ok())
+            .map(str::trim)
+    };
+    bearer.or_else(key).filter(|text| !text.is_empty())
+}
+
+/// A run or task type: short, printable, or refused.
+pub(crate) fn label(headers: &HeaderMap, name: &str) -> Result<Option<String>, String> {
+    let Some(value) = headers.get(name) else {
+        return Ok(None);
+    };
+    let text = value.to_str().ok().filter(|text| {
+        (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ')
+    });
+    match text {
+        Some(text) => Ok(Some(text.to_owned())),
+        None => Err(format!("The header {name} takes 1 to 128 printable ASCII characters.")),
+    }
+}
+
+/// The headers to send upstream: everything but hop-by-hop and identity headers, with the upstream's credential.
+pub(crate) fn to_upstream(from: &HeaderMap, credential: Option<(HeaderName, HeaderValue)>) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(from.len() + 2);
+    let dropped = connection_names(from);
+    for (name, value) in from {
+        let text = name.as_str();
+        let identity = IDENTITY.contains(&text) || IDENTITY_PREFIXES.iter().any(|prefix| text.starts_with(prefix));
+        let ours = matches!(text, "host" | "accept-encoding" | "expect" | "content-encoding");
+        if !identity && !ours && !HOP_BY_HOP.contains(&text) && !dropped.iter().any(|drop| drop == text) {
+            headers.append(name.clone(), value.clone());
+        }
+    }
+    // The reply has to be read for its usage, so it must not come compressed.
+    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    if let Some((name, mut value)) = credential {
+        value.set_sensitive(true);
+        headers.insert(name, value);
+    }
+    headers
+}
+
+/// The headers to give the caller: everything but hop-by-hop headers and the provider's cookies.
+pub(crate) fn to_caller(from: &HeaderMap) -> HeaderMap {
+    let dropped = connection_names(from);
+    let mut headers = HeaderMap::with_capacity(from.len() + 6);
+    for (name, value) in from {
+        let text = name.as_str();
+        let ours = text == "set-cookie" || text.starts_with("bailiwick-");
+        if !ours && !HOP_BY_HOP.contains(&text) && !dropped.iter().any(|drop| drop == text) {
+            headers.append(name.clone(), value.clone());
+        }
+    }
+    headers
+}
+
+/// The header names that a `Connection` header declares to be of this connection only.
+fn connection_names(headers: &HeaderMap) -> Vec<String> {
+    let values = headers
+        .get_all(header::CONNECTION)
+        .into_iter()
+        .filter_map(|value| value.to_str().ok());
+    values
+        .flat_map(|value| value.split(',').map(|name| name.trim().to_ascii_lowercase()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .collect()
+    }
+
+    #[test]
+    fn credentials_are_found_where_sdks_put_them() {
+        for (headers, expected) in [
+            (map(&[("authorization", "Bearer bwk_1")]), Some("bwk_1")),
+            (map(&[("authorization", "bearer  bwk_1 ")]), Some("bwk_1")),
+            (map(&[("x-api-key", "bwk_2")]), Some("bwk_2")),
+            (
+                map(&[("authorization", "Bearer bwk_1"), ("x-api-key", "bwk_2")]),
+                Some("bwk_1"),
+            ),
+            (map(&[("authorization", "Basic abc")]), None),
+            (map(&[("authorization", "Bearer ")]), None),
+            (map(&[]), None),
+        ] {
+            assert_eq!(credential(&headers), expected, "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn identity_and_connection_headers_stay_here() {
+        let from = map(&[
+            ("host", "gateway"),
+            ("authorization", "Bearer bwk_1"),
+            ("x-api-key", "bwk_1"),
+            ("x-forwarded-for", "10.0.0.1"),
+            ("bailiwick-run", "r1"),
+            ("openai-organization", "org-1"),
+            ("connection", "close, x-private"),
+            ("x-private", "1"),
+            ("accept-encoding", "gzip"),
+            ("anthropic-version", "2023-06-01"),
+            ("x-stainless-lang", "python"),
+            ("content-type", "application/json"),
+        ]);
+        let credential = (header::AUTHORIZATION, HeaderValue::from_static("Bearer sk-up"));
+        let to = to_upstream(&from, Some(credential));
+        let mut names: Vec<_> = to.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(
+            names,
+            [
+                "accept-encoding",
+                "anthropic-version",
+                "authorization",
+                "content-type",
+                "x-stainless-lang"
+            ]
+        );
+        assert_eq!(to["authorization"], "Bearer sk-up");
+        assert_eq!(to["accept-encoding"], "identity");
+        assert!(!format!("{to:?}").contains("sk-up"), "a sensitive value is not printed");
+    }
+
+    #[test]
+    fn labels_are_short_and_printable() {
+        assert_eq!(
+            label(&map(&[("bailiwick-run", "nightly 7")]), RUN),
+            Ok(Some("nightly 7".to_owned()))
+        );
+        assert_eq!(label(&map(&[]), RUN), Ok(None));
+        assert!(label(&map(&[("bailiwick-run", "")]), RUN).is_err());
+        let mut long = HeaderMap::new();
+        long.insert(RUN, HeaderValue::from_str(&"x".repeat(129)).unwrap());
+        assert!(label(&long, RUN).is_err());
+    }
+}

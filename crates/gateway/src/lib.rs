@@ -1,0 +1,17 @@
+//! The enforcement point: the listener that agents talk to.
+//!
+//! A codec around `control`'s pipeline: it reads HTTP, asks, carries what was cleared to its upstream ([`control::Upstream`])
+//! and the reply back, and spells refusals in the caller's dialect. It decides nothing.
+//!
+//! `server.rs` accepts, `service.rs` takes one request through, `forward.rs` calls the upstream, `stream.rs` is the body
+//! of a reply that passes as it comes, `route.rs`, `headers.rs` and `reply.rs` are the small rules.
+
+mod forward;
+mod headers;
+mod reply;
+mod route;
+mod server;
+mod service;
+mod stream;
+
+pub use server::Gateway;

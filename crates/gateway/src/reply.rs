@@ -1,0 +1,118 @@
+//! What the caller gets that does not come from a provider.
+
+use bytes::Bytes;
+use control::Refusal;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http_body_util::{Either, Full};
+use llm::Dialect;
+use model::{ActionId, NanoUsd, Reason};
+
+use crate::stream::Passing;
+
+/// The body of a reply: whole, or passing as it comes.
+pub(crate) type ReplyBody = Either<Full<Bytes>, Passing>;
+
+/// The action's id: also in the log.
+const REQUEST_ID: &str = "bailiwick-request-id";
+/// `allow` or `deny`.
+const DECISION: &str = "bailiwick-decision";
+/// The stable code of a refusal.
+const REASON: &str = "bailiwick-reason";
+/// What the call cost, where that is known before the reply starts.
+const COST: &str = "bailiwick-cost-usd";
+/// What was left in the tightest budget once the call was reserved.
+const REMAINING: &str = "bailiwick-budget-remaining-usd";
+
+/// A refusal, in the caller's dialect.
+pub(crate) fn refusal(dialect: Dialect, refusal: &Refusal) -> Response<ReplyBody> {
+    let reason = refusal.reason;
+    let id = refusal.id.map(|id| id.to_string()).unwrap_or_default();
+    let body = llm::error_body(dialect, reason.status(), reason, &refusal.message, &id);
+    let mut response = whole(
+        StatusCode::from_u16(reason.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+        body,
+    );
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    set(headers, REQUEST_ID, &id);
+    // A provider's failure is not a denial: the action had been allowed.
+    let decision = if reason.fault() == model::Fault::Upstream {
+        "allow"
+    } else {
+        "deny"
+    };
+    headers.insert(DECISION, HeaderValue::from_static(decision));
+    headers.insert(REASON, HeaderValue::from_static(reason.code()));
+    if let Some(remaining) = refusal.remaining {
+        set(headers, REMAINING, &remaining.to_string());
+    }
+    if reason.status() == 401 {
+        headers.insert(
+            header::WWW_AUTHENTICATE,
+            HeaderValue::from_static("Bearer realm=\"bailiwick\""),
+        );
+    }
+    if let Some(after) = refusal.retry_after {
+        set(
+            headers,
+            header::RETRY_AFTER.as_str(),
+            &after.as_secs().max(1).to_string(),
+        );
+    }
+    // The OpenAI and Anthropic SDKs heed this one before any rule of their own.
+    let retry = if reason.retryable() { "true" } else { "false" };
+    headers.insert("x-should-retry", HeaderValue::from_static(retry));
+    response
+}
+
+/// Marks a reply as allowed.
+pub(crate) fn allowed(headers: &mut HeaderMap, id: ActionId) {
+    set(headers, REQUEST_ID, &id.to_string());
+    headers.insert(DECISION, HeaderValue::from_static("allow"));
+}
+
+/// Says what a call cost.
+pub(crate) fn cost(headers: &mut HeaderMap, cost: NanoUsd, remaining: NanoUsd) {
+    set(headers, COST, &cost.to_string());
+    set(headers, REMAINING, &remaining.to_string());
+}
+
+/// A short plain answer for probes.
+pub(crate) fn plain(status: StatusCode, text: &str) -> Response<ReplyBody> {
+    let mut response = whole(status, Bytes::from(format!("{text}\n")));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
+    response
+}
+
+/// A whole body.
+pub(crate) fn whole(status: StatusCode, body: Bytes) -> Response<ReplyBody> {
+    let mut response = Response::new(Either::Left(Full::new(body)));
+    *response.status_mut() = status;
+    response
+}
+
+/// Sets a header whose value is made of digits, dots and hexadecimal digits, which always fit.
+fn set(headers: &mut HeaderMap, name: &'static str, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}
+
+/// A refusal for a path that names nothing.
+pub(crate) fn nothing_here(names: &[String]) -> Refusal {
+    let known = if names.is_empty() {
+        "none is configured".to_owned()
+    } else {
+        names.join(", ")
+    };
+    Refusal {
+        id: None,
+        reason: Reason::UnknownUpstream,
+        message: format!("The first path segment names an upstream ({known}), as in /openai/v1/chat/completions."),
+        retry_after: None,
+        remaining: None,
+    }
+}

@@ -1,0 +1,112 @@
+//! Accepting connections, and letting go of them.
+
+use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+
+use control::Control;
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, watch},
+    task::JoinHandle,
+};
+
+use crate::{forward::Upstreams, service::Service};
+
+/// How long a connection may take to send the head of a request, the wait for it included.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
+/// The longest head of a request, and the size of a connection's read buffer.
+const HEAD_BYTES: usize = 64 * 1024;
+/// The most connections at once. More wait in the operating system's queue.
+const CONNECTIONS: usize = 16_384;
+/// The wait after an error of `accept`, such as too many open files.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// The listener that agents talk to.
+#[derive(Debug)]
+pub struct Gateway {
+    addr: SocketAddr,
+    stop: watch::Sender<bool>,
+    accepting: JoinHandle<GracefulShutdown>,
+}
+
+impl Gateway {
+    /// Listens and starts to serve.
+    pub async fn bind(control: Control, addr: SocketAddr) -> io::Result<Self> {
+        let listener = TcpListener::bind(addr).await?;
+        let addr = listener.local_addr()?;
+        let upstreams = Upstreams::new(control.limits());
+        let service = Arc::new(Service { control, upstreams });
+        let (stop, stopping) = watch::channel(false);
+        let accepting = tokio::spawn(accept(listener, service, stopping));
+        Ok(Self { addr, stop, accepting })
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Stops accepting and finishes what is in flight. `false` if that took longer than `timeout`.
+    pub async fn drain(self, timeout: Duration) -> bool {
+        self.stop.send_replace(true);
+        let Ok(connections) = self.accepting.await else {
+            return false;
+        };
+        tokio::time::timeout(timeout, connections.shutdown()).await.is_ok()
+    }
+}
+
+async fn accept(listener: TcpListener, service: Arc<Service>, mut stopping: watch::Receiver<bool>) -> GracefulShutdown {
+    let connections = GracefulShutdown::new();
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let accepted = tokio::select! {
+            accepted = async { (places.clone().acquire_owned().await, listener.accept().await) } => accepted,
+            _ = stopping.wait_for(|stop| *stop) => return connections,
+        };
+        match accepted {
+            (Ok(place), Ok((stream, _))) => {
+                let served = serve(stream, service.clone(), &connections);
+                tokio::spawn(async move {
+                    served.await;
+                    drop(place);
+                });
+            }
+            (_, Err(error)) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+            // The semaphore is never closed.
+            (Err(_), _) => return connections,
+        }
+    }
+}
+
+fn serve(
+    stream: TcpStream,
+    service: Arc<Service>,
+    connections: &GracefulShutdown,
+) -> impl Future<Output = ()> + Send + use<> {
+    // Each event of a stream leaves when it is written, not when the one before was acknowledged.
+    drop(stream.set_nodelay(true));
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(HEAD_BYTES)
+        .pipeline_flush(true);
+    let answer = service_fn(move |request| {
+        let service = service.clone();
+        async move { Ok::<_, Infallible>(service.answer(request).await) }
+    });
+    let connection = connections.watch(http.serve_connection(TokioIo::new(stream), answer));
+    async move {
+        // A caller that breaks off or sends nonsense is answered by hyper, and of no further interest.
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "a connection ended early");
+        }
+    }
+}

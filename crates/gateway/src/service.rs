@@ -1,0 +1,199 @@
+//! One request, from its head to the head of its reply.
+
+use bytes::Bytes;
+use control::{Ask, Control, Refusal, Session, UpstreamSpec};
+use http::{HeaderMap, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use llm::{Dialect, Endpoint, EndpointError};
+use model::{ActionId, Reason, UpstreamName};
+use std::sync::Arc;
+
+use crate::{
+    forward::{Outgoing, Upstreams},
+    headers,
+    reply::{self, ReplyBody},
+    route::{Route, route},
+};
+
+/// What requests share.
+#[derive(Clone, Debug)]
+pub(crate) struct Service {
+    pub(crate) control: Control,
+    pub(crate) upstreams: Upstreams,
+}
+
+impl Service {
+    /// Answers a request. A refusal is an answer.
+    pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response<ReplyBody> {
+        let (head, body) = request.into_parts();
+        let (name, rest) = match route(head.uri.path()) {
+            Route::Health => return reply::plain(StatusCode::OK, "ok"),
+            Route::Ready => return self.ready(),
+            Route::Unknown => ("", ""),
+            Route::Upstream { name, rest } => (name, rest),
+        };
+        let upstream = self.control.upstream(name);
+        // Where the path does not say which dialect the caller speaks, its headers do.
+        let dialect = upstream
+            .as_ref()
+            .map_or_else(|| guess_dialect(&head.headers), |upstream| upstream.kind);
+        match self.govern(&head, body, upstream, name, rest).await {
+            Ok(response) => response,
+            Err(refusal) => {
+                let mut response = reply::refusal(dialect, &refusal);
+                if refusal.reason == Reason::MethodNotAllowed {
+                    response
+                        .headers_mut()
+                        .insert(header::ALLOW, http::HeaderValue::from_static("POST"));
+                }
+                response
+            }
+        }
+    }
+
+    async fn govern(
+        &self,
+        head: &http::request::Parts,
+        body: Incoming,
+        upstream: Option<Arc<UpstreamSpec>>,
+        name: &str,
+        rest: &str,
+    ) -> Result<Response<ReplyBody>, Refusal> {
+        let session = self
+            .control
+            .authenticate(headers::credential(&head.headers))
+            .inspect_err(|_| self.control.count_unauthenticated())?;
+        let id = self.control.new_action();
+        let Some(upstream) = upstream else {
+            return Err(self.unknown_upstream(&session, id, name).await);
+        };
+        let at_edge = Edge {
+            control: &self.control,
+            session: &session,
+            id,
+            upstream: &upstream.name,
+        };
+        let endpoint = match Endpoint::find(upstream.kind, head.method.as_str(), rest) {
+            Ok(endpoint) => endpoint,
+            Err(error) => {
+                let reason = match &error {
+                    EndpointError::Unknown { .. } => Reason::UnknownEndpoint,
+                    EndpointError::Method { .. } => Reason::MethodNotAllowed,
+                };
+                return Err(at_edge.refuse(reason, error.to_string()).await);
+            }
+        };
+        let labels = headers::label(&head.headers, headers::RUN)
+            .and_then(|run| Ok((run, headers::label(&head.headers, headers::TASK)?)));
+        let (run, task) = match labels {
+            Ok(labels) => labels,
+            Err(message) => return Err(at_edge.refuse(Reason::InvalidRequest, message).await),
+        };
+        let body = match self.read(&head.headers, body).await {
+            Ok(body) => body,
+            Err((reason, message)) => return Err(at_edge.refuse(reason, message).await),
+        };
+        let outgoing = Outgoing {
+            upstreams: &self.upstreams,
+            id,
+            path: rest,
+            query: head.uri.query(),
+            headers: &head.headers,
+        };
+        self.control
+            .run(
+                &session,
+                Ask {
+                    id,
+                    upstream,
+                    endpoint,
+                    body,
+                    run,
+                    task,
+                },
+                &outgoing,
+            )
+            .await
+    }
+
+    /// Reads the body whole: it decides what the call may cost. Bounded in length and time.
+    async fn read(&self, headers: &HeaderMap, body: Incoming) -> Result<Bytes, (Reason, String)> {
+        let limits = self.control.limits();
+        if headers
+            .get(header::CONTENT_ENCODING)
+            .is_some_and(|encoding| encoding != "identity")
+        {
+            let message = "A compressed request body cannot be read here; send it without Content-Encoding.";
+            return Err((Reason::InvalidRequest, message.to_owned()));
+        }
+        let too_large = || {
+            let most = limits.request_bytes;
+            (
+                Reason::RequestTooLarge,
+                format!("The request body has more than {most} bytes ([limits] request_bytes)."),
+            )
+        };
+        if http_body::Body::size_hint(&body).lower() > u64::try_from(limits.request_bytes).unwrap_or(u64::MAX) {
+            return Err(too_large());
+        }
+        let whole = Limited::new(body, limits.request_bytes).collect();
+        match tokio::time::timeout(limits.request_timeout, whole).await {
+            Ok(Ok(body)) => Ok(body.to_bytes()),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+            Ok(Err(_)) => Err((Reason::InvalidRequest, "The request body broke off.".to_owned())),
+            Err(_) => {
+                let seconds = limits.request_timeout.as_secs();
+                Err((
+                    Reason::RequestTimeout,
+                    format!("The request body did not arrive within {seconds} seconds."),
+                ))
+            }
+        }
+    }
+
+    async fn unknown_upstream(&self, session: &Session, id: ActionId, name: &str) -> Refusal {
+        let names: Vec<_> = self.control.upstream_names().iter().map(ToString::to_string).collect();
+        let refusal = reply::nothing_here(&names);
+        // What is no name at all is recorded as such, not in the caller's words.
+        match UpstreamName::new(name).or_else(|_| UpstreamName::new("_none")) {
+            Ok(name) => {
+                self.control
+                    .refuse_at_edge(session, id, &name, refusal.reason, refusal.message)
+                    .await
+            }
+            Err(_) => refusal,
+        }
+    }
+
+    fn ready(&self) -> Response<ReplyBody> {
+        match &self.control.health().borrow().trouble {
+            None => reply::plain(StatusCode::OK, "ready"),
+            Some(trouble) => reply::plain(StatusCode::SERVICE_UNAVAILABLE, trouble),
+        }
+    }
+}
+
+/// Refusals of an identified agent before the pipeline is reached.
+struct Edge<'a> {
+    control: &'a Control,
+    session: &'a Session,
+    id: ActionId,
+    upstream: &'a UpstreamName,
+}
+
+impl Edge<'_> {
+    async fn refuse(&self, reason: Reason, message: String) -> Refusal {
+        self.control
+            .refuse_at_edge(self.session, self.id, self.upstream, reason, message)
+            .await
+    }
+}
+
+fn guess_dialect(headers: &HeaderMap) -> Dialect {
+    if headers.contains_key("anthropic-version") {
+        Dialect::Anthropic
+    } else {
+        Dialect::OpenAi
+    }
+}

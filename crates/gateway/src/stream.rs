@@ -1,0 +1,172 @@
+//! The body of a reply that passes as it comes.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use control::{BodyEnd, Meter};
+use http_body::{Body, Frame};
+use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+/// What has come is written at once, but not in larger pieces than this: more only adds latency.
+const WRITE_MAX: usize = 64 * 1024;
+
+/// A reply on its way. It holds nothing back that could be delivered, and asks for more only when the caller takes it.
+///
+/// Dropped before its end, the caller is gone: the upstream's connection closes with it, and the meter books.
+pub(crate) struct Passing {
+    upstream: Incoming,
+    meter: Meter,
+    /// Parts to deliver, oldest first.
+    parts: Vec<Bytes>,
+    bytes: usize,
+    ended: bool,
+    /// Whether the upstream's connection was given a turn to hand over what else it has.
+    yielded: bool,
+    cancelled: Pin<Box<WaitForCancellationFutureOwned>>,
+    timer: Pin<Box<Sleep>>,
+    idle: Duration,
+    /// When something last came.
+    active: Instant,
+    /// When the call must be over.
+    deadline: Instant,
+}
+
+impl Passing {
+    pub(crate) fn new(
+        upstream: Incoming,
+        meter: Meter,
+        cancel: CancellationToken,
+        idle: Duration,
+        deadline: Instant,
+    ) -> Self {
+        let now = Instant::now();
+        Self {
+            upstream,
+            meter,
+            parts: Vec::new(),
+            bytes: 0,
+            ended: false,
+            yielded: false,
+            cancelled: Box::pin(cancel.cancelled_owned()),
+            timer: Box::pin(tokio::time::sleep_until(deadline.min(now + idle))),
+            idle,
+            active: now,
+            deadline,
+        }
+    }
+
+    /// Puts bytes in front that were read before it was known that the reply is too long to be read whole.
+    pub(crate) fn after(mut self, read: Bytes) -> Self {
+        self.take(read);
+        self
+    }
+
+    fn take(&mut self, chunk: Bytes) {
+        let first = self.parts.len();
+        if let Some(last) = self.meter.push(chunk, &mut self.parts) {
+            self.parts.push(last);
+            self.ended = true;
+        }
+        self.bytes += self.parts.iter().skip(first).map(Bytes::len).sum::<usize>();
+    }
+
+    fn end(&mut self, how: BodyEnd) {
+        if !self.ended {
+            self.meter.finish(how, &mut self.parts);
+            self.ended = true;
+        }
+    }
+
+    /// Everything that waits, as one frame: one chunk, one write.
+    fn deliver(&mut self) -> Option<Frame<Bytes>> {
+        let parts = std::mem::take(&mut self.parts);
+        self.bytes = 0;
+        self.yielded = false;
+        let mut parts = parts.into_iter().filter(|part| !part.is_empty());
+        let first = parts.next()?;
+        let Some(second) = parts.next() else {
+            return Some(Frame::data(first));
+        };
+        let mut joined = BytesMut::from(first);
+        joined.extend_from_slice(&second);
+        parts.for_each(|part| joined.extend_from_slice(&part));
+        Some(Frame::data(joined.freeze()))
+    }
+
+    /// Whether it took too long. The timer is set anew only when it fires, not with each chunk.
+    fn overdue(&mut self, cx: &mut Context<'_>) -> bool {
+        while self.timer.as_mut().poll(cx).is_ready() {
+            let due = self.deadline.min(self.active + self.idle);
+            if due <= Instant::now() {
+                return true;
+            }
+            self.timer.as_mut().reset(due);
+        }
+        false
+    }
+
+    /// Reads all that has come already. Ready when something is to be delivered or the reply is over.
+    fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while !self.ended && self.bytes < WRITE_MAX {
+            match Pin::new(&mut self.upstream).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    self.active = Instant::now();
+                    // Trailers belong to the upstream's connection.
+                    if let Ok(data) = frame.into_data() {
+                        self.take(data);
+                    }
+                }
+                Poll::Ready(Some(Err(_))) => self.end(BodyEnd::Broken),
+                Poll::Ready(None) => self.end(BodyEnd::Complete),
+                Poll::Pending if self.bytes == 0 => return Poll::Pending,
+                Poll::Pending if self.yielded => return Poll::Ready(()),
+                Poll::Pending => {
+                    // hyper hands chunks over one at a time, from another task: one turn lets it read on, so that what
+                    // came in one packet also leaves in one.
+                    self.yielded = true;
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+            }
+        }
+        Poll::Ready(())
+    }
+}
+
+impl Body for Passing {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let this = &mut *self;
+        if !this.ended && this.cancelled.as_mut().poll(cx).is_ready() {
+            this.end(BodyEnd::Revoked);
+        }
+        loop {
+            if this.ended {
+                return Poll::Ready(this.deliver().map(Ok));
+            }
+            match this.poll_upstream(cx) {
+                Poll::Ready(()) if this.bytes == 0 && !this.ended => {}
+                Poll::Ready(()) => {
+                    if let Some(frame) = this.deliver() {
+                        return Poll::Ready(Some(Ok(frame)));
+                    }
+                }
+                Poll::Pending if this.overdue(cx) => this.end(BodyEnd::Timeout),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ended && self.parts.is_empty()
+    }
+}

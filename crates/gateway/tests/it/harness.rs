@@ -1,0 +1,319 @@
+//! A whole deployment in one process. Checks on the way out that the log verifies and that no hold is open.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use control::{Actor, AgentSpec, Control, Governance, KeyOrder, Limits, Options, TenantGovernance, UpstreamSpec};
+use entry::{Entry, Event, State};
+use fake::Provider;
+use futures_util::StreamExt as _;
+use gateway::Gateway;
+use http::{Request, Response};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use ledger::{BudgetSpec, Window};
+use llm::Dialect;
+use model::{AgentName, BudgetName, KeyId, TenantName, Tier, UpstreamName};
+use secrecy::ExposeSecret as _;
+use store::DataDir;
+use tlog::CompactRange;
+
+/// The credential the provider wants; agents must never see it.
+pub(crate) const UPSTREAM_KEY: &str = "sk-canary-upstream-7f3a";
+
+pub(crate) struct Harness {
+    pub(crate) control: Control,
+    pub(crate) provider: Provider,
+    pub(crate) url: String,
+    pub(crate) key: String,
+    pub(crate) key_id: KeyId,
+    pub(crate) owner: Actor,
+    gateway: Option<Gateway>,
+    dir: tempfile::TempDir,
+    client: Client<HttpConnector, Full<Bytes>>,
+}
+
+/// What a test wants to differ.
+pub(crate) struct Setup {
+    pub(crate) limit: &'static str,
+    pub(crate) limits: Limits,
+    pub(crate) policy: &'static str,
+    pub(crate) provider: fake::Config,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            limit: "5 USD",
+            limits: Limits::default(),
+            policy: r#"@id("tester-models") permit (principal == Agent::"tester", action == Action::"llm:generate", resource)
+                when { resource.name like "gpt-4o*" || resource.name like "claude-*" };"#,
+            provider: fake::Config::default(),
+        }
+    }
+}
+
+fn governance(setup: &Setup, provider: &str) -> Governance {
+    let name = "tester";
+    let agent = AgentSpec {
+        name: AgentName::new(name).unwrap(),
+        owner: "owner@acme.example".to_owned(),
+        team: "data".to_owned(),
+        product: "reports".to_owned(),
+        environment: "test".to_owned(),
+        purpose: "Tests".to_owned(),
+        budget: BudgetSpec {
+            name: BudgetName::new(name).unwrap(),
+            limit: setup.limit.parse().unwrap(),
+            window: Window::Total,
+        },
+        output_limit: None,
+    };
+    let policies = vec![policy::Source {
+        file: "policies/tester.cedar".to_owned(),
+        text: setup.policy.to_owned(),
+    }];
+    let tenant = TenantGovernance {
+        agents: vec![agent],
+        policies,
+        entities: Vec::new(),
+    };
+    let upstream = |name: &str, kind| UpstreamSpec {
+        name: UpstreamName::new(name).unwrap(),
+        kind,
+        base_url: provider.to_owned(),
+        credential: Some(UPSTREAM_KEY.to_owned().into()),
+        prices: name.to_owned(),
+        legacy_output_limit: false,
+    };
+    let unreachable = UpstreamSpec {
+        base_url: "http://127.0.0.1:1".to_owned(),
+        prices: "openai".to_owned(),
+        ..upstream("gone", Dialect::OpenAi)
+    };
+    Governance {
+        tenants: BTreeMap::from([(TenantName::default_tenant(), tenant)]),
+        upstreams: vec![
+            upstream("openai", Dialect::OpenAi),
+            upstream("anthropic", Dialect::Anthropic),
+            unreachable,
+        ],
+        prices: Vec::new(),
+    }
+}
+
+impl Harness {
+    pub(crate) async fn start() -> Self {
+        Self::with(Setup::default()).await
+    }
+
+    pub(crate) async fn with(setup: Setup) -> Self {
+        let provider_config = fake::Config {
+            expect_key: Some(UPSTREAM_KEY.to_owned()),
+            ..setup.provider.clone()
+        };
+        let provider = Provider::start(provider_config).await.unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let governance = governance(&setup, &provider.url());
+        let options = Options {
+            dir: DataDir::open(&dir.path().join("data")).unwrap(),
+            trust_domain: "agents.acme.example".to_owned(),
+            guards: dir.path().join("guard"),
+            limits: setup.limits,
+            version: "test".to_owned(),
+            loader: Box::new(move || Ok(governance.clone())),
+        };
+        let control = Control::start(options).await.unwrap();
+        let text = std::fs::read_to_string(control.owner_file()).unwrap();
+        let owner = control.authenticate_admin(Some(text.trim())).unwrap();
+        let issued = control.issue_key(&owner, order(|_| {})).await.unwrap();
+        let gateway = Gateway::bind(control.clone(), "127.0.0.1:0".parse().unwrap())
+            .await
+            .unwrap();
+        let url = format!("http://{}", gateway.addr());
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        let key = issued.credential.expose_secret().to_owned();
+        Self {
+            control,
+            provider,
+            url,
+            key,
+            key_id: issued.id,
+            owner,
+            gateway: Some(gateway),
+            dir,
+            client,
+        }
+    }
+
+    /// A request to the gateway with the default key.
+    pub(crate) fn request(&self, path: &str, body: impl Into<Bytes>) -> Request<Full<Bytes>> {
+        Request::post(format!("{}{path}", self.url))
+            .header("authorization", format!("Bearer {}", self.key))
+            .header("content-type", "application/json")
+            .body(Full::new(body.into()))
+            .unwrap()
+    }
+
+    pub(crate) fn chat(&self, extra: &str) -> Request<Full<Bytes>> {
+        let body = format!(
+            r#"{{"model":"gpt-4o-mini","messages":[{{"role":"user","content":"Hello there"}}],"max_tokens":50{extra}}}"#
+        );
+        self.request("/openai/v1/chat/completions", body)
+    }
+
+    pub(crate) fn messages(&self, extra: &str) -> Request<Full<Bytes>> {
+        let body = format!(
+            r#"{{"model":"claude-sonnet-4-5","messages":[{{"role":"user","content":"Hello there"}}],"max_tokens":50{extra}}}"#
+        );
+        self.request("/anthropic/v1/messages", body)
+    }
+
+    /// With a script for the provider.
+    pub(crate) fn scripted(mut request: Request<Full<Bytes>>, script: &str) -> Request<Full<Bytes>> {
+        request.headers_mut().insert("fake-script", script.parse().unwrap());
+        request
+    }
+
+    pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Response<Incoming> {
+        self.client.request(request).await.unwrap()
+    }
+
+    /// Status, reason header and body.
+    pub(crate) async fn call(&self, request: Request<Full<Bytes>>) -> (u16, String, String) {
+        let response = self.send(request).await;
+        let reason = header(&response, "bailiwick-reason");
+        let status = response.status().as_u16();
+        let body = response
+            .into_body()
+            .collect()
+            .await
+            .map(|body| body.to_bytes())
+            .unwrap_or_default();
+        (status, reason, String::from_utf8_lossy(&body).into_owned())
+    }
+
+    /// The entries of the default tenant, as committed.
+    pub(crate) async fn entries(&self) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        loop {
+            let from = u64::try_from(entries.len()).unwrap();
+            let tenant = TenantName::default_tenant();
+            let (page, size) = self.control.entries(&self.owner, &tenant, from, 1_000).await.unwrap();
+            entries.extend(page.into_iter().map(|report| report.entry));
+            if u64::try_from(entries.len()).unwrap() >= size {
+                return entries;
+            }
+        }
+    }
+
+    /// Waits for the `count`-th outcome entry and gives all of them.
+    pub(crate) async fn outcomes(&self, count: usize) -> Vec<entry::Outcome> {
+        let tenant = TenantName::default_tenant();
+        let waited = tokio::time::timeout(Duration::from_secs(20), async {
+            loop {
+                let entries = self.entries().await;
+                let size = u64::try_from(entries.len()).unwrap();
+                let found: Vec<_> = entries.into_iter().filter_map(|entry| outcome(entry.event)).collect();
+                if found.len() >= count {
+                    return found;
+                }
+                self.control.grown(&self.owner, &tenant, size).await.unwrap();
+            }
+        });
+        waited.await.expect("the outcomes come in time")
+    }
+
+    pub(crate) async fn denials(&self) -> Vec<entry::Denial> {
+        let denial = |event| {
+            if let Event::Denial(denial) = event {
+                Some(denial)
+            } else {
+                None
+            }
+        };
+        self.entries()
+            .await
+            .into_iter()
+            .filter_map(|entry| denial(entry.event))
+            .collect()
+    }
+
+    pub(crate) async fn issue(&self, change: impl FnOnce(&mut KeyOrder)) -> (KeyId, String) {
+        let issued = self.control.issue_key(&self.owner, order(change)).await.unwrap();
+        (issued.id, issued.credential.expose_secret().to_owned())
+    }
+
+    /// Takes the gateway out, to drain it.
+    pub(crate) fn take_gateway(&mut self) -> Gateway {
+        self.gateway.take().unwrap()
+    }
+
+    /// Stops everything and checks the stored log from its first byte: it folds, and every hold ended.
+    pub(crate) async fn finish(mut self) -> State {
+        if let Some(gateway) = self.gateway.take() {
+            assert!(gateway.drain(Duration::from_secs(10)).await, "calls in flight end");
+        }
+        self.control.stop("test").await;
+        let reader = store::Reader::open(&self.dir.path().join("data")).await.unwrap();
+        let tenant = TenantName::default_tenant();
+        let mut state = State::new(tenant.clone());
+        let mut range = CompactRange::new();
+        let mut batches = Box::pin(reader.batches(&tenant, 0));
+        while let Some(batch) = batches.next().await {
+            batch.unwrap().fold(&mut state, &mut range, |_, _| {}).unwrap();
+        }
+        assert_eq!(state.open.len(), 0, "no hold is open");
+        state
+    }
+}
+
+fn order(change: impl FnOnce(&mut KeyOrder)) -> KeyOrder {
+    let mut order = KeyOrder {
+        tenant: TenantName::default_tenant(),
+        agent: AgentName::new("tester").unwrap(),
+        label: String::new(),
+        tier: Tier::Api,
+        user: None,
+        upstreams: Vec::new(),
+        models: Vec::new(),
+        expires: None,
+    };
+    change(&mut order);
+    order
+}
+
+fn outcome(event: Event) -> Option<entry::Outcome> {
+    if let Event::Outcome(outcome) = event {
+        Some(outcome)
+    } else {
+        None
+    }
+}
+
+pub(crate) fn header<B>(response: &Response<B>, name: &str) -> String {
+    response
+        .headers()
+        .get(name)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+        .to_owned()
+}
+
+/// Runs many at once and gives what each came to.
+pub(crate) async fn at_once<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
+    count: usize,
+    task: impl Fn(Arc<Harness>) -> F,
+    harness: &Arc<Harness>,
+) -> Vec<T> {
+    let tasks: Vec<_> = (0..count).map(|_| tokio::spawn(task(harness.clone()))).collect();
+    let mut results = Vec::new();
+    for task in tasks {
+        results.push(task.await.unwrap());
+    }
+    results
+}
