@@ -23,7 +23,7 @@ pub use admin::{AdminError, IssuedAdmin, IssuedKey, KeyOrder, Permission};
 pub use credential::{ADMIN_PREFIX, AGENT_PREFIX};
 pub use governance::{AgentSpec, Governance, Limits, LoadProblem, Secret, TenantGovernance, UpstreamSpec};
 pub use meter::{BodyEnd, Cleared, Meter, Settled};
-pub use pipeline::{Ask, Session, Upstream};
+pub use pipeline::{Ask, Session, Unauthenticated, Upstream};
 pub use refusal::Refusal;
 pub use report::{AdminReport, AgentReport, BudgetReport, EntryReport, KeyReport, LoadReport, UpstreamReport, rfc3339};
 pub use signer::{GuardFile, KeyFiles, log_keys};

@@ -34,6 +34,10 @@ pub(crate) struct Tariff {
 }
 
 impl Cleared {
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "clearing is where all that led to it comes together"
+    )]
     pub(crate) fn new(
         control: &Control,
         permit: Permit,
@@ -42,6 +46,7 @@ impl Cleared {
         body: Bytes,
         call: &Call,
         session: &Session,
+        tariff: Tariff,
     ) -> Self {
         let hide_usage = call.stream && !call.usage_asked && call.endpoint == Endpoint::ChatCompletions;
         let observer = call.stream.then(|| StreamObserver::new(call.endpoint, hide_usage));
@@ -49,7 +54,7 @@ impl Cleared {
         let meter = Meter {
             endpoint: call.endpoint,
             observer,
-            tariff: None,
+            tariff,
             hold: Some(hold),
             started: Instant::now(),
             http: None,
@@ -67,11 +72,6 @@ impl Cleared {
             cancel,
             meter,
         }
-    }
-
-    pub(crate) fn priced(mut self, tariff: Tariff) -> Self {
-        self.meter.tariff = Some(tariff);
-        self
     }
 
     /// Where to.
@@ -132,7 +132,7 @@ pub enum BodyEnd {
 pub struct Meter {
     endpoint: Endpoint,
     observer: Option<StreamObserver>,
-    tariff: Option<Tariff>,
+    tariff: Tariff,
     /// `None` once it ended.
     hold: Option<Hold>,
     started: Instant,
@@ -322,8 +322,7 @@ impl Meter {
     }
 
     fn proven_cost(&self) -> Option<NanoUsd> {
-        let tariff = self.tariff.as_ref()?;
-        tariff.prices.cost(&self.proven_usage(), tariff.tier).ok()
+        self.tariff.prices.cost(&self.proven_usage(), self.tariff.tier).ok()
     }
 
     /// Ends with the provider's figures; without them, or without a price for them, in full.
@@ -334,10 +333,8 @@ impl Meter {
         tier: Option<ServiceTier>,
         id: Option<String>,
     ) -> NanoUsd {
-        let priced = usage.zip(self.tariff.as_ref()).map(|(usage, tariff)| {
-            let cost = tariff.prices.cost(&usage, tier.unwrap_or(tariff.tier));
-            (usage, cost)
-        });
+        let tariff = &self.tariff;
+        let priced = usage.map(|usage| (usage, tariff.prices.cost(&usage, tier.unwrap_or(tariff.tier))));
         match priced {
             Some((usage, Ok(cost))) => {
                 let source = UsageSource::Provider;

@@ -7,13 +7,13 @@ use std::{
 };
 
 use entry::Status;
-use model::{Principal, Reason, UpstreamName};
+use model::{AgentName, Principal, Reason, TenantName, UpstreamName};
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::Registry,
 };
-use store::{Ask, Ending, Handle};
+use store::{Ending, Handle};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Labels {
@@ -103,29 +103,13 @@ impl Metrics {
         self.unauthenticated.inc();
     }
 
-    pub(crate) fn denied(&self, principal: &Principal, upstream: &UpstreamName, reason: Reason) {
+    /// Counts a refusal. `upstream` is a declared one, or empty: what a caller made up becomes no label.
+    pub(crate) fn denied(&self, tenant: &TenantName, agent: &AgentName, upstream: &str, reason: Reason) {
         self.denials
             .get_or_create(&DenialLabels {
-                tenant: principal.tenant.to_string(),
-                agent: principal.agent.to_string(),
-                upstream: upstream.to_string(),
-                reason: reason.code().to_owned(),
-            })
-            .inc();
-    }
-
-    pub(crate) fn denied_action(&self, ask: &Ask, reason: Reason) {
-        // An upstream that is not declared is the caller's text: it becomes no label.
-        let upstream = if reason == Reason::UnknownUpstream {
-            String::new()
-        } else {
-            ask.action.upstream.to_string()
-        };
-        self.denials
-            .get_or_create(&DenialLabels {
-                tenant: ask.tenant.to_string(),
-                agent: ask.action.agent.to_string(),
-                upstream,
+                tenant: tenant.to_string(),
+                agent: agent.to_string(),
+                upstream: upstream.to_owned(),
                 reason: reason.code().to_owned(),
             })
             .inc();

@@ -25,6 +25,8 @@ use crate::{
 
 /// The action's name in policies.
 pub(crate) const GENERATE: &str = "llm:generate";
+/// What the caller of an agent without a manifest is told.
+const REMOVED: &str = "This agent's manifest was removed.";
 /// How often an action is decided again because something changed under it.
 const DECISIONS_MAX: usize = 8;
 /// How many ids of deciding policies an entry names.
@@ -72,91 +74,118 @@ pub trait Upstream {
     fn forward(&self, cleared: Cleared) -> impl Future<Output = Self::Reply> + Send;
 }
 
-/// A call read and priced: all that a decision needs.
-struct Quoted {
-    call: Call,
+/// What a call can cost at most, and what of it is sent.
+struct Quote {
     body: Bytes,
     limit: u64,
     worst_case: NanoUsd,
-    tariff: ModelPrices,
+    prices: ModelPrices,
+}
+
+/// A caller that may not act: who it is, where its credential says so, and what it is told.
+#[derive(Debug)]
+pub struct Unauthenticated {
+    /// The holder of a credential that was revoked or has expired.
+    pub known: Option<Session>,
+    /// Why.
+    pub refusal: Refusal,
 }
 
 impl Control {
     /// Who presents this credential.
-    pub fn authenticate(&self, credential: Option<&str>) -> Result<Session, Refusal> {
+    pub fn authenticate(&self, credential: Option<&str>) -> Result<Session, Unauthenticated> {
+        let anonymous = |reason, message| Unauthenticated {
+            known: None,
+            refusal: Refusal::anonymous(reason, message),
+        };
         let Some(text) = credential else {
             let message = "No credential was sent. Send a Bailiwick credential as `Authorization: Bearer bwk_...` or as \
                            `x-api-key`.";
-            return Err(Refusal::anonymous(Reason::MissingCredential, message));
+            return Err(anonymous(Reason::MissingCredential, message));
         };
         let Some(verifier) = crate::credential::recognise(crate::AGENT_PREFIX, text) else {
             let message = "This is not a Bailiwick credential, or it is misspelt: one starts with `bwk_`. An \
                            administrator issues one with `bailiwick key issue AGENT`.";
-            return Err(Refusal::anonymous(Reason::InvalidCredential, message));
+            return Err(anonymous(Reason::InvalidCredential, message));
         };
-        let key = self.snapshot().key(&verifier, self.now())?.clone();
-        Ok(Session { verifier, key })
+        let snapshot = self.snapshot();
+        let Some(key) = snapshot.keys.get(&verifier) else {
+            let message =
+                "This credential is not known here. An administrator issues one with `bailiwick key issue AGENT`.";
+            return Err(anonymous(Reason::InvalidCredential, message));
+        };
+        let session = Session {
+            verifier,
+            key: key.clone(),
+        };
+        match key.usable(self.now()) {
+            Ok(()) => Ok(session),
+            Err((reason, message)) => Err(Unauthenticated {
+                known: Some(session),
+                refusal: Refusal::anonymous(reason, message),
+            }),
+        }
     }
 
     /// Takes one model call through the pipeline.
     pub async fn run<U: Upstream>(&self, session: &Session, ask: Ask, upstream: &U) -> Result<U::Reply, Refusal> {
-        let (permit, hold, quoted) = self.clear(session, &ask).await?;
-        let cleared = Cleared::new(self, permit, hold, ask.upstream, quoted.body, &quoted.call, session);
-        let cleared = cleared.priced(Tariff {
-            prices: quoted.tariff,
-            tier: quoted.call.tier,
-        });
+        let call = match Call::parse(ask.endpoint, &ask.body) {
+            Ok(call) => call,
+            Err(error) => {
+                return Err(self
+                    .refuse(session, &ask, "", Reason::InvalidRequest, error.to_string())
+                    .await);
+            }
+        };
+        let (permit, hold, quote) = self.clear(session, &ask, &call).await?;
+        let tariff = Tariff {
+            prices: quote.prices,
+            tier: call.tier,
+        };
+        let cleared = Cleared::new(self, permit, hold, ask.upstream, quote.body, &call, session, tariff);
         // Boxed: what an edge keeps while it forwards is large, and every future around it would be as large.
         Ok(Box::pin(upstream.forward(cleared)).await)
     }
 
     /// Decide, hold and record the intent. Returns once the intent is durable.
-    async fn clear(&self, session: &Session, ask: &Ask) -> Result<(Permit, Hold, Quoted), Refusal> {
-        let call = match Call::parse(ask.endpoint, &ask.body) {
-            Ok(call) => call,
-            Err(error) => {
-                return Err(self
-                    .refuse(session, ask, "", Reason::InvalidRequest, error.to_string())
-                    .await);
-            }
-        };
+    async fn clear(&self, session: &Session, ask: &Ask, call: &Call) -> Result<(Permit, Hold, Quote), Refusal> {
         let request = self.privacy().commit(&ask.body);
-        let mut quoted = None;
         for _ in 0..DECISIONS_MAX {
             let snapshot = self.snapshot();
             // The credential may have been revoked since the last round.
-            let key = snapshot.key(&session.verifier, self.now())?.clone();
+            let key = snapshot.keys.get(&session.verifier).unwrap_or(&session.key);
+            if let Err((reason, message)) = key.usable(self.now()) {
+                return Err(self.refuse(session, ask, &call.model, reason, message.to_owned()).await);
+            }
             let Some(tenant) = snapshot.tenants.get(&key.principal.tenant) else {
                 break;
             };
-            let quote = match quoted
-                .take()
-                .map_or_else(|| self.quote(&snapshot, tenant, &key, ask, &call), Ok)
-            {
+            let quote = match self.quote(&snapshot, tenant, key, ask, call) {
                 Ok(quote) => quote,
                 Err((reason, message)) => return Err(self.refuse(session, ask, &call.model, reason, message).await),
             };
-            let permit = match tenant.bundle.decide(&question(&key, ask, &quote)) {
+            let permit = match tenant.bundle.decide(&question(key, ask, call, &quote)) {
                 Decision::Permit(permit) => permit,
-                Decision::Deny(denial) => return Err(self.deny(session, ask, &quote, tenant, denial).await),
+                Decision::Deny(denial) => return Err(self.deny(session, ask, call, tenant, denial).await),
             };
             let why = Why {
                 bundle: tenant.bundle_entry,
                 policies: ids(permit.policies()),
             };
-            let wanted = self.hold_request(&key, ask, tenant, &quote, why, request.clone());
+            let wanted = self.hold_request(key, ask, call, tenant, &quote, why, &request);
             match self.committer().hold(wanted).await {
                 HoldAnswer::Held(hold) => return Ok((permit, hold, quote)),
                 HoldAnswer::Stale(epoch) => self.await_epoch(&key.principal.tenant, epoch).await,
                 HoldAnswer::Refused(over, resets_at) => {
+                    let principal = &key.principal;
+                    let upstream = ask.upstream.name.as_str();
                     self.metrics()
-                        .denied(&key.principal, &ask.upstream.name, Reason::BudgetExhausted);
+                        .denied(&principal.tenant, &principal.agent, upstream, Reason::BudgetExhausted);
                     return Err(Refusal::over_budget(ask.id, &over, resets_at));
                 }
                 HoldAnswer::UnknownAgent => {
-                    let message = "This agent's manifest was removed.".to_owned();
                     return Err(self
-                        .refuse(session, ask, &call.model, Reason::UnknownAgent, message)
+                        .refuse(session, ask, &call.model, Reason::UnknownAgent, REMOVED.to_owned())
                         .await);
                 }
                 HoldAnswer::Overloaded => return Err(Refusal::overloaded(ask.id)),
@@ -174,10 +203,10 @@ impl Control {
         key: &Key,
         ask: &Ask,
         call: &Call,
-    ) -> Result<Quoted, (Reason, String)> {
+    ) -> Result<Quote, (Reason, String)> {
         let upstream = &ask.upstream;
         let Some(agent) = tenant.agents.get(&key.principal.agent) else {
-            return Err((Reason::UnknownAgent, "This agent's manifest was removed.".to_owned()));
+            return Err((Reason::UnknownAgent, REMOVED.to_owned()));
         };
         if !key.allows(&upstream.name, &call.model) {
             let message = format!(
@@ -187,13 +216,13 @@ impl Control {
             return Err((Reason::CredentialScope, message));
         }
         let unpriced = |error: pricing::PriceError| (reason_of(&error), error.to_string());
-        let tariff = snapshot
+        let prices = snapshot
             .prices
             .require(&upstream.prices, &call.model)
             .map_err(unpriced)?;
-        let tariff = tariff.in_region(Region::of_host(upstream.host()));
+        let prices = prices.in_region(Region::of_host(upstream.host()));
         let default = agent.output_limit.unwrap_or(self.limits().output_limit);
-        let default = default.min(tariff.max_output_tokens().unwrap_or(u64::MAX));
+        let default = default.min(prices.max_output_tokens().unwrap_or(u64::MAX));
         let limit = call.output_limit.unwrap_or(default);
         let edit = Edit {
             output_limit: call.output_limit.is_none().then_some(limit),
@@ -209,36 +238,40 @@ impl Control {
             tier: call.tier,
         };
         let allowances = Allowances::for_provider(&upstream.prices);
-        let worst_case = tariff.worst_case(&demand, &allowances).map_err(unpriced)?;
-        Ok(Quoted {
-            call: call.clone(),
+        let worst_case = prices.worst_case(&demand, &allowances).map_err(unpriced)?;
+        Ok(Quote {
             body,
             limit,
             worst_case,
-            tariff,
+            prices,
         })
     }
 
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "an intent names all that led to it, and this is where it comes together"
+    )]
     fn hold_request(
         &self,
         key: &Key,
         ask: &Ask,
+        call: &Call,
         tenant: &Tenant,
-        quote: &Quoted,
+        quote: &Quote,
         why: Why,
-        request: String,
+        request: &str,
     ) -> HoldRequest {
         let lifetime = self.limits().total_timeout.saturating_add(HOLD_GRACE);
         HoldRequest {
-            ask: who(&key.principal, ask.id, &ask.upstream.name, &quote.call.model, ask),
+            ask: who(&key.principal, ask, &call.model),
             attempt: 0,
             epoch: tenant.epoch,
             why,
             prices: tenant.prices_entry,
-            stream: quote.call.stream,
+            stream: call.stream,
             limit: quote.limit,
             bytes: u64::try_from(quote.body.len()).unwrap_or(u64::MAX),
-            request,
+            request: request.to_owned(),
             amount: quote.worst_case,
             lifetime_us: i64::try_from(lifetime.as_micros()).unwrap_or(i64::MAX),
         }
@@ -249,7 +282,7 @@ impl Control {
         &self,
         session: &Session,
         ask: &Ask,
-        quote: &Quoted,
+        call: &Call,
         tenant: &Tenant,
         denial: policy::Denial,
     ) -> Refusal {
@@ -260,13 +293,13 @@ impl Control {
             bundle: tenant.bundle_entry,
             policies: ids(&denial.policies),
         };
-        let who = who(session.principal(), ask.id, &ask.upstream.name, &quote.call.model, ask);
+        let who = who(session.principal(), ask, &call.model);
         self.record(who, denial.reason(), Some(why), denial.message).await
     }
 
     /// Records that an action was refused before policy was asked.
     async fn refuse(&self, session: &Session, ask: &Ask, model: &str, reason: Reason, message: String) -> Refusal {
-        let who = who(session.principal(), ask.id, &ask.upstream.name, model, ask);
+        let who = who(session.principal(), ask, model);
         self.record(who, reason, None, message).await
     }
 
@@ -295,7 +328,9 @@ impl Control {
 
     async fn record(&self, ask: Who, reason: Reason, why: Option<Why>, message: String) -> Refusal {
         let id = ask.action.id;
-        self.metrics().denied_action(&ask, reason);
+        let declared = self.upstream(ask.action.upstream.as_str());
+        let upstream = declared.as_ref().map_or("", |upstream| upstream.name.as_str());
+        self.metrics().denied(&ask.tenant, &ask.action.agent, upstream, reason);
         match self.committer().deny(Denied { ask, reason, why }).await {
             Ok(_) => Refusal::new(id, reason, message),
             Err(store::Unavailable) => Refusal::unavailable(id),
@@ -303,24 +338,31 @@ impl Control {
     }
 }
 
-fn question<'a>(key: &'a Key, ask: &'a Ask, quote: &'a Quoted) -> Question<'a> {
+fn question<'a>(key: &'a Key, ask: &'a Ask, call: &'a Call, quote: &Quote) -> Question<'a> {
     Question {
         agent: &key.principal.agent,
         user: key.principal.user.as_ref(),
         tier: key.principal.tier,
         upstream: &ask.upstream.name,
-        model: &quote.call.model,
-        stream: quote.call.stream,
+        model: &call.model,
+        stream: call.stream,
         max_output_tokens: quote.limit,
-        tools: &quote.call.tools,
+        tools: &call.tools,
         worst_case: quote.worst_case,
         task: ask.task.as_deref(),
         run: ask.run.as_deref(),
     }
 }
 
-fn who(principal: &Principal, id: ActionId, upstream: &UpstreamName, model: &str, ask: &Ask) -> Who {
-    let action = action(principal, id, upstream, model, ask.run.clone(), ask.task.clone());
+fn who(principal: &Principal, ask: &Ask, model: &str) -> Who {
+    let action = action(
+        principal,
+        ask.id,
+        &ask.upstream.name,
+        model,
+        ask.run.clone(),
+        ask.task.clone(),
+    );
     Who {
         tenant: principal.tenant.clone(),
         action,

@@ -9,7 +9,7 @@ use pricing::PriceBook;
 use store::View;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Refusal, UpstreamSpec};
+use crate::UpstreamSpec;
 
 /// The picture.
 #[derive(Debug)]
@@ -62,28 +62,6 @@ impl Snapshot {
         }
     }
 
-    /// The credential of this verifier, if it may be used now.
-    pub(crate) fn key(&self, verifier: &Digest, now: Timestamp) -> Result<&Arc<Key>, Refusal> {
-        let unknown = || {
-            Refusal::anonymous(
-                Reason::InvalidCredential,
-                "This credential is not known here. An administrator issues one with `bailiwick key issue AGENT`.",
-            )
-        };
-        let key = self.keys.get(verifier).ok_or_else(unknown)?;
-        if key.revoked {
-            let message =
-                "This credential was revoked. An administrator issues another with `bailiwick key issue AGENT`.";
-            return Err(Refusal::anonymous(Reason::RevokedCredential, message));
-        }
-        if key.record.expires.is_some_and(|at| at <= now) {
-            let message =
-                "This credential has expired. An administrator issues another with `bailiwick key issue AGENT`.";
-            return Err(Refusal::anonymous(Reason::ExpiredCredential, message));
-        }
-        Ok(key)
-    }
-
     /// The cancel handle of a credential, kept from picture to picture.
     fn cancel_of(&self, verifier: &Digest) -> CancellationToken {
         self.keys
@@ -118,6 +96,21 @@ pub(crate) fn keys_of(view: &View, before: &Snapshot) -> Vec<(Digest, Arc<Key>)>
 }
 
 impl Key {
+    /// Whether it may be used now; if not, why.
+    pub(crate) fn usable(&self, now: Timestamp) -> Result<(), (Reason, &'static str)> {
+        if self.revoked {
+            let message =
+                "This credential was revoked. An administrator issues another with `bailiwick key issue AGENT`.";
+            return Err((Reason::RevokedCredential, message));
+        }
+        if self.record.expires.is_some_and(|at| at <= now) {
+            let message =
+                "This credential has expired. An administrator issues another with `bailiwick key issue AGENT`.";
+            return Err((Reason::ExpiredCredential, message));
+        }
+        Ok(())
+    }
+
     /// Whether the credential is narrowed to other upstreams or models.
     pub(crate) fn allows(&self, upstream: &UpstreamName, model: &str) -> bool {
         let record = &self.record;

@@ -25,8 +25,8 @@ use crate::{
     snapshot::{Snapshot, Tenant, keys_of},
 };
 
-/// How long a request waits for the picture it was told to decide under.
-const EPOCH_WAIT: Duration = Duration::from_secs(5);
+/// How long a request waits for the picture it was told to decide under, before it makes it itself.
+const EPOCH_WAIT: Duration = Duration::from_millis(200);
 /// The actor of what a start loads.
 const STARTER: &str = "_start";
 /// The first owner.
@@ -296,7 +296,7 @@ impl Control {
         self.inner.dir.path().join(OWNER_FILE)
     }
 
-    /// Waits for a picture of at least this epoch.
+    /// Waits for a picture of at least this epoch, and makes one if nobody else does.
     pub(crate) async fn await_epoch(&self, tenant: &TenantName, epoch: u64) {
         let mut published = self.inner.published.subscribe();
         let reached = |_: &u64| {
@@ -305,8 +305,22 @@ impl Control {
                 .get(tenant)
                 .is_some_and(|tenant| tenant.epoch >= epoch)
         };
-        // Too late or never, the caller decides again and is told so by the committer.
-        drop(tokio::time::timeout(EPOCH_WAIT, published.wait_for(reached)).await);
+        if tokio::time::timeout(EPOCH_WAIT, published.wait_for(reached))
+            .await
+            .is_ok()
+        {
+            return;
+        }
+        // A change landed, but its picture could not be made at the time: the store had been failing.
+        let control = self.clone();
+        let publishing = tokio::spawn(async move {
+            let loaded = control.inner.loaded.lock().await;
+            control.publish(&loaded).await
+        });
+        // Without a picture the caller decides again and is told so by the committer.
+        if let Ok(Err(error)) = publishing.await {
+            tracing::warn!(%error, "the state that requests are decided on could not be read");
+        }
     }
 
     /// Appends events and publishes what follows from them.

@@ -1,7 +1,7 @@
 //! One request, from its head to the head of its reply.
 
 use bytes::Bytes;
-use control::{Ask, Control, Refusal, Session, UpstreamSpec};
+use control::{Ask, Control, Refusal, Session, Unauthenticated, UpstreamSpec};
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
@@ -60,11 +60,11 @@ impl Service {
         name: &str,
         rest: &str,
     ) -> Result<Response<ReplyBody>, Refusal> {
-        let session = self
-            .control
-            .authenticate(headers::credential(&head.headers))
-            .inspect_err(|_| self.control.count_unauthenticated())?;
         let id = self.control.new_action();
+        let session = match self.control.authenticate(headers::credential(&head.headers)) {
+            Ok(session) => session,
+            Err(unauthenticated) => return Err(self.unauthenticated(unauthenticated, id, name).await),
+        };
         let Some(upstream) = upstream else {
             return Err(self.unknown_upstream(&session, id, name).await);
         };
@@ -155,6 +155,19 @@ impl Service {
     async fn unknown_upstream(&self, session: &Session, id: ActionId, name: &str) -> Refusal {
         let names: Vec<_> = self.control.upstream_names().iter().map(ToString::to_string).collect();
         let refusal = reply::nothing_here(&names);
+        self.refuse(session, id, name, refusal).await
+    }
+
+    /// A credential that was revoked or has expired still says whose it was, so its use is recorded.
+    async fn unauthenticated(&self, caller: Unauthenticated, id: ActionId, name: &str) -> Refusal {
+        self.control.count_unauthenticated();
+        match caller.known {
+            Some(session) => self.refuse(&session, id, name, caller.refusal).await,
+            None => caller.refusal,
+        }
+    }
+
+    async fn refuse(&self, session: &Session, id: ActionId, name: &str, refusal: Refusal) -> Refusal {
         // What is no name at all is recorded as such, not in the caller's words.
         match UpstreamName::new(name).or_else(|_| UpstreamName::new("_none")) {
             Ok(name) => {

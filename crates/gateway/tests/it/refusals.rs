@@ -97,6 +97,9 @@ async fn credentials_that_do_not_authenticate() {
         let (found, code, _) = harness.call(request).await;
         assert_eq!((found, code.as_str()), (status, reason));
     }
+    // Whose the revoked and the narrowed ones are is known, so their use is recorded.
+    let recorded: Vec<_> = harness.denials().await.iter().map(|denial| denial.reason).collect();
+    assert_eq!(recorded, [Reason::RevokedCredential, Reason::CredentialScope]);
     assert_eq!(harness.provider.calls().count().received, 0);
     harness.finish().await;
 }
