@@ -159,6 +159,7 @@ impl OpenAiUsage {
             cache_write_1h: 0,
             output: output + unexplained,
             reasoning,
+            ..Usage::default()
         })
     }
 }
@@ -257,6 +258,7 @@ impl AnthropicUsage {
             cache_write_1h,
             output: output + if thinking > output { thinking } else { 0 },
             reasoning: thinking,
+            ..Usage::default()
         })
     }
 }

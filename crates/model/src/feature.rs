@@ -60,6 +60,37 @@ pub struct FeatureUse {
     pub found: String,
 }
 
+/// What kind of work a call asks for, with the figures that bound its price where tokens do not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Work {
+    /// Text from text: priced by tokens.
+    #[default]
+    Generate,
+    /// Vectors from text: input tokens only.
+    Embed,
+    /// Pictures.
+    Images {
+        /// How many.
+        count: u64,
+        /// Their size as the request says it, such as `1024x1024`.
+        size: Option<String>,
+        /// Their quality as the request says it, such as `hd`.
+        quality: Option<String>,
+    },
+    /// Speech from text.
+    Speech {
+        /// Characters of the text.
+        characters: u64,
+    },
+    /// Text from audio.
+    Transcribe {
+        /// The length of the audio file, in bytes.
+        file_bytes: u64,
+    },
+    /// What providers do for nothing: listing models, counting tokens, moderation.
+    Free,
+}
+
 /// The provider's processing tiers: they differ in price.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

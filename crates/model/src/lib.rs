@@ -12,7 +12,7 @@ mod reason;
 mod time;
 mod usage;
 
-pub use feature::{Feature, FeatureUse, ServiceTier};
+pub use feature::{Feature, FeatureUse, ServiceTier, Work};
 pub use hash::{Digest, HexError};
 pub use id::{ActionId, AdminName, AgentName, BatchId, BudgetName, IdError, KeyId, MAX_NAME, TenantName, UpstreamName};
 pub use money::{MoneyError, NanoUsd};

@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Token counts of one call, in classes that do not overlap (except `reasoning`, a part of `output`), whatever the
-/// provider's own way of nesting them. The codecs in `llm` convert.
+/// What one call used, in classes that do not overlap (except `reasoning`, a part of `output`), whatever the provider's
+/// own way of nesting them. The codecs in `llm` convert. Counts are tokens unless they say otherwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Usage {
     /// Input tokens billed at the plain input price.
     pub input: u64,
@@ -18,15 +19,48 @@ pub struct Usage {
     pub output: u64,
     /// Of `output`, the tokens spent on reasoning. For information; never added.
     pub reasoning: u64,
+    /// Input tokens of audio, where the provider counts them apart.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub audio_input: u64,
+    /// Output tokens of audio, where the provider counts them apart.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub audio_output: u64,
+    /// Input tokens of images, where the provider counts them apart.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub image_input: u64,
+    /// Output tokens of images, where the provider counts them apart.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub image_output: u64,
+    /// Pictures delivered.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub images: u64,
+    /// Audio processed or produced, in milliseconds.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub audio_ms: u64,
+    /// Characters spoken.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub characters: u64,
+    /// Searches that the provider ran.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub searches: u64,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Usage {
-    /// All input tokens, cached or not: what context-length price tiers look at.
+    /// All input tokens, cached or not, of any kind: what context-length price tiers look at.
     pub fn input_total(&self) -> u64 {
-        self.input
-            .saturating_add(self.cache_read)
-            .saturating_add(self.cache_write)
-            .saturating_add(self.cache_write_1h)
+        [
+            self.cache_read,
+            self.cache_write,
+            self.cache_write_1h,
+            self.audio_input,
+            self.image_input,
+        ]
+        .into_iter()
+        .fold(self.input, u64::saturating_add)
     }
 }
 

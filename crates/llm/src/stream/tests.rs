@@ -169,7 +169,8 @@ fn reads_a_message_stream() {
                 cache_write: 10,
                 cache_write_1h: 20,
                 output: 89,
-                reasoning: 0
+                reasoning: 0,
+                ..Usage::default()
             }),
             tier: Some(ServiceTier::Standard),
             id: Some("msg_1".to_owned()),

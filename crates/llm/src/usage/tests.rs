@@ -24,6 +24,7 @@ fn classes([input, cache_read, cache_write, cache_write_1h, output, reasoning]: 
         cache_write_1h,
         output,
         reasoning,
+        ..Usage::default()
     })
 }
 

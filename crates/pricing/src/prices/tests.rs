@@ -21,6 +21,7 @@ fn usage([input, cache_read, cache_write, cache_write_1h, output, reasoning]: [u
         cache_write_1h,
         output,
         reasoning,
+        ..Usage::default()
     }
 }
 
