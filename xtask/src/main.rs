@@ -11,6 +11,7 @@ use crate::{
     workspace::Workspace,
 };
 
+mod bench;
 mod prices;
 mod setup;
 mod steps;
@@ -34,6 +35,8 @@ enum Chore {
     Tidy,
     /// Do what .ci/run does: formatting, clippy with warnings denied, tidy, and all tests.
     Ci,
+    /// Measure the gateway against a bare pass-through and the provider itself, in one run.
+    Bench(bench::Options),
     /// Compact a downloaded price catalogue into the form that `crates/pricing` ships.
     Prices {
         /// The catalogue as published: `model_prices_and_context_window.json`.
@@ -51,6 +54,9 @@ fn main() -> ExitCode {
             .and_then(|workspace| tidy::run(&workspace))
             .map(|_| ExitCode::SUCCESS),
         Chore::Ci => in_steps(ci),
+        Chore::Bench(options) => Workspace::load()
+            .and_then(|workspace| bench::run(&workspace, &options))
+            .map(|()| ExitCode::SUCCESS),
         Chore::Prices { source, out } => prices::run(&source, &out).map(|()| ExitCode::SUCCESS),
     };
     result.unwrap_or_else(|error| {

@@ -1,0 +1,48 @@
+//! The load generator as a program: prints its report as one JSON line.
+
+use std::time::Duration;
+
+use clap::Parser;
+use testkit::load::{Plan, run};
+
+/// Sends the same request over and over, on several connections at once.
+#[derive(Parser)]
+struct Args {
+    /// Where to, with its path.
+    #[arg(long)]
+    url: http::Uri,
+    /// The bearer credential.
+    #[arg(long, default_value = "none")]
+    key: String,
+    /// The body of every request.
+    #[arg(long)]
+    body: String,
+    /// How many connections.
+    #[arg(long, default_value_t = 1)]
+    connections: usize,
+    /// For how long, in milliseconds.
+    #[arg(long, default_value_t = 2_000)]
+    millis: u64,
+}
+
+#[tokio::main]
+async fn main() -> std::io::Result<()> {
+    let Args {
+        url,
+        key,
+        body,
+        connections,
+        millis,
+    } = Args::parse();
+    let duration = Duration::from_millis(millis);
+    let report = run(&Plan {
+        url,
+        key,
+        body: body.into(),
+        connections,
+        duration,
+    })
+    .await?;
+    println!("{}", serde_json::to_string(&report)?);
+    Ok(())
+}

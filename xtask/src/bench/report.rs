@@ -1,0 +1,146 @@
+//! The figures as a table.
+
+use std::{fmt::Write as _, fs, path::Path, time::Duration};
+
+use anyhow::{Context as _, Result};
+use serde::Deserialize;
+
+use super::{machine, millis};
+
+/// What the load generator says of one turn.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Load {
+    pub(super) answered: u64,
+    pub(super) failed: u64,
+    rate: f64,
+    p50_us: u64,
+    p99_us: u64,
+    first_p50_us: u64,
+}
+
+/// One turn of one target.
+pub(super) struct Turn {
+    pub(super) load: Load,
+    pub(super) cpu_us: Option<u64>,
+    pub(super) commits: Option<machine::Commits>,
+}
+
+/// The medians of a target's turns.
+pub(crate) struct Row {
+    kind: &'static str,
+    connections: usize,
+    target: &'static str,
+    rate: f64,
+    p50_us: f64,
+    p99_us: f64,
+    first_p50_us: f64,
+    cpu_us: Option<f64>,
+    batch: Option<f64>,
+    commit_us: Option<f64>,
+}
+
+/// What is measured once.
+pub(super) struct Facts {
+    pub(super) ready: Duration,
+    pub(super) idle_kib: u64,
+    pub(super) loaded_kib: u64,
+    pub(super) policies: usize,
+}
+
+#[expect(clippy::cast_precision_loss, reason = "figures for people")]
+fn float(value: u64) -> f64 {
+    value as f64
+}
+
+impl Row {
+    pub(super) fn of(kind: &'static str, connections: usize, target: &'static str, turns: &[Turn]) -> Self {
+        let of = |figure: &dyn Fn(&Turn) -> Option<f64>| median(turns.iter().filter_map(figure).collect());
+        let each = |load: &dyn Fn(&Load) -> f64| of(&|turn| Some(load(&turn.load))).unwrap_or(0.0);
+        Self {
+            kind,
+            connections,
+            target,
+            rate: each(&|load| load.rate),
+            p50_us: each(&|load| float(load.p50_us)),
+            p99_us: each(&|load| float(load.p99_us)),
+            first_p50_us: each(&|load| float(load.first_p50_us)),
+            cpu_us: of(&|turn| Some(float(turn.cpu_us?) / float(turn.load.answered))),
+            batch: of(&|turn| {
+                turn.commits
+                    .filter(|c| c.commits > 0)
+                    .map(|c| float(c.entries) / float(c.commits))
+            }),
+            commit_us: of(&|turn| {
+                turn.commits
+                    .filter(|c| c.commits > 0)
+                    .map(|c| float(c.micros) / float(c.commits))
+            }),
+        }
+    }
+}
+
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
+}
+
+/// The table, in Markdown.
+pub(super) fn render(rows: &[Row], facts: &Facts) -> String {
+    let mut text = String::new();
+    let _ = writeln!(text, "{}\n", machine::describe());
+    let _ = writeln!(
+        text,
+        "Bailiwick with {} policies, a budget, durable entries and metrics. Ready {:.0} ms after its start; {:.0} MiB \
+         resident when idle, {:.0} MiB after the load.\n",
+        facts.policies,
+        millis(facts.ready),
+        float(facts.idle_kib) / 1024.0,
+        float(facts.loaded_kib) / 1024.0
+    );
+    let _ = writeln!(
+        text,
+        "| kind | connections | target | requests/s | of bare | p50 ms | p99 ms | first byte p50 ms | CPU us/request | entries/commit | commit us |"
+    );
+    let _ = writeln!(
+        text,
+        "| --- | --: | --- | --: | --: | --: | --: | --: | --: | --: | --: |"
+    );
+    for row in rows {
+        let bare = rows
+            .iter()
+            .find(|other| other.target == "bare" && other.kind == row.kind && other.connections == row.connections);
+        let of_bare = bare.map_or(0.0, |bare| row.rate / bare.rate);
+        let optional = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1}"));
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {:.0} | {of_bare:.2} | {:.2} | {:.2} | {:.2} | {} | {} | {} |",
+            row.kind,
+            row.connections,
+            row.target,
+            row.rate,
+            row.p50_us / 1e3,
+            row.p99_us / 1e3,
+            row.first_p50_us / 1e3,
+            optional(row.cpu_us),
+            optional(row.batch),
+            optional(row.commit_us)
+        );
+    }
+    text
+}
+
+const BEGIN: &str = "<!-- bench: begin -->\n";
+const END: &str = "<!-- bench: end -->";
+
+/// Puts the figures between the marks of the document.
+pub(super) fn write(path: &Path, text: &str) -> Result<()> {
+    let document = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    let (before, rest) = document
+        .split_once(BEGIN)
+        .context("the document has no mark for the figures")?;
+    let (_, after) = rest
+        .split_once(END)
+        .context("the document has no end mark for the figures")?;
+    fs::write(path, format!("{before}{BEGIN}{text}{END}{after}"))?;
+    Ok(())
+}
