@@ -31,7 +31,7 @@ impl Entry {
     }
 
     /// Reads the bytes of an entry of any version. Anything unknown is refused: evidence that is half understood is not
-    /// evidence.
+    /// evidence. So is any other spelling of the same values: every byte that is hashed means something.
     pub fn decode(bytes: &[u8]) -> Result<Self, EntryError> {
         if bytes.len() > MAX_ENTRY_BYTES {
             return Err(EntryError::TooLong {
@@ -39,9 +39,17 @@ impl Entry {
                 bytes: bytes.len(),
             });
         }
-        serde_json::from_slice::<Self>(bytes).map_err(|error| match serde_json::from_slice::<Versioned>(bytes) {
+        let unreadable = |error: serde_json::Error| match serde_json::from_slice::<Versioned>(bytes) {
             Ok(Versioned { v }) if v != VERSION => EntryError::Version(v),
             _ => EntryError::Unreadable(error.to_string()),
-        })
+        };
+        let entry: Self = serde_json::from_slice(bytes).map_err(unreadable)?;
+        if entry.v != VERSION {
+            return Err(EntryError::Version(entry.v));
+        }
+        if entry.encode()? != bytes {
+            return Err(EntryError::Unreadable("not in the form it is written in".to_owned()));
+        }
+        Ok(entry)
     }
 }

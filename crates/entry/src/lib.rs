@@ -7,15 +7,19 @@
 //! No entry holds a prompt, a completion, a credential or a raw personal identity: requests and replies are keyed
 //! commitments, people are pseudonyms, credentials are verifiers (SHA-256 of 256 random bits).
 
+mod action;
 mod codec;
+mod error;
 mod event;
 mod record;
 mod state;
 
+pub use action::{Action, Denial, Intent, Outcome, Over, Status, Why};
 pub use codec::{MAX_ENTRY_BYTES, VERSION};
-pub use event::{Action, Denial, Entry, Event, Intent, Outcome, Over, Status, Why};
+pub use error::EntryError;
+pub use event::{Entry, Event};
 pub use record::{AdminRecord, AgentRecord, KeyRecord, PolicyFile, PriceRecord, Role, UpstreamRecord};
-pub use state::{AgentState, EntryError, KeyState, OpenIntent, State};
+pub use state::{AgentState, KeyState, OpenIntent, State};
 
 #[cfg(test)]
 mod tests;

@@ -2,81 +2,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use ledger::{Attempt, Hold, Ledger, LedgerError};
+use ledger::{Attempt, Hold, Ledger, LedgerError, MAX_BUDGETS_PER_HOLD};
 use model::{AdminName, AgentName, Digest, KeyId, NanoUsd, TenantName, Timestamp};
 
 use crate::{
-    Entry, Event, VERSION,
-    event::{Action, Denial, Intent, Outcome},
+    Entry, EntryError, Event, VERSION,
+    action::{Action, Denial, Intent, Outcome},
     record::{AdminRecord, AgentRecord, KeyRecord, UpstreamRecord},
 };
-
-/// Why an entry does not follow from the ones before it.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum EntryError {
-    /// Not an entry.
-    #[error("not a readable entry: {0}")]
-    Unreadable(String),
-    /// Written by another version of the program.
-    #[error("the entry has version {0}; this program reads up to version {VERSION}")]
-    Version(u32),
-    /// Above the hard cap.
-    #[error("an entry of kind {kind} has {bytes} bytes, at most {max} are allowed", max = crate::MAX_ENTRY_BYTES)]
-    TooLong {
-        /// The kind.
-        kind: &'static str,
-        /// Its length.
-        bytes: usize,
-    },
-    /// Another tenant's entry.
-    #[error("an entry of tenant {found} in the log of tenant {expected}")]
-    Tenant {
-        /// Whose log it is.
-        expected: TenantName,
-        /// Whose entry it is.
-        found: TenantName,
-    },
-    /// A gap or a repetition.
-    #[error("expected the entry with index {expected}, found {found}")]
-    Index {
-        /// What should come.
-        expected: u64,
-        /// What came.
-        found: u64,
-    },
-    /// Time went backwards.
-    #[error("the entry's time {found} lies before {last}, that of the entry before it (microseconds since 1970)")]
-    Time {
-        /// The time of the entry before.
-        last: i64,
-        /// The entry's.
-        found: i64,
-    },
-    /// An agent's actions are not dense.
-    #[error("expected action {expected} of agent {agent}, found {found}")]
-    Sequence {
-        /// The agent.
-        agent: AgentName,
-        /// What should come.
-        expected: u64,
-        /// What came.
-        found: u64,
-    },
-    /// An outcome that fits no open intent.
-    #[error("the outcome does not match its intent: {0}")]
-    Mismatch(&'static str),
-    /// An entry about something the log never introduced.
-    #[error("the entry names {what} {name:?}, which the log has not introduced")]
-    Unknown {
-        /// What kind of thing.
-        what: &'static str,
-        /// Its name.
-        name: String,
-    },
-    /// The ledger refuses it.
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-}
 
 /// A credential and what became of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -169,27 +102,18 @@ impl State {
         }
     }
 
-    /// Takes the next entry, or says why it cannot be the next. After an error the state is not to be used again.
+    /// Takes the next entry, or says why it cannot be the next. After an error nothing has changed: every check comes
+    /// before the first write.
     pub fn apply(&mut self, entry: &Entry) -> Result<(), EntryError> {
         self.check_order(entry)?;
-        self.time = entry.time;
         match &entry.event {
             Event::Intent(intent) => self.intent(intent, entry)?,
             Event::Outcome(outcome) => self.outcome(outcome)?,
-            Event::Denial(Denial { action, .. }) => self.count(action, entry.time)?,
-            Event::AgentLoaded { agent, .. } => {
-                for budget in &agent.budgets {
-                    self.ledger.balance(budget, entry.time)?;
-                }
-                let seq = self.agents.get(&agent.name).map_or(0, |known| known.seq);
-                self.agents.insert(
-                    agent.name.clone(),
-                    AgentState {
-                        record: Some(agent.clone()),
-                        seq,
-                    },
-                );
+            Event::Denial(Denial { action, .. }) => {
+                self.check_action(action)?;
+                self.count(action, entry.time);
             }
+            Event::AgentLoaded { agent, .. } => self.agent_loaded(agent)?,
             Event::AgentRemoved { agent, .. } => {
                 let known = self.agents.get_mut(agent).ok_or_else(|| unknown("agent", agent))?;
                 known.record = None;
@@ -218,6 +142,7 @@ impl State {
             Event::Started { boot, .. } => self.started(*boot)?,
             Event::Stopped { .. } => {}
         }
+        self.time = entry.time;
         self.epoch += u64::from(entry.event.advances_epoch());
         self.size += 1;
         Ok(())
@@ -248,30 +173,56 @@ impl State {
         Ok(())
     }
 
-    fn count(&mut self, action: &Action, at: Timestamp) -> Result<(), EntryError> {
-        let agent = self
-            .agents
-            .get_mut(&action.agent)
-            .ok_or_else(|| unknown("agent", &action.agent))?;
-        if action.seq != agent.seq + 1 {
-            let (agent, expected) = (action.agent.clone(), agent.seq + 1);
+    /// Checks who acts: an agent and a credential of its own, both introduced before, and the agent's next action.
+    fn check_action(&self, action: &Action) -> Result<(), EntryError> {
+        let unknown_agent = || unknown("agent", &action.agent);
+        let expected = self.agents.get(&action.agent).ok_or_else(unknown_agent)?.seq + 1;
+        if action.seq != expected {
             return Err(EntryError::Sequence {
-                agent,
+                agent: action.agent.clone(),
                 expected,
                 found: action.seq,
             });
         }
-        agent.seq = action.seq;
-        let key = self
-            .keys
-            .get_mut(&action.key)
-            .ok_or_else(|| unknown("key", &action.key))?;
-        key.last_used = Some(at);
+        let key = self.keys.get(&action.key).ok_or_else(|| unknown("key", &action.key))?;
+        if key.record.agent != action.agent {
+            return Err(EntryError::Mismatch("the credential is another agent's"));
+        }
+        Ok(())
+    }
+
+    /// Counts an action that [`State::check_action`] found in order.
+    fn count(&mut self, action: &Action, at: Timestamp) {
+        if let Some(agent) = self.agents.get_mut(&action.agent) {
+            agent.seq = action.seq;
+        }
+        if let Some(key) = self.keys.get_mut(&action.key) {
+            key.last_used = Some(at);
+        }
+    }
+
+    /// Checks what an action must have to be forwarded, on top of what a refused one has: an agent that is not removed,
+    /// a credential that is not revoked, and a hold in exactly the agent's budgets.
+    fn check_authority(&self, intent: &Intent) -> Result<(), EntryError> {
+        let Action { agent, key, .. } = &intent.action;
+        let record = self.agents.get(agent).and_then(|agent| agent.record.as_ref());
+        let record = record.ok_or(EntryError::Mismatch("the agent was removed"))?;
+        if self.keys.get(key).is_none_or(|key| key.revoked.is_some()) {
+            return Err(EntryError::Mismatch("the credential was revoked"));
+        }
+        if !record
+            .budgets
+            .iter()
+            .eq(intent.bookings.iter().map(|booking| &booking.budget))
+        {
+            return Err(EntryError::Mismatch("the hold is not in the agent's budgets"));
+        }
         Ok(())
     }
 
     fn intent(&mut self, intent: &Intent, entry: &Entry) -> Result<(), EntryError> {
-        self.count(&intent.action, entry.time)?;
+        self.check_action(&intent.action)?;
+        self.check_authority(intent)?;
         let hold = Hold {
             amount: intent.hold,
             bookings: intent.bookings.clone(),
@@ -279,6 +230,7 @@ impl State {
             boot: intent.boot,
         };
         self.ledger.place(intent.attempt(), hold, entry.time)?;
+        self.count(&intent.action, entry.time);
         let open = OpenIntent {
             index: entry.index,
             agent: intent.action.agent.clone(),
@@ -292,16 +244,41 @@ impl State {
             action: outcome.action,
             number: outcome.attempt,
         };
-        let open = self.open.remove(&attempt).ok_or(LedgerError::NotHeld(attempt))?;
+        let not_held = LedgerError::NotHeld(attempt);
+        let (Some(open), Some(hold)) = (self.open.get(&attempt), self.ledger.hold(&attempt)) else {
+            return Err(not_held.into());
+        };
         if open.index != outcome.intent {
-            return Err(EntryError::Mismatch("it names another entry as its intent"));
+            return Err(EntryError::Mismatch("the outcome names another entry as its intent"));
         }
-        let ended = self.ledger.end(attempt, outcome.cost)?;
-        if ended.overrun != outcome.overrun {
-            return Err(EntryError::Mismatch("its overrun is not what it booked above the hold"));
+        if outcome.cost.saturating_sub(hold.amount).at_least_zero() != outcome.overrun {
+            return Err(EntryError::Mismatch(
+                "the overrun is not what was booked above the hold",
+            ));
         }
+        self.ledger.end(attempt, outcome.cost)?;
+        self.open.remove(&attempt);
         self.spent = self.spent.saturating_add(outcome.cost);
         self.overrun = self.overrun.saturating_add(outcome.overrun);
+        Ok(())
+    }
+
+    fn agent_loaded(&mut self, agent: &AgentRecord) -> Result<(), EntryError> {
+        let count = agent.budgets.len();
+        if !(1..=MAX_BUDGETS_PER_HOLD).contains(&count) {
+            return Err(LedgerError::BudgetCount(count).into());
+        }
+        for (at, budget) in agent.budgets.iter().enumerate() {
+            if self.ledger.budget(budget).is_none() {
+                return Err(LedgerError::UnknownBudget(budget.clone()).into());
+            }
+            if agent.budgets.iter().take(at).any(|earlier| earlier == budget) {
+                return Err(LedgerError::Repeated(budget.clone()).into());
+            }
+        }
+        let seq = self.agents.get(&agent.name).map_or(0, |known| known.seq);
+        let record = Some(agent.clone());
+        self.agents.insert(agent.name.clone(), AgentState { record, seq });
         Ok(())
     }
 
@@ -309,16 +286,17 @@ impl State {
         if !self.agents.contains_key(&key.agent) {
             return Err(unknown("agent", &key.agent));
         }
+        if self.keys.contains_key(&key.id) {
+            return Err(EntryError::Mismatch("a credential of this id was issued before"));
+        }
         let state = KeyState {
             record: key.clone(),
             issued,
             revoked: None,
             last_used: None,
         };
-        match self.keys.insert(key.id.clone(), state) {
-            None => Ok(()),
-            Some(_) => Err(EntryError::Mismatch("a credential of this id was issued before")),
-        }
+        self.keys.insert(key.id.clone(), state);
+        Ok(())
     }
 
     fn policy_loaded(&mut self, bundle: Digest, files: &[u64], index: u64) -> Result<(), EntryError> {
@@ -334,7 +312,9 @@ impl State {
 
     fn started(&mut self, boot: u64) -> Result<(), EntryError> {
         if boot != self.boot + 1 {
-            return Err(EntryError::Mismatch("its boot number does not follow the one before"));
+            return Err(EntryError::Mismatch(
+                "the number of the start does not follow the one before",
+            ));
         }
         self.boot = boot;
         Ok(())

@@ -1,1 +1,7 @@
+//! The bytes of entries, what the fold refuses, and that a replayed log gives the same state.
 
+mod bytes;
+mod changes;
+mod refusals;
+mod replay;
+mod samples;

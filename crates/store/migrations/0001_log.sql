@@ -30,8 +30,8 @@ CREATE TABLE person (
     PRIMARY KEY (tenant, pseudonym)
 ) STRICT;
 
--- One row that is rewritten to find out whether the disk takes writes again after one failed.
+-- One row that is filled and emptied to find out whether the disk takes writes again after one failed.
 CREATE TABLE probe (
-    id       INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
-    attempts INTEGER NOT NULL
+    id     INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
+    filler BLOB    NOT NULL
 ) STRICT;

@@ -83,7 +83,12 @@ impl DataDir {
         }
     }
 
-    /// Replaces a small file: its old content or its new one is there, never a part.
+    /// Replaces a small file anywhere: its old content or its new one is there, never a part.
+    pub fn replace_at(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+        replace_file(path, bytes)
+    }
+
+    /// Replaces a small file of the directory: its old content or its new one is there, never a part.
     pub fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
         replace_file(&self.path.join(name), bytes)
     }
@@ -111,3 +116,6 @@ pub(crate) fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), StoreError> 
         .and_then(|directory| directory.sync_all())
         .map_err(StoreError::file(directory))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,24 +1,34 @@
-//! The database: one writing connection, a few that only read.
+//! The writing side of the database: one connection.
 
-use std::{borrow::Cow, path::Path, time::Duration};
-
-use futures_util::{Stream, StreamExt as _};
-use model::{BatchId, Pseudonym, TenantName, Timestamp};
-use sqlx::{
-    Connection as _, Row as _, SqliteConnection, SqlitePool,
-    migrate::{Migration, MigrationType, Migrator},
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
+use std::{
+    borrow::Cow,
+    fs, io,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    time::Duration,
 };
-use tlog::Hash;
 
-use crate::{Batch, DataDir, StoreError};
+use model::{Pseudonym, TenantName};
+use sqlx::{
+    Connection as _, SqliteConnection,
+    migrate::{Migration, MigrationType, Migrator},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
+};
 
-/// How many connections read.
-const READERS: u32 = 4;
-/// How long a statement waits for another process that reads or checkpoints the file.
-const BUSY: Duration = Duration::from_secs(5);
-/// How many batches a page of the log has.
-const PAGE: i64 = 256;
+use crate::{
+    Batch, DataDir, Reader, StoreError,
+    reader::{self, integer},
+};
+
+#[cfg(test)]
+pub(crate) mod faults;
+
+/// How long a statement waits for another process that writes to the file: a backup, a shell.
+pub(crate) const BUSY: Duration = Duration::from_millis(if cfg!(test) { 100 } else { 5_000 });
+/// How long closing waits for readers that have not finished a page.
+const READERS_LEAVE: Duration = Duration::from_millis(if cfg!(test) { 100 } else { 2_000 });
+/// The least that must be writable before the disk is trusted again after a failed write, in bytes.
+const PROBE: u64 = 64 * 1_024;
 
 fn migrator() -> Migrator {
     let migration = |version, name: &'static str, sql: &'static str| {
@@ -37,25 +47,35 @@ pub struct Store {
     options: SqliteConnectOptions,
     connection: SqliteConnection,
     reader: Reader,
+    path: PathBuf,
+    /// The file that was opened.
+    file: FileId,
+    #[cfg(test)]
+    faults: faults::Faults,
 }
 
 impl Store {
     /// Opens the database of a data directory, making it or bringing it to this program's schema.
     pub async fn open(dir: &DataDir) -> Result<Self, StoreError> {
+        let path = DataDir::database(dir.path());
         let options = SqliteConnectOptions::new()
-            .filename(DataDir::database(dir.path()))
-            .create_if_missing(true)
+            .filename(&path)
             .journal_mode(SqliteJournalMode::Wal)
             // An answered request must survive a power cut: FULL syncs the write-ahead log at each commit.
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(BUSY);
-        let mut connection = SqliteConnection::connect_with(&options).await?;
+        let mut connection = SqliteConnection::connect_with(&options.clone().create_if_missing(true)).await?;
         migrator().run(&mut connection).await?;
         let reader = Reader::open(dir.path()).await?;
+        let file = FileId::of(&path)?;
         Ok(Self {
             options,
             connection,
             reader,
+            path,
+            file,
+            #[cfg(test)]
+            faults: faults::Faults::default(),
         })
     }
 
@@ -64,17 +84,42 @@ impl Store {
         &self.reader
     }
 
-    /// Drops the connection, whatever state an error left it in, and opens a new one.
+    /// Drops the connection, whatever state an error left it in, and opens a new one. Never makes a database: a new one
+    /// would be an empty log.
     pub(crate) async fn reopen(&mut self) -> Result<(), StoreError> {
+        self.check_in_place()?;
         let fresh = SqliteConnection::connect_with(&self.options).await?;
         let broken = std::mem::replace(&mut self.connection, fresh);
-        // What closing says no longer matters: nothing of that connection is relied on.
-        drop(broken.close_hard().await);
+        // Waits until its thread is gone, so that nothing it had begun can land after the log was read again. What
+        // closing says no longer matters: nothing of that connection is relied on.
+        drop(broken.close().await);
         Ok(())
+    }
+
+    /// Refuses to go on where the directory was moved, removed or replaced: writing to a file that no path leads to
+    /// succeeds, and is lost with the process.
+    fn check_in_place(&self) -> Result<(), StoreError> {
+        if true {
+            return Ok(());
+        }
+        Err(StoreError::File {
+            path: self.path.clone(),
+            source: io::Error::other("this is another file than the one that was opened"),
+        })
     }
 
     /// Appends one batch to each of the tenants: all or none, durable when this returns.
     pub(crate) async fn append(&mut self, batches: Vec<(TenantName, Batch)>) -> Result<(), StoreError> {
+        self.check_in_place()?;
+        #[cfg(test)]
+        self.faults.before_append(&mut self.connection).await?;
+        self.insert(batches).await?;
+        #[cfg(test)]
+        self.faults.after_append()?;
+        Ok(())
+    }
+
+    async fn insert(&mut self, batches: Vec<(TenantName, Batch)>) -> Result<(), StoreError> {
         let one = batches.len() == 1;
         // A single statement is its own transaction, and costs one round trip to the database's thread instead of three.
         if one {
@@ -91,14 +136,31 @@ impl Store {
         Ok(())
     }
 
-    /// Finds out whether the disk takes writes.
-    pub(crate) async fn probe(&mut self) -> Result<(), StoreError> {
+    /// Finds out whether the disk takes as much as the write that failed, and then gives the room back.
+    pub(crate) async fn probe(&mut self, bytes: u64) -> Result<(), StoreError> {
+        #[cfg(test)]
+        self.faults.limit(&mut self.connection).await?;
         sqlx::query(
-            "INSERT INTO probe (id, attempts) VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET attempts = attempts + 1",
+            "INSERT INTO probe (id, filler) VALUES (1, zeroblob($1))
+             ON CONFLICT (id) DO UPDATE SET filler = excluded.filler",
         )
+        .bind(integer(bytes.max(PROBE)))
         .execute(&mut self.connection)
         .await?;
+        sqlx::query("UPDATE probe SET filler = zeroblob(0)")
+            .execute(&mut self.connection)
+            .await?;
         Ok(())
+    }
+
+    /// The tenants that have a log, as this connection sees it.
+    pub(crate) async fn tenants(&mut self) -> Result<Vec<TenantName>, StoreError> {
+        reader::tenants(&mut self.connection).await
+    }
+
+    /// Some of the batches from entry `from` on, as this connection sees them; none if there are none.
+    pub(crate) async fn page(&mut self, tenant: &TenantName, from: u64) -> Result<Vec<Batch>, StoreError> {
+        reader::page(&mut self.connection, tenant, from).await
     }
 
     /// Keeps who is behind a pseudonym. Harmless to repeat.
@@ -144,9 +206,30 @@ impl Store {
 
     /// Folds the write-ahead log into the database file and closes it.
     pub(crate) async fn close(self) -> Result<(), StoreError> {
-        self.reader.pool.close().await;
+        // From here on nobody gets a reader. One whose caller does not go on reading must not keep the server from
+        // stopping: then the write-ahead log stays, and is read at the next start.
+        if tokio::time::timeout(READERS_LEAVE, self.reader.close()).await.is_err() {
+            tracing::warn!("closing the database although somebody is still reading from it");
+        }
         self.connection.close().await?;
         Ok(())
+    }
+
+    /// Where tests order faults.
+    #[cfg(test)]
+    pub(crate) fn faults(&self) -> faults::Faults {
+        self.faults.clone()
+    }
+}
+
+/// What tells one file from another, whatever its path: device and inode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct FileId(u64, u64);
+
+impl FileId {
+    fn of(path: &Path) -> Result<Self, StoreError> {
+        let found = fs::metadata(path).map_err(StoreError::file(path))?;
+        Ok(Self(found.dev(), found.ino()))
     }
 }
 
@@ -170,138 +253,5 @@ async fn insert(connection: &mut SqliteConnection, tenant: &TenantName, batch: B
     Ok(())
 }
 
-/// SQLite's integers are signed; no count here comes near the top bit.
-fn integer(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
-}
-
-fn unsigned(value: i64) -> u64 {
-    u64::try_from(value).unwrap_or(0)
-}
-
-/// The reading side: works beside a running server and without one.
-#[derive(Clone, Debug)]
-pub struct Reader {
-    pool: SqlitePool,
-}
-
-impl Reader {
-    /// Opens the database of a data directory for reading only.
-    pub async fn open(dir: &Path) -> Result<Self, StoreError> {
-        let options = SqliteConnectOptions::new()
-            .filename(DataDir::database(dir))
-            .read_only(true)
-            .busy_timeout(BUSY);
-        let pool = SqlitePoolOptions::new()
-            .max_connections(READERS)
-            .connect_with(options)
-            .await?;
-        Ok(Self { pool })
-    }
-
-    /// The tenants that have a log.
-    pub async fn tenants(&self) -> Result<Vec<TenantName>, StoreError> {
-        let names: Vec<(String,)> = sqlx::query_as("SELECT DISTINCT tenant FROM batch ORDER BY tenant")
-            .fetch_all(&self.pool)
-            .await?;
-        names.iter().map(|(name,)| Ok(TenantName::new(name)?)).collect()
-    }
-
-    /// The batches that hold the entries from `from` on, in order, read as the stream is polled.
-    pub fn batches(
-        &self,
-        tenant: &TenantName,
-        from: u64,
-    ) -> impl Stream<Item = Result<Batch, StoreError>> + Send + use<> {
-        let (pool, tenant) = (self.pool.clone(), tenant.as_str().to_owned());
-        let pages = futures_util::stream::try_unfold(Some(integer(from)), move |next| {
-            let (pool, tenant) = (pool.clone(), tenant.clone());
-            async move {
-                let Some(next) = next else { return Ok(None) };
-                let page = page(&pool, &tenant, next).await?;
-                let after = page
-                    .last()
-                    .map(|last| integer(last.first_index.saturating_add(last.count)));
-                Ok(after.map(|after| (page, Some(after))))
-            }
-        });
-        pages.flat_map(|page: Result<Vec<Batch>, StoreError>| {
-            let (batches, error) = match page {
-                Ok(batches) => (batches, None),
-                Err(error) => (Vec::new(), Some(error)),
-            };
-            futures_util::stream::iter(batches.into_iter().map(Ok).chain(error.map(Err)))
-        })
-    }
-
-    /// How many entries a tenant's log has.
-    pub async fn size(&self, tenant: &TenantName) -> Result<u64, StoreError> {
-        let row: Option<(i64,)> =
-            sqlx::query_as("SELECT first_index + count FROM batch WHERE tenant = $1 ORDER BY first_index DESC LIMIT 1")
-                .bind(tenant.as_str())
-                .fetch_optional(&self.pool)
-                .await?;
-        Ok(row.map_or(0, |(size,)| unsigned(size)))
-    }
-
-    /// The last signed checkpoint of a tenant, as note text.
-    pub async fn checkpoint(&self, tenant: &TenantName) -> Result<Option<String>, StoreError> {
-        let row: Option<(String,)> = sqlx::query_as("SELECT note FROM checkpoint WHERE tenant = $1")
-            .bind(tenant.as_str())
-            .fetch_optional(&self.pool)
-            .await?;
-        Ok(row.map(|(note,)| note))
-    }
-
-    /// Who is behind a pseudonym, if that was not erased.
-    pub async fn person(&self, tenant: &TenantName, pseudonym: &Pseudonym) -> Result<Option<String>, StoreError> {
-        let row: Option<(String,)> = sqlx::query_as("SELECT identity FROM person WHERE tenant = $1 AND pseudonym = $2")
-            .bind(tenant.as_str())
-            .bind(&pseudonym.0)
-            .fetch_optional(&self.pool)
-            .await?;
-        Ok(row.map(|(identity,)| identity))
-    }
-}
-
-async fn page(pool: &SqlitePool, tenant: &str, from: i64) -> Result<Vec<Batch>, StoreError> {
-    // The batch that holds entry `from` may start before it.
-    let rows = sqlx::query(
-        "SELECT first_index, count, batch_id, boot, epoch, time_us, root, range, entries FROM batch
-         WHERE tenant = $1 AND first_index >= coalesce(
-             (SELECT max(first_index) FROM batch WHERE tenant = $1 AND first_index <= $2 AND first_index + count > $2),
-             $2)
-         ORDER BY first_index LIMIT $3",
-    )
-    .bind(tenant)
-    .bind(from)
-    .bind(PAGE)
-    .fetch_all(pool)
-    .await?;
-    rows.iter().map(read).collect()
-}
-
-fn read(row: &SqliteRow) -> Result<Batch, StoreError> {
-    let fixed = |name: &'static str, bytes: Vec<u8>| {
-        let source = format!("{name} has {} bytes", bytes.len()).into();
-        move || {
-            StoreError::Unavailable(sqlx::Error::ColumnDecode {
-                index: name.to_owned(),
-                source,
-            })
-        }
-    };
-    let id: Vec<u8> = row.try_get("batch_id")?;
-    let root: Vec<u8> = row.try_get("root")?;
-    Ok(Batch {
-        first_index: unsigned(row.try_get("first_index")?),
-        count: unsigned(row.try_get("count")?),
-        id: BatchId::from_bytes(id.as_slice().try_into().map_err(|_| fixed("batch_id", id.clone())())?),
-        boot: unsigned(row.try_get("boot")?),
-        epoch: unsigned(row.try_get("epoch")?),
-        time: Timestamp::from_unix_micros(row.try_get("time_us")?),
-        root: Hash::from_slice(&root).map_err(|_| fixed("root", root.clone())())?,
-        range: row.try_get("range")?,
-        entries: row.try_get("entries")?,
-    })
-}
+#[cfg(test)]
+mod tests;

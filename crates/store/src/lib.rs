@@ -11,6 +11,7 @@ mod db;
 mod error;
 mod hold;
 mod log;
+mod reader;
 
 pub use clock::{Clock, SystemClock};
 pub use committer::{
@@ -18,7 +19,8 @@ pub use committer::{
     Stats, Unavailable, View,
 };
 pub use datadir::DataDir;
-pub use db::{Reader, Store};
+pub use db::Store;
 pub use error::StoreError;
 pub use hold::{Ending, Hold};
 pub use log::{Batch, BatchError};
+pub use reader::Reader;

@@ -38,6 +38,14 @@ pub enum BatchError {
         /// What came.
         found: u64,
     },
+    /// A stored value has another length than such values have.
+    #[error("the batch of entry {first_index} has an unreadable {column}")]
+    Column {
+        /// The first entry of the batch.
+        first_index: u64,
+        /// Which value.
+        column: &'static str,
+    },
     /// The bytes do not divide into the said number of entries.
     #[error("the batch of entry {0} does not divide into its entries")]
     Framing(u64),
@@ -119,6 +127,7 @@ pub(crate) fn push(entries: &mut Vec<u8>, bytes: &[u8]) -> bool {
     let Ok(length) = u16::try_from(bytes.len()) else {
         return false;
     };
+    entries.reserve(bytes.len() + 2);
     entries.extend_from_slice(&length.to_be_bytes());
     entries.extend_from_slice(bytes);
     true

@@ -147,6 +147,21 @@ pub(crate) enum Command {
     Stop(String, oneshot::Sender<()>),
 }
 
+impl Command {
+    /// Answers that nothing can be recorded.
+    pub(super) fn refuse(self) {
+        // Whoever asked may have gone.
+        match self {
+            Self::Hold(_, _, answer) => drop(answer.send(HoldAnswer::Unavailable)),
+            Self::Deny(_, answer) => drop(answer.send(Err(Unavailable))),
+            Self::Change(_, _, answer) => drop(answer.send(Err(Unavailable.into()))),
+            Self::View(_, answer) => drop(answer.send(Err(Unavailable))),
+            // Dropping the sender tells the asker that there is no answer.
+            Self::Remember(..) | Self::Checkpoint(..) | Self::Stop(..) => {}
+        }
+    }
+}
+
 /// Nothing can be recorded now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the store cannot record now; the server's log says why")]

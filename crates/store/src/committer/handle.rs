@@ -8,7 +8,10 @@ use std::{
 use entry::Event;
 use model::{TenantName, Timestamp};
 use tlog::Hash;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{
+    mpsc::{self, error::TrySendError},
+    oneshot, watch,
+};
 
 use super::{
     command::{ChangeError, Changed, Command, Denied, HoldAnswer, HoldRequest, Person, Unavailable, View},
@@ -54,8 +57,10 @@ impl Handle {
     /// Asks for a hold: durable when this returns [`HoldAnswer::Held`].
     pub async fn hold(&self, request: HoldRequest) -> HoldAnswer {
         // The place for the end is taken first, so that ending a hold can neither wait nor fail.
-        let Ok(slot) = self.ends.clone().try_reserve_owned() else {
-            return HoldAnswer::Overloaded;
+        let slot = match self.ends.clone().try_reserve_owned() {
+            Ok(slot) => slot,
+            Err(TrySendError::Full(_)) => return HoldAnswer::Overloaded,
+            Err(TrySendError::Closed(_)) => return HoldAnswer::Unavailable,
         };
         let (answer, answered) = oneshot::channel();
         if self

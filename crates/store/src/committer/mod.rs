@@ -1,13 +1,17 @@
 //! The committer: one task, one transaction at a time.
 //!
-//! `command.rs` says what can be asked of it, `shard.rs` turns commands into entries against one tenant's state,
-//! `run.rs` gathers, writes and answers.
+//! `command.rs` says what can be asked of it, `run.rs` gathers, writes and stops, `build.rs` turns commands into entries
+//! and entries into answers, `shard.rs` is one tenant's log while it grows, `recovery.rs` gets going again after a failed
+//! write, `wall.rs` says what time it is.
 
+mod build;
 mod command;
 mod handle;
+mod recovery;
 mod run;
 mod shard;
 mod stats;
+mod wall;
 
 pub use command::{Ask, ChangeError, Changed, Denied, HoldAnswer, HoldRequest, Person, Unavailable, View};
 pub use handle::{Handle, Head, Heads, Health};

@@ -1,11 +1,11 @@
 //! One tenant's log as the committer writes it: commands in, entries out. No I/O.
 
-use entry::{Denial, Entry, EntryError, Event, Intent, Outcome, Over, Status, VERSION};
-use ledger::{Attempt, NotAdmitted, Refusal};
+use entry::{Action, Denial, Entry, EntryError, Event, Intent, Outcome, Over, Status, VERSION};
+use ledger::{Attempt, Booking, NotAdmitted, Refusal};
 use model::{BatchId, NanoUsd, Reason, TenantName, Timestamp};
 use tlog::{CompactRange, leaf_hash};
 
-use super::command::{Ask, ChangeError, Changed, Denied, HoldRequest, View};
+use super::command::{ChangeError, Changed, Denied, HoldRequest, View};
 use crate::{
     Batch, Ending, Head,
     hold::{End, Granted},
@@ -30,25 +30,9 @@ pub(crate) enum Admitted {
     UnknownAgent,
 }
 
-/// An entry that cannot be appended.
-#[derive(Debug, thiserror::Error)]
-#[error("the committer's own entry does not follow from its state: {error}")]
-pub(crate) struct Fault {
-    pub(crate) error: EntryError,
-    /// Whether the state took a part of it: then it cannot be relied on any more and is folded anew.
-    spoilt: bool,
-}
-
-impl Fault {
-    /// Goes on with the batch if this only concerns the command it came from.
-    pub(crate) fn survive(self) -> Result<(), Self> {
-        if self.spoilt {
-            return Err(self);
-        }
-        tracing::error!(error = %self.error, "a request cannot be recorded and is refused");
-        Ok(())
-    }
-}
+/// The longest text of an ending that is recorded, in bytes. The provider's id of a call is the provider's text, and must
+/// not make an end too long to record: it would be lost, and its hold booked in full.
+const MAX_TEXT: usize = 256;
 
 impl Shard {
     pub(crate) fn new(tenant: TenantName) -> Self {
@@ -65,20 +49,17 @@ impl Shard {
         self.state.time.max(wall)
     }
 
-    /// Appends an entry, to be written with the next commit.
-    pub(crate) fn push(&mut self, event: Event, wall: Timestamp) -> Result<u64, Fault> {
-        let time = self.at(wall);
+    /// Appends an entry, to be written with the next commit. After an error nothing has changed.
+    pub(crate) fn push(&mut self, event: Event, wall: Timestamp) -> Result<u64, EntryError> {
         let entry = Entry {
             v: VERSION,
             tenant: self.state.tenant.clone(),
             index: self.state.size,
-            time,
+            time: self.at(wall),
             event,
         };
-        let bytes = entry.encode().map_err(|error| Fault { error, spoilt: false })?;
-        self.state
-            .apply(&entry)
-            .map_err(|error| Fault { error, spoilt: true })?;
+        let bytes = entry.encode()?;
+        self.state.apply(&entry)?;
         self.range.append(leaf_hash(&bytes));
         // MAX_ENTRY_BYTES is far below what the u16 of the format holds, so this always fits.
         log::push(&mut self.waiting, &bytes);
@@ -87,64 +68,57 @@ impl Shard {
     }
 
     /// Admits or refuses an attempt. What it answers holds once the next commit succeeded.
-    pub(crate) fn hold(&mut self, request: &HoldRequest, boot: u64, wall: Timestamp) -> Result<Admitted, Fault> {
+    pub(crate) fn hold(&mut self, request: HoldRequest, boot: u64, wall: Timestamp) -> Result<Admitted, EntryError> {
         let now = self.at(wall);
-        let Some(agent) = self.state.agents.get(&request.ask.action.agent) else {
-            return Ok(Admitted::UnknownAgent);
-        };
-        let Some(record) = &agent.record else {
+        let agent = self.state.agents.get(&request.ask.action.agent);
+        let Some((record, seq)) = agent.and_then(|agent| Some((agent.record.as_ref()?, agent.seq + 1))) else {
             return Ok(Admitted::UnknownAgent);
         };
         if request.epoch != self.state.epoch {
             return Ok(Admitted::Stale(self.state.epoch));
         }
-        let seq = agent.seq + 1;
-        match self.state.ledger.admit(&record.budgets, request.amount, now) {
-            Ok(bookings) => {
-                let remaining = bookings.iter().map(|booking| {
-                    booking
-                        .limit
-                        .saturating_sub(booking.used)
-                        .saturating_sub(request.amount)
-                        .at_least_zero()
-                });
-                let remaining = remaining.min().unwrap_or(NanoUsd::ZERO);
-                let intent = Intent {
-                    action: entry::Action {
-                        seq,
-                        ..request.ask.action.clone()
-                    },
-                    attempt: request.attempt,
-                    why: request.why.clone(),
-                    prices: request.prices,
-                    stream: request.stream,
-                    limit: request.limit,
-                    bytes: request.bytes,
-                    request: request.request.clone(),
-                    hold: request.amount,
-                    bookings,
-                    expires: now.saturating_add_micros(request.lifetime_us),
-                    boot,
-                };
-                let intent = self.push(Event::Intent(intent), wall)?;
-                Ok(Admitted::Granted(Granted {
-                    tenant: self.state.tenant.clone(),
-                    attempt: request.name(),
-                    amount: request.amount,
-                    remaining,
-                    intent,
-                    placed: now,
-                }))
-            }
-            Err(NotAdmitted::Refused(refusal)) => self.refuse(request, *refusal, wall),
-            Err(NotAdmitted::Error(error)) => Err(Fault {
-                error: error.into(),
-                spoilt: false,
-            }),
-        }
+        let bookings = match self.state.ledger.admit(&record.budgets, request.amount, now) {
+            Ok(bookings) => bookings,
+            Err(NotAdmitted::Refused(refusal)) => return self.refuse(request, *refusal, wall),
+            Err(NotAdmitted::Error(error)) => return Err(error.into()),
+        };
+        let left = |booking: &Booking| {
+            booking
+                .limit
+                .saturating_sub(booking.used)
+                .saturating_sub(request.amount)
+        };
+        let remaining = bookings.iter().map(left).min().unwrap_or_default().at_least_zero();
+        let (attempt, amount) = (request.name(), request.amount);
+        let intent = Intent {
+            action: Action {
+                seq,
+                ..request.ask.action
+            },
+            attempt: request.attempt,
+            why: request.why,
+            prices: request.prices,
+            stream: request.stream,
+            limit: request.limit,
+            bytes: request.bytes,
+            request: request.request,
+            hold: amount,
+            bookings,
+            expires: now.saturating_add_micros(request.lifetime_us),
+            boot,
+        };
+        let intent = self.push(Event::Intent(intent), wall)?;
+        Ok(Admitted::Granted(Granted {
+            tenant: self.state.tenant.clone(),
+            attempt,
+            amount,
+            remaining,
+            intent,
+            placed: now,
+        }))
     }
 
-    fn refuse(&mut self, request: &HoldRequest, refusal: Refusal, wall: Timestamp) -> Result<Admitted, Fault> {
+    fn refuse(&mut self, request: HoldRequest, refusal: Refusal, wall: Timestamp) -> Result<Admitted, EntryError> {
         let Refusal { balance, amount } = refusal;
         let over = Over {
             limit: balance.spec.limit,
@@ -153,62 +127,49 @@ impl Shard {
             asked: amount,
             budget: balance.spec.name,
         };
-        let reason = Reason::BudgetExhausted;
-        self.denial(
-            &request.ask,
-            reason,
-            Some(request.why.clone()),
-            Some(over.clone()),
-            wall,
-        )?;
+        let denied = Denied {
+            ask: request.ask,
+            reason: Reason::BudgetExhausted,
+            why: Some(request.why),
+        };
+        self.denial(denied, Some(over.clone()), wall)?;
         Ok(Admitted::Refused(Box::new(over), balance.resets_at))
     }
 
     /// Records a denial that was decided elsewhere.
-    pub(crate) fn deny(&mut self, denied: &Denied, wall: Timestamp) -> Result<u64, Fault> {
-        self.denial(&denied.ask, denied.reason, denied.why.clone(), None, wall)
+    pub(crate) fn deny(&mut self, denied: Denied, wall: Timestamp) -> Result<u64, EntryError> {
+        self.denial(denied, None, wall)
     }
 
-    fn denial(
-        &mut self,
-        ask: &Ask,
-        reason: Reason,
-        why: Option<entry::Why>,
-        over: Option<Over>,
-        wall: Timestamp,
-    ) -> Result<u64, Fault> {
-        let seq = self.state.agents.get(&ask.action.agent).map_or(0, |agent| agent.seq) + 1;
-        let action = entry::Action {
-            seq,
-            ..ask.action.clone()
+    fn denial(&mut self, denied: Denied, over: Option<Over>, wall: Timestamp) -> Result<u64, EntryError> {
+        let Denied { ask, reason, why } = denied;
+        let agent = self.state.agents.get(&ask.action.agent);
+        let seq = agent.map_or(0, |agent| agent.seq) + 1;
+        let denial = Denial {
+            action: Action { seq, ..ask.action },
+            reason,
+            why,
+            over,
         };
-        self.push(
-            Event::Denial(Denial {
-                action,
-                reason,
-                why,
-                over,
-            }),
-            wall,
-        )
+        self.push(Event::Denial(denial), wall)
     }
 
-    /// Ends a hold. An end that comes after the hold was booked by expiry changes nothing.
-    pub(crate) fn end(&mut self, end: &End, wall: Timestamp) -> Result<(), Fault> {
-        self.outcome(end.attempt, &end.ending, wall)
+    /// Ends a hold as its owner says. An end of a hold that was booked by expiry meanwhile changes nothing.
+    pub(crate) fn end(&mut self, end: &End, wall: Timestamp) {
+        if self.state.open.contains_key(&end.attempt) {
+            self.outcome(end.attempt, &end.ending, wall);
+        } else {
+            tracing::warn!(action = %end.attempt.action, "an outcome came after its hold was booked in full");
+        }
     }
 
-    fn outcome(&mut self, attempt: Attempt, ending: &Ending, wall: Timestamp) -> Result<(), Fault> {
-        let Some(open) = self.state.open.get(&attempt) else {
-            tracing::warn!(action = %attempt.action, "an outcome came after its hold was booked in full");
-            return Ok(());
+    /// Ends an open hold. Nothing of unbounded length gets into the entry, so it can always be recorded.
+    fn outcome(&mut self, attempt: Attempt, ending: &Ending, wall: Timestamp) -> bool {
+        let (Some(open), Some(hold)) = (self.state.open.get(&attempt), self.state.ledger.hold(&attempt)) else {
+            return false;
         };
-        let held = self
-            .state
-            .ledger
-            .hold(&attempt)
-            .map_or(NanoUsd::ZERO, |hold| hold.amount);
         let cost = ending.cost.at_least_zero();
+        let fits = |text: &&String| text.len() <= MAX_TEXT;
         let outcome = Outcome {
             action: attempt.action,
             attempt: attempt.number,
@@ -218,81 +179,69 @@ impl Shard {
             usage: ending.usage,
             source: ending.source,
             cost,
-            overrun: cost.saturating_sub(held).at_least_zero(),
+            overrun: cost.saturating_sub(hold.amount).at_least_zero(),
             duration_us: ending.duration_us,
             bytes: ending.bytes,
-            reply: ending.reply.clone(),
-            provider_id: ending.provider_id.clone(),
+            reply: Some(&ending.reply).filter(fits).cloned().unwrap_or_default(),
+            provider_id: ending.provider_id.as_ref().filter(fits).cloned(),
         };
-        self.push(Event::Outcome(outcome), wall).map(drop)
+        let recorded = self.push(Event::Outcome(outcome), wall);
+        recorded
+            .inspect_err(|error| tracing::error!(action = %attempt.action, %error, "an outcome cannot be recorded"))
+            .is_ok()
     }
 
     /// Books in full every hold that `dead` says has no owner any more. Returns how many.
-    pub(crate) fn book(
-        &mut self,
-        wall: Timestamp,
-        dead: impl Fn(&Attempt, &ledger::Hold, Timestamp) -> bool,
-    ) -> Result<usize, Fault> {
+    pub(crate) fn book(&mut self, wall: Timestamp, dead: impl Fn(&Attempt, &ledger::Hold, Timestamp) -> bool) -> usize {
         let now = self.at(wall);
-        let holds = self
-            .state
-            .ledger
-            .holds()
-            .filter(|(attempt, hold)| dead(attempt, hold, now));
-        let mut lost: Vec<(Attempt, NanoUsd)> = holds.map(|(attempt, hold)| (*attempt, hold.amount)).collect();
-        lost.sort_unstable();
-        for (attempt, held) in &lost {
-            self.outcome(*attempt, &Ending::unknown(Status::Indeterminate, *held), wall)?;
-        }
-        Ok(lost.len())
+        let lost = self.holds(|attempt, hold| dead(attempt, hold, now));
+        let booked = lost.into_iter().filter(|(attempt, held)| {
+            let ending = Ending::unknown(Status::Indeterminate, *held);
+            self.outcome(*attempt, &ending, wall)
+        });
+        booked.count()
     }
 
     /// Ends, as never forwarded, the holds that were written by a commit whose callers were told that it failed.
-    pub(crate) fn void(
-        &mut self,
-        wall: Timestamp,
-        orphan: impl Fn(&Attempt, &ledger::Hold) -> bool,
-    ) -> Result<(), Fault> {
-        let holds = self
-            .state
-            .ledger
-            .holds()
-            .filter(|(attempt, hold)| orphan(attempt, hold));
-        let mut lost: Vec<Attempt> = holds.map(|(attempt, _)| *attempt).collect();
-        lost.sort_unstable();
-        for attempt in lost {
-            self.outcome(attempt, &Ending::unused(Status::NotForwarded), wall)?;
+    pub(crate) fn void(&mut self, wall: Timestamp, orphan: impl Fn(&Attempt, &ledger::Hold) -> bool) {
+        for (attempt, _) in self.holds(orphan) {
+            self.outcome(attempt, &Ending::unused(Status::NotForwarded), wall);
         }
-        Ok(())
+    }
+
+    /// Some of the open holds, in an order that does not depend on hashing.
+    fn holds(&self, of_interest: impl Fn(&Attempt, &ledger::Hold) -> bool) -> Vec<(Attempt, NanoUsd)> {
+        let holds = self.state.ledger.holds();
+        let mut holds: Vec<_> = holds
+            .filter(|(attempt, hold)| of_interest(attempt, hold))
+            .map(|(attempt, hold)| (*attempt, hold.amount))
+            .collect();
+        holds.sort_unstable();
+        holds
     }
 
     /// Records a change, whole or not at all.
-    pub(crate) fn change(
-        &mut self,
-        events: Vec<Event>,
-        wall: Timestamp,
-    ) -> Result<Result<Changed, ChangeError>, Fault> {
-        // Changes are rare, so they may cost a copy: trying them on it first means that a refusal leaves no trace.
+    pub(crate) fn change(&mut self, events: Vec<Event>, wall: Timestamp) -> Result<Changed, ChangeError> {
+        // Changes are rare, so they may cost a copy: a refusal half-way leaves no trace.
         let mut trial = Self {
             state: self.state.clone(),
-            range: CompactRange::new(),
+            range: self.range.clone(),
             waiting: Vec::new(),
             waiting_count: 0,
         };
-        for event in &events {
-            if let Err(fault) = trial.push(event.clone(), wall) {
-                return Ok(Err(ChangeError::Refused(fault.error.to_string())));
-            }
+        for event in events {
+            let pushed = trial.push(event, wall);
+            pushed.map_err(|error| ChangeError::Refused(error.to_string()))?;
         }
         let first_index = self.state.size;
-        for event in events {
-            self.push(event, wall)?;
-        }
-        Ok(Ok(Changed {
+        self.waiting.extend_from_slice(&trial.waiting);
+        self.waiting_count += trial.waiting_count;
+        (self.state, self.range) = (trial.state, trial.range);
+        Ok(Changed {
             first_index,
             epoch: self.state.epoch,
             time: self.state.time,
-        }))
+        })
     }
 
     /// Takes what waits as one batch.

@@ -1,6 +1,9 @@
 //! Numbers about the committer, for metrics.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
 
 /// Counters since the start.
 #[derive(Debug, Default)]
@@ -18,12 +21,14 @@ pub struct Stats {
 }
 
 impl Stats {
-    pub(crate) fn committed(&self, entries: u64, took: std::time::Duration, open_holds: usize) {
+    pub(crate) fn committed(&self, entries: u64, took: Duration) {
         self.batches.fetch_add(1, Relaxed);
         self.entries.fetch_add(entries, Relaxed);
         self.commit_us
             .fetch_add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Relaxed);
-        self.open_holds
-            .store(u64::try_from(open_holds).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    pub(crate) fn open(&self, holds: usize) {
+        self.open_holds.store(u64::try_from(holds).unwrap_or(u64::MAX), Relaxed);
     }
 }

@@ -1,1 +1,10 @@
+//! The committer on a real database: what is answered, what is stored, and what survives.
 
+mod faults;
+mod holds;
+mod lifetimes;
+mod random;
+mod stopping;
+mod tampering;
+mod trouble;
+mod world;

@@ -1,0 +1,187 @@
+//! What agents did: an action's intents, their outcomes, and denials.
+
+use ledger::{Attempt, Booking};
+use model::{
+    ActionId, AgentName, BudgetName, KeyId, NanoUsd, Pseudonym, Reason, Timestamp, UpstreamName, Usage, UsageSource,
+};
+use serde::{Deserialize, Serialize};
+
+/// Who did what to which model: the part that intents and denials share.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Action {
+    /// The action's id: the request id the caller sees.
+    pub id: ActionId,
+    /// The agent.
+    pub agent: AgentName,
+    /// The agent's how many-th intent or denial, from 1, without gaps.
+    pub seq: u64,
+    /// The credential that was used.
+    pub key: KeyId,
+    /// On whose behalf.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<Pseudonym>,
+    /// The run the agent named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+    /// The task type the agent named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<String>,
+    /// The action's name in policies, such as `llm:generate`.
+    pub name: String,
+    /// The upstream.
+    pub upstream: UpstreamName,
+    /// The model; empty where the request was refused before it could be read.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub model: String,
+}
+
+/// What decided.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Why {
+    /// The entry that put the policy bundle in effect.
+    pub bundle: u64,
+    /// The ids of the policies that decided.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<String>,
+}
+
+/// An attempt that may be forwarded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Intent {
+    /// Who, what, on which model.
+    pub action: Action,
+    /// Which attempt of the action, from 0.
+    pub attempt: u16,
+    /// What permitted it.
+    pub why: Why,
+    /// The entry that put the prices in effect.
+    pub prices: u64,
+    /// Whether the reply is a stream.
+    pub stream: bool,
+    /// The output limit of the request as forwarded, in tokens.
+    pub limit: u64,
+    /// The length of the request's body as forwarded.
+    pub bytes: u64,
+    /// A keyed commitment to the request's body as the agent sent it: HMAC-SHA256, base64url.
+    pub request: String,
+    /// The worst case: what is reserved.
+    pub hold: NanoUsd,
+    /// Where, and what was used there before.
+    pub bookings: Vec<Booking>,
+    /// When the hold is booked in full if nobody ended it.
+    pub expires: Timestamp,
+    /// Which start of the server owns the hold.
+    pub boot: u64,
+}
+
+impl Intent {
+    /// The name of its hold.
+    pub fn attempt(&self) -> Attempt {
+        Attempt {
+            action: self.action.id,
+            number: self.attempt,
+        }
+    }
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// The provider answered and the reply was delivered.
+    Ok,
+    /// The provider answered with an error status.
+    UpstreamError,
+    /// The provider could not be reached: nothing was used.
+    Unreachable,
+    /// The provider did not answer, or not to the end, in time.
+    Timeout,
+    /// The provider's answer broke off or made no sense.
+    Broken,
+    /// The caller went away; the provider's call was cancelled.
+    ClientGone,
+    /// The stream was cut: what was provably used passed the hold.
+    Cut,
+    /// The credential was revoked while the call was running.
+    Revoked,
+    /// The call was never forwarded.
+    NotForwarded,
+    /// Nobody knows: the server died or lost track. Booked in full.
+    Indeterminate,
+}
+
+/// An attempt's end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Outcome {
+    /// The action.
+    pub action: ActionId,
+    /// Which attempt.
+    pub attempt: u16,
+    /// The intent's entry.
+    pub intent: u64,
+    /// How it ended.
+    pub status: Status,
+    /// The provider's HTTP status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<u16>,
+    /// Token counts, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
+    /// Where the cost comes from.
+    pub source: UsageSource,
+    /// What is booked.
+    pub cost: NanoUsd,
+    /// By how much that passed the hold.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub overrun: NanoUsd,
+    /// From forwarding to the end.
+    pub duration_us: u64,
+    /// The length of the reply as delivered.
+    pub bytes: u64,
+    /// A keyed commitment to the reply as delivered: HMAC-SHA256, base64url.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reply: String,
+    /// The provider's id of the call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider_id: Option<String>,
+}
+
+fn is_zero(amount: &NanoUsd) -> bool {
+    *amount == NanoUsd::ZERO
+}
+
+/// The budget that stopped an action.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Over {
+    /// The budget.
+    pub budget: BudgetName,
+    /// Its limit.
+    pub limit: NanoUsd,
+    /// Settled and carried.
+    pub spent: NanoUsd,
+    /// Held.
+    pub held: NanoUsd,
+    /// What was asked for.
+    pub asked: NanoUsd,
+}
+
+/// An action that was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Denial {
+    /// Who, what, on which model.
+    pub action: Action,
+    /// The stable code.
+    pub reason: Reason,
+    /// What decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<Why>,
+    /// The budget that stopped it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub over: Option<Over>,
+}

@@ -1,0 +1,196 @@
+//! What an entry looks like, byte for byte, and what is not one.
+
+use std::fmt::Write as _;
+
+use proptest::prelude::*;
+
+use super::samples::{NOON, action_id, at, denial, every_event, intent, outcome};
+use crate::{Entry, EntryError, Event, MAX_ENTRY_BYTES, VERSION};
+
+use model::TenantName;
+
+fn entry(event: Event) -> Entry {
+    Entry {
+        v: VERSION,
+        tenant: TenantName::default_tenant(),
+        index: 184_467,
+        time: at(NOON),
+        event,
+    }
+}
+
+fn text(event: Event) -> String {
+    String::from_utf8(entry(event).encode().unwrap()).unwrap()
+}
+
+/// A new kind does not compile until it has a number here, and fails below until it has a sample.
+fn number(event: &Event) -> usize {
+    match event {
+        Event::Intent(_) => 0,
+        Event::Outcome(_) => 1,
+        Event::Denial(_) => 2,
+        Event::AgentLoaded { .. } => 3,
+        Event::AgentRemoved { .. } => 4,
+        Event::BudgetLoaded { .. } => 5,
+        Event::PolicyFile(_) => 6,
+        Event::PolicyLoaded { .. } => 7,
+        Event::PricesLoaded { .. } => 8,
+        Event::UpstreamsLoaded { .. } => 9,
+        Event::KeyIssued { .. } => 10,
+        Event::KeyRevoked { .. } => 11,
+        Event::AdminAdded { .. } => 12,
+        Event::AdminRemoved { .. } => 13,
+        Event::Started { .. } => 14,
+        Event::Stopped { .. } => 15,
+    }
+}
+
+const KINDS: usize = 16;
+
+#[test]
+fn every_kind_has_these_bytes() {
+    let events = every_event();
+    let numbers: Vec<usize> = events.iter().map(number).collect();
+    assert_eq!(numbers, (0..KINDS).collect::<Vec<_>>());
+    let mut lines = String::new();
+    for event in events {
+        writeln!(lines, "{}", text(event)).unwrap();
+    }
+    insta::assert_snapshot!(lines);
+}
+
+#[test]
+fn every_kind_reads_back_and_is_called_what_it_is_written_as() {
+    for event in every_event() {
+        let entry = entry(event);
+        let bytes = entry.encode().unwrap();
+        assert_eq!(Entry::decode(&bytes).as_ref(), Ok(&entry));
+        let value: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        let written: Vec<&String> = value["event"].as_object().unwrap().keys().collect();
+        assert_eq!(written, [entry.event.kind()]);
+    }
+}
+
+#[test]
+fn entries_of_calls_are_small() {
+    let mut plain = intent();
+    (plain.action.user, plain.action.task) = (None, None);
+    for (what, event, most) in [
+        ("an intent", Event::Intent(plain), 700),
+        (
+            "an intent that names a user, a run and a task",
+            Event::Intent(intent()),
+            750,
+        ),
+        ("an outcome", Event::Outcome(outcome()), 470),
+        ("a denial", Event::Denial(denial()), 600),
+    ] {
+        let bytes = text(event).len();
+        println!("{what}: {bytes} bytes");
+        assert!(bytes <= most, "{what}: {bytes} bytes, at most {most} are wanted");
+    }
+}
+
+/// Changes to the bytes of an entry: what | which entry | from | to | the words of the refusal.
+const NOT_ENTRIES: &str = r#"
+an unknown field of the entry    | started       | "v":1,          | "v":1,"w":0,            | unknown field `w`
+an unknown field of the event    | started       | "boot":         | "more":1,"boot":        | unknown field `more`
+an unknown field of a booking    | intent        | "used":         | "note":"x","used":      | not a readable entry
+an unknown field of the usage    | outcome       | "output":       | "note":"x","output":    | not a readable entry
+an unknown event                 | started       | "started":      | "begun":                | unknown variant `begun`
+a missing field                  | started       | "boot":12,      |                         | missing field `boot`
+a field twice                    | started       | "boot":12,      | "boot":12,"boot":12,    | duplicate field `boot`
+a float                          | outcome       | :50172000       | :50172000.0             | invalid type: floating point
+an exponent                      | outcome       | :50172000       | :5e7                    | invalid type: floating point
+a negative count                 | outcome       | "bytes":        | "bytes":-               | invalid value: integer
+an amount as text                | outcome       | :50172000       | :"50172000"             | invalid type: string
+an amount too large              | outcome       | :50172000       | :9223372036854775808    | invalid value: integer
+an impossible name               | budget_loaded | :"nightly       | :"Nightly               | a name starts with
+a short digest                   | policy_loaded | 0101            | 01                      | 64 hexadecimal digits
+another version                  | started       | "v":1,          | "v":2,                  | the entry has version 2; this program reads up to version 1
+another version's fields         | started       | "v":1,          | "v":2,"w":0,            | the entry has version 2
+version 0                        | started       | "v":1,          | "v":0,                  | the entry has version 0
+something behind                 | started       | }}}             | }}}x                    | trailing characters
+another entry behind             | started       | }}}             | }}}{}                   | trailing characters
+an end too early                 | started       | }}}             | }}                      | EOF
+a space                          | started       | :12             | : 12                    | not in the form it is written in
+another spelling of a letter     | started       | 0.1.0           | 0.1.\u0030              | not in the form it is written in
+another order                    | admin_removed | "v":1,"tenant":"default" | "tenant":"default","v":1 | not in the form it is written in
+a default written out            | outcome       | ,"duration_us"  | ,"overrun":0,"duration_us" | not in the form it is written in
+an absent field written out      | key_issued    | "tier"          | "user":null,"tier"      | not in the form it is written in
+an upper-case digest             | key_issued    | "verifier":"07  | "verifier":"0A          | not in the form it is written in
+"#;
+
+#[test]
+fn anything_that_is_not_exactly_an_entry_is_refused() {
+    let events = every_event();
+    for line in NOT_ENTRIES.trim().lines() {
+        let columns: Vec<&str> = line.split('|').map(str::trim).collect();
+        let [what, kind, from, to, expected] = columns[..] else {
+            panic!("{line}")
+        };
+        let event = events.iter().find(|event| event.kind() == kind).unwrap();
+        let original = text(event.clone());
+        let changed = original.replacen(from, to, 1);
+        assert_ne!(original, changed, "{what}");
+        let error = Entry::decode(changed.as_bytes()).expect_err(what).to_string();
+        assert!(error.contains(expected), "{what}: {error}");
+    }
+    let started = text(events[14].clone());
+    for bytes in [&b""[..], b"\xff\xfe", b"null", b"[]", format!("{started}\n").as_bytes()] {
+        assert!(Entry::decode(bytes).is_err(), "{bytes:?}");
+    }
+}
+
+#[test]
+fn an_entry_has_a_hard_cap() {
+    let with_note = |bytes| {
+        entry(Event::Stopped {
+            node: "n".to_owned(),
+            boot: 1,
+            why: "x".repeat(bytes),
+        })
+    };
+    let frame = with_note(0).encode().unwrap().len();
+    let longest = with_note(MAX_ENTRY_BYTES - frame);
+    let bytes = longest.encode().unwrap();
+    assert_eq!(bytes.len(), MAX_ENTRY_BYTES);
+    assert_eq!(Entry::decode(&bytes), Ok(longest));
+    let too_long = |kind| EntryError::TooLong {
+        kind,
+        bytes: MAX_ENTRY_BYTES + 1,
+    };
+    let longer = with_note(MAX_ENTRY_BYTES + 1 - frame);
+    assert_eq!(longer.encode(), Err(too_long("stopped")));
+    let written = serde_json::to_vec(&longer).unwrap();
+    assert_eq!(Entry::decode(&written), Err(too_long("unread")));
+}
+
+proptest! {
+    /// Whoever changes one byte of an entry gets an error or another entry, never the same one.
+    #[test]
+    fn no_two_spellings_mean_the_same(kind in 0..KINDS, at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+        let entry = entry(every_event()[kind].clone());
+        let mut bytes = entry.encode().unwrap();
+        let at = at.index(bytes.len());
+        prop_assume!(bytes[at] != byte);
+        bytes[at] = byte;
+        prop_assert_ne!(Entry::decode(&bytes), Ok(entry));
+    }
+
+    #[test]
+    fn any_bytes_are_read_without_harm(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        prop_assert!(Entry::decode(&bytes).is_err());
+    }
+
+    #[test]
+    fn any_text_survives(model in ".{0,80}", run in prop::option::of(".{0,80}"), number in any::<u8>()) {
+        let mut denial = denial();
+        denial.action.id = action_id(number);
+        denial.action.model = model;
+        denial.action.run = run;
+        let entry = entry(Event::Denial(denial));
+        let bytes = entry.encode().unwrap();
+        prop_assert_eq!(Entry::decode(&bytes), Ok(entry));
+    }
+}

@@ -1,0 +1,324 @@
+//! A sample of every event, and a log that grows the way the committer grows one.
+
+use ledger::{Attempt, Booking, BudgetSpec, Unit, Window};
+use model::{
+    ActionId, AdminName, AgentName, BudgetName, Digest, KeyId, NanoUsd, Pseudonym, Reason, TenantName, Tier, Timestamp,
+    UpstreamName, Usage, UsageSource,
+};
+
+use crate::{
+    Action, AdminRecord, AgentRecord, Denial, Entry, Event, Intent, KeyRecord, Outcome, Over, PolicyFile, PriceRecord,
+    Role, State, Status, UpstreamRecord, VERSION, Why,
+};
+
+/// 2026-09-21T12:00:00Z.
+pub(super) const NOON: i64 = 1_789_992_000_000_000;
+
+pub(super) fn at(micros: i64) -> Timestamp {
+    Timestamp::from_unix_micros(micros)
+}
+
+pub(super) fn by() -> AdminName {
+    AdminName::new("ada").unwrap()
+}
+
+pub(super) fn agent(name: &str) -> AgentName {
+    AgentName::new(name).unwrap()
+}
+
+pub(super) fn key(name: &str) -> KeyId {
+    KeyId::new(name).unwrap()
+}
+
+pub(super) fn action_id(number: u8) -> ActionId {
+    ActionId::new(at(NOON), [number; 10])
+}
+
+pub(super) fn budget_spec(name: &str, limit: i64) -> BudgetSpec {
+    BudgetSpec {
+        name: BudgetName::new(name).unwrap(),
+        limit: NanoUsd(limit),
+        window: Window::Calendar {
+            unit: Unit::Day,
+            zone: "Europe/Berlin".to_owned(),
+        },
+    }
+}
+
+pub(super) fn budget_loaded(name: &str, limit: i64) -> Event {
+    let budget = budget_spec(name, limit);
+    Event::BudgetLoaded { budget, by: by() }
+}
+
+pub(super) fn agent_loaded(name: &str, budgets: &[&str]) -> Event {
+    let agent = AgentRecord {
+        name: agent(name),
+        owner: Pseudonym("9f86d081884c7d659a2feaa0c55ad015".to_owned()),
+        team: "data".to_owned(),
+        product: "reports".to_owned(),
+        environment: "production".to_owned(),
+        purpose: "Writes the nightly sales report".to_owned(),
+        budgets: budgets.iter().map(|name| BudgetName::new(name).unwrap()).collect(),
+        output_limit: None,
+    };
+    Event::AgentLoaded { agent, by: by() }
+}
+
+pub(super) fn key_issued(id: &str, owner: &str) -> Event {
+    let key = KeyRecord {
+        id: key(id),
+        agent: agent(owner),
+        label: "laptop".to_owned(),
+        verifier: Digest([7; 32]),
+        tier: Tier::Background,
+        user: None,
+        upstreams: Vec::new(),
+        models: Vec::new(),
+        expires: None,
+    };
+    Event::KeyIssued { key, by: by() }
+}
+
+/// An action as a busy deployment has it: a credential bound to a user, a run and a task named.
+pub(super) fn action(id: ActionId, seq: u64) -> Action {
+    Action {
+        id,
+        agent: agent("nightly-report"),
+        seq,
+        key: key("k7f3a9c2e1b4d"),
+        user: Some(Pseudonym("4e07408562bedb8b60ce05c1decfe3ad".to_owned())),
+        run: Some("2026-09-21-nightly".to_owned()),
+        task: Some("summarise".to_owned()),
+        name: "llm:generate".to_owned(),
+        upstream: UpstreamName::new("anthropic").unwrap(),
+        model: "claude-sonnet-4-5-20250929".to_owned(),
+    }
+}
+
+pub(super) fn why() -> Why {
+    Why {
+        bundle: 41,
+        policies: vec!["nightly-report-models".to_owned()],
+    }
+}
+
+/// An intent in one budget; its booking is that of a day in Berlin.
+pub(super) fn intent() -> Intent {
+    let budget = budget_spec("nightly-report", 5_000_000_000);
+    Intent {
+        action: action(action_id(1), 18_204),
+        attempt: 0,
+        why: why(),
+        prices: 39,
+        stream: true,
+        limit: 4_096,
+        bytes: 28_411,
+        request: "q1Wl8jvU0mZf0Qx9g2cT3r5k7pNn4bYyHs6aDdEeFfG".to_owned(),
+        hold: NanoUsd(146_673_000),
+        bookings: vec![Booking {
+            period: budget.window.period(at(NOON)).unwrap(),
+            used: NanoUsd(1_204_300_500),
+            limit: budget.limit,
+            budget: budget.name,
+        }],
+        expires: at(NOON + 960_000_000),
+        boot: 12,
+    }
+}
+
+/// An outcome with the figures providers give today.
+pub(super) fn outcome() -> Outcome {
+    Outcome {
+        action: action_id(1),
+        attempt: 0,
+        intent: 184_467,
+        status: Status::Ok,
+        http: Some(200),
+        usage: Some(Usage {
+            input: 7_102,
+            cache_read: 5_120,
+            cache_write: 0,
+            cache_write_1h: 0,
+            output: 1_822,
+            reasoning: 640,
+            ..Usage::default()
+        }),
+        source: UsageSource::Provider,
+        cost: NanoUsd(50_172_000),
+        overrun: NanoUsd::ZERO,
+        duration_us: 18_422_113,
+        bytes: 41_870,
+        reply: "q1Wl8jvU0mZf0Qx9g2cT3r5k7pNn4bYyHs6aDdEeFfG".to_owned(),
+        provider_id: Some("msg_01XFDUDYJgAACzvnptvVoYEL".to_owned()),
+    }
+}
+
+pub(super) fn denial() -> Denial {
+    Denial {
+        action: action(action_id(2), 18_205),
+        reason: Reason::BudgetExhausted,
+        why: Some(why()),
+        over: Some(Over {
+            budget: BudgetName::new("nightly-report").unwrap(),
+            limit: NanoUsd(5_000_000_000),
+            spent: NanoUsd(4_870_112_500),
+            held: NanoUsd(101_000_000),
+            asked: NanoUsd(146_673_000),
+        }),
+    }
+}
+
+/// One event of every kind, in the order of their declaration.
+pub(super) fn every_event() -> Vec<Event> {
+    let admin = AdminRecord {
+        name: AdminName::new("grace").unwrap(),
+        role: Role::Approver,
+        verifier: Digest([9; 32]),
+    };
+    vec![
+        Event::Intent(intent()),
+        Event::Outcome(outcome()),
+        Event::Denial(denial()),
+        agent_loaded("nightly-report", &["nightly-report", "data-team"]),
+        Event::AgentRemoved {
+            agent: agent("nightly-report"),
+            by: by(),
+        },
+        budget_loaded("nightly-report", 5_000_000_000),
+        Event::PolicyFile(PolicyFile {
+            file: "policies/nightly.cedar".to_owned(),
+            text: "@id(\"all\")\npermit (principal, action, resource);\n".to_owned(),
+        }),
+        Event::PolicyLoaded {
+            bundle: Digest([1; 32]),
+            files: vec![39, 40],
+            by: by(),
+        },
+        Event::PricesLoaded {
+            book: Digest([2; 32]),
+            overrides: vec![PriceRecord {
+                provider: "local".to_owned(),
+                model: "llama".to_owned(),
+                prices: [("input".to_owned(), "0.1".to_owned())].into(),
+            }],
+            by: by(),
+        },
+        Event::UpstreamsLoaded {
+            upstreams: vec![UpstreamRecord {
+                name: UpstreamName::new("anthropic").unwrap(),
+                kind: "anthropic".to_owned(),
+                base_url: "https://api.anthropic.com".to_owned(),
+                prices: "anthropic".to_owned(),
+            }],
+            by: by(),
+        },
+        key_issued("k7f3a9c2e1b4d", "nightly-report"),
+        Event::KeyRevoked {
+            key: key("k7f3a9c2e1b4d"),
+            note: "laptop lost".to_owned(),
+            by: by(),
+        },
+        Event::AdminAdded { admin, by: by() },
+        Event::AdminRemoved {
+            admin: AdminName::new("grace").unwrap(),
+            by: by(),
+        },
+        Event::Started {
+            node: "n5c1e".to_owned(),
+            boot: 12,
+            version: "0.1.0".to_owned(),
+        },
+        Event::Stopped {
+            node: "n5c1e".to_owned(),
+            boot: 12,
+            why: "signal".to_owned(),
+        },
+    ]
+}
+
+/// A log that grows through the fold, with the clock moved by hand.
+#[derive(Clone, Debug)]
+pub(super) struct Log {
+    pub(super) state: State,
+    pub(super) entries: Vec<Entry>,
+    pub(super) now: i64,
+}
+
+impl Log {
+    pub(super) fn new() -> Self {
+        Self {
+            state: State::new(TenantName::default_tenant()),
+            entries: Vec::new(),
+            now: NOON,
+        }
+    }
+
+    /// Two agents: `alone` with a budget of its own, `shared` with that and one more; a credential each.
+    pub(super) fn furnished() -> Self {
+        let mut log = Self::new();
+        for event in [
+            budget_loaded("own", 1_000),
+            budget_loaded("team", 1_500),
+            agent_loaded("alone", &["own"]),
+            agent_loaded("shared", &["own", "team"]),
+            key_issued("ka", "alone"),
+            key_issued("ks", "shared"),
+        ] {
+            log.push(event);
+        }
+        log
+    }
+
+    /// The entry that an event would be next.
+    pub(super) fn next(&self, event: Event) -> Entry {
+        Entry {
+            v: VERSION,
+            tenant: self.state.tenant.clone(),
+            index: self.state.size,
+            time: at(self.now),
+            event,
+        }
+    }
+
+    pub(super) fn push(&mut self, event: Event) -> u64 {
+        let entry = self.next(event);
+        self.state.apply(&entry).unwrap();
+        self.entries.push(entry);
+        self.state.size - 1
+    }
+
+    /// The agent's next action, with its own credential.
+    pub(super) fn action(&self, name: &str, id: ActionId) -> Action {
+        let credential = self.state.keys.values().find(|key| key.record.agent == agent(name));
+        Action {
+            agent: agent(name),
+            key: credential.unwrap().record.id.clone(),
+            ..action(id, self.state.agents[&agent(name)].seq + 1)
+        }
+    }
+
+    /// The intent that the ledger admits now, or `None` if a budget has no room.
+    pub(super) fn intent(&self, name: &str, id: ActionId, hold: i64) -> Option<Intent> {
+        let budgets = &self.state.agents[&agent(name)].record.as_ref()?.budgets;
+        let bookings = self.state.ledger.admit(budgets, NanoUsd(hold), at(self.now)).ok()?;
+        Some(Intent {
+            action: self.action(name, id),
+            hold: NanoUsd(hold),
+            bookings,
+            ..intent()
+        })
+    }
+
+    /// The outcome that books so much of an open hold.
+    pub(super) fn outcome(&self, attempt: Attempt, cost: i64) -> Outcome {
+        let held = self.state.ledger.hold(&attempt).unwrap().amount;
+        Outcome {
+            action: attempt.action,
+            attempt: attempt.number,
+            intent: self.state.open[&attempt].index,
+            cost: NanoUsd(cost),
+            overrun: NanoUsd(cost).saturating_sub(held).at_least_zero(),
+            ..outcome()
+        }
+    }
+}

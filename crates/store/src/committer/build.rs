@@ -1,0 +1,176 @@
+//! From what waits to entries, and from durable entries to answers.
+
+use ledger::Attempt;
+use model::{TenantName, Timestamp};
+use tokio::sync::{mpsc::OwnedPermit, oneshot};
+
+use super::{
+    command::{ChangeError, Changed, Command, HoldAnswer, HoldRequest, Unavailable, View},
+    run::{Committer, EXPIRY_TICK, Stopping},
+    shard::{Admitted, Shard},
+};
+use crate::{Clock, Hold, hold::End};
+
+/// An answer that may be given once the batch is durable.
+pub(super) enum Reply {
+    Hold(Admitted, OwnedPermit<End>, oneshot::Sender<HoldAnswer>),
+    Denied(u64, oneshot::Sender<Result<u64, Unavailable>>),
+    Changed(
+        Result<Changed, ChangeError>,
+        oneshot::Sender<Result<Changed, ChangeError>>,
+    ),
+    View(TenantName, oneshot::Sender<Result<View, Unavailable>>),
+}
+
+impl Reply {
+    /// The batch failed: whatever it would have said, it is not so.
+    pub(super) fn refuse(self) {
+        match self {
+            Self::Hold(_, _, answer) => drop(answer.send(HoldAnswer::Unavailable)),
+            Self::Denied(_, answer) => drop(answer.send(Err(Unavailable))),
+            Self::Changed(_, answer) => drop(answer.send(Err(Unavailable.into()))),
+            Self::View(_, answer) => drop(answer.send(Err(Unavailable))),
+        }
+    }
+}
+
+impl<C: Clock> Committer<C> {
+    /// Turns what waits into entries: ends first, because they make room. Nothing is answered yet, except what needs no
+    /// entry.
+    pub(super) async fn build(&mut self, gathered: &mut Vec<Command>) -> Vec<Reply> {
+        let now = self.wall.read();
+        self.build_ends(now);
+        self.build_expired(now);
+        let mut replies = Vec::with_capacity(gathered.len());
+        for command in gathered.drain(..) {
+            replies.extend(self.take(command, now).await);
+        }
+        replies
+    }
+
+    /// Ends the holds whose owners say so. The ends are kept until they are durable.
+    pub(super) fn build_ends(&mut self, now: Timestamp) {
+        for end in &self.ends {
+            if let Some(shard) = self.shards.get_mut(&end.tenant) {
+                shard.end(end, now);
+            }
+        }
+    }
+
+    /// Looks now and then for holds that nobody ended in time.
+    fn build_expired(&mut self, now: Timestamp) {
+        let elapsed = self.wall.elapsed();
+        let looked = |at| elapsed.saturating_sub(at) < EXPIRY_TICK;
+        if self.looked.is_some_and(looked) {
+            return;
+        }
+        self.looked = Some(elapsed);
+        for (tenant, shard) in &mut self.shards {
+            let lost = shard.book(now, |_, hold, now| hold.expires <= now);
+            if lost > 0 {
+                tracing::warn!(%tenant, holds = lost, "booked in full holds that nobody ended in time");
+            }
+        }
+    }
+
+    /// Takes one command. Returns what is to be said once the batch is durable.
+    async fn take(&mut self, command: Command, now: Timestamp) -> Option<Reply> {
+        match command {
+            Command::Stop(why, answer) => self.order_stop(why, answer),
+            // What comes behind the order to stop comes too late.
+            late if self.stopping.is_some() => late.refuse(),
+            Command::Hold(request, slot, answer) => match self.hold(*request, now) {
+                Some(admitted) => return Some(Reply::Hold(admitted, slot, answer)),
+                None => drop(answer.send(HoldAnswer::Unavailable)),
+            },
+            Command::Deny(denied, answer) => {
+                let shard = self.shards.get_mut(&denied.ask.tenant);
+                match shard.and_then(|shard| recorded(shard.deny(*denied, now))) {
+                    Some(index) => return Some(Reply::Denied(index, answer)),
+                    None => drop(answer.send(Err(Unavailable))),
+                }
+            }
+            Command::Change(tenant, events, answer) => {
+                let changed = self.shard(&tenant).change(events, now);
+                return Some(Reply::Changed(changed, answer));
+            }
+            Command::View(tenant, answer) => return Some(Reply::View(tenant, answer)),
+            Command::Remember(tenant, persons, answer) => {
+                let mut result = Ok(());
+                for person in persons {
+                    let remembered = self
+                        .store
+                        .remember(&tenant, &person.pseudonym, person.key_epoch, &person.identity)
+                        .await;
+                    result = result.and(remembered);
+                }
+                drop(answer.send(result));
+            }
+            Command::Checkpoint(tenant, size, note, answer) => {
+                drop(answer.send(self.store.save_checkpoint(&tenant, size, &note).await));
+            }
+        }
+        None
+    }
+
+    /// Takes the order to stop. The first one's reason counts.
+    pub(super) fn order_stop(&mut self, why: String, answer: oneshot::Sender<()>) {
+        let asked = Vec::new();
+        self.stopping.get_or_insert(Stopping { why, asked }).asked.push(answer);
+    }
+
+    /// `None` if nothing can be said about the request.
+    fn hold(&mut self, request: HoldRequest, now: Timestamp) -> Option<Admitted> {
+        if self.wall.trouble().is_some() {
+            return None;
+        }
+        match self.shards.get_mut(&request.ask.tenant) {
+            Some(shard) => recorded(shard.hold(request, self.boot, now)),
+            None => Some(Admitted::UnknownAgent),
+        }
+    }
+
+    pub(super) fn shard(&mut self, tenant: &TenantName) -> &mut Shard {
+        self.shards
+            .entry(tenant.clone())
+            .or_insert_with(|| Shard::new(tenant.clone()))
+    }
+
+    /// The batch is durable: say so.
+    pub(super) fn answer(&mut self, reply: Reply) {
+        // A receiver that is gone drops its answer, and a hold with it, which then ends as never forwarded.
+        match reply {
+            Reply::Hold(admitted, slot, answer) => drop(answer.send(match admitted {
+                Admitted::Granted(granted) => {
+                    self.granted.insert(granted.attempt);
+                    HoldAnswer::Held(Hold::new(granted, slot))
+                }
+                Admitted::Refused(over, resets_at) => HoldAnswer::Refused(over, resets_at),
+                Admitted::Stale(epoch) => HoldAnswer::Stale(epoch),
+                Admitted::UnknownAgent => HoldAnswer::UnknownAgent,
+            })),
+            Reply::Denied(index, answer) => drop(answer.send(Ok(index))),
+            Reply::Changed(changed, answer) => drop(answer.send(changed)),
+            Reply::View(tenant, answer) => {
+                let now = self.wall.read();
+                let view = match self.shards.get(&tenant) {
+                    Some(shard) => shard.view(now),
+                    None => Shard::new(tenant).view(now),
+                };
+                drop(answer.send(Ok(view)));
+            }
+        }
+    }
+
+    /// Whether a hold that is in the log was given to nobody: the write that failed had landed.
+    pub(super) fn is_orphan(&self, attempt: &Attempt, hold: &ledger::Hold) -> bool {
+        hold.boot == self.boot && !self.granted.contains(attempt)
+    }
+}
+
+/// A request that cannot be recorded (an entry too long, a credential unknown) concerns nobody else.
+fn recorded<T>(result: Result<T, entry::EntryError>) -> Option<T> {
+    result
+        .inspect_err(|error| tracing::error!(%error, "a request cannot be recorded and is refused"))
+        .ok()
+}

@@ -1,0 +1,175 @@
+//! Getting going again after a failed write, and stopping.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use entry::Event;
+use futures_util::pin_mut;
+use model::{TenantName, Timestamp};
+
+use super::{command::Command, run::Committer, shard::Shard};
+use crate::{Clock, StoreError};
+
+/// The waits between attempts to get going again, in milliseconds; the last one is repeated. Tests do not wait.
+const WAITS: [u64; 4] = if cfg!(test) {
+    [1, 2, 5, 10]
+} else {
+    [50, 250, 1_000, 3_000]
+};
+/// How often it is tried to write what is left before the server stops without it.
+const LAST_TRIES: usize = 3;
+
+impl<C: Clock> Committer<C> {
+    /// Gets going again after a failed write. Returns early if it is ordered to stop.
+    pub(super) async fn recover(&mut self) {
+        let mut waits = WAITS.into_iter();
+        let mut wait = 0;
+        while self.stopping.is_none() {
+            wait = waits.next().unwrap_or(wait);
+            self.refuse_for(Duration::from_millis(wait)).await;
+            match self.try_recover().await {
+                Ok(()) => return tracing::info!("the store can record again"),
+                Err(error) => {
+                    tracing::error!(%error, "the store still cannot record");
+                    self.report(&error);
+                }
+            }
+        }
+    }
+
+    /// The write that failed may have landed all the same, so the state is folded anew from what is stored; nothing is
+    /// ever appended a second time.
+    async fn try_recover(&mut self) -> Result<(), StoreError> {
+        self.store.reopen().await?;
+        self.store.probe(self.wrote).await?;
+        self.refold().await?;
+        // Ends that landed with the write are done. The others are kept, and their holds are still open.
+        let (shards, granted) = (&self.shards, &mut self.granted);
+        self.ends.retain(|end| {
+            let shard = shards.get(&end.tenant);
+            let open = shard.is_some_and(|shard| shard.state.open.contains_key(&end.attempt));
+            open || {
+                granted.remove(&end.attempt);
+                false
+            }
+        });
+        let now = self.wall.read();
+        self.build_ends(now);
+        let mut shards = std::mem::take(&mut self.shards);
+        for shard in shards.values_mut() {
+            shard.void(now, |attempt, hold| self.is_orphan(attempt, hold));
+        }
+        self.shards = shards;
+        self.write().await?;
+        self.sound = true;
+        self.publish();
+        Ok(())
+    }
+
+    /// Answers everything that comes with a refusal, for a while. Ends wait in their queue.
+    async fn refuse_for(&mut self, wait: Duration) {
+        let over = tokio::time::sleep(wait);
+        pin_mut!(over);
+        while self.stopping.is_none() {
+            tokio::select! {
+                () = &mut over => return,
+                command = self.commands.recv() => match command {
+                    Some(Command::Stop(why, answer)) => self.order_stop(why, answer),
+                    Some(command) => command.refuse(),
+                    None => return over.await,
+                }
+            }
+        }
+    }
+
+    /// Reads the whole log of every tenant into fresh state, checking all of it. The writing connection reads, so that
+    /// what is folded is what the next batch is appended to.
+    pub(super) async fn refold(&mut self) -> Result<(), StoreError> {
+        let mut shards = BTreeMap::new();
+        for tenant in self.store.tenants().await? {
+            let mut shard = Shard::new(tenant.clone());
+            loop {
+                let page = self.store.page(&tenant, shard.state.size).await?;
+                if page.is_empty() {
+                    break;
+                }
+                for batch in page {
+                    let folded = batch.fold(&mut shard.state, &mut shard.range, |_, _| {});
+                    folded.map_err(|source| StoreError::Corrupt {
+                        tenant: tenant.clone(),
+                        source,
+                    })?;
+                }
+            }
+            shards.insert(tenant, shard);
+        }
+        self.shards = shards;
+        // What was booked in a batch that failed may have to be booked again.
+        self.looked = None;
+        Ok(())
+    }
+
+    /// Writes the ends that were sent before the order to stop, records the stop and closes the database.
+    pub(super) async fn finish(mut self) {
+        self.commands.close();
+        while let Some(command) = self.commands.recv().await {
+            match command {
+                Command::Stop(why, answer) => self.order_stop(why, answer),
+                command => command.refuse(),
+            }
+        }
+        let mut stopped = None;
+        for wait in WAITS.into_iter().take(LAST_TRIES) {
+            match self.write_rest(&mut stopped).await {
+                Ok(()) => break,
+                Err(error) => {
+                    tracing::error!(%error, "the last entries cannot be recorded");
+                    self.report(&error);
+                    tokio::time::sleep(Duration::from_millis(wait)).await;
+                }
+            }
+        }
+        let closed = self.store.close().await;
+        drop(closed.inspect_err(|error| tracing::warn!(%error, "closing the database failed")));
+        for asked in self.stopping.into_iter().flat_map(|stopping| stopping.asked) {
+            // Whoever asked may have gone.
+            let _ = asked.send(());
+        }
+    }
+
+    /// Writes the ends that wait, and behind them the stop. `stopped` is the index the stop got, if it was tried before.
+    async fn write_rest(&mut self, stopped: &mut Option<u64>) -> Result<(), StoreError> {
+        if !self.sound {
+            self.try_recover().await?;
+        }
+        loop {
+            self.gather_ends();
+            let now = self.wall.read();
+            self.build_ends(now);
+            let last = self.ending.is_empty();
+            if last {
+                self.build_stop(stopped, now);
+            }
+            self.write().await?;
+            if last {
+                return Ok(());
+            }
+        }
+    }
+
+    fn build_stop(&mut self, stopped: &mut Option<u64>, now: Timestamp) {
+        let Some(stopping) = &self.stopping else { return };
+        let event = Event::Stopped {
+            node: self.config.node.clone(),
+            boot: self.boot,
+            why: stopping.why.clone(),
+        };
+        let system = self.shard(&TenantName::system());
+        // It may have landed with a write that failed.
+        if stopped.is_none_or(|index| index >= system.state.size) {
+            let pushed = system.push(event, now);
+            *stopped = pushed
+                .inspect_err(|error| tracing::error!(%error, "the stop cannot be recorded"))
+                .ok();
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Whoever changes the stored log is found out, and where.
+
+use futures_util::TryStreamExt as _;
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, SqliteConnection};
+
+use super::{
+    super::shard::Shard,
+    world::{World, denied, ended, key_issued, tenant},
+};
+use crate::{Batch, BatchError, DataDir, StoreError};
+
+/// A log of seven entries in five batches: 0 to 2, then 3, 4, 5 and 6.
+async fn world() -> World {
+    let world = World::new().await;
+    world.held(1, 100).await.settle(ended(30));
+    world.open_is(0).await;
+    world.change(vec![key_issued("kb")]).await.unwrap();
+    world.handle.deny(denied(2)).await.unwrap();
+    world
+}
+
+/// Folds batches, and says what is wrong with them.
+fn fold(batches: &[Batch]) -> Result<(), BatchError> {
+    let mut shard = Shard::new(tenant());
+    let mut folded = batches.iter();
+    folded.try_for_each(|batch| batch.fold(&mut shard.state, &mut shard.range, |_, _| {}))
+}
+
+#[tokio::test]
+async fn no_byte_can_be_changed() {
+    let world = world().await;
+    let batches: Vec<Batch> = world.reader.batches(&tenant(), 0).try_collect().await.unwrap();
+    let shape: Vec<_> = batches.iter().map(|batch| (batch.first_index, batch.count)).collect();
+    assert_eq!(shape, [(0, 3), (3, 1), (4, 1), (5, 1), (6, 1)]);
+    assert_eq!(fold(&batches), Ok(()));
+    for (at, batch) in batches.iter().enumerate() {
+        let fields: [fn(&mut Batch) -> &mut [u8]; 3] = [|it| &mut it.root.0, |it| &mut it.range, |it| &mut it.entries];
+        for field in fields {
+            for byte in 0..field(&mut batch.clone()).len() {
+                let mut changed = batches.clone();
+                field(&mut changed[at])[byte] ^= 1;
+                let error = fold(&changed).expect_err("a changed byte");
+                let (first, last) = (batch.first_index, batch.first_index + batch.count - 1);
+                // It names an entry of the batch that was changed.
+                let found = match error {
+                    BatchError::Entry { index, .. } | BatchError::Range { index, .. } => index,
+                    BatchError::Root(index) | BatchError::Framing(index) => index,
+                    other => panic!("{other}"),
+                };
+                assert!((first..=last).contains(&found), "batch {at}, byte {byte}: {error}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_start_says_which_entry() {
+    for (what, sql, expected) in [
+        (
+            "an amount",
+            "UPDATE batch SET entries = CAST(replace(CAST(entries AS TEXT), '\"cost\":30', '\"cost\":31') AS BLOB) WHERE first_index = 4",
+            "the tree head after entry 4 is not that of the entries up to it",
+        ),
+        (
+            "a name",
+            "UPDATE batch SET entries = CAST(replace(CAST(entries AS TEXT), '\"kb\"', '\"ka\"') AS BLOB) WHERE first_index = 5",
+            "entry 5: the entry does not fit what came before: a credential of this id was issued before",
+        ),
+        (
+            "an entry cut short",
+            "UPDATE batch SET entries = substr(entries, 1, length(entries) - 1) WHERE first_index = 3",
+            "the batch of entry 3 does not divide into its entries",
+        ),
+        (
+            "an entry that is none",
+            "UPDATE batch SET entries = X'00027B7D' WHERE first_index = 3",
+            "entry 3: not a readable entry: missing field `v`",
+        ),
+        (
+            "no entries",
+            "UPDATE batch SET entries = X'', count = 0 WHERE first_index = 6",
+            "the batch of entry 6 does not divide into its entries",
+        ),
+        (
+            "a count",
+            "UPDATE batch SET count = 2 WHERE first_index = 3",
+            "the batch of entry 3 does not divide into its entries",
+        ),
+        (
+            "a root",
+            "UPDATE batch SET root = zeroblob(32) WHERE first_index = 5",
+            "the tree head after entry 5 is not that of the entries up to it",
+        ),
+        (
+            "a short root",
+            "UPDATE batch SET root = zeroblob(31) WHERE first_index = 5",
+            "the batch of entry 5 has an unreadable root",
+        ),
+        (
+            "a short id",
+            "UPDATE batch SET batch_id = X'01' WHERE first_index = 5",
+            "the batch of entry 5 has an unreadable batch_id",
+        ),
+        (
+            "a range",
+            "UPDATE batch SET range = zeroblob(length(range)) WHERE first_index = 4",
+            "the tree head after entry 4 is not that of the entries up to it",
+        ),
+        (
+            "a short range",
+            "UPDATE batch SET range = X'00' WHERE first_index = 4",
+            "the stored compact range after entry 4 does not fit",
+        ),
+        (
+            "an epoch",
+            "UPDATE batch SET epoch = epoch - 1 WHERE first_index = 4",
+            "the head after entry 4 says another epoch or time",
+        ),
+        (
+            "a time",
+            "UPDATE batch SET time_us = time_us + 1 WHERE first_index = 4",
+            "the head after entry 4 says another epoch or time",
+        ),
+        (
+            "the first batch gone",
+            "DELETE FROM batch WHERE tenant = 'default' AND first_index = 0",
+            "entry 0 should come next, but the next stored batch starts with entry 3",
+        ),
+        (
+            "a batch gone",
+            "DELETE FROM batch WHERE first_index = 4",
+            "entry 4 should come next, but the next stored batch starts with entry 5",
+        ),
+        (
+            "two batches swapped",
+            "UPDATE batch SET first_index = 100 WHERE first_index = 5;
+             UPDATE batch SET first_index = 5 WHERE first_index = 6;
+             UPDATE batch SET first_index = 6 WHERE first_index = 100",
+            "entry 5: expected the entry with index 5, found 6",
+        ),
+        (
+            "a batch twice",
+            "INSERT INTO batch SELECT tenant, 7, count, batch_id, boot, epoch, time_us, root, range, entries FROM batch WHERE first_index = 6",
+            "entry 7: expected the entry with index 7, found 6",
+        ),
+        (
+            "another tenant's batch",
+            "UPDATE batch SET tenant = 'other' WHERE tenant = 'default'",
+            "the log of tenant other does not fit together: entry 0: an entry of tenant default in the log of tenant other",
+        ),
+        (
+            "an unreadable tenant",
+            "UPDATE batch SET tenant = 'No Name' WHERE tenant = 'default'",
+            "the database holds an unreadable name",
+        ),
+    ] {
+        let world = world().await;
+        let clock = world.clock.clone();
+        let dir = world.stop().await;
+        let url = format!("sqlite://{}", DataDir::database(dir.path()).display());
+        let mut connection = SqliteConnection::connect(&url).await.unwrap();
+        connection.execute(AssertSqlSafe(sql)).await.unwrap();
+        connection.close().await.unwrap();
+        let Err((_, error)) = World::open(dir, clock, &[]).await else {
+            panic!("{what} goes unnoticed")
+        };
+        assert!(error.to_string().contains(expected), "{what}: {error}");
+        let right_kind = matches!(error, StoreError::Corrupt { .. } | StoreError::Name(_));
+        assert!(right_kind, "{what}: {error:?}");
+    }
+}
+
+/// What the fold alone cannot see: a log whose end was cut off is a log. The last signed checkpoint tells.
+#[tokio::test]
+async fn a_log_without_its_end_is_a_log() {
+    let world = world().await;
+    let batches: Vec<Batch> = world.reader.batches(&tenant(), 0).try_collect().await.unwrap();
+    for end in 0..batches.len() {
+        assert_eq!(fold(&batches[..end]), Ok(()));
+    }
+}

@@ -1,0 +1,425 @@
+//! A committer on a database in a temporary directory, with clocks moved by hand and faults to order.
+
+use std::{
+    path::Path,
+    pin::Pin,
+    sync::{Arc, Mutex},
+    task::Poll,
+    time::Duration,
+};
+
+use entry::{Action, AgentRecord, Entry, Event, KeyRecord, Outcome, State, Status, Why};
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use ledger::{BudgetSpec, Unit, Window};
+use model::{
+    ActionId, AdminName, AgentName, BudgetName, Digest, KeyId, NanoUsd, Pseudonym, TenantName, Tier, Timestamp,
+    UpstreamName, UsageSource,
+};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+
+use super::super::shard::Shard;
+use crate::{
+    Ask, ChangeError, Changed, Clock, Committer, Config, DataDir, Denied, Ending, Handle, Hold, HoldAnswer,
+    HoldRequest, Reader, Store, StoreError, View,
+    db::faults::{Fate, Faults},
+};
+
+/// 2026-09-21T12:00:00Z.
+pub(super) const NOON: i64 = 1_789_992_000_000_000;
+pub(super) const SECOND: i64 = 1_000_000;
+pub(super) const HOUR: i64 = 3_600 * SECOND;
+/// How long a hold lives in tests.
+pub(super) const LIFETIME: i64 = 900 * SECOND;
+
+/// Clocks that stand still until they are moved.
+#[derive(Clone, Debug)]
+pub(super) struct ManualClock(Arc<Mutex<(i64, i64)>>);
+
+impl ManualClock {
+    /// Time passes.
+    pub(super) fn pass(&self, micros: i64) {
+        let mut clocks = self.0.lock().unwrap();
+        clocks.0 += micros;
+        clocks.1 += micros;
+    }
+
+    /// Somebody sets the wall clock.
+    pub(super) fn step(&self, micros: i64) {
+        self.0.lock().unwrap().0 += micros;
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_unix_micros(self.0.lock().unwrap().0)
+    }
+
+    fn elapsed(&self) -> Duration {
+        Duration::from_micros(self.0.lock().unwrap().1.try_into().unwrap())
+    }
+}
+
+pub(super) fn tenant() -> TenantName {
+    TenantName::default_tenant()
+}
+
+pub(super) fn by() -> AdminName {
+    AdminName::new("ada").unwrap()
+}
+
+pub(super) fn key(name: &str) -> KeyId {
+    KeyId::new(name).unwrap()
+}
+
+pub(super) fn budget_loaded(limit: i64) -> Event {
+    let budget = BudgetSpec {
+        name: BudgetName::new("own").unwrap(),
+        limit: NanoUsd(limit),
+        window: Window::Calendar {
+            unit: Unit::Day,
+            zone: "UTC".to_owned(),
+        },
+    };
+    Event::BudgetLoaded { budget, by: by() }
+}
+
+pub(super) fn agent_loaded(name: &str) -> Event {
+    let agent = AgentRecord {
+        name: AgentName::new(name).unwrap(),
+        owner: Pseudonym("9f86d081884c7d659a2feaa0c55ad015".to_owned()),
+        team: "data".to_owned(),
+        product: "reports".to_owned(),
+        environment: "test".to_owned(),
+        purpose: "Tests".to_owned(),
+        budgets: vec![BudgetName::new("own").unwrap()],
+        output_limit: None,
+    };
+    Event::AgentLoaded { agent, by: by() }
+}
+
+pub(super) fn key_issued(id: &str) -> Event {
+    let key = KeyRecord {
+        id: key(id),
+        agent: AgentName::new("alone").unwrap(),
+        label: "laptop".to_owned(),
+        verifier: Digest([7; 32]),
+        tier: Tier::Background,
+        user: None,
+        upstreams: Vec::new(),
+        models: Vec::new(),
+        expires: None,
+    };
+    Event::KeyIssued { key, by: by() }
+}
+
+pub(super) fn key_revoked(id: &str) -> Event {
+    Event::KeyRevoked {
+        key: key(id),
+        note: String::new(),
+        by: by(),
+    }
+}
+
+pub(super) fn action_id(number: u32) -> ActionId {
+    let mut random = [0; 10];
+    random[..4].copy_from_slice(&number.to_be_bytes());
+    ActionId::new(Timestamp::from_unix_micros(NOON), random)
+}
+
+pub(super) fn ask(number: u32) -> Ask {
+    let action = Action {
+        id: action_id(number),
+        agent: AgentName::new("alone").unwrap(),
+        seq: 0,
+        key: key("ka"),
+        user: None,
+        run: None,
+        task: None,
+        name: "llm:generate".to_owned(),
+        upstream: UpstreamName::new("openai").unwrap(),
+        model: "gpt-4o-mini".to_owned(),
+    };
+    let tenant = tenant();
+    Ask { tenant, action }
+}
+
+pub(super) fn denied(number: u32) -> Denied {
+    Denied {
+        ask: ask(number),
+        reason: model::Reason::PolicyDenied,
+        why: None,
+    }
+}
+
+/// A successful end that costs so much.
+pub(super) fn ended(cost: i64) -> Ending {
+    Ending {
+        source: UsageSource::Provider,
+        cost: NanoUsd(cost),
+        ..Ending::unused(Status::Ok)
+    }
+}
+
+/// A tenant's log, read back through a reader of its own and checked entry by entry: order, ledger, roots, and that no
+/// entry takes a budget above its limit unless it is allowed to.
+pub(super) async fn replay(dir: &Path, tenant: &TenantName, debt_allowed: bool) -> (Shard, Vec<Entry>) {
+    let reader = Reader::open(dir).await.unwrap();
+    let mut shard = Shard::new(tenant.clone());
+    let mut entries = Vec::new();
+    let mut live = State::new(tenant.clone());
+    let mut batches = std::pin::pin!(reader.batches(tenant, 0));
+    while let Some(batch) = batches.next().await {
+        let batch = batch.unwrap();
+        let folded = batch.fold(&mut shard.state, &mut shard.range, |entry, _| {
+            entries.push(entry.clone())
+        });
+        folded.unwrap();
+        for bytes in batch.entries().unwrap() {
+            live.apply(&Entry::decode(bytes).unwrap()).unwrap();
+            for spec in live.ledger.budgets() {
+                let balance = live.ledger.balance(&spec.name, live.time).unwrap();
+                assert!(
+                    debt_allowed || balance.used() <= spec.limit,
+                    "entry {}: {balance:?}",
+                    live.size - 1
+                );
+            }
+        }
+    }
+    assert_eq!(live, shard.state);
+    (shard, entries)
+}
+
+pub(super) struct World {
+    pub(super) dir: TempDir,
+    pub(super) clock: ManualClock,
+    pub(super) faults: Faults,
+    pub(super) handle: Handle,
+    pub(super) reader: Reader,
+    task: JoinHandle<()>,
+    data: DataDir,
+}
+
+impl World {
+    /// A new data directory with one agent, `alone`, its credential `ka` and its budget of 1,000.
+    pub(super) async fn new() -> Self {
+        let world = Self::empty().await;
+        world
+            .change(vec![budget_loaded(1_000), agent_loaded("alone"), key_issued("ka")])
+            .await
+            .unwrap();
+        world
+    }
+
+    pub(super) async fn empty() -> Self {
+        let clock = ManualClock(Arc::new(Mutex::new((NOON, 0))));
+        Self::open(tempfile::tempdir().unwrap(), clock, &[])
+            .await
+            .unwrap_or_else(|(_, error)| panic!("{error}"))
+    }
+
+    /// Starts on a directory. The first appends meet these fates.
+    pub(super) async fn open(dir: TempDir, clock: ManualClock, fates: &[Fate]) -> Result<Self, (TempDir, StoreError)> {
+        Self::open_with(dir, clock, fates, 1_000).await
+    }
+
+    pub(super) async fn open_with(
+        dir: TempDir,
+        clock: ManualClock,
+        fates: &[Fate],
+        open_holds: usize,
+    ) -> Result<Self, (TempDir, StoreError)> {
+        let config = Config {
+            node: "n1".to_owned(),
+            version: "0.0.0".to_owned(),
+            open_holds,
+            random: || [7; 10],
+        };
+        let started = async {
+            let data = DataDir::open(dir.path())?;
+            let store = Store::open(&data).await?;
+            let (faults, reader) = (store.faults(), store.reader().clone());
+            faults.appends(fates);
+            let (handle, task) = Committer::start(store, clock.clone(), config).await?;
+            Ok((data, faults, reader, handle, task))
+        };
+        match started.await {
+            Ok((data, faults, reader, handle, task)) => Ok(Self {
+                dir,
+                clock,
+                faults,
+                handle,
+                reader,
+                task,
+                data,
+            }),
+            Err(error) => Err((dir, error)),
+        }
+    }
+
+    pub(super) async fn change(&self, events: Vec<Event>) -> Result<Changed, ChangeError> {
+        self.handle.change(tenant(), events).await
+    }
+
+    /// The tenant's state, as soon as there is one to be seen.
+    pub(super) async fn view(&self) -> View {
+        loop {
+            if let Ok(view) = self.handle.view(tenant()).await {
+                return view;
+            }
+        }
+    }
+
+    /// Waits until every fault that was ordered was met.
+    pub(super) async fn faults_are_met(&self) {
+        while self.faults.left() > 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// A request decided under the present epoch.
+    pub(super) async fn request(&self, number: u32, amount: i64) -> HoldRequest {
+        request(number, amount, self.view().await.epoch)
+    }
+
+    /// Asks for a hold that is expected to be granted.
+    pub(super) async fn held(&self, number: u32, amount: i64) -> Hold {
+        match self.handle.hold(self.request(number, amount).await).await {
+            HoldAnswer::Held(hold) => hold,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Waits until so many attempts are open.
+    pub(super) async fn open_is(&self, attempts: usize) {
+        while self.view().await.open.len() != attempts {}
+    }
+
+    /// Waits until the store can record.
+    pub(super) async fn healthy(&self) {
+        let mut health = self.handle.health();
+        health.wait_for(|health| health.trouble.is_none()).await.unwrap();
+    }
+
+    /// Waits until it cannot, and says why.
+    pub(super) async fn troubled(&self) -> String {
+        let mut health = self.handle.health();
+        let health = health.wait_for(|health| health.trouble.is_some()).await.unwrap();
+        health.trouble.clone().unwrap()
+    }
+
+    /// The outcomes in the log, as attempt number in the order of their intents: status and cost.
+    pub(super) async fn outcomes(&self) -> Vec<(Status, i64)> {
+        let (_, entries) = self.log().await;
+        outcomes(&entries)
+            .map(|outcome| (outcome.status, outcome.cost.0))
+            .collect()
+    }
+
+    /// The tenant's log; the committer's view must be what it folds to.
+    pub(super) async fn log(&self) -> (Shard, Vec<Entry>) {
+        let view = self.view().await;
+        let (shard, entries) = replay(self.dir.path(), &tenant(), false).await;
+        assert_same(&view, &shard.view(self.clock.now()));
+        (shard, entries)
+    }
+
+    /// The tenant's log if it is a short one: the kinds of its entries behind those of [`World::new`].
+    pub(super) async fn kinds(&self) -> Vec<&'static str> {
+        let (_, entries) = self.log().await;
+        entries.iter().skip(3).map(|entry| entry.event.kind()).collect()
+    }
+
+    /// Stops and starts again.
+    pub(super) async fn restart(self) -> Self {
+        let clock = self.clock.clone();
+        let dir = self.stop().await;
+        Self::open(dir, clock, &[])
+            .await
+            .unwrap_or_else(|(_, error)| panic!("{error}"))
+    }
+
+    pub(super) async fn stop(self) -> TempDir {
+        self.handle.stop("requested").await;
+        self.task.await.unwrap();
+        drop(self.data);
+        self.dir
+    }
+
+    /// Lets go of the only handle.
+    pub(super) fn abandon(self) -> (TempDir, JoinHandle<()>) {
+        drop(self.data);
+        (self.dir, self.task)
+    }
+
+    /// Dies as a process does: at once, wherever it is.
+    pub(super) async fn crash(self) -> (TempDir, ManualClock) {
+        self.task.abort();
+        assert!(self.task.await.unwrap_err().is_cancelled());
+        drop(self.data);
+        (self.dir, self.clock)
+    }
+}
+
+pub(super) fn request(number: u32, amount: i64, epoch: u64) -> HoldRequest {
+    HoldRequest {
+        ask: ask(number),
+        attempt: 0,
+        epoch,
+        why: Why::default(),
+        prices: 0,
+        stream: false,
+        limit: 100,
+        bytes: 200,
+        request: String::new(),
+        amount: NanoUsd(amount),
+        lifetime_us: LIFETIME,
+    }
+}
+
+pub(super) fn outcomes(entries: &[Entry]) -> impl Iterator<Item = &Outcome> {
+    entries.iter().filter_map(|entry| match &entry.event {
+        Event::Outcome(outcome) => Some(outcome),
+        _ => None,
+    })
+}
+
+/// The system's own log, as kinds and numbers of starts.
+pub(super) async fn system_log(dir: &Path) -> Vec<(&'static str, u64)> {
+    let reader = Reader::open(dir).await.unwrap();
+    let batches: Vec<_> = reader.batches(&TenantName::system(), 0).try_collect().await.unwrap();
+    let entries = batches.iter().flat_map(|batch| batch.entries().unwrap());
+    let events = entries.map(|bytes| Entry::decode(bytes).unwrap().event);
+    events
+        .map(|event| match event {
+            Event::Started { boot, .. } | Event::Stopped { boot, .. } => (event.kind(), boot),
+            other => panic!("{other:?}"),
+        })
+        .collect()
+}
+
+fn assert_same(view: &View, folded: &View) {
+    assert_eq!(
+        (view.size, view.epoch, view.time),
+        (folded.size, folded.epoch, folded.time)
+    );
+    assert_eq!(view.agents, folded.agents);
+    assert_eq!(view.keys, folded.keys);
+    assert_eq!(view.admins, folded.admins);
+    assert_eq!(view.balances, folded.balances);
+    assert_eq!(view.policy_files, folded.policy_files);
+    assert_eq!((view.bundle, view.prices), (folded.bundle, folded.prices));
+    assert_eq!(view.upstreams, folded.upstreams);
+    let sorted = |view: &View| {
+        let mut open = view.open.clone();
+        open.sort_unstable();
+        open
+    };
+    assert_eq!(sorted(view), sorted(folded));
+}
+
+/// Polls a future once and leaves it where it is.
+pub(super) async fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
+    std::future::poll_fn(|context| Poll::Ready(Pin::new(&mut *future).poll(context))).await
+}

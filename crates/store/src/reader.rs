@@ -1,0 +1,173 @@
+//! The reading side of the database: works beside a running server and without one.
+
+use std::path::Path;
+
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
+use model::{BatchId, Pseudonym, TenantName, Timestamp};
+use sqlx::{
+    Row as _, SqliteExecutor, SqlitePool,
+    sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteRow},
+};
+use tlog::Hash;
+
+use crate::{Batch, BatchError, DataDir, StoreError, db::BUSY};
+
+/// How many connections read.
+const READERS: u32 = 4;
+/// How many batches a page of the log has at most.
+const PAGE: i64 = 256;
+/// A page ends with the batch that brings its entries to so many bytes.
+const PAGE_BYTES: usize = 8 * 1_024 * 1_024;
+
+/// A few connections that only read.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    pool: SqlitePool,
+}
+
+impl Reader {
+    /// Opens the database of a data directory for reading only.
+    pub async fn open(dir: &Path) -> Result<Self, StoreError> {
+        let options = SqliteConnectOptions::new()
+            .filename(DataDir::database(dir))
+            .read_only(true)
+            .busy_timeout(BUSY);
+        let pool = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .connect_with(options)
+            .await?;
+        Ok(Self { pool })
+    }
+
+    /// No more readers; returns when those at work have finished their page.
+    pub(crate) async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    /// The tenants that have a log.
+    pub async fn tenants(&self) -> Result<Vec<TenantName>, StoreError> {
+        tenants(&self.pool).await
+    }
+
+    /// The batches that hold the entries from `from` on, in order, read as the stream is polled.
+    pub fn batches(
+        &self,
+        tenant: &TenantName,
+        from: u64,
+    ) -> impl Stream<Item = Result<Batch, StoreError>> + Send + use<> {
+        let (pool, tenant) = (self.pool.clone(), tenant.clone());
+        let pages = futures_util::stream::try_unfold(from, move |next| {
+            let (pool, tenant) = (pool.clone(), tenant.clone());
+            async move {
+                let page = page(&pool, &tenant, next).await?;
+                // A batch that says it has no entries must not be read for ever.
+                let end = page.last().map(|last| last.first_index.saturating_add(last.count));
+                Ok(end.map(|end| (page, end.max(next.saturating_add(1)))))
+            }
+        });
+        pages.flat_map(|page: Result<Vec<Batch>, StoreError>| {
+            let (batches, error) = match page {
+                Ok(batches) => (batches, None),
+                Err(error) => (Vec::new(), Some(error)),
+            };
+            futures_util::stream::iter(batches.into_iter().map(Ok).chain(error.map(Err)))
+        })
+    }
+
+    /// How many entries a tenant's log has.
+    pub async fn size(&self, tenant: &TenantName) -> Result<u64, StoreError> {
+        let row: Option<(i64,)> =
+            sqlx::query_as("SELECT first_index + count FROM batch WHERE tenant = $1 ORDER BY first_index DESC LIMIT 1")
+                .bind(tenant.as_str())
+                .fetch_optional(&self.pool)
+                .await?;
+        Ok(row.map_or(0, |(size,)| unsigned(size)))
+    }
+
+    /// The last signed checkpoint of a tenant, as note text.
+    pub async fn checkpoint(&self, tenant: &TenantName) -> Result<Option<String>, StoreError> {
+        let row: Option<(String,)> = sqlx::query_as("SELECT note FROM checkpoint WHERE tenant = $1")
+            .bind(tenant.as_str())
+            .fetch_optional(&self.pool)
+            .await?;
+        Ok(row.map(|(note,)| note))
+    }
+
+    /// Who is behind a pseudonym, if that was not erased.
+    pub async fn person(&self, tenant: &TenantName, pseudonym: &Pseudonym) -> Result<Option<String>, StoreError> {
+        let row: Option<(String,)> = sqlx::query_as("SELECT identity FROM person WHERE tenant = $1 AND pseudonym = $2")
+            .bind(tenant.as_str())
+            .bind(&pseudonym.0)
+            .fetch_optional(&self.pool)
+            .await?;
+        Ok(row.map(|(identity,)| identity))
+    }
+}
+
+/// The tenants that have a log.
+pub(crate) async fn tenants<'c>(database: impl SqliteExecutor<'c>) -> Result<Vec<TenantName>, StoreError> {
+    let names: Vec<(String,)> = sqlx::query_as("SELECT DISTINCT tenant FROM batch ORDER BY tenant")
+        .fetch_all(database)
+        .await?;
+    names.iter().map(|(name,)| Ok(TenantName::new(name)?)).collect()
+}
+
+/// Some of the batches from entry `from` on; none if there are none. A page is bounded in rows and in bytes, because a
+/// batch may be large.
+pub(crate) async fn page<'c>(
+    database: impl SqliteExecutor<'c>,
+    tenant: &TenantName,
+    from: u64,
+) -> Result<Vec<Batch>, StoreError> {
+    // The batch that holds entry `from` may start before it.
+    let mut rows = sqlx::query(
+        "SELECT first_index, count, batch_id, boot, epoch, time_us, root, range, entries FROM batch
+         WHERE tenant = $1 AND first_index >= coalesce(
+             (SELECT max(first_index) FROM batch WHERE tenant = $1 AND first_index <= $2 AND first_index + count > $2),
+             $2)
+         ORDER BY first_index LIMIT $3",
+    )
+    .bind(tenant.as_str().to_owned())
+    .bind(integer(from))
+    .bind(PAGE)
+    .fetch(database);
+    let (mut page, mut bytes) = (Vec::new(), 0);
+    while bytes < PAGE_BYTES
+        && let Some(row) = rows.try_next().await?
+    {
+        let batch = read(&row, tenant)?;
+        bytes += batch.entries.len();
+        page.push(batch);
+    }
+    Ok(page)
+}
+
+fn read(row: &SqliteRow, tenant: &TenantName) -> Result<Batch, StoreError> {
+    let first_index = unsigned(row.try_get("first_index")?);
+    let column = |column| StoreError::Corrupt {
+        tenant: tenant.clone(),
+        source: BatchError::Column { first_index, column },
+    };
+    let id: Vec<u8> = row.try_get("batch_id")?;
+    let root: Vec<u8> = row.try_get("root")?;
+    Ok(Batch {
+        first_index,
+        count: unsigned(row.try_get("count")?),
+        id: BatchId::from_bytes(id.try_into().map_err(|_| column("batch_id"))?),
+        boot: unsigned(row.try_get("boot")?),
+        epoch: unsigned(row.try_get("epoch")?),
+        time: Timestamp::from_unix_micros(row.try_get("time_us")?),
+        root: Hash::from_slice(&root).map_err(|_| column("root"))?,
+        range: row.try_get("range")?,
+        entries: row.try_get("entries")?,
+    })
+}
+
+/// SQLite's integers are signed; no count here comes near the top bit.
+pub(crate) fn integer(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+fn unsigned(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or(0)
+}
