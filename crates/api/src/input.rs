@@ -1,0 +1,86 @@
+//! What handlers take: JSON bodies, query parameters and path segments whose mistakes are told as problems.
+
+use axum::{
+    RequestExt as _,
+    body::Bytes,
+    extract::{FromRequest, FromRequestParts, Path, Query, Request, rejection::BytesRejection},
+};
+use http::{HeaderMap, StatusCode, header, request::Parts};
+use serde::de::DeserializeOwned;
+
+use crate::{
+    listener::Shared,
+    problem::{Kind, Problem},
+};
+
+/// The longest body, in bytes.
+pub(crate) const BODY_MAX: usize = 64 * 1024;
+
+/// A body of JSON.
+#[derive(Debug)]
+pub(crate) struct Body<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequest<Shared> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &Shared) -> Result<Self, Problem> {
+        // A browser sends other types to other origins without asking first.
+        if !is_json(request.headers()) {
+            let detail = "send the body as `Content-Type: application/json`";
+            return Err(Problem::new(Kind::NotJson, detail));
+        }
+        let bytes: Bytes = request.extract().await.map_err(unread)?;
+        let value = serde_json::from_slice(&bytes).map_err(|error| {
+            let kind = if error.is_data() {
+                Kind::Invalid
+            } else {
+                Kind::Malformed
+            };
+            Problem::new(kind, format!("the body: {error}"))
+        })?;
+        Ok(Self(value))
+    }
+}
+
+fn unread(rejection: BytesRejection) -> Problem {
+    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        return Problem::new(Kind::TooLarge, format!("a body has at most {BODY_MAX} bytes"));
+    }
+    Problem::new(Kind::Malformed, "the body ended early")
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let kind = value.map(|value| value.split(';').next().unwrap_or(value).trim());
+    kind.is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"))
+}
+
+/// The parameters after the `?`.
+#[derive(Debug)]
+pub(crate) struct Parameters<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<Shared> for Parameters<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Problem> {
+        let parameters = Query::<T>::from_request_parts(parts, shared).await;
+        let Query(value) = parameters
+            .map_err(|error| Problem::new(Kind::Malformed, format!("the parameters: {}", error.body_text())))?;
+        Ok(Self(value))
+    }
+}
+
+/// A segment of the path that names something.
+#[derive(Debug)]
+pub(crate) struct Segment<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<Shared> for Segment<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Problem> {
+        let segment = Path::<T>::from_request_parts(parts, shared).await;
+        let Path(value) =
+            segment.map_err(|error| Problem::new(Kind::Malformed, format!("the path: {}", error.body_text())))?;
+        Ok(Self(value))
+    }
+}

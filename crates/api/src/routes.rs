@@ -1,0 +1,100 @@
+//! Everything that can be asked.
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    handler::Handler,
+    middleware::from_fn_with_state,
+    routing::{MethodRouter, delete, get, post},
+};
+
+use crate::{
+    admins, agents, audit, budgets,
+    guard::guard,
+    input::BODY_MAX,
+    keys,
+    listener::Shared,
+    operations,
+    problem::{Kind, Problem},
+    reload, upstreams,
+};
+
+/// One thing that can be asked.
+pub(crate) struct Route {
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "the test that every route has its roles reads it")
+    )]
+    pub(crate) method: &'static str,
+    pub(crate) path: &'static str,
+    handler: MethodRouter<Shared>,
+}
+
+fn get_<H: Handler<T, Shared>, T: 'static>(path: &'static str, handler: H) -> Route {
+    Route {
+        method: "GET",
+        path,
+        handler: get(handler),
+    }
+}
+
+fn post_<H: Handler<T, Shared>, T: 'static>(path: &'static str, handler: H) -> Route {
+    Route {
+        method: "POST",
+        path,
+        handler: post(handler),
+    }
+}
+
+fn delete_<H: Handler<T, Shared>, T: 'static>(path: &'static str, handler: H) -> Route {
+    Route {
+        method: "DELETE",
+        path,
+        handler: delete(handler),
+    }
+}
+
+/// The table. Who may ask for what is tested for each line of it.
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        get_("/healthz", operations::healthz),
+        get_("/readyz", operations::readyz),
+        get_("/metrics", operations::metrics),
+        get_("/api/v1/agents", agents::list),
+        get_("/api/v1/keys", keys::list),
+        post_("/api/v1/keys", keys::issue),
+        delete_("/api/v1/keys/{id}", keys::revoke),
+        get_("/api/v1/budgets", budgets::list),
+        get_("/api/v1/upstreams", upstreams::list),
+        get_("/api/v1/admins", admins::list),
+        post_("/api/v1/admins", admins::add),
+        delete_("/api/v1/admins/{name}", admins::remove),
+        post_("/api/v1/reload", reload::reload),
+        get_("/api/v1/audit", audit::list),
+        get_("/api/v1/audit/wait", audit::wait),
+        get_("/api/v1/audit/{index}", audit::show),
+    ]
+}
+
+/// The table as a service.
+pub(crate) fn router(shared: Shared) -> Router {
+    let routes = routes().into_iter();
+    let router = routes.fold(Router::new(), |router, route| router.route(route.path, route.handler));
+    router
+        .fallback(unknown)
+        .method_not_allowed_fallback(other_method)
+        .layer(DefaultBodyLimit::max(BODY_MAX))
+        .layer(from_fn_with_state(shared.clone(), guard))
+        .with_state(shared)
+}
+
+async fn unknown() -> Problem {
+    Problem::new(Kind::NotFound, "nothing is at this path; the API is below /api/v1")
+}
+
+async fn other_method() -> Problem {
+    Problem::new(
+        Kind::MethodNotAllowed,
+        "the header `Allow` names the methods that this path takes",
+    )
+}

@@ -1,0 +1,7 @@
+//! The API over a real control in a temporary directory.
+
+mod guards;
+mod listening;
+mod roles;
+mod shapes;
+mod world;

@@ -1,0 +1,145 @@
+//! Every route for every role, and for nobody.
+
+use std::collections::BTreeSet;
+
+use entry::Role;
+use serde_json::{Value, json};
+
+use super::world::World;
+use crate::routes::routes;
+
+/// What a route answers to owner, operator, approver, viewer, auditor and nobody.
+struct Line {
+    route: &'static str,
+    path: &'static str,
+    body: Value,
+    statuses: [u16; 6],
+}
+
+fn line(route: &'static str, path: &'static str, body: Value, statuses: [u16; 6]) -> Line {
+    Line {
+        route,
+        path,
+        body,
+        statuses,
+    }
+}
+
+fn table() -> Vec<Line> {
+    let none = Value::Null;
+    let key = json!({ "agent": "reader" });
+    let admin = json!({ "name": "new", "role": "viewer" });
+    let everybody = [200, 200, 200, 200, 200, 200];
+    let reads_state = [200, 200, 200, 200, 200, 401];
+    let reads_audit = [200, 200, 403, 403, 200, 401];
+    // What is to be revoked or removed is not there, which only those who may do it learn.
+    let operates_on_nothing = [404, 404, 403, 403, 403, 401];
+    let owns_nothing = [404, 403, 403, 403, 403, 401];
+    vec![
+        line("GET /healthz", "/healthz", none.clone(), everybody),
+        line("GET /readyz", "/readyz", none.clone(), everybody),
+        line("GET /metrics", "/metrics", none.clone(), everybody),
+        line("GET /api/v1/agents", "/api/v1/agents", none.clone(), reads_state),
+        line("GET /api/v1/keys", "/api/v1/keys", none.clone(), reads_state),
+        line("POST /api/v1/keys", "/api/v1/keys", key, [201, 201, 403, 403, 403, 401]),
+        line(
+            "DELETE /api/v1/keys/{id}",
+            "/api/v1/keys/key-x",
+            none.clone(),
+            operates_on_nothing,
+        ),
+        line("GET /api/v1/budgets", "/api/v1/budgets", none.clone(), reads_state),
+        line("GET /api/v1/upstreams", "/api/v1/upstreams", none.clone(), reads_state),
+        line("GET /api/v1/admins", "/api/v1/admins", none.clone(), reads_state),
+        line(
+            "POST /api/v1/admins",
+            "/api/v1/admins",
+            admin,
+            [201, 403, 403, 403, 403, 401],
+        ),
+        line(
+            "DELETE /api/v1/admins/{name}",
+            "/api/v1/admins/nobody",
+            none.clone(),
+            owns_nothing,
+        ),
+        line(
+            "POST /api/v1/reload",
+            "/api/v1/reload",
+            none.clone(),
+            [200, 200, 403, 403, 403, 401],
+        ),
+        line("GET /api/v1/audit", "/api/v1/audit", none.clone(), reads_audit),
+        line(
+            "GET /api/v1/audit/wait",
+            "/api/v1/audit/wait?after=0",
+            none.clone(),
+            reads_audit,
+        ),
+        line("GET /api/v1/audit/{index}", "/api/v1/audit/0", none, reads_audit),
+    ]
+}
+
+#[tokio::test]
+async fn each_role_gets_what_it_may() {
+    let world = World::new().await;
+    for Line {
+        route,
+        path,
+        body,
+        statuses,
+    } in table()
+    {
+        let method = route.split(' ').next().unwrap();
+        let callers = Role::ALL.into_iter().map(Some).chain([None]);
+        for (role, status) in callers.zip(statuses) {
+            let answer = world.ask(role, method, path, body.clone()).await;
+            assert_eq!(answer.status, status, "{route} as {role:?}: {}", answer.text);
+            match status {
+                401 => assert_eq!(answer.code(), "unauthenticated"),
+                403 => assert_eq!(answer.code(), "forbidden"),
+                404 => assert_eq!(answer.code(), "not_found"),
+                _ => {}
+            }
+        }
+    }
+}
+
+#[test]
+fn the_table_has_every_route() {
+    let tested: Vec<_> = table().iter().map(|line| line.route.to_owned()).collect();
+    let served: Vec<_> = routes()
+        .iter()
+        .map(|route| format!("{} {}", route.method, route.path))
+        .collect();
+    assert_eq!(tested, served);
+    assert_eq!(served.iter().collect::<BTreeSet<_>>().len(), served.len());
+}
+
+#[tokio::test]
+async fn who_is_removed_may_nothing_any_more() {
+    let world = World::new().await;
+    assert_eq!(
+        world
+            .ask(Some(Role::Viewer), "GET", "/api/v1/agents", Value::Null)
+            .await
+            .status,
+        200
+    );
+    let removed = world
+        .ask(Some(Role::Owner), "DELETE", "/api/v1/admins/viewer", Value::Null)
+        .await;
+    assert_eq!(removed.status, 204);
+    assert_eq!(
+        world
+            .ask(Some(Role::Viewer), "GET", "/api/v1/agents", Value::Null)
+            .await
+            .status,
+        401
+    );
+    // An owner neither removes nor changes themselves.
+    let own = world
+        .ask(Some(Role::Owner), "DELETE", "/api/v1/admins/owner", Value::Null)
+        .await;
+    assert_eq!((own.status, own.code()), (422, "invalid".to_owned()));
+}

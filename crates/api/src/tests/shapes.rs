@@ -1,0 +1,163 @@
+//! What the answers say.
+
+use std::time::Duration;
+
+use control::LoadProblem;
+use entry::Role;
+use serde_json::{Value, json};
+
+use super::world::{World, declared};
+
+const OWNER: Option<Role> = Some(Role::Owner);
+
+#[tokio::test]
+async fn a_key_is_issued_listed_and_revoked() {
+    let world = World::new().await;
+    let order = json!({
+        "agent": "reader", "label": "laptop", "tier": "background", "models": ["gpt-4o-mini"],
+        "expires": "2100-01-01T00:00:00Z"
+    });
+    let issued = world.ask(Some(Role::Operator), "POST", "/api/v1/keys", order).await;
+    assert_eq!(issued.status, 201);
+    let issued = issued.json();
+    let (id, key) = (issued["id"].as_str().unwrap(), issued["key"].as_str().unwrap());
+    assert!(key.starts_with("bwk_"), "a key says what it is");
+    let listed = world.get(Role::Viewer, "/api/v1/keys").await;
+    let mut expected = json!({
+        "tenant": "default", "id": id, "agent": "reader", "label": "laptop", "tier": "background", "upstreams": [],
+        "models": ["gpt-4o-mini"], "issued": listed["keys"][0]["issued"], "expires": "2100-01-01T00:00:00.000000Z",
+        "state": "active"
+    });
+    assert_eq!(listed, json!({ "keys": [expected.clone()] }));
+    for _ in 0..2 {
+        let path = format!("/api/v1/keys/{id}?note=lost%20laptop");
+        assert_eq!(world.ask(OWNER, "DELETE", &path, Value::Null).await.status, 204);
+    }
+    expected["state"] = json!("revoked");
+    assert_eq!(
+        world.get(Role::Viewer, "/api/v1/keys").await,
+        json!({ "keys": [expected] })
+    );
+    let last = world.get(Role::Auditor, "/api/v1/audit?limit=1").await;
+    let event = json!({ "key_revoked": { "key": id, "note": "lost laptop", "by": "owner" } });
+    assert_eq!(last["entries"][0]["entry"]["event"], event);
+    assert!(
+        !world
+            .get(Role::Auditor, "/api/v1/audit")
+            .await
+            .to_string()
+            .contains(key)
+    );
+}
+
+#[tokio::test]
+async fn state_is_listed() {
+    let world = World::new().await;
+    let agents = world.get(Role::Viewer, "/api/v1/agents").await;
+    let expected = json!({ "agents": [{
+        "tenant": "default", "name": "reader", "owner": "data-team@acme.example", "team": "data", "product": "reports",
+        "environment": "test", "purpose": "Reads", "keys": 0, "actions": 0, "in_flight": 0
+    }] });
+    assert_eq!(agents, expected);
+    let budgets = world.get(Role::Viewer, "/api/v1/budgets").await;
+    assert_eq!(budgets["budgets"][0]["limit_usd"], "5");
+    assert_eq!(budgets["budgets"][0]["remaining_usd"], "5");
+    let admins = world.get(Role::Viewer, "/api/v1/admins").await;
+    let names: Vec<_> = admins["admins"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|admin| &admin["name"])
+        .collect();
+    assert_eq!(names, ["approver", "auditor", "operator", "owner", "viewer"]);
+    assert_eq!(
+        world.get(Role::Viewer, "/api/v1/upstreams").await,
+        json!({ "upstreams": [] })
+    );
+    assert_eq!(
+        world.ask(None, "GET", "/readyz", Value::Null).await.json(),
+        json!({ "ready": true })
+    );
+}
+
+#[tokio::test]
+async fn the_trail_is_paged() {
+    let world = World::new().await;
+    let all = world.get(Role::Auditor, "/api/v1/audit?from=0&tenant=_system").await;
+    let size = all["size"].as_u64().unwrap();
+    let entries = all["entries"].as_array().unwrap();
+    assert_eq!(entries.len() as u64, size);
+    for (index, entry) in entries.iter().enumerate() {
+        assert_eq!(entry["entry"]["index"], index);
+        let one = world
+            .get(Role::Auditor, &format!("/api/v1/audit/{index}?tenant=_system"))
+            .await;
+        assert_eq!(&one, entry);
+    }
+    let two = world
+        .get(Role::Auditor, "/api/v1/audit?from=1&limit=2&tenant=_system")
+        .await;
+    assert_eq!(two["entries"].as_array().unwrap(), &entries[1..3]);
+    let last = world.get(Role::Auditor, "/api/v1/audit?limit=2&tenant=_system").await;
+    assert_eq!(last["entries"].as_array().unwrap(), &entries[entries.len() - 2..]);
+}
+
+#[tokio::test]
+async fn waiting_ends_with_the_next_entry_or_with_the_server() {
+    let world = World::new().await;
+    let size = world.get(Role::Auditor, "/api/v1/audit").await["size"]
+        .as_u64()
+        .unwrap();
+    let path = format!("/api/v1/audit/wait?after={size}");
+    let (waited, issued) = tokio::join!(
+        world.get(Role::Auditor, &path),
+        world.ask(OWNER, "POST", "/api/v1/keys", json!({ "agent": "reader" })),
+    );
+    assert_eq!(issued.status, 201);
+    assert_eq!(waited["size"], size + 1);
+    assert_eq!(waited["entries"][0]["entry"]["index"], size);
+    let nothing = format!("/api/v1/audit/wait?after={}&timeout_s=0", size + 1);
+    assert_eq!(world.get(Role::Auditor, &nothing).await["entries"], json!([]));
+    let path = format!("/api/v1/audit/wait?after={}", size + 1);
+    let stopped = tokio::time::timeout(Duration::from_secs(10), async {
+        world.stop.send_replace(true);
+        world.get(Role::Auditor, &path).await
+    });
+    assert_eq!(stopped.await.unwrap()["entries"], json!([]));
+}
+
+#[tokio::test]
+async fn a_reload_says_what_changed_or_what_is_wrong() {
+    let world = World::new().await;
+    let reload = async || world.ask(OWNER, "POST", "/api/v1/reload", Value::Null).await;
+    assert_eq!(reload().await.json(), json!({ "changes": [] }));
+    let mut more = declared();
+    more.tenants.values_mut().next().unwrap().agents[0].purpose = "Reads more".to_owned();
+    *world.declared.lock().unwrap() = Ok(more);
+    assert_eq!(reload().await.json(), json!({ "changes": ["agent_loaded reader"] }));
+    *world.declared.lock().unwrap() = Err(vec![LoadProblem {
+        file: "governance/agents/reader.yaml".to_owned(),
+        line: Some(3),
+        column: None,
+        message: "`budget` is missing".to_owned(),
+        help: Some("cost limits are mandatory".to_owned()),
+    }]);
+    let answer = reload().await;
+    assert_eq!(answer.code(), "declarations_invalid");
+    let problem = json!({
+        "file": "governance/agents/reader.yaml", "line": 3, "message": "`budget` is missing",
+        "help": "cost limits are mandatory"
+    });
+    assert_eq!(answer.json()["problems"], json!([problem]));
+}
+
+#[tokio::test]
+async fn the_store_that_stopped_is_not_ready() {
+    let world = World::new().await;
+    world.control.stop("requested").await;
+    let answer = world
+        .ask(OWNER, "POST", "/api/v1/keys", json!({ "agent": "reader" }))
+        .await;
+    assert_eq!(answer.code(), "unavailable");
+    assert_eq!(answer.headers["retry-after"], "1");
+}

@@ -1,0 +1,186 @@
+//! The JSON documents of the API. Lists come inside an object, so that something can be added beside them.
+//!
+//! What is listed is as in [`control`]'s reports: money is decimal text in US dollars, time RFC 3339, except inside an
+//! audit entry, which is shown as it stands in the log.
+
+use std::fmt;
+
+use control::{AdminReport, AgentReport, BudgetReport, EntryReport, KeyReport, LoadProblem, UpstreamReport};
+use entry::Role;
+use model::{AdminName, AgentName, KeyId, TenantName, Tier, UpstreamName};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// `GET /api/v1/agents`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Agents {
+    /// By tenant and name.
+    pub agents: Vec<AgentReport>,
+}
+
+/// `GET /api/v1/keys`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Keys {
+    /// Revoked and expired ones too.
+    pub keys: Vec<KeyReport>,
+}
+
+/// `GET /api/v1/budgets`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Budgets {
+    /// As they stand now.
+    pub budgets: Vec<BudgetReport>,
+}
+
+/// `GET /api/v1/upstreams`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upstreams {
+    /// By name.
+    pub upstreams: Vec<UpstreamReport>,
+}
+
+/// `GET /api/v1/admins`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Admins {
+    /// By name.
+    pub admins: Vec<AdminReport>,
+}
+
+/// `POST /api/v1/keys`: what the new credential is to be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewKey {
+    /// The agent's tenant; `default` if absent.
+    #[serde(default = "TenantName::default_tenant")]
+    pub tenant: TenantName,
+    /// The agent it authenticates.
+    pub agent: AgentName,
+    /// What people call it; the agent's name if absent.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub label: String,
+    /// What it is for; `api` if absent.
+    #[serde(default)]
+    pub tier: Tier,
+    /// The user on whose behalf it acts. Kept outside the log, which only has a pseudonym.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// The only upstreams it may reach; all if absent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub upstreams: Vec<UpstreamName>,
+    /// The only models it may ask for; all if absent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<String>,
+    /// When it stops authenticating, RFC 3339; never if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
+}
+
+/// The answer to [`NewKey`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct IssuedKey {
+    /// The agent's tenant.
+    pub tenant: TenantName,
+    /// The credential's public name.
+    pub id: KeyId,
+    /// The agent it authenticates.
+    pub agent: AgentName,
+    /// When it stops authenticating, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
+    /// The credential itself: shown this once, kept nowhere.
+    pub key: Shown,
+}
+
+/// `POST /api/v1/admins`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewAdmin {
+    /// Their name.
+    pub name: AdminName,
+    /// What they may do.
+    pub role: Role,
+}
+
+/// The answer to [`NewAdmin`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct IssuedAdmin {
+    /// Their name.
+    pub name: AdminName,
+    /// What they may do.
+    pub role: Role,
+    /// The credential itself: shown this once, kept nowhere.
+    pub key: Shown,
+}
+
+/// `GET /api/v1/audit` and `GET /api/v1/audit/wait`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entries {
+    /// Whose log.
+    pub tenant: TenantName,
+    /// How many entries the log has in all.
+    pub size: u64,
+    /// Some of them, in order and without gaps.
+    pub entries: Vec<EntryReport>,
+}
+
+/// `GET /readyz` when all is well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ready {
+    /// Always `true`.
+    pub ready: bool,
+}
+
+/// Every answer that is not what was asked for (RFC 9457, `application/problem+json`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// What kind of problem: `urn:bailiwick:problem:` and the code.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The kind in words.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// This occurrence in words, with what would mend it.
+    pub detail: String,
+    /// The stable code.
+    pub code: String,
+    /// What is wrong with the declarations, when a reload failed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<LoadProblem>,
+}
+
+/// The text of a credential in the one document that shows it. Serialising reveals it; `Debug` does not, and dropping it
+/// wipes the memory.
+#[derive(Clone)]
+pub struct Shown(SecretString);
+
+impl Shown {
+    /// The text, for whoever asked for the credential.
+    pub fn reveal(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+impl From<SecretString> for Shown {
+    fn from(secret: SecretString) -> Self {
+        Self(secret)
+    }
+}
+
+impl fmt::Debug for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Shown(hidden)")
+    }
+}
+
+impl Serialize for Shown {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.reveal())
+    }
+}
+
+impl<'de> Deserialize<'de> for Shown {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self(SecretString::from(text)))
+    }
+}
