@@ -1,0 +1,109 @@
+//! An entry in a few words.
+
+use entry::{Denial, Event, Intent, Outcome, Status};
+use model::NanoUsd;
+
+/// The kinds of entries, as the log spells them.
+pub(super) const KINDS: [&str; 16] = [
+    "intent",
+    "outcome",
+    "denial",
+    "agent_loaded",
+    "agent_removed",
+    "budget_loaded",
+    "policy_file",
+    "policy_loaded",
+    "prices_loaded",
+    "upstreams_loaded",
+    "key_issued",
+    "key_revoked",
+    "admin_added",
+    "admin_removed",
+    "started",
+    "stopped",
+];
+
+/// What happened, in a few words. Nothing of it is cleaned for a terminal.
+pub(super) fn describe(event: &Event) -> String {
+    match event {
+        Event::Intent(intent) => of_intent(intent),
+        Event::Outcome(outcome) => of_outcome(outcome),
+        Event::Denial(denial) => of_denial(denial),
+        Event::AgentLoaded { agent, by } => format!("owner {} by {by}", agent.owner),
+        Event::AgentRemoved { by, .. } => format!("by {by}"),
+        Event::BudgetLoaded { budget, by } => {
+            format!("{} {} USD per {} by {by}", budget.name, budget.limit, budget.window)
+        }
+        Event::PolicyFile(file) => file.file.clone(),
+        Event::PolicyLoaded { bundle, files, by } => {
+            format!("bundle {} of {} files by {by}", bundle.short(), files.len())
+        }
+        Event::PricesLoaded { book, overrides, by } => {
+            format!("book {} with {} overrides by {by}", book.short(), overrides.len())
+        }
+        Event::UpstreamsLoaded { upstreams, by } => {
+            let names: Vec<_> = upstreams.iter().map(|upstream| upstream.name.as_str()).collect();
+            format!("{} by {by}", names.join(", "))
+        }
+        Event::KeyIssued { key, by } => format!("{} {:?} tier {} by {by}", key.id, key.label, key.tier),
+        Event::KeyRevoked { key, note, by } if note.is_empty() => format!("{key} by {by}"),
+        Event::KeyRevoked { key, note, by } => format!("{key} by {by}: {note}"),
+        Event::AdminAdded { admin, by } => format!("{} as {} by {by}", admin.name, admin.role.as_str()),
+        Event::AdminRemoved { admin, by } => format!("{admin} by {by}"),
+        Event::Started { node, boot, version } => format!("start {boot} of {node}, version {version}"),
+        Event::Stopped { node, boot, why } => format!("start {boot} of {node}: {why}"),
+    }
+}
+
+fn of_intent(intent: &Intent) -> String {
+    let stream = if intent.stream { ", stream" } else { "" };
+    let attempt = match intent.attempt {
+        0 => String::new(),
+        attempt => format!(", attempt {attempt}"),
+    };
+    let action = &intent.action;
+    format!(
+        "{}/{} holds {} USD{stream}{attempt}",
+        action.upstream, action.model, intent.hold
+    )
+}
+
+fn of_outcome(outcome: &Outcome) -> String {
+    let http = outcome.http.map_or_else(String::new, |status| format!(" {status}"));
+    let overrun = match outcome.overrun {
+        NanoUsd::ZERO => String::new(),
+        overrun => format!(", {overrun} USD past the hold"),
+    };
+    format!(
+        "{}{http} cost {} USD{overrun}, of entry {}",
+        word(outcome.status),
+        outcome.cost,
+        outcome.intent
+    )
+}
+
+fn of_denial(denial: &Denial) -> String {
+    let action = &denial.action;
+    let over = denial.over.as_ref().map_or_else(String::new, |over| {
+        format!(
+            ": asked for {} USD, {} of {} USD are spent and {} held",
+            over.asked, over.spent, over.limit, over.held
+        )
+    });
+    format!("{}/{} {}{over}", action.upstream, action.model, denial.reason.code())
+}
+
+fn word(status: Status) -> &'static str {
+    match status {
+        Status::Ok => "ok",
+        Status::UpstreamError => "upstream error",
+        Status::Unreachable => "unreachable",
+        Status::Timeout => "timeout",
+        Status::Broken => "broken",
+        Status::ClientGone => "client gone",
+        Status::Cut => "cut",
+        Status::Revoked => "revoked",
+        Status::NotForwarded => "not forwarded",
+        Status::Indeterminate => "indeterminate",
+    }
+}

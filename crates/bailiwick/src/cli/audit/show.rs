@@ -1,0 +1,139 @@
+//! `bailiwick audit show`
+
+use control::{EntryReport, rfc3339};
+use model::{ActionId, TenantName};
+use serde::Serialize;
+
+use super::pages::{Log, PAGE, action_of};
+use crate::cli::{
+    Common, Failure,
+    output::{HEADING, Output, QUIET},
+    target::Target,
+};
+
+/// Show one entry whole, or all entries of an action
+///
+/// An action's id is what the caller sees as `Bailiwick-Request-Id`: its intent, its decision and its outcome are shown.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+An entry is shown as it stands in the log: amounts are billionths of a US dollar, times microseconds \
+since 1970.
+
+Examples:
+  bailiwick audit show 42
+  bailiwick audit show 019a5c0e7b7a7f3a9d1c2e4f60718293")]
+pub(in crate::cli) struct Args {
+    /// An entry's index, or an action's id
+    #[arg(value_name = "INDEX|ACTION_ID", value_parser = Which::parse)]
+    which: Which,
+    /// Whose log
+    #[arg(long, default_value = "default")]
+    tenant: TenantName,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Which {
+    Entry(u64),
+    Action(ActionId),
+}
+
+impl Which {
+    fn parse(text: &str) -> Result<Self, String> {
+        // 32 digits without a letter are an action's id too; an index has at most 20.
+        let index = text.parse().map(Self::Entry).ok().filter(|_| text.len() < 32);
+        index.or_else(|| text.parse().map(Self::Action).ok()).ok_or_else(|| {
+            "this is neither the index of an entry nor the id of an action, which has 32 hexadecimal digits".to_owned()
+        })
+    }
+}
+
+#[derive(Serialize)]
+struct Shown {
+    entries: Vec<EntryReport>,
+}
+
+pub(super) async fn run(common: &Common, args: &Args, out: &mut Output) -> Result<(), Failure> {
+    let client = args.target.client(common)?;
+    let mut log = Log::new(&client, &args.tenant);
+    let entries = match args.which {
+        Which::Entry(index) => vec![log.entry(index).await?],
+        Which::Action(action) => of_action(&mut log, action).await?,
+    };
+    let shown = Shown { entries };
+    let mut texts = Vec::new();
+    for report in &shown.entries {
+        // JSON escapes all control characters; others are taken care of below.
+        let text = serde_json::to_string_pretty(&report.entry);
+        texts.push(text.map_err(|error| Failure::failed(format!("no JSON: {error}")))?);
+    }
+    out.show(&shown, |out| {
+        for (nth, (EntryReport { leaf, entry }, text)) in shown.entries.iter().zip(&texts).enumerate() {
+            if nth > 0 {
+                out.line("")?;
+            }
+            let (kind, time) = (entry.event.kind(), rfc3339(entry.time));
+            out.line(format_args!(
+                "{HEADING}entry {}: {kind} at {time}{HEADING:#}",
+                entry.index
+            ))?;
+            out.line(format_args!("{QUIET}leaf hash {leaf}{QUIET:#}"))?;
+            out.line(crate::cli::table::clean_lines(text))?;
+        }
+        Ok(())
+    })
+}
+
+async fn of_action(log: &mut Log<'_>, action: ActionId) -> Result<Vec<EntryReport>, Failure> {
+    let mut from = start(log, action).await?;
+    let mut found = Vec::new();
+    loop {
+        let page = log.page(Some(from), PAGE).await?;
+        let Some(last) = page.entries.last().map(|last| last.entry.index) else {
+            break;
+        };
+        let of_it = page.entries.into_iter();
+        found.extend(of_it.filter(|report| action_of(&report.entry.event) == Some(action)));
+        from = last.saturating_add(1);
+    }
+    if found.is_empty() {
+        return Err(Failure::failed(format!(
+            "there is no entry of an action {action} in this log"
+        )));
+    }
+    Ok(found)
+}
+
+/// Where the entries of an action may begin. Its id has the time in it (UUIDv7), and entries are in the order of their
+/// times, so everything before that time is passed over.
+async fn start(log: &mut Log<'_>, action: ActionId) -> Result<u64, Failure> {
+    let [a, b, c, d, e, f, ..] = *action.as_bytes();
+    let millis = u64::from_be_bytes([0, 0, a, b, c, d, e, f]);
+    let before = i64::try_from(millis.saturating_mul(1_000)).unwrap_or(i64::MAX);
+    let (mut low, mut high) = (0, log.page(Some(u64::MAX), 1).await?.size);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if log.entry(middle).await?.entry.time.unix_micros() < before {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    Ok(low)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn indexes_and_actions_are_told_apart() {
+        assert_eq!(Which::parse("42"), Ok(Which::Entry(42)));
+        let digits = "0".repeat(30) + "12";
+        assert!(matches!(Which::parse(&digits), Ok(Which::Action(_))));
+        let id = "019a5c0e7b7a7f3a9d1c2e4f60718293";
+        assert_eq!(Which::parse(id), Ok(Which::Action(id.parse().unwrap())));
+        assert!(Which::parse("-1").is_err() && Which::parse("latest").is_err());
+    }
+}

@@ -1,0 +1,134 @@
+//! `bailiwick audit verify`
+
+use std::path::{Path, PathBuf};
+
+use model::TenantName;
+
+use crate::{
+    cli::{
+        Common, Failure,
+        output::{BAD, GOOD, Output, QUIET},
+        table::{
+            Align::{Left, Point, Right},
+            Table, clean, money,
+        },
+    },
+    config,
+    server::{default_guard_dir, guard_dir},
+    verify::{Report, TenantReport, verify},
+};
+
+/// Verify the audit trail from the files on disk
+///
+/// Needs no server, and works beside a running one. Reads every stored byte again: entries and their order, each hold and
+/// balance, the tree of hashes, and the signed checkpoints in the database and in the guard file.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Exit code: 0 if everything fits together, 1 if not; then the first entry that does not fit is named.
+
+Examples:
+  bailiwick audit verify
+  bailiwick audit verify --data /backup/bailiwick/data --json")]
+pub(in crate::cli) struct Args {
+    /// A server's data directory, or a copy of one [default: as configured]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The directory of the guard files [default: as configured, or with --data its directory `guard`]
+    #[arg(long, value_name = "DIR")]
+    guard: Option<PathBuf>,
+    /// Only this tenant's log
+    #[arg(long)]
+    tenant: Option<TenantName>,
+}
+
+pub(super) async fn run(common: &Common, args: &Args, out: &mut Output) -> Result<(), Failure> {
+    let (data, guard) = match &args.data {
+        Some(data) => (data.clone(), default_guard_dir(data)),
+        None => {
+            let settings = config::load(&common.config_file())?;
+            (settings.data_dir.clone(), guard_dir(&settings))
+        }
+    };
+    let guard = args.guard.clone().unwrap_or(guard);
+    let report = verify(&data, &guard, args.tenant.as_ref()).await;
+    let report = report.map_err(|error| Failure::failed(error.to_string()))?;
+    out.show(&report, |out| {
+        table(&report).print(out)?;
+        out.line("")?;
+        for tenant in &report.tenants {
+            if let Some(trouble) = &tenant.trouble {
+                out.line(format_args!(
+                    "{BAD}does not fit:{BAD:#} {}: {}",
+                    tenant.tenant,
+                    clean(trouble)
+                ))?;
+            }
+        }
+        if report.ok {
+            out.line(format_args!("{GOOD}verified:{GOOD:#} everything fits together"))?;
+            out.line(format_args!("{QUIET}{}{QUIET:#}", not_proven(&report, &data)))?;
+        }
+        Ok(())
+    })?;
+    if report.ok { Ok(()) } else { Err(Failure::Said) }
+}
+
+fn table(report: &Report) -> Table {
+    let mut table = Table::new([
+        ("TENANT", Left),
+        ("ENTRIES", Right),
+        ("DENIALS", Right),
+        ("HOLDS ENDED", Right),
+        ("OPEN", Right),
+        ("SPENT", Point),
+        ("OVERRUN", Point),
+        ("SIGNED", Left),
+        ("ROOT", Left),
+    ]);
+    for tenant in &report.tenants {
+        table.row([
+            tenant.tenant.clone(),
+            tenant.entries.to_string(),
+            tenant.denials.to_string(),
+            tenant.holds_ended.to_string(),
+            tenant.holds_open.to_string(),
+            money(&tenant.spent_usd),
+            money(&tenant.overrun_usd),
+            signed(tenant),
+            tenant.root.clone(),
+        ]);
+    }
+    table
+}
+
+fn signed(tenant: &TenantReport) -> String {
+    match (tenant.signed, &tenant.trouble) {
+        (_, Some(_)) => "does not fit".to_owned(),
+        (None, None) => "not yet".to_owned(),
+        (Some(size), None) if size == tenant.entries => "all".to_owned(),
+        (Some(size), None) => format!("the first {size}"),
+    }
+}
+
+/// What all this says nothing about.
+fn not_proven(report: &Report, data: &Path) -> String {
+    let keys = data.join("keys");
+    let mut open = vec![format!(
+        "that the public keys in {} are the ones you know",
+        keys.display()
+    )];
+    let unsigned = report
+        .tenants
+        .iter()
+        .map(|tenant| tenant.entries - tenant.signed.unwrap_or(0).min(tenant.entries));
+    let unsigned: u64 = unsigned.sum();
+    if unsigned > 0 {
+        open.push(format!(
+            "that the last entries were not changed ({unsigned} are not signed yet)"
+        ));
+    }
+    if report.tenants.iter().any(|tenant| tenant.guarded.is_none()) {
+        open.push("that this is the newest copy (a guard file is missing)".to_owned());
+    }
+    format!("not proven: {}", open.join("; "))
+}

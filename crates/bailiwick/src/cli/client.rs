@@ -1,0 +1,227 @@
+//! A small client of the administration API. It answers with what was asked for, or says in words why not.
+
+use std::time::Duration;
+
+use api::wire;
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
+use hyper_util::{client::legacy, rt::TokioExecutor};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Serialize, de::DeserializeOwned};
+use zeroize::Zeroizing;
+
+use super::{Failure, table::clean};
+
+/// How long connecting may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long an answer may take: longer than the server lets a request take.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(40);
+/// The longest answer: more than a full page of the longest entries.
+const ANSWER_MAX: usize = 64 * 1024 * 1024;
+
+type Http = legacy::Client<legacy::connect::HttpConnector, Full<Bytes>>;
+
+/// A client of one server, as one administrator.
+pub(crate) struct Client {
+    base: Uri,
+    credential: SecretString,
+    /// Where the credential is from, for messages.
+    source: String,
+    http: Http,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client")
+            .field("base", &self.base)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    pub(crate) fn new(base: Uri, credential: SecretString, source: String) -> Self {
+        let mut connector = legacy::connect::HttpConnector::new();
+        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        connector.set_nodelay(true);
+        Self {
+            base,
+            credential,
+            source,
+            http: legacy::Client::builder(TokioExecutor::new()).build(connector),
+        }
+    }
+
+    /// Asks for something.
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        let body = self.send(Method::GET, path, None).await?;
+        self.read(&body)
+    }
+
+    /// Has something done, with a body where one is needed.
+    pub(crate) async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: Option<&impl Serialize>,
+    ) -> Result<T, Failure> {
+        let body = body.map(serde_json::to_vec).transpose();
+        let body = body.map_err(|error| Failure::failed(format!("no JSON: {error}")))?;
+        let body = self.send(Method::POST, path, body).await?;
+        self.read(&body)
+    }
+
+    /// Has something removed.
+    pub(crate) async fn delete(&self, path: &str) -> Result<(), Failure> {
+        self.send(Method::DELETE, path, None).await.map(drop)
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> Result<Bytes, Failure> {
+        let request = self.request(method, path, body)?;
+        let answered = async {
+            let response = self
+                .http
+                .request(request)
+                .await
+                .map_err(|error| self.unreached(&error))?;
+            self.receive(response).await
+        };
+        let answered = tokio::time::timeout(ANSWER_TIMEOUT, answered).await;
+        answered.unwrap_or_else(|_| {
+            let seconds = ANSWER_TIMEOUT.as_secs();
+            Err(Failure::failed(format!(
+                "{} did not answer within {seconds} s",
+                self.name()
+            )))
+        })
+    }
+
+    fn request(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> Result<Request<Full<Bytes>>, Failure> {
+        let bearer = Zeroizing::new(format!("Bearer {}", self.credential.expose_secret()));
+        let mut bearer = HeaderValue::from_str(&bearer)
+            .map_err(|_| Failure::failed(format!("{} holds something that is not a credential", self.source)))?;
+        bearer.set_sensitive(true);
+        let uri = format!("{}{path}", self.name());
+        let mut request = Request::builder()
+            .method(method)
+            .uri(uri)
+            .header(header::AUTHORIZATION, bearer);
+        if body.is_some() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        let body = Full::from(body.unwrap_or_default());
+        request
+            .body(body)
+            .map_err(|error| Failure::failed(format!("no request: {error}")))
+    }
+
+    async fn receive(&self, response: Response<Incoming>) -> Result<Bytes, Failure> {
+        let (head, body) = response.into_parts();
+        let body = Limited::new(body, ANSWER_MAX).collect().await;
+        let body = body
+            .map_err(|error| Failure::failed(format!("the answer of {} broke off: {error}", self.name())))?
+            .to_bytes();
+        if head.status.is_success() {
+            return Ok(body);
+        }
+        let kind = head
+            .headers
+            .get(header::CONTENT_TYPE)
+            .and_then(|kind| kind.to_str().ok());
+        match serde_json::from_slice(&body) {
+            Ok(problem) if kind == Some("application/problem+json") => Err(self.refused(head.status, problem)),
+            _ => Err(self.stranger(&format!("it answered {}", head.status))),
+        }
+    }
+
+    fn read<T: DeserializeOwned>(&self, body: &[u8]) -> Result<T, Failure> {
+        serde_json::from_slice(body).map_err(|error| self.stranger(&error.to_string()))
+    }
+
+    /// What the server says is meant for people and passes on.
+    fn refused(&self, status: StatusCode, problem: wire::Problem) -> Failure {
+        let mut text = clean(&problem.detail).into_owned();
+        if status == StatusCode::UNAUTHORIZED {
+            text = format!(
+                "{} does not know the credential of {}: {text}",
+                self.name(),
+                self.source
+            );
+        }
+        for problem in &problem.problems {
+            text.push_str(&format!("\n{problem}"));
+        }
+        Failure::Failed(text)
+    }
+
+    fn unreached(&self, error: &legacy::Error) -> Failure {
+        if error.is_connect() {
+            return Failure::failed(format!(
+                "no server answers at {}: start it with `bailiwick serve`, or say with --admin URL where it is",
+                self.name()
+            ));
+        }
+        Failure::failed(format!("the connection to {} broke off: {error}", self.name()))
+    }
+
+    fn stranger(&self, why: &str) -> Failure {
+        Failure::failed(format!(
+            "what answers at {} is not a Bailiwick server of this version: {}",
+            self.name(),
+            clean(why)
+        ))
+    }
+
+    fn name(&self) -> String {
+        self.base.to_string().trim_end_matches('/').to_owned()
+    }
+}
+
+/// A query: the parameters that are there, each encoded.
+pub(crate) fn query<'a>(parameters: impl IntoIterator<Item = (&'a str, Option<String>)>) -> String {
+    let mut query = String::new();
+    for (name, value) in parameters {
+        let Some(value) = value else { continue };
+        query.push(if query.is_empty() { '?' } else { '&' });
+        query.push_str(name);
+        query.push('=');
+        query.push_str(&encode(&value));
+    }
+    query
+}
+
+/// Percent-encodes what is not unreserved (RFC 3986, section 2.3).
+fn encode(text: &str) -> String {
+    let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let encoded = text.bytes().map(|byte| match unreserved(byte) {
+        true => char::from(byte).to_string(),
+        false => format!("%{byte:02X}"),
+    });
+    encoded.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_encoded() {
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(query([("a", None)]), "");
+        assert_eq!(
+            query([("a", None), ("b", some("x y&z=ü")), ("c", some("1"))]),
+            "?b=x%20y%26z%3D%C3%BC&c=1"
+        );
+    }
+
+    #[test]
+    fn debug_shows_no_credential() {
+        let client = Client::new(
+            "http://127.0.0.1:1".parse().unwrap(),
+            SecretString::from("bwa_canary"),
+            "a test".to_owned(),
+        );
+        let request = client.request(Method::GET, "/", None).unwrap();
+        assert!(!format!("{client:?} {request:?}").contains("canary"));
+    }
+}

@@ -1,0 +1,367 @@
+use std::time::Duration;
+
+use llm::Dialect;
+use proptest::prelude::*;
+use secrecy::ExposeSecret as _;
+
+use super::*;
+use crate::config::testing::{Home, check_table, env, nowhere};
+
+fn parse(text: &str) -> Result<Settings, Problems> {
+    Settings::parse(text, "bailiwick.toml", nowhere())
+}
+
+/// With the one key that must be there, in the first line.
+fn named(text: &str) -> String {
+    format!("trust_domain = \"agents.acme.example\"\n{text}")
+}
+
+#[test]
+fn what_is_left_out_has_defaults() {
+    let settings = Settings::parse(&named(""), "conf/bailiwick.toml", Path::new("conf")).unwrap();
+    let expected = Settings {
+        file: "conf/bailiwick.toml".to_owned(),
+        trust_domain: "agents.acme.example".to_owned(),
+        data_dir: "conf/data".into(),
+        governance_dir: "conf/governance".into(),
+        listen_agents: "127.0.0.1:7400".parse().unwrap(),
+        listen_admin: "127.0.0.1:7401".parse().unwrap(),
+        log: LogSettings {
+            format: LogFormat::Auto,
+            level: LogLevel::Info,
+        },
+        limits: Limits::default(),
+        checkpoint_guard: None,
+        upstreams: Vec::new(),
+        prices: Vec::new(),
+        warnings: Problems::default(),
+    };
+    assert_eq!(settings, expected);
+}
+
+#[test]
+fn everything_can_be_said() {
+    let text = r#"
+        data_dir = "/var/lib/bailiwick"
+        governance = "./policy/governance"
+        [listen]
+        agents = "[::1]:0"
+        admin = "10.0.0.1:7401"
+        admin_public = true
+        [log]
+        format = "json"
+        level = "debug"
+        [limits]
+        request_size = "1MiB"
+        reply_size = "0B"
+        output_limit = 1000
+        in_flight = 5
+        [timeouts]
+        request = "1s"
+        connect = "250ms"
+        first_byte = "2m"
+        idle = "3s"
+        total = "1h"
+        shutdown = "0s"
+        [audit]
+        checkpoint_guard = "../guard"
+        [upstreams.local]
+        kind = "openai"
+        base_url = "http://localhost:8000/openai/"
+        api_key = { file = "secrets/local.key" }
+        prices = "local"
+        legacy_output_limit = true
+        [upstreams.anthropic]
+        kind = "anthropic"
+        base_url = "https://api.anthropic.com"
+        [[prices]]
+        provider = "local"
+        model = "qwen3"
+        input = "0.15"
+        output = 3
+        cache_read = "0.01"
+        max_output_tokens = 8192
+    "#;
+    let settings = Settings::parse(&named(text), "bailiwick.toml", Path::new("etc")).unwrap();
+    assert!(settings.warnings.is_empty(), "{}", settings.warnings);
+    assert_eq!(settings.data_dir, Path::new("/var/lib/bailiwick"));
+    assert_eq!(settings.governance_dir, Path::new("etc/policy/governance"));
+    assert_eq!(settings.checkpoint_guard, Some("etc/../guard".into()));
+    assert_eq!(settings.listen_agents, "[::1]:0".parse().unwrap());
+    assert_eq!(settings.listen_admin, "10.0.0.1:7401".parse().unwrap());
+    assert_eq!(
+        (settings.log.format, settings.log.level.as_str()),
+        (LogFormat::Json, "debug")
+    );
+    let expected = Limits {
+        request_bytes: 1 << 20,
+        reply_bytes: 0,
+        output_limit: 1_000,
+        in_flight: 5,
+        request_timeout: Duration::from_secs(1),
+        connect_timeout: Duration::from_millis(250),
+        first_byte_timeout: Duration::from_secs(120),
+        idle_timeout: Duration::from_secs(3),
+        total_timeout: Duration::from_secs(3_600),
+        shutdown_timeout: Duration::ZERO,
+    };
+    assert_eq!(settings.limits, expected);
+    let [anthropic, local] = settings.upstreams.as_slice() else {
+        panic!("two upstreams")
+    };
+    assert_eq!(
+        (local.name.as_str(), local.kind, local.legacy_output_limit),
+        ("local", Dialect::OpenAi, true)
+    );
+    assert_eq!(
+        (local.base_url.as_str(), local.prices.as_str()),
+        ("http://localhost:8000/openai", "local")
+    );
+    assert_eq!(
+        local.key.as_ref().unwrap().value,
+        KeyReference::File("etc/secrets/local.key".into())
+    );
+    assert_eq!(
+        (anthropic.kind, anthropic.prices.as_str()),
+        (Dialect::Anthropic, "anthropic")
+    );
+    assert_eq!((anthropic.key.as_ref(), anthropic.legacy_output_limit), (None, false));
+    let [price] = settings.prices.as_slice() else {
+        panic!("one price")
+    };
+    assert_eq!(
+        (price.input, price.output),
+        ("0.15".parse().unwrap(), "3".parse().unwrap())
+    );
+    assert_eq!((price.cache_write, price.max_output_tokens), (None, Some(8_192)));
+}
+
+#[test]
+fn mistakes_are_explained() {
+    check_table(include_str!("mistakes.txt"), |text| match parse(&named(text)) {
+        Err(problems) => problems.to_string(),
+        Ok(_) => "nothing is wrong".to_owned(),
+    });
+}
+
+#[test]
+fn the_trust_domain_must_be_there_and_be_one() {
+    let missing = "bailiwick.toml: `trust_domain` is missing\n  help: it names this deployment in every audit log, such as \
+                   trust_domain = \"agents.acme.example\"";
+    assert_eq!(parse("").unwrap_err().to_string(), missing);
+    for bad in ["", "Acme.example", "acme.example/agents", "a b", &"a".repeat(256)] {
+        let problems = parse(&format!("trust_domain = {bad:?}")).unwrap_err().to_string();
+        assert!(
+            problems.starts_with("bailiwick.toml:1:16: `trust_domain` is not a trust domain"),
+            "{problems}"
+        );
+    }
+}
+
+#[test]
+fn what_looks_like_a_mistake_is_a_warning() {
+    check_table(include_str!("warnings.txt"), |text| match parse(&named(text)) {
+        Err(problems) => format!("{problems}\nwhich is not a warning"),
+        Ok(settings) => settings.warnings.to_string(),
+    });
+}
+
+#[test]
+fn there_is_room_for_so_many() {
+    let upstreams = |count: usize| -> String {
+        let upstream = |n| format!("[upstreams.u{n}]\nkind = \"openai\"\nbase_url = \"https://example.com\"\n");
+        (0..count).map(upstream).collect()
+    };
+    assert!(parse(&named(&upstreams(MAX_UPSTREAMS))).is_ok());
+    let problems = parse(&named(&upstreams(MAX_UPSTREAMS + 1))).unwrap_err().to_string();
+    assert_eq!(
+        problems,
+        "bailiwick.toml:2:2: there are 33 upstreams, more than 32\n  help: one audit entry carries them all"
+    );
+    let prices = |count: usize| -> String {
+        let price = |n| format!("[[prices]]\nprovider = \"p\"\nmodel = \"m{n}\"\ninput = 1\noutput = 1\n");
+        (0..count).map(price).collect()
+    };
+    assert!(parse(&named(&prices(MAX_PRICES))).is_ok());
+    let problems = parse(&named(&prices(MAX_PRICES + 1))).unwrap_err().to_string();
+    assert_eq!(
+        problems,
+        "bailiwick.toml:2:1: there are 65 prices, more than 64\n  help: one audit entry carries them all"
+    );
+}
+
+const KEYS: &str = r#"
+[upstreams.from-env]
+kind = "openai"
+base_url = "https://api.openai.com"
+api_key = { env = "OPENAI_API_KEY" }
+[upstreams.from-file]
+kind = "anthropic"
+base_url = "https://api.anthropic.com"
+api_key = { file = "secrets/anthropic.key" }
+[upstreams.none]
+kind = "openai"
+base_url = "http://127.0.0.1:8000"
+"#;
+
+fn with_key_file(content: &str) -> (Home, Settings) {
+    let home = Home::new([("secrets/anthropic.key", content)]);
+    let settings = Settings::parse(&named(KEYS), "bailiwick.toml", &home.path("")).unwrap();
+    (home, settings)
+}
+
+#[test]
+fn credentials_are_fetched() {
+    let (_home, settings) = with_key_file("sk-ant-canary\n");
+    let upstreams = settings
+        .resolve_secrets(&env(&[("OPENAI_API_KEY", "sk-canary")]))
+        .unwrap();
+    let found: Vec<_> = upstreams
+        .iter()
+        .map(|upstream| {
+            (
+                upstream.name.as_str(),
+                upstream.credential.as_ref().map(|key| key.expose_secret()),
+            )
+        })
+        .collect();
+    let expected = [
+        ("from-env", Some("sk-canary")),
+        ("from-file", Some("sk-ant-canary")),
+        ("none", None),
+    ];
+    assert_eq!(found, expected);
+    assert!(!format!("{settings:?} {upstreams:?}").contains("canary"));
+}
+
+#[test]
+fn credentials_that_are_not_there_are_named_and_never_shown() {
+    for (variables, content, messages) in [
+        (
+            &[][..],
+            "",
+            [
+                "bailiwick.toml:6:1: the environment variable OPENAI_API_KEY is not set\n  help: set it before starting the \
+                 server",
+                "bailiwick.toml:10:1: the key file secrets/anthropic.key is empty",
+            ],
+        ),
+        (
+            &[("OPENAI_API_KEY", " ")][..],
+            "canary\ncanary\n",
+            [
+                "bailiwick.toml:6:1: the environment variable OPENAI_API_KEY is empty",
+                "bailiwick.toml:10:1: the key file secrets/anthropic.key holds something that is not a key: a key is one \
+                 word of ASCII characters",
+            ],
+        ),
+        (
+            &[("OPENAI_API_KEY", "canary\u{e9}")][..],
+            &"canary".repeat(4_000),
+            [
+                "bailiwick.toml:6:1: the environment variable OPENAI_API_KEY holds something that is not a key: a key is \
+                 one word of ASCII characters",
+                "bailiwick.toml:10:1: the key file secrets/anthropic.key holds something too long to be a key",
+            ],
+        ),
+    ] {
+        let (home, settings) = with_key_file(content);
+        let problems = settings.resolve_secrets(&env(variables)).unwrap_err();
+        assert_eq!(home.relative(problems), messages.join("\n"));
+    }
+    let (home, settings) = with_key_file("");
+    std::fs::remove_dir_all(home.path("secrets")).unwrap();
+    let problems = settings.resolve_secrets(&env(&[("OPENAI_API_KEY", "k")])).unwrap_err();
+    assert_eq!(
+        home.relative(problems),
+        "bailiwick.toml:10:1: cannot read the key file secrets/anthropic.key: No such file or directory (os error 2)"
+    );
+}
+
+/// Where a credential is most likely to be pasted by mistake.
+#[test]
+fn a_misplaced_credential_is_never_shown() {
+    const CANARY: &str = "sk-canary";
+    for line in [
+        "api_key = \"CANARY\"",
+        "api_key = 'CANARY",
+        "api_key = CANARY",
+        "api_key = [\"CANARY\"]",
+        "api_key = { env = \"CANARY\" }",
+        "api_key = { env = \"CANARY\", file = \"CANARY\" }",
+        "api_key = { key = \"CANARY\" }",
+        "apikey = \"CANARY\"",
+        "authorization = \"Bearer CANARY\"",
+        "base_url = \"https://CANARY@example.com\"",
+        "base_url = \"https://example.com/?key=CANARY\"",
+        "base_url = \"CANARY\"",
+        "prices = \"CANARY!\"",
+    ] {
+        let line = line.replace("CANARY", CANARY);
+        let text = format!("[upstreams.openai]\nkind = \"openai\"\n{line}\n");
+        let problems = parse(&named(&text)).unwrap_err();
+        assert!(!problems.to_string().contains("canary"), "{line}: {problems}");
+        assert!(!serde_json::to_string(&problems).unwrap().contains("canary"), "{line}");
+    }
+}
+
+/// Texts that come closer to being a configuration than random characters do.
+fn almost_toml() -> impl Strategy<Value = String> {
+    let words = [
+        "trust_domain",
+        "data_dir",
+        "listen",
+        "agents",
+        "admin",
+        "upstreams",
+        "kind",
+        "base_url",
+        "api_key",
+        "env",
+        "prices",
+        "limits",
+        "in_flight",
+        "timeouts",
+        "total",
+        "[",
+        "]",
+        "[[",
+        "]]",
+        "{",
+        "}",
+        "=",
+        ".",
+        ",",
+        "\n",
+        "\n",
+        "\"",
+        "'",
+        "\"a\"",
+        "\"32MiB\"",
+        "\"https://[::1]:7\"",
+        "0",
+        "-1",
+        "1e400",
+        "nan",
+        "0x_f",
+        "1979-05-27",
+        "true",
+        "\u{feff}",
+        "é",
+        "\"\"\"",
+        "\\u0000",
+        "#",
+    ];
+    prop::collection::vec(prop::sample::select(words.to_vec()), 0..40).prop_map(|words| words.join(" "))
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_it_panic(random in ".{0,200}", almost in almost_toml()) {
+        for text in [named(&random), named(&almost), random, almost] {
+            if let Err(problems) = parse(&text) {
+                prop_assert!(!problems.is_empty());
+            }
+        }
+    }
+}

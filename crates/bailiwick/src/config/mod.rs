@@ -1,0 +1,90 @@
+//! Configuration: the only place that reads the environment and the files a person writes.
+//!
+//! `bailiwick.toml` holds process settings, upstreams and prices ([`load`]); the governance directory holds agents,
+//! policies and entities ([`load_governance`]). Both are read whole before anything is done with them, and every mistake
+//! in them is reported in one go, with file, line and what to do: a [`Problem`] is all that most people will ever see of
+//! this module. No message repeats a value that may be a secret.
+
+mod file;
+mod governance;
+mod init;
+mod manifest;
+mod node;
+mod problem;
+mod quantity;
+mod read;
+mod schema;
+mod suggest;
+#[cfg(test)]
+mod testing;
+
+use std::path::{Component, Path, PathBuf};
+
+pub(crate) use file::{LogFormat, LogLevel, LogSettings, Settings};
+pub(crate) use governance::{Loaded, load_governance};
+pub(crate) use init::init;
+pub(crate) use problem::{Problem, Problems};
+pub(crate) use schema::schema;
+
+/// Reads `bailiwick.toml`.
+///
+/// # Errors
+/// That it cannot be read, or all that is wrong with it.
+pub(crate) fn load(path: &Path) -> Result<Settings, Problems> {
+    let shown = plain(path).display().to_string();
+    let dir = plain(path.parent().unwrap_or(Path::new("")));
+    match read::read(path, governance::MAX_FILE_BYTES) {
+        Ok(Some(bytes)) => {
+            let text = read::text(bytes).map_err(|problem| problem.of_file(shown.clone()))?;
+            Settings::parse(&text, &shown, &dir)
+        }
+        Ok(None) => Err(problem::of_file(shown, "the file is longer than 1024 KiB").into()),
+        Err(error) => {
+            let help = "`bailiwick init DIR` writes a configuration to start from; `-c FILE` says where it is";
+            Err(problem::of_file_with_help(shown, format!("cannot be read: {error}"), help).into())
+        }
+    }
+}
+
+/// What a check found right, and what it would warn of.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    /// What `bailiwick.toml` says.
+    pub(crate) settings: Settings,
+    /// How many tenants there are, the default one included.
+    pub(crate) tenants: usize,
+    /// How many agents.
+    pub(crate) agents: usize,
+    /// How many policy files.
+    pub(crate) policy_files: usize,
+    /// What is legal but looks like a mistake, and the credentials that are not here.
+    pub(crate) warnings: Problems,
+}
+
+/// Checks everything a server would load, but for the upstreams' credentials: those are where the server is, and a check
+/// is often elsewhere.
+///
+/// # Errors
+/// All that is wrong with all files.
+pub(crate) fn check(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Checked, Problems> {
+    let settings = load(path)?;
+    let all = governance::load_tenants(&settings)?;
+    let mut warnings = all.warnings;
+    warnings.extend(settings.warnings.clone());
+    warnings.extend(settings.resolve_secrets(env).err().unwrap_or_default());
+    Ok(Checked {
+        settings,
+        tenants: all.tenants.len(),
+        agents: all.tenants.values().map(|tenant| tenant.agents.len()).sum(),
+        policy_files: all.tenants.values().map(|tenant| tenant.policies.len()).sum(),
+        warnings: warnings.sorted(),
+    })
+}
+
+/// The path without `.`, so that messages name `governance/...` and not `./governance/...`.
+fn plain(path: &Path) -> PathBuf {
+    path.components().filter(|part| *part != Component::CurDir).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,134 @@
+//! Credentials of agents.
+
+use serde_json::json;
+
+use crate::harness::{World, chat};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn revoking_bites_on_the_next_request() {
+    let world = World::start_default().await;
+    let (first, second) = (world.json(&["key", "issue", "worker"]), world.key("worker"));
+    let (id, first) = (first["id"].as_str().unwrap(), first["key"].as_str().unwrap());
+    world.chat(first, &chat("gpt-4o-mini")).await.is(200);
+    assert_eq!(
+        world.json(&["key", "revoke", id, "--note", "lost"]),
+        json!({ "revoked": id })
+    );
+    assert_eq!(
+        world.chat(first, &chat("gpt-4o-mini")).await.is(401).reason(),
+        "revoked_credential"
+    );
+    world.chat(&second, &chat("gpt-4o-mini")).await.is(200);
+    assert_eq!(world.calls().count().received, 2);
+    let listed = world.json(&["key", "list", "--agent", "worker"]);
+    let listed = listed["keys"].as_array().unwrap().clone();
+    let state = |id: &str| listed.iter().find(|key| key["id"] == id).unwrap()["state"].clone();
+    assert_eq!(state(id), "revoked");
+    assert_eq!(listed.len(), 2);
+}
+
+/// A stream that is running when its credential is revoked ends, and is recorded as such.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn revoking_ends_what_is_in_flight() {
+    let world = World::start_default().await;
+    let issued = world.json(&["key", "issue", "worker"]);
+    let (id, key) = (issued["id"].as_str().unwrap(), issued["key"].as_str().unwrap());
+    let calls = world.calls();
+    let call = chat("gpt-4o-mini");
+    let running = world.try_chat(key, "hang", &call);
+    let revoked = async {
+        while calls.count().received == 0 {
+            tokio::task::yield_now().await;
+        }
+        tokio::task::block_in_place(|| world.run(&["key", "revoke", id]).exits(0))
+    };
+    let (reply, _) = tokio::join!(running, revoked);
+    assert_eq!(reply.unwrap().is(403).reason(), "revoked");
+    let statuses = world
+        .entries("default")
+        .into_iter()
+        .filter_map(|entry| match entry.event {
+            entry::Event::Outcome(outcome) => Some(outcome.status),
+            _ => None,
+        });
+    assert_eq!(statuses.collect::<Vec<_>>(), [entry::Status::Revoked]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_is_as_narrow_as_it_was_ordered() {
+    let tier = "@id(\"background\")\npermit (principal, action, resource) when { context.tier == \"background\" };\n";
+    let world = World::builder().policies(tier).start().await;
+    let issued = world.json(&[
+        "key",
+        "issue",
+        "worker",
+        "--upstream",
+        "openai",
+        "--model",
+        "gpt-4o-mini",
+        "--user",
+        "vera",
+        "--tier",
+        "background",
+    ]);
+    let key = issued["key"].as_str().unwrap();
+    world.chat(key, &chat("gpt-4o-mini")).await.is(200);
+    assert_eq!(
+        world.chat(key, &chat("gpt-4o")).await.is(403).reason(),
+        "credential_scope"
+    );
+    assert_eq!(
+        world.message(key, &chat("claude-haiku-4-5")).await.is(403).reason(),
+        "credential_scope"
+    );
+    assert_eq!(
+        world
+            .chat(&world.key("worker"), &chat("gpt-4o-mini"))
+            .await
+            .is(403)
+            .reason(),
+        "policy_denied"
+    );
+    let listed = world.json(&["key", "list"]);
+    let listed = listed["keys"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|key| key["id"] == issued["id"])
+        .unwrap();
+    let user = listed["user"].as_str().unwrap();
+    assert_eq!(user.len(), 32, "a pseudonym");
+    let trail = world.json(&["audit", "list"]).to_string();
+    assert!(trail.contains(user) && !trail.contains("vera"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_works_until_it_expires() {
+    let world = World::start_default().await;
+    let issued = world.json(&["key", "issue", "worker", "--expires", "2s"]);
+    let key = issued["key"].as_str().unwrap();
+    while world.json(&["key", "list"])["keys"][0]["state"] == "active" {
+        tokio::task::yield_now().await;
+    }
+    let reply = world.chat(key, &chat("gpt-4o-mini")).await;
+    assert_eq!(reply.is(401).reason(), "expired_credential");
+    assert_eq!(world.json(&["key", "list"])["keys"][0]["state"], "expired");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_and_balances_survive_a_restart() {
+    let mut world = World::start_default().await;
+    let key = world.key("worker");
+    world.chat(&key, &chat("gpt-4o-mini")).await.is(200);
+    let (keys, budgets) = (world.json(&["key", "list"]), world.json(&["budget", "list"]));
+    assert_ne!(budgets["budgets"][0]["spent_usd"], "0");
+    world.restart();
+    assert_eq!(
+        (world.json(&["key", "list"]), world.json(&["budget", "list"])),
+        (keys, budgets)
+    );
+    world.chat(&key, &chat("gpt-4o-mini")).await.is(200);
+    let system = world.entries("_system");
+    let kinds: Vec<_> = system.iter().map(|entry| entry.event.kind()).collect();
+    assert_eq!(kinds, ["started", "admin_added", "stopped", "started"]);
+}

@@ -1,0 +1,22 @@
+//! The real binary, run as a user would, in front of the simulated provider.
+//!
+//! A test builds a [`harness::World`], starts it, and asks it things. When the world is dropped, the server is stopped the
+//! way an operator would, and the evidence it leaves is checked: the log verifies, and no hold is open.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod admins;
+mod check;
+mod crash;
+mod errors;
+mod first_steps;
+mod harness;
+mod keys;
+mod serving;
+mod verifying;

@@ -1,0 +1,172 @@
+//! `audit verify` against copies that somebody tampered with.
+
+use std::{fs, path::Path};
+
+use serde_json::Value;
+
+use crate::harness::{World, chat};
+
+/// A world whose server was stopped after two calls.
+async fn used() -> World {
+    let mut world = World::start_default().await;
+    let key = world.key("worker");
+    for model in ["gpt-4o-mini", "gpt-4o"] {
+        world.chat(&key, &chat(model)).await.is(200);
+    }
+    world.stop();
+    world
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for file in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let target = to.join(file.file_name());
+        if file.file_type().unwrap().is_dir() {
+            copy(&file.path(), &target);
+        } else {
+            fs::copy(file.path(), target).unwrap();
+        }
+    }
+}
+
+/// A copy of the data directory, and what `audit verify` says about it after a change.
+fn tampered(world: &World, change: impl FnOnce(&Path)) -> Value {
+    let data = world.path().join("copy");
+    drop(fs::remove_dir_all(&data));
+    copy(&world.data(), &data);
+    change(&data);
+    let done = world.run(&["audit", "verify", "--data", "copy", "--json"]).exits(1);
+    let report = done.json();
+    assert_eq!(report["ok"], false);
+    report
+}
+
+/// What is wrong with the log of the default tenant.
+fn trouble(report: &Value) -> &str {
+    let tenant = report["tenants"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|tenant| tenant["tenant"] == "default")
+        .unwrap();
+    tenant["trouble"].as_str().unwrap()
+}
+
+/// Replaces the last occurrence of a text in the database file by one of the same length.
+fn replace(data: &Path, from: &str, to: &str) {
+    assert_eq!(from.len(), to.len());
+    let path = data.join("bailiwick.db");
+    let mut bytes = fs::read(&path).unwrap();
+    let at = bytes
+        .windows(from.len())
+        .rposition(|window| window == from.as_bytes())
+        .unwrap();
+    bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
+    fs::write(path, bytes).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flipped_byte_is_found_and_its_entry_named() {
+    let world = used().await;
+    let report = world.verify().exits(0).json();
+    assert_eq!(
+        (&report["ok"], &report["tenants"][1]["holds_ended"]),
+        (&Value::Bool(true), &Value::from(2))
+    );
+    // The second intent is the last one but one: policy file, budget, agent, upstreams, prices, policies, key, 2 + 2.
+    let second_intent = report["tenants"][1]["entries"].as_u64().unwrap() - 2;
+    // A name that reads as well as the right one: only the hash shows it.
+    let report = tampered(&world, |data| {
+        replace(data, "\"model\":\"gpt-4o\"", "\"model\":\"gpt-4q\"")
+    });
+    let found = trouble(&report);
+    assert!(found.contains(&format!("after entry {second_intent} ")), "{found}");
+    // An amount that the ledger would not have granted.
+    let report = tampered(&world, |data| {
+        replace(data, "\"limit\":1000000000", "\"limit\":9000000000")
+    });
+    let found = trouble(&report);
+    assert!(found.contains(&format!("entry {second_intent}: ")), "{found}");
+    // Bytes that are no entry any more.
+    let report = tampered(&world, |data| {
+        replace(data, "\"event\":{\"outcome\"", "\"event\":{\"oucsome\"")
+    });
+    let found = trouble(&report);
+    assert!(found.contains(&format!("entry {}: ", second_intent + 1)), "{found}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_older_copy_is_found_by_the_guard_file() {
+    let mut world = used().await;
+    copy(&world.data(), &world.path().join("older"));
+    world.start();
+    let key = world.key("worker");
+    world.chat(&key, &chat("gpt-4o-mini")).await.is(200);
+    world.stop();
+    let report = tampered(&world, |data| {
+        fs::copy(world.path().join("older/bailiwick.db"), data.join("bailiwick.db")).unwrap();
+    });
+    assert!(trouble(&report).contains("entries are missing"), "{}", trouble(&report));
+    // A server refuses such a database too.
+    fs::copy(
+        world.path().join("older/bailiwick.db"),
+        world.data().join("bailiwick.db"),
+    )
+    .unwrap();
+    let refused = world.run(&["serve"]).exits(1);
+    assert!(
+        refused.stderr.contains("an older copy was put in its place"),
+        "{}",
+        refused.stderr
+    );
+    world.expects_no_evidence();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_forged_checkpoint_is_not_believed() {
+    let world = used().await;
+    let guard = |data: &Path| data.join("guard/default.checkpoint");
+    let report = tampered(&world, |data| {
+        let note = fs::read_to_string(guard(data)).unwrap();
+        let size = note.lines().nth(1).unwrap().to_owned();
+        fs::write(guard(data), note.replacen(&format!("\n{size}\n"), "\n1\n", 1)).unwrap();
+    });
+    assert!(trouble(&report).contains("the checkpoint in the guard file is not to be believed"));
+    // Another log's key vouches for nothing here.
+    let report = tampered(&world, |data| {
+        let keys = data.join("keys");
+        fs::copy(keys.join("log._system.vkey"), keys.join("log.default.vkey")).unwrap();
+    });
+    assert!(trouble(&report).contains("not to be believed"), "{}", trouble(&report));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn verification_works_beside_a_running_server() {
+    let world = World::start_default().await;
+    let key = world.key("worker");
+    for _ in 0..3 {
+        world.chat(&key, &chat("gpt-4o-mini")).await.is(200);
+        let report = world.verify().exits(0).json();
+        assert_eq!(report["ok"], true);
+    }
+    let one = world.json(&["audit", "verify", "--tenant", "_system"]);
+    assert_eq!(one["tenants"].as_array().unwrap().len(), 1);
+    let none = world.run(&["audit", "verify", "--tenant", "nobody"]).exits(1);
+    assert_eq!(none.stderr, "error: there is no log of a tenant \"nobody\"\n");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_guard_files_may_be_elsewhere() {
+    let elsewhere = "[audit]\ncheckpoint_guard = \"./elsewhere\"\n";
+    let mut world = World::builder().configuration(elsewhere).start().await;
+    world.stop();
+    assert!(!world.data().join("guard").exists());
+    let guarded = |report: Value| report["tenants"][1]["guarded"].clone();
+    let report = world.json(&["audit", "verify"]);
+    assert_eq!(guarded(report.clone()), report["tenants"][1]["entries"]);
+    assert_eq!(guarded(world.json(&["audit", "verify", "--data", "data"])), Value::Null);
+    let told = world.json(&["audit", "verify", "--data", "data", "--guard", "elsewhere"]);
+    assert_eq!(guarded(told), report["tenants"][1]["entries"]);
+    let text = world.run(&["audit", "verify", "--data", "data"]).exits(0).stdout;
+    assert!(text.contains("a guard file is missing"), "{text}");
+}
