@@ -113,6 +113,7 @@ def test_the_providers_rate_limit_is_retried_as_ever(act_as, trail):
     with OpenAI() as client, pytest.raises(openai.RateLimitError) as caught:
         client.chat.completions.create(model="gpt-4o-mini", messages=MESSAGES, extra_headers=scripted("status=429"))
     assert caught.value.response.headers["bailiwick-decision"] == "allow"
+    assert caught.value.response.request.headers["x-stainless-retry-count"] == "2"
     attempts = trail.attempts()
     assert [(attempt.outcome["status"], attempt.outcome["http"]) for attempt in attempts] == [
         ("upstream_error", 429)

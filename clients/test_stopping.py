@@ -36,7 +36,7 @@ def test_a_stop_is_clean(act_as, server):
 
 def test_what_is_in_flight_is_finished(act_as, server, trail):
     act_as("tester")
-    slow = scripted("chunk-delay=50ms", "events=8")
+    slow = scripted("chunk-delay=120ms", "events=8")
     with OpenAI() as client:
         stream = client.chat.completions.create(**QUESTION, stream=True, extra_headers=slow)
         chunks = [next(stream)]

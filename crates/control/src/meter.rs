@@ -264,6 +264,11 @@ impl Meter {
             self.end_with(status, usage, tier, id);
             return;
         }
+        if failed && end == BodyEnd::Complete {
+            // The provider has said itself that it failed, and the caller has heard it.
+            self.end_in_full(Status::UpstreamError);
+            return;
+        }
         let (status, reason, message) = broken_off(end);
         let last = self.last_event(reason, message);
         self.delivered(&last);

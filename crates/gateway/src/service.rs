@@ -1,5 +1,7 @@
 //! One request, from its head to the head of its reply.
 
+use std::{sync::Arc, time::Duration};
+
 use bytes::Bytes;
 use control::{Ask, Control, Refusal, Session, Unauthenticated, UpstreamSpec};
 use http::{HeaderMap, Request, Response, StatusCode, header};
@@ -7,7 +9,6 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use llm::{Dialect, Endpoint, EndpointError};
 use model::{ActionId, Reason, UpstreamName};
-use std::sync::Arc;
 
 use crate::{
     forward::{Outgoing, Upstreams},
@@ -15,6 +16,11 @@ use crate::{
     reply::{self, ReplyBody},
     route::{Route, route},
 };
+
+/// The longest body of a refused request that is read for the sake of the connection.
+const SWALLOW_MAX: u64 = 256 * 1024;
+/// How long that may take.
+const SWALLOW_TIME: Duration = Duration::from_secs(1);
 
 /// What requests share.
 #[derive(Clone, Debug)]
@@ -38,10 +44,17 @@ impl Service {
         let dialect = upstream
             .as_ref()
             .map_or_else(|| guess_dialect(&head.headers), |upstream| upstream.kind);
-        match self.govern(&head, body, upstream, name, rest).await {
+        let mut body = Some(body);
+        match self.govern(&head, &mut body, upstream, name, rest).await {
             Ok(response) => response,
             Err(refusal) => {
                 let mut response = reply::refusal(dialect, &refusal);
+                if !swallowed(body).await {
+                    // What was not read closes the connection, and a caller that is not told would use it again.
+                    response
+                        .headers_mut()
+                        .insert(header::CONNECTION, http::HeaderValue::from_static("close"));
+                }
                 if refusal.reason == Reason::MethodNotAllowed {
                     response
                         .headers_mut()
@@ -55,7 +68,7 @@ impl Service {
     async fn govern(
         &self,
         head: &http::request::Parts,
-        body: Incoming,
+        body: &mut Option<Incoming>,
         upstream: Option<Arc<UpstreamSpec>>,
         name: &str,
         rest: &str,
@@ -90,7 +103,7 @@ impl Service {
             Ok(labels) => labels,
             Err(message) => return Err(at_edge.refuse(Reason::InvalidRequest, message).await),
         };
-        let body = match self.read(&head.headers, body).await {
+        let body = match self.read(&head.headers, body.take()).await {
             Ok(body) => body,
             Err((reason, message)) => return Err(at_edge.refuse(reason, message).await),
         };
@@ -118,8 +131,9 @@ impl Service {
     }
 
     /// Reads the body whole: it decides what the call may cost. Bounded in length and time.
-    async fn read(&self, headers: &HeaderMap, body: Incoming) -> Result<Bytes, (Reason, String)> {
+    async fn read(&self, headers: &HeaderMap, body: Option<Incoming>) -> Result<Bytes, (Reason, String)> {
         let limits = self.control.limits();
+        let Some(body) = body else { return Ok(Bytes::new()) };
         if headers
             .get(header::CONTENT_ENCODING)
             .is_some_and(|encoding| encoding != "identity")
@@ -201,6 +215,20 @@ impl Edge<'_> {
             .refuse_at_edge(self.session, self.id, self.upstream, reason, message)
             .await
     }
+}
+
+/// Reads to its end what of a refused request is short and on its way anyhow, so that the connection can be used again.
+async fn swallowed(body: Option<Incoming>) -> bool {
+    let Some(body) = body else { return true };
+    if http_body::Body::size_hint(&body)
+        .upper()
+        .is_none_or(|upper| upper > SWALLOW_MAX)
+    {
+        return false;
+    }
+    tokio::time::timeout(SWALLOW_TIME, body.collect())
+        .await
+        .is_ok_and(|read| read.is_ok())
 }
 
 fn guess_dialect(headers: &HeaderMap) -> Dialect {
