@@ -278,10 +278,6 @@ impl Control {
             )
             .await?;
         }
-        let verifier = key.record.verifier;
-        if let Some(key) = self.snapshot().keys.get(&verifier) {
-            key.cancel.cancel();
-        }
         Ok(())
     }
 
@@ -342,6 +338,10 @@ impl Control {
             return Err(AdminError::Invalid(
                 "another owner has to change your own role or credential".to_owned(),
             ));
+        }
+        if name.as_str().starts_with('_') {
+            let message = "names that start with '_' stand in the log for what nobody asked for, such as a start";
+            return Err(AdminError::Invalid(message.to_owned()));
         }
         let new = make(ADMIN_PREFIX, self.random_secret());
         let admin = AdminRecord {

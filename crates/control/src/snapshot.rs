@@ -62,11 +62,24 @@ impl Snapshot {
         }
     }
 
-    /// The cancel handle of a credential, kept from picture to picture.
+    /// The cancel handle of a credential, kept from picture to picture. One that was used up is replaced: a credential
+    /// whose agent is back works again, and one that was revoked starts nothing that would need it.
     fn cancel_of(&self, verifier: &Digest) -> CancellationToken {
-        self.keys
-            .get(verifier)
-            .map_or_else(CancellationToken::new, |key| key.cancel.clone())
+        let kept = self.keys.get(verifier).map(|key| &key.cancel);
+        kept.filter(|cancel| !cancel.is_cancelled())
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    /// Tells the calls in flight whose credential or agent is no longer in effect to end.
+    pub(crate) fn cancel_the_gone(&self) {
+        for key in self.keys.values() {
+            let tenant = self.tenants.get(&key.principal.tenant);
+            let known = tenant.is_some_and(|tenant| tenant.agents.contains_key(&key.principal.agent));
+            if key.revoked || !known {
+                key.cancel.cancel();
+            }
+        }
     }
 }
 

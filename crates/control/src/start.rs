@@ -31,6 +31,7 @@ const EPOCH_WAIT: Duration = Duration::from_millis(200);
 const STARTER: &str = "_start";
 /// The first owner.
 const OWNER: &str = "owner";
+const PRIVACY_FILE: &str = "keys/privacy.key";
 const OWNER_FILE: &str = "owner.credential";
 
 /// Reads the declarations again.
@@ -144,7 +145,13 @@ impl Control {
             signer.check_guard(&reader, &tenant).await?;
         }
         let hex = |bytes: &[u8]| data_encoding::HEXLOWER.encode(bytes).into_bytes();
-        let privacy = Zeroizing::new(dir.read_or_create("keys/privacy.key", || hex(secret(&random).as_slice()))?);
+        let privacy = Zeroizing::new(dir.read_or_create(PRIVACY_FILE, || hex(secret(&random).as_slice()))?);
+        // A key that was altered would change every pseudonym and commitment without a word.
+        let privacy = data_encoding::HEXLOWER
+            .decode(privacy.trim_ascii())
+            .ok()
+            .filter(|key| key.len() == 32);
+        let privacy = Zeroizing::new(privacy.ok_or_else(|| StartError::Key(dir.path().join(PRIVACY_FILE)))?);
         let node = dir.read_or_create("node", || format!("node-{}", name_of(&random)).into_bytes())?;
         let config = store::Config {
             node: String::from_utf8_lossy(&node).trim().to_owned(),
@@ -441,7 +448,9 @@ impl Control {
                 .tenants
                 .insert(name.clone(), Arc::new(tenant_of(view, bundle.clone())));
         }
-        self.inner.snapshot.store(Arc::new(snapshot));
+        let snapshot = Arc::new(snapshot);
+        self.inner.snapshot.store(snapshot.clone());
+        snapshot.cancel_the_gone();
         self.inner.published.send_modify(|count| *count += 1);
         Ok(())
     }
@@ -462,6 +471,7 @@ impl Control {
         if let Some(signing) = self.inner.signer.lock().await.take() {
             drop(signing.await);
         }
+        self.inner.committer.close().await;
         if let Some(committing) = self.inner.committing.lock().await.take() {
             drop(committing.await);
         }

@@ -27,6 +27,8 @@ use crate::{
 /// An unused connection is closed after this time: before most servers close theirs, so that a request does not meet a
 /// connection that is being closed.
 const POOL_IDLE: Duration = Duration::from_secs(20);
+/// What the holder of a credential is told that was revoked under way.
+const REVOKED: &str = "This credential was revoked while the call was running.";
 /// The longest error body that is passed on.
 const ERROR_MAX: usize = 256 * 1024;
 
@@ -90,12 +92,16 @@ impl Upstream for Outgoing<'_> {
                 );
             }
         };
+        // Revocation cancels before it returns, so what is not cancelled here started before.
+        if call.cancel.is_cancelled() {
+            return failed(Reason::Revoked, REVOKED.to_owned());
+        }
         let meter = cleared.begin();
         let sent = tokio::select! {
             sent = tokio::time::timeout(call.first_byte, self.upstreams.client.request(request)) => sent,
             () = call.cancel.cancelled() => {
                 meter.lost(BodyEnd::Revoked);
-                return failed(Reason::Revoked, "This credential was revoked while the call was running.".to_owned());
+                return failed(Reason::Revoked, REVOKED.to_owned());
             }
         };
         match sent {

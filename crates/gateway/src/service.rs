@@ -145,7 +145,7 @@ impl Service {
             let most = limits.request_bytes;
             (
                 Reason::RequestTooLarge,
-                format!("The request body has more than {most} bytes ([limits] request_bytes)."),
+                format!("The request body has more than {most} bytes ([limits] request_size)."),
             )
         };
         if http_body::Body::size_hint(&body).lower() > u64::try_from(limits.request_bytes).unwrap_or(u64::MAX) {

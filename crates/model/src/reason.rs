@@ -84,8 +84,6 @@ reasons! {
     Overloaded = "overloaded", 503, Us;
     /// The store cannot record, so nothing is allowed.
     GovernanceUnavailable = "governance_unavailable", 503, Us;
-    /// The server is shutting down.
-    Stopping = "stopping", 503, Us;
     /// The provider could not be reached.
     UpstreamUnreachable = "upstream_unreachable", 502, Upstream;
     /// The provider did not answer in time.
@@ -105,7 +103,6 @@ impl Reason {
             self,
             Self::Overloaded
                 | Self::GovernanceUnavailable
-                | Self::Stopping
                 | Self::UpstreamUnreachable
                 | Self::UpstreamTimeout
                 | Self::UpstreamBroken

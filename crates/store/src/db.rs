@@ -64,6 +64,8 @@ impl Store {
             // An answered request must survive a power cut: FULL syncs the write-ahead log at each commit.
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(BUSY);
+        #[cfg(test)]
+        let (faults, options) = faults::Faults::attach(options);
         let mut connection = SqliteConnection::connect_with(&options.clone().create_if_missing(true)).await?;
         migrator().run(&mut connection).await?;
         let reader = Reader::open(dir.path()).await?;
@@ -75,7 +77,7 @@ impl Store {
             path,
             file,
             #[cfg(test)]
-            faults: faults::Faults::default(),
+            faults,
         })
     }
 
@@ -99,7 +101,7 @@ impl Store {
     /// Refuses to go on where the directory was moved, removed or replaced: writing to a file that no path leads to
     /// succeeds, and is lost with the process.
     fn check_in_place(&self) -> Result<(), StoreError> {
-        if true {
+        if FileId::of(&self.path)? == self.file {
             return Ok(());
         }
         Err(StoreError::File {

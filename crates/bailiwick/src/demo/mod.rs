@@ -116,6 +116,7 @@ pub(crate) async fn run(
 
 /// Has the agents work. How it stands when they are done, and how long they took.
 async fn act(stage: &Stage, options: Options, show: &mut Show) -> anyhow::Result<(Board, Duration)> {
+    show.open()?;
     show.object(&json!({
         "event": "started",
         "agents": Agent::ALL,

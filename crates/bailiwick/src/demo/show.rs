@@ -62,6 +62,14 @@ impl Show {
         Ok(Self { way, colours, width })
     }
 
+    /// Says what this is, where no table does.
+    pub(crate) fn open(&mut self) -> io::Result<()> {
+        match self.way {
+            Way::Lines => self.lines(&[table::title(self.width), Line::default()]),
+            Way::Live(_) | Way::Json => Ok(()),
+        }
+    }
+
     /// Whether programs read it.
     pub(crate) fn is_json(&self) -> bool {
         matches!(self.way, Way::Json)

@@ -11,7 +11,6 @@ use super::{
     event::State,
     record::{Account, Accounts},
     show::millis,
-    text::{usd, usd_limit},
 };
 use crate::verify::Report;
 
@@ -184,8 +183,8 @@ fn unexpected(row: &Row, told: &Account) -> Vec<String> {
     let agent = row.agent;
     let mut troubles = Vec::new();
     if told.cost > row.limit {
-        let (spent, limit) = (usd(told.cost), usd_limit(row.limit));
-        troubles.push(format!("{agent}: spent {spent}, which is over its limit of {limit}"));
+        let (spent, limit) = (told.cost, row.limit);
+        troubles.push(format!("{agent}: spent {spent} USD, over its limit of {limit} USD"));
     }
     let (state, reason) = match agent {
         Agent::NightlyReport | Agent::SupportAssistant => (State::Done, None),

@@ -101,17 +101,22 @@ pub(crate) fn seconds(time: Duration) -> String {
 }
 
 fn heading(elapsed: Duration, width: usize) -> Line {
+    let left = title(width.saturating_sub(7));
+    let gap = width.saturating_sub(left.width());
+    left.right(Tone::Faint, &seconds(elapsed), gap).fit(width)
+}
+
+/// What this is, in so many columns.
+pub(crate) fn title(width: usize) -> Line {
     let name = Line::of(Tone::Strong, "bailiwick demo");
-    let room = width.saturating_sub(name.width() + 7);
+    let room = width.saturating_sub(name.width());
     let told = [
         " · four agents, one gateway, a fake provider · nothing leaves this machine",
         " · four agents, one gateway, a fake provider",
         "",
     ];
     let told = told.into_iter().find(|told| told.chars().count() <= room);
-    let left = name.with(Tone::Faint, told.unwrap_or_default());
-    let gap = width.saturating_sub(left.width());
-    left.right(Tone::Faint, &seconds(elapsed), gap).fit(width)
+    name.with(Tone::Faint, told.unwrap_or_default())
 }
 
 fn head(layout: Layout) -> Line {

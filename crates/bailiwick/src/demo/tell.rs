@@ -32,12 +32,12 @@ pub(crate) fn next(program: &str, width: usize) -> Vec<Line> {
     lines.extend(commands(
         program,
         &[
-            ("demo --keep", "stays up for an SDK of yours"),
-            ("init mydir", "a configuration of your own"),
+            ("demo --keep", "stays up for your SDK"),
+            ("init mydir", "writes a configuration"),
             ("serve -c mydir/bailiwick.toml", "runs it"),
             (
                 "key issue assistant -c mydir/bailiwick.toml",
-                "prints a credential, once",
+                "prints a credential once",
             ),
         ],
         width,
@@ -100,7 +100,7 @@ fn sentences(summary: &Summary) -> Vec<String> {
     };
     let refused = |agent: &AgentSummary, reason: &str| agent.denied.get(reason).copied().unwrap_or_default();
     let worked = format!(
-        "{} and {} did their work: {}, JSON and streams in both dialects, for {} together.",
+        "{} (OpenAI, JSON and streams) and {} (Anthropic, streams) did their work: {} for {} together.",
         report.agent,
         support.agent,
         counted(report.allowed + support.allowed, "call", "calls"),

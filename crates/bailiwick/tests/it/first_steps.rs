@@ -60,7 +60,13 @@ async fn init_serve_key_call_budget_audit() {
     );
     assert_eq!(provider.calls().count().received, 1);
 
-    let shown = run(&["audit", "show", &action, "--json", "-c", config]).exits(0).json();
+    // A reply does not wait for the entry of its outcome.
+    let shown = loop {
+        let shown = run(&["audit", "show", &action, "--json", "-c", config]).exits(0).json();
+        if shown["entries"].as_array().unwrap().len() > 1 {
+            break shown;
+        }
+    };
     let kinds: Vec<_> = shown["entries"]
         .as_array()
         .unwrap()
@@ -131,6 +137,7 @@ async fn people_read_tables() {
     );
     let key = world.key("worker");
     world.chat(&key, &chat("gpt-4o-mini")).await.is(200);
+    world.settled().await;
     insta::assert_snapshot!("agents", show(&["agent", "list"]));
     insta::assert_snapshot!("budgets", show(&["budget", "list"]));
     insta::assert_snapshot!("admins", show(&["admin", "list"]));

@@ -44,6 +44,7 @@ async fn revoking_ends_what_is_in_flight() {
     };
     let (reply, _) = tokio::join!(running, revoked);
     assert_eq!(reply.unwrap().is(403).reason(), "revoked");
+    world.settled().await;
     let statuses = world
         .entries("default")
         .into_iter()
@@ -120,6 +121,7 @@ async fn keys_and_balances_survive_a_restart() {
     let mut world = World::start_default().await;
     let key = world.key("worker");
     world.chat(&key, &chat("gpt-4o-mini")).await.is(200);
+    world.settled().await;
     let (keys, budgets) = (world.json(&["key", "list"]), world.json(&["budget", "list"]));
     assert_ne!(budgets["budgets"][0]["spent_usd"], "0");
     world.restart();

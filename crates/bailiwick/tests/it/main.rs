@@ -14,6 +14,7 @@
 mod admins;
 mod check;
 mod crash;
+mod demo;
 mod errors;
 mod first_steps;
 mod harness;

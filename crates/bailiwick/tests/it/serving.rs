@@ -199,5 +199,6 @@ async fn a_provider_that_is_away_costs_nothing() {
     world.stop_provider().await;
     let reply = world.chat(&key, &chat("gpt-4o-mini")).await;
     assert!(reply.status >= 500, "{}", reply.text());
+    world.settled().await;
     assert_eq!(world.json(&["budget", "list"])["budgets"][0]["spent_usd"], "0");
 }

@@ -614,7 +614,7 @@ fn a_clock_that_goes_back_opens_no_old_window() {
          hold c 1
          define r: rolling-hour 6
          hold d 1 in r
-         at 2026-03-03T00:00 expect used=6 
+         at 2026-03-03T00:00 expect used=6
          expect r: used=6",
     );
 }

@@ -77,6 +77,8 @@ impl<C: Clock> Committer<C> {
     async fn take(&mut self, command: Command, now: Timestamp) -> Option<Reply> {
         match command {
             Command::Stop(why, answer) => self.order_stop(why, answer),
+            // Only after a stop; until then whoever asks hears nothing.
+            Command::Close(_) => {}
             // What comes behind the order to stop comes too late.
             late if self.stopping.is_some() => late.refuse(),
             Command::Hold(request, slot, answer) => match self.hold(*request, now) {

@@ -145,6 +145,7 @@ pub(crate) enum Command {
     Remember(TenantName, Vec<Person>, oneshot::Sender<Result<(), StoreError>>),
     Checkpoint(TenantName, u64, String, oneshot::Sender<Result<(), StoreError>>),
     Stop(String, oneshot::Sender<()>),
+    Close(oneshot::Sender<()>),
 }
 
 impl Command {
@@ -157,7 +158,7 @@ impl Command {
             Self::Change(_, _, answer) => drop(answer.send(Err(Unavailable.into()))),
             Self::View(_, answer) => drop(answer.send(Err(Unavailable))),
             // Dropping the sender tells the asker that there is no answer.
-            Self::Remember(..) | Self::Checkpoint(..) | Self::Stop(..) => {}
+            Self::Remember(..) | Self::Checkpoint(..) | Self::Stop(..) | Self::Close(_) => {}
         }
     }
 }

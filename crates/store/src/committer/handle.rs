@@ -105,10 +105,17 @@ impl Handle {
             .map_err(|_| closed())?
     }
 
-    /// Writes what is left, records the stop and closes the database. Holds that end later are booked at the next start.
+    /// Writes what is left and records the stop. Holds that end later are booked at the next start; nothing but
+    /// checkpoints is kept any more.
     pub async fn stop(&self, why: &str) {
         // An error means that it stopped before.
         let _ = self.ask(|answer| Command::Stop(why.to_owned(), answer)).await;
+    }
+
+    /// Closes the database, once the stop is recorded.
+    pub async fn close(&self) {
+        // An error means that it was closed before.
+        let _ = self.ask(Command::Close).await;
     }
 
     /// The committed heads, as they move.

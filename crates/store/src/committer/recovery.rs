@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use entry::Event;
 use futures_util::pin_mut;
 use model::{TenantName, Timestamp};
+use tokio::sync::oneshot;
 
 use super::{command::Command, run::Committer, shard::Shard};
 use crate::{Clock, StoreError};
@@ -108,19 +109,20 @@ impl<C: Clock> Committer<C> {
         Ok(())
     }
 
-    /// Writes the ends that were sent before the order to stop, records the stop and closes the database.
+    /// Writes the ends that were sent before the order to stop and records the stop. From then on only checkpoints are
+    /// kept, so that the last heads can be signed, until the order to close the database.
     pub(super) async fn finish(mut self) {
-        self.commands.close();
-        while let Some(command) = self.commands.recv().await {
-            match command {
-                Command::Stop(why, answer) => self.order_stop(why, answer),
-                command => command.refuse(),
-            }
+        let mut close = None;
+        while let Ok(command) = self.commands.try_recv() {
+            close = close.or(self.last_command(command).await);
         }
         let mut stopped = None;
         for wait in WAITS.into_iter().take(LAST_TRIES) {
             match self.write_rest(&mut stopped).await {
-                Ok(()) => break,
+                Ok(()) => {
+                    self.publish();
+                    break;
+                }
                 Err(error) => {
                     tracing::error!(%error, "the last entries cannot be recorded");
                     self.report(&error);
@@ -128,12 +130,34 @@ impl<C: Clock> Committer<C> {
                 }
             }
         }
-        let closed = self.store.close().await;
-        drop(closed.inspect_err(|error| tracing::warn!(%error, "closing the database failed")));
-        for asked in self.stopping.into_iter().flat_map(|stopping| stopping.asked) {
+        for asked in self.stopping.iter_mut().flat_map(|stopping| stopping.asked.drain(..)) {
             // Whoever asked may have gone.
             let _ = asked.send(());
         }
+        while close.is_none()
+            && let Some(command) = self.commands.recv().await
+        {
+            close = self.last_command(command).await;
+        }
+        let closed = self.store.close().await;
+        drop(closed.inspect_err(|error| tracing::warn!(%error, "closing the database failed")));
+        if let Some(close) = close {
+            let _ = close.send(());
+        }
+    }
+
+    /// What is still done for others once the order to stop came. Returns where to report that the database is closed, if
+    /// that is what was asked.
+    async fn last_command(&mut self, command: Command) -> Option<oneshot::Sender<()>> {
+        match command {
+            Command::Stop(why, answer) => self.order_stop(why, answer),
+            Command::Checkpoint(tenant, size, note, answer) => {
+                drop(answer.send(self.store.save_checkpoint(&tenant, size, &note).await));
+            }
+            Command::Close(answer) => return Some(answer),
+            command => command.refuse(),
+        }
+        None
     }
 
     /// Writes the ends that wait, and behind them the stop. `stopped` is the index the stop got, if it was tried before.

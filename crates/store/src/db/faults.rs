@@ -3,10 +3,10 @@
 use std::{
     collections::VecDeque,
     io,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Mutex, MutexGuard, Weak},
 };
 
-use sqlx::{Executor as _, SqliteConnection};
+use sqlx::{Executor as _, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use crate::StoreError;
 
@@ -21,8 +21,12 @@ pub(crate) enum Fate {
 }
 
 /// Orders to a store that is out of reach, in the committer's task.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Faults(Arc<Mutex<Orders>>);
+#[derive(Clone, Debug)]
+pub(crate) struct Faults {
+    orders: Arc<Mutex<Orders>>,
+    /// Alive as long as the store or a connection of it.
+    store: Weak<()>,
+}
 
 #[derive(Debug, Default)]
 struct Orders {
@@ -32,6 +36,24 @@ struct Orders {
 }
 
 impl Faults {
+    /// Makes them for a store with these options.
+    pub(super) fn attach(options: SqliteConnectOptions) -> (Self, SqliteConnectOptions) {
+        // Of all that can be given to a connection, a collation is kept longest: until it is closed.
+        let alive = Arc::new(());
+        let store = Arc::downgrade(&alive);
+        let options = options.collation("alive", move |left, right| {
+            let _ = &alive;
+            left.cmp(right)
+        });
+        let orders = Arc::default();
+        (Self { orders, store }, options)
+    }
+
+    /// Whether the store or a connection of it is still there: a connection's thread outlives its owner.
+    pub(crate) fn store_is_open(&self) -> bool {
+        self.store.strong_count() > 0
+    }
+
     /// Says what becomes of the next appends, one after the other; later ones work.
     pub(crate) fn appends(&self, fates: &[Fate]) {
         self.orders().appends.extend(fates);
@@ -78,7 +100,7 @@ impl Faults {
     }
 
     fn orders(&self) -> MutexGuard<'_, Orders> {
-        self.0.lock().unwrap()
+        self.orders.lock().unwrap()
     }
 }
 

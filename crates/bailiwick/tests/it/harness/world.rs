@@ -4,6 +4,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    time::Instant,
 };
 
 use fake::{Calls, Provider};
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{
-    Done, Process, Reply, UPSTREAM_KEY,
+    Done, PATIENCE, Process, Reply, UPSTREAM_KEY,
     command::{bailiwick, steady},
     http::Http,
 };
@@ -317,6 +318,23 @@ impl World {
     }
 
     // ---- Evidence ----
+
+    /// Waits until every hold has ended: a reply does not wait for the entry of its outcome.
+    pub(crate) async fn settled(&self) {
+        let url = format!("{}/metrics", self.admin);
+        let started = Instant::now();
+        while !self
+            .http
+            .get(&url)
+            .await
+            .unwrap()
+            .text()
+            .contains("\nbailiwick_open_holds 0\n")
+        {
+            assert!(started.elapsed() < PATIENCE, "holds do not end");
+            tokio::task::yield_now().await;
+        }
+    }
 
     /// The entries of a tenant's log, read from the running server.
     #[track_caller]

@@ -57,6 +57,9 @@ async fn what_comes_after_the_stop_is_refused() {
     assert_eq!(denial, Err(Unavailable));
     assert_eq!(change, Err(ChangeError::Unavailable(Unavailable)));
     assert!(view.is_err() && remember.is_err());
+    // The last heads can still be signed.
+    assert!(handle.save_checkpoint(tenant(), 1, "note".to_owned()).await.is_ok());
+    handle.close().await;
     assert_eq!(world.troubled().await, "the committer has stopped");
 
     // Later ones too, and they do not wait.

@@ -342,6 +342,7 @@ impl World {
 
     pub(super) async fn stop(self) -> TempDir {
         self.handle.stop("requested").await;
+        self.handle.close().await;
         self.task.await.unwrap();
         drop(self.data);
         self.dir
@@ -357,6 +358,10 @@ impl World {
     pub(super) async fn crash(self) -> (TempDir, ManualClock) {
         self.task.abort();
         assert!(self.task.await.unwrap_err().is_cancelled());
+        // A dead process writes nothing more; here a thread may still be at it.
+        while self.faults.store_is_open() {
+            tokio::task::yield_now().await;
+        }
         drop(self.data);
         (self.dir, self.clock)
     }
