@@ -302,6 +302,7 @@ proptest! {
         part in prop_oneof![Just(1_000_u64), 0..=1_000_u64],
         served_standard in any::<bool>(),
         scoped in prop::bool::weighted(0.8),
+        without_tokens in prop::bool::weighted(0.3),
     ) {
         let kind = *which.get(prices.kinds());
         let work = works.into_iter().find(|work| Kind::of(work) == kind).unwrap_or(Work::Free);
@@ -323,12 +324,16 @@ proptest! {
             Err(PriceError::Tier { .. } | PriceError::Feature { .. } | PriceError::Picture { .. }) => return Ok(()),
             Err(other) => return Err(TestCaseError::fail(format!("{}: {other}", prices.model()))),
         };
-        let usage = if work == Work::Free {
+        let mut usage = if work == Work::Free {
             Usage::default()
         } else {
             within(&demand, &allowances, &prices, cuts, part)
         };
         let served = if served_standard || work == Work::Free { ServiceTier::Standard } else { asked.tier };
+        if without_tokens {
+            // Audio and pictures are then counted otherwise, if at all.
+            (usage.audio_input, usage.audio_output, usage.image_output) = (0, 0, 0);
+        }
         let (cost, usage) = cost(&prices, &usage, served);
         prop_assert!(cost <= worst, "{} {demand:?} {usage:?}: {cost} above {worst}", prices.model());
     }
