@@ -178,6 +178,16 @@ fn price_record(price: &Override) -> PriceRecord {
         ("cache_read", price.cache_read),
         ("cache_write", price.cache_write),
         ("cache_write_1h", price.cache_write_1h),
+        ("audio_input", price.audio_input),
+        ("audio_output", price.audio_output),
+        ("image_input", price.image_input),
+        ("image_output", price.image_output),
+        ("per_character", price.per_character),
+    ];
+    let each = [
+        ("per_image", price.per_image),
+        ("per_second", price.per_second),
+        ("per_request", price.per_request),
     ];
     let optional = optional.into_iter().filter_map(|(name, value)| Some((name, value?)));
     let required = [("input", price.input), ("output", price.output)];
@@ -185,6 +195,11 @@ fn price_record(price: &Override) -> PriceRecord {
     let mut prices: BTreeMap<String, String> = prices
         .map(|(name, value)| (name.to_owned(), value.to_string()))
         .collect();
+    for (name, value) in each {
+        if let Some(value) = value {
+            prices.insert(name.to_owned(), value.price().to_string());
+        }
+    }
     if let Some(max) = price.max_output_tokens {
         prices.insert("max_output_tokens".to_owned(), max.to_string());
     }

@@ -231,6 +231,8 @@ impl Control {
         };
         let body = call.rewrite(&ask.body, edit);
         let demand = Demand {
+            work: &model::Work::Generate,
+            searches: 0,
             request_bytes: u64::try_from(body.len()).unwrap_or(u64::MAX),
             output_limit: limit,
             choices: call.choices,
@@ -238,6 +240,7 @@ impl Control {
             tier: call.tier,
         };
         let allowances = Allowances::for_provider(&upstream.prices);
+        let prices = prices.for_call(&demand);
         let worst_case = prices.worst_case(&demand, &allowances).map_err(unpriced)?;
         Ok(Quote {
             body,

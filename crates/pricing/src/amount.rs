@@ -4,26 +4,36 @@ use model::NanoUsd;
 
 use crate::{Price, PriceError};
 
-/// The nano-dollars of all `terms` (units and their price) times `factor`, rounded up.
+/// Units and the price of one.
+pub(crate) type Term = (u64, Price);
+
+/// The nano-dollars of all `terms` times `factor`, and of all `flat` ones as they are; rounded up.
 ///
 /// # Errors
 /// [`PriceError::Overflow`] if it does not fit; never a wrapped or saturated amount.
-pub(crate) fn total(terms: &[(u64, Price)], factor: Price) -> Result<NanoUsd, PriceError> {
-    let scale = terms.iter().map(|(_, price)| price.scale()).max().unwrap_or(0);
-    let sum = terms.iter().try_fold(0_i128, |sum, (units, price)| {
-        let raise = 10_i128.checked_pow(u32::from(scale - price.scale()))?;
+pub(crate) fn total(terms: &[Term], factor: Price, flat: &[Term]) -> Result<NanoUsd, PriceError> {
+    let scale_of = |terms: &[Term]| terms.iter().map(|(_, price)| price.scale()).max().unwrap_or(0);
+    let (scale, flat_scale) = (u32::from(scale_of(terms)), u32::from(scale_of(flat)));
+    let common = (scale + u32::from(factor.scale())).max(flat_scale);
+    let sum = || {
+        let terms = sum_at(terms, scale)?
+            .checked_mul(i128::from(factor.mantissa()))?
+            .checked_mul(10_i128.checked_pow(common - scale - u32::from(factor.scale()))?)?;
+        let flat = sum_at(flat, flat_scale)?.checked_mul(10_i128.checked_pow(common - flat_scale)?)?;
+        nano(terms.checked_add(flat)?, common)
+    };
+    sum().ok_or(PriceError::Overflow)
+}
+
+/// The sum of `terms` in units of 10⁻ˢᶜᵃˡᵉ dollars; no price among them has a larger scale.
+fn sum_at(terms: &[Term], scale: u32) -> Option<i128> {
+    terms.iter().try_fold(0_i128, |sum, (units, price)| {
+        let raise = 10_i128.checked_pow(scale.checked_sub(u32::from(price.scale()))?)?;
         let term = i128::from(*units)
             .checked_mul(i128::from(price.mantissa()))?
             .checked_mul(raise)?;
         sum.checked_add(term)
-    });
-    sum.and_then(|sum| {
-        nano(
-            sum.checked_mul(i128::from(factor.mantissa()))?,
-            u32::from(scale) + u32::from(factor.scale()),
-        )
     })
-    .ok_or(PriceError::Overflow)
 }
 
 /// `sum` × 10⁻ˢᶜᵃˡᵉ dollars (never negative) as nano-dollars, rounded up.
@@ -64,7 +74,7 @@ mod tests {
             (vec![(3, "2")], "1", 6_000_000_000),
         ] {
             let terms: Vec<_> = terms.iter().map(|&(units, text)| (units, price(text))).collect();
-            assert_eq!(total(&terms, price(factor)).unwrap(), NanoUsd(nano), "{terms:?}");
+            assert_eq!(total(&terms, price(factor), &[]).unwrap(), NanoUsd(nano), "{terms:?}");
         }
         for terms in [
             vec![(u64::MAX, price("1"))],
@@ -72,7 +82,7 @@ mod tests {
             vec![(u64::MAX, price("18446744073709551615")), (1, price("1e-30"))],
         ] {
             assert!(
-                matches!(total(&terms, Price::ONE), Err(PriceError::Overflow)),
+                matches!(total(&terms, Price::ONE, &[]), Err(PriceError::Overflow)),
                 "{terms:?}"
             );
         }
@@ -132,16 +142,21 @@ mod tests {
 
     proptest! {
         #[test]
-        fn equals_the_sum_by_hand(terms in prop::collection::vec((0..1_u64 << 40, price()), 0..7), factor in 1..300_u64) {
+        fn equals_the_sum_by_hand(
+            terms in prop::collection::vec((0..1_u64 << 40, price()), 0..7),
+            flat in prop::collection::vec((0..1_u64 << 40, price()), 0..3),
+            factor in 1..300_u64,
+        ) {
             const WIDE: usize = 40;
             let factor = Price::new(factor, 2).unwrap();
-            let by_hand = terms.iter().fold(Digits(Vec::new()), |sum, (units, price)| {
+            let by_hand = |terms: &[Term]| terms.iter().fold(Digits(Vec::new()), |sum, (units, price)| {
                 let term = Digits::of(units).times(&Digits::of(price.mantissa()));
                 sum.plus(&term.shifted(WIDE - usize::from(price.scale())))
             });
-            let by_hand = by_hand.times(&Digits::of(factor.mantissa())).shifted(9);
+            let flat_by_hand = by_hand(&flat).shifted(usize::from(factor.scale()));
+            let by_hand = by_hand(&terms).times(&Digits::of(factor.mantissa())).plus(&flat_by_hand).shifted(9);
             let by_hand = by_hand.unshifted_up(WIDE + usize::from(factor.scale()));
-            match total(&terms, factor) {
+            match total(&terms, factor, &flat) {
                 Ok(NanoUsd(nano)) => prop_assert_eq!(by_hand, Digits::of(nano)),
                 Err(_) => prop_assert!(by_hand.0.len() >= 13, "refused although it is small: {:?}", by_hand),
             }

@@ -1,16 +1,18 @@
 //! Every price there is: the shipped catalogue and the user's own.
 
+use std::sync::Arc;
+
 use model::Digest;
 
 use crate::{
-    ModelPrices, Override, OverrideError, PriceError,
-    catalogue::{Catalogue, SHIPPED},
+    CatalogueError, ModelPrices, Override, OverrideError, PriceError, catalogue::Catalogue, listed::Listed,
+    picture::Variant,
 };
 
 /// The prices in force. Cheap to make and to ask: nothing is parsed before it is asked for.
 #[derive(Clone, Debug)]
 pub struct PriceBook {
-    catalogue: Catalogue,
+    pub(crate) catalogue: Arc<Catalogue>,
     /// In order of provider and model.
     overrides: Vec<Override>,
 }
@@ -19,9 +21,21 @@ impl PriceBook {
     /// The prices that this program ships.
     pub fn builtin() -> Self {
         Self {
-            catalogue: Catalogue::shipped(),
+            catalogue: Arc::new(Catalogue::shipped()),
             overrides: Vec::new(),
         }
+    }
+
+    /// The prices of another catalogue, in the form that this program ships or in the public one
+    /// (`model_prices_and_context_window.json`), to compare with before it is trusted.
+    ///
+    /// # Errors
+    /// What in the text is no catalogue. A single price that is not understood is no error here: its model is refused.
+    pub fn from_catalogue(text: &str) -> Result<Self, CatalogueError> {
+        Ok(Self {
+            catalogue: Arc::new(Catalogue::read(text)?),
+            overrides: Vec::new(),
+        })
     }
 
     /// The same book with the user's own prices in front of the catalogue, in place of any it had.
@@ -40,13 +54,14 @@ impl PriceBook {
         Ok(Self { overrides, ..self })
     }
 
-    /// What this book is known by in entries: the SHA-256 of the shipped file, followed by the overrides as JSON lines in
-    /// the order of provider and model. Without overrides it is the digest of `data/catalogue.jsonl` itself.
+    /// What this book is known by in entries: the SHA-256 of the catalogue, followed by the overrides as JSON lines in
+    /// the order of provider and model. Without overrides it is the digest of the file itself: for the
+    /// shipped one `data/catalogue.jsonl`.
     ///
     /// Hashes the whole book (over a megabyte): ask once for each book.
     pub fn digest(&self) -> Digest {
         let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
-        context.update(SHIPPED.as_bytes());
+        context.update(self.catalogue.text().as_bytes());
         for own in &self.overrides {
             // Text and integers only: there is nothing in an override that JSON cannot say.
             let line = serde_json::to_string(own).unwrap_or_else(|error| error.to_string());
@@ -96,7 +111,7 @@ impl PriceBook {
 
     /// Every model of the catalogue, by the catalogue's name, then every override: for reports. Parses them all.
     pub fn models(&self) -> impl Iterator<Item = ModelPrices> + '_ {
-        let listed = self.catalogue.names().filter_map(|name| self.entry(name, None));
+        let listed = self.catalogue.names().filter_map(|name| self.named(name));
         listed.chain(
             self.overrides
                 .iter()
@@ -104,9 +119,14 @@ impl PriceBook {
         )
     }
 
+    /// The catalogue's entry of that name, under its own names.
+    pub(crate) fn named(&self, name: &str) -> Option<ModelPrices> {
+        self.entry(name, None)
+    }
+
     fn listed(&self, provider: &str, model: &str) -> Option<ModelPrices> {
         let qualified = self.entry(&format!("{provider}/{model}"), Some((provider, model)));
-        qualified.or_else(|| {
+        let listed = qualified.or_else(|| {
             // A name that is already qualified belongs to the model of the shorter name.
             let is_qualified = model.strip_prefix(provider).is_some_and(|rest| rest.starts_with('/'));
             let plain = if is_qualified {
@@ -115,6 +135,17 @@ impl PriceBook {
                 self.entry(model, Some((provider, model)))
             };
             plain.filter(|prices| prices.listed_provider() == provider)
+        });
+        // Some models are listed by the sizes of their pictures alone.
+        listed.or_else(|| {
+            let (_, mut line) = self.catalogue.sizes(provider, model).next()?;
+            line.prices.clear();
+            Some(ModelPrices::from_line(
+                provider,
+                model,
+                &line,
+                self.variants(provider, model),
+            ))
         })
     }
 
@@ -122,11 +153,36 @@ impl PriceBook {
     fn entry(&self, name: &str, asked: Option<(&str, &str)>) -> Option<ModelPrices> {
         let (provider, model) = asked.unzip();
         Some(match self.catalogue.line(name)? {
-            Ok(line) => ModelPrices::from_line(provider.unwrap_or(&line.provider), model.unwrap_or(name), &line),
+            Ok(line) => {
+                let (provider, model) = (provider.unwrap_or(&line.provider), model.unwrap_or(name));
+                let variants = if line.mode.as_deref() == Some("image_generation") {
+                    let bare = model.strip_prefix(provider).and_then(|rest| rest.strip_prefix('/'));
+                    self.variants(provider, bare.unwrap_or(model))
+                } else {
+                    Vec::new()
+                };
+                ModelPrices::from_line(provider, model, &line, variants)
+            }
             Err(error) => {
                 ModelPrices::unreadable(provider.unwrap_or_default(), model.unwrap_or(name), &error.to_string())
             }
         })
+    }
+
+    /// The entries that price pictures of one size made by a model. One that cannot be read or has no price is left out: a
+    /// request for that size is refused.
+    fn variants(&self, provider: &str, model: &str) -> Vec<Variant> {
+        let sizes = self.catalogue.sizes(provider, model);
+        let variant = |(key, line): (crate::picture::Key<'_>, crate::catalogue::Line<'_>)| {
+            let size = key.size.map(|(width, height)| format!("{width}x{height}"));
+            let pictures = Listed::read(&line).ok()?.fees.pictures;
+            Some(Variant {
+                price: pictures.price(size.as_deref(), None).ok()?,
+                size: key.size,
+                quality: key.quality.filter(|quality| *quality != provider).map(str::to_owned),
+            })
+        };
+        sizes.filter_map(variant).collect()
     }
 }
 

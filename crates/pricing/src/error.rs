@@ -18,10 +18,10 @@ pub enum PriceError {
         /// The model as asked for.
         model: String,
     },
-    /// The catalogue lists the model without an input and an output price above zero. That is as often "not entered" as
+    /// The catalogue lists the model without the prices above zero that its kind needs. That is as often "not entered" as
     /// "free", so it is refused until someone says which.
     #[error(
-        "the price catalogue has no input and output price for the model {model:?} of the provider {provider:?}. {}",
+        "the price catalogue has no complete price for the model {model:?} of the provider {provider:?}. {}",
         add(provider, model)
     )]
     Unpriced {
@@ -30,8 +30,8 @@ pub enum PriceError {
         /// The model as asked for.
         model: String,
     },
-    /// The model is not billed by text tokens in and out (images, audio, video, search ...).
-    #[error("models of the kind {mode:?}, such as {model:?} of the provider {provider:?}, are not priced yet")]
+    /// The model is of a kind that is billed in ways no call here reports (video, realtime, reranking, search, OCR ...).
+    #[error("models of the kind {mode:?}, such as {model:?} of the provider {provider:?}, are not priced")]
     Mode {
         /// The provider's name in the catalogue.
         provider: String,
@@ -40,9 +40,19 @@ pub enum PriceError {
         /// The catalogue's word for the kind; `unknown` where it has none.
         mode: String,
     },
-    /// The catalogue lists a price that the usage figures do not cover: a fee, a price per second or per character.
+    /// The model has prices, but not for what the request wants of it: an embedding of a chat model, say.
+    #[error("the model {model:?} of the provider {provider:?} has no price for {work}")]
+    Work {
+        /// The provider's name in the catalogue.
+        provider: String,
+        /// The model as asked for.
+        model: String,
+        /// What the request wants, in a word.
+        work: &'static str,
+    },
+    /// The catalogue lists a price that the usage figures do not cover.
     #[error(
-        "the model {model:?} of the provider {provider:?} is also billed by {field:?}, which is not priced yet. {} to price it without that",
+        "the model {model:?} of the provider {provider:?} is also billed by {field:?}, which is not priced. {} to price it without that",
         add(provider, model)
     )]
     Field {
@@ -52,6 +62,34 @@ pub enum PriceError {
         model: String,
         /// The catalogue's name of the price.
         field: String,
+    },
+    /// The model is billed by the picture, but no price is known for pictures like those asked for.
+    #[error(
+        "no price is known for pictures of the size {} and the quality {} by the model {model:?} of the provider {provider:?}; {hint}",
+        open(size.as_deref()),
+        open(quality.as_deref())
+    )]
+    Picture {
+        /// The provider's name in the catalogue.
+        provider: String,
+        /// The model as asked for.
+        model: String,
+        /// The size asked for.
+        size: Option<String>,
+        /// The quality asked for.
+        quality: Option<String>,
+        /// What to do about it.
+        hint: &'static str,
+    },
+    /// The model searches the web whenever it likes, for a fee each time.
+    #[error(
+        "the model {model:?} of the provider {provider:?} searches the web unasked, for a fee each time, and no maximum of searches is declared for it; use a model that searches only when asked"
+    )]
+    Searches {
+        /// The provider's name in the catalogue.
+        provider: String,
+        /// The model as asked for.
+        model: String,
     },
     /// The catalogue's entry cannot be read.
     #[error(
@@ -90,9 +128,23 @@ pub enum PriceError {
         /// The tier asked for.
         tier: ServiceTier,
     },
+    /// The provider reports usage in a class for which the model has no price. Book the hold in full.
+    #[error(
+        "the usage has {count} in {class:?}, for which the model {model:?} of the provider {provider:?} has no price"
+    )]
+    Usage {
+        /// The provider's name in the catalogue.
+        provider: String,
+        /// The model as asked for.
+        model: String,
+        /// The field of [`model::Usage`].
+        class: &'static str,
+        /// What it says.
+        count: u64,
+    },
     /// The usage figures contradict each other. Book the hold in full.
     #[error("the usage figures contradict each other: {reasoning} reasoning tokens in an output of {output}")]
-    Usage {
+    Contradiction {
         /// Reasoning tokens, which ought to be part of the output.
         reasoning: u64,
         /// Output tokens.
@@ -109,6 +161,10 @@ fn add(provider: &str, model: &str) -> String {
         "Add a [[prices]] table to bailiwick.toml with provider = {provider:?}, model = {model:?}, and input and output \
          in dollars per million tokens (\"0\" if it is free)"
     )
+}
+
+fn open(chosen: Option<&str>) -> String {
+    chosen.map_or("left open".to_owned(), |text| format!("{text:?}"))
 }
 
 fn tier_word(tier: ServiceTier) -> &'static str {

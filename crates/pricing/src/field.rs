@@ -17,6 +17,58 @@ pub enum Class {
     Output,
     /// The part of the output that is reasoning.
     Reasoning,
+    /// Audio in.
+    AudioInput,
+    /// Audio read from the cache.
+    AudioCacheRead,
+    /// Audio written to the cache.
+    AudioCacheWrite,
+    /// Audio out.
+    AudioOutput,
+    /// Pictures in.
+    ImageInput,
+    /// Pictures read from the cache.
+    ImageCacheRead,
+    /// Pictures out.
+    ImageOutput,
+}
+
+impl Class {
+    /// Every class.
+    pub const ALL: [Self; 13] = [
+        Self::Input,
+        Self::CacheRead,
+        Self::CacheWrite,
+        Self::CacheWrite1h,
+        Self::Output,
+        Self::Reasoning,
+        Self::AudioInput,
+        Self::AudioCacheRead,
+        Self::AudioCacheWrite,
+        Self::AudioOutput,
+        Self::ImageInput,
+        Self::ImageCacheRead,
+        Self::ImageOutput,
+    ];
+}
+
+/// What a price that is not for tokens is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// One call.
+    Call,
+    /// A second of audio, in or out.
+    Second,
+    /// A character of text to be spoken.
+    Character,
+    /// A picture made.
+    Picture,
+    /// A picture: one made, for models that make pictures; one sent, for all others, which then refuse pictures.
+    AnyPicture,
+    /// A picture made whose longer edge has at most this many pixels.
+    PictureUpTo(u32),
+    /// A pixel of a picture made.
+    Pixel,
 }
 
 /// What a price field of the catalogue means here.
@@ -31,6 +83,11 @@ pub enum Field {
         /// The processing tier it belongs to.
         tier: ServiceTier,
     },
+    /// Computed, for the kinds of work that are counted in it: a price that is not for tokens. Of several that state one
+    /// charge in different units, one is charged: see [`crate::ModelPrices::cost`].
+    Fee(Unit),
+    /// Computed: a fee for each search of the web, by how much of what it finds is read.
+    Search,
     /// Computed: prices by ranges of input tokens.
     Ranges,
     /// Computed: a factor on every price, by where the call is processed. See [`crate::Region`].
@@ -40,14 +97,13 @@ pub enum Field {
     ProviderSpecific,
     /// Bounded: cheaper prices at certain hours. A call is priced without them, at the dearer list price.
     OffPeak,
-    /// Bounded: the price of an image's tokens. Where it is above that of text, the model refuses images.
-    ImageTokens,
-    /// Refused with the feature, if above zero: billed only when a request uses it.
+    /// Refused with the feature: billed only when a request uses it.
     OnlyWith(Feature),
-    /// Never reached: another processing tier (batch and the like) that needs a request option or an endpoint which is
-    /// refused.
+    /// Not reachable online: the price of work handed in as a batch, an endpoint that is refused.
+    Offline,
+    /// Refused with [`Feature::UnpricedOption`]: another processing tier, which a request has to ask for.
     OtherTier,
-    /// No money: explains another field, or says the same in another currency.
+    /// No money: explains another field, or says the same in another currency or unit.
     Note,
     /// The model is refused, if above zero: billed in a unit that the usage figures do not hold.
     Unmetered,
@@ -75,6 +131,13 @@ const RATES: &[(&str, Class)] = &[
     ("cache_creation_input_token_cost_above_1hr", Class::CacheWrite1h),
     ("output_cost_per_token", Class::Output),
     ("output_cost_per_reasoning_token", Class::Reasoning),
+    ("input_cost_per_audio_token", Class::AudioInput),
+    ("cache_read_input_audio_token_cost", Class::AudioCacheRead),
+    ("cache_creation_input_audio_token_cost", Class::AudioCacheWrite),
+    ("output_cost_per_audio_token", Class::AudioOutput),
+    ("input_cost_per_image_token", Class::ImageInput),
+    ("cache_read_input_image_token_cost", Class::ImageCacheRead),
+    ("output_cost_per_image_token", Class::ImageOutput),
 ];
 
 /// Everything else, without threshold and tier.
@@ -85,24 +148,30 @@ const OTHERS: &[(&str, Field)] = &[
     ("regional_processing_uplift_multiplier_us", Field::Uplift(Place::Us)),
     ("regional_processing_uplift_multiplier_eu", Field::Uplift(Place::Eu)),
     ("regional_endpoint_uplift_multiplier", Field::Uplift(Place::AnyRegion)),
-    // Images in.
-    ("input_cost_per_image_token", Field::ImageTokens),
-    ("cache_read_input_image_token_cost", Field::ImageTokens),
-    ("input_cost_per_image", Field::OnlyWith(Feature::Image)),
-    ("input_cost_per_pixel", Field::OnlyWith(Feature::Image)),
-    // Audio in and out: the features are always refused.
-    ("input_cost_per_audio_token", Field::OnlyWith(Feature::AudioInput)),
+    // By the call.
+    ("input_cost_per_query", Field::Fee(Unit::Call)),
+    ("input_cost_per_request", Field::Fee(Unit::Call)),
+    // Audio. Where a model lists seconds both in and out, they are one charge named twice.
+    ("input_cost_per_second", Field::Fee(Unit::Second)),
+    ("output_cost_per_second", Field::Fee(Unit::Second)),
+    ("input_cost_per_character", Field::Fee(Unit::Character)),
     ("input_cost_per_audio_per_second", Field::OnlyWith(Feature::AudioInput)),
-    (
-        "cache_read_input_audio_token_cost",
-        Field::OnlyWith(Feature::AudioInput),
-    ),
-    (
-        "cache_creation_input_audio_token_cost",
-        Field::OnlyWith(Feature::AudioInput),
-    ),
-    ("output_cost_per_audio_token", Field::OnlyWith(Feature::AudioOutput)),
-    // Video and documents in: likewise.
+    // Pictures.
+    ("input_cost_per_image", Field::Fee(Unit::AnyPicture)),
+    ("output_cost_per_image", Field::Fee(Unit::Picture)),
+    ("output_cost_per_image_0.5K", Field::Fee(Unit::PictureUpTo(512))),
+    ("output_cost_per_image_512", Field::Fee(Unit::PictureUpTo(512))),
+    ("output_cost_per_image_1K", Field::Fee(Unit::PictureUpTo(1_024))),
+    ("output_cost_per_image_1024", Field::Fee(Unit::PictureUpTo(1_024))),
+    ("output_cost_per_image_1536", Field::Fee(Unit::PictureUpTo(1_536))),
+    ("output_cost_per_image_2K", Field::Fee(Unit::PictureUpTo(2_048))),
+    ("output_cost_per_image_4K", Field::Fee(Unit::PictureUpTo(4_096))),
+    // Made pictures both: the pixels of pictures sent are not priced by any model of the catalogue.
+    ("input_cost_per_pixel", Field::Fee(Unit::Pixel)),
+    ("output_cost_per_pixel", Field::Fee(Unit::Pixel)),
+    // Searches. (Models that search unasked: see `listed`.)
+    ("search_context_cost_per_query", Field::Search),
+    // Video in: refused with the file that holds it.
     ("input_cost_per_video_token", Field::OnlyWith(Feature::File)),
     ("input_cost_per_video_per_second", Field::OnlyWith(Feature::File)),
     (
@@ -113,8 +182,7 @@ const OTHERS: &[(&str, Field)] = &[
         "input_cost_per_video_per_second_above_15s_interval",
         Field::OnlyWith(Feature::File),
     ),
-    // Tools that the provider runs: likewise. (Models that search unasked are refused: see `listed`.)
-    ("search_context_cost_per_query", Field::OnlyWith(Feature::HostedTool)),
+    // Tools that the provider runs.
     (
         "google_maps_grounding_cost_per_query",
         Field::OnlyWith(Feature::HostedTool),
@@ -144,25 +212,10 @@ const OTHERS: &[(&str, Field)] = &[
     ("citation_cost_per_token", Field::Unmetered),
     ("cost_per_second", Field::Unmetered),
     ("guardrail_cost_per_unit", Field::Unmetered),
-    ("input_cost_per_character", Field::Unmetered),
-    ("input_cost_per_query", Field::Unmetered),
-    ("input_cost_per_request", Field::Unmetered),
-    ("input_cost_per_second", Field::Unmetered),
     ("input_cost_per_text_message", Field::Unmetered),
     ("ocr_cost_per_credit", Field::Unmetered),
     ("ocr_cost_per_page", Field::Unmetered),
     ("output_cost_per_character", Field::Unmetered),
-    ("output_cost_per_image", Field::Unmetered),
-    ("output_cost_per_image_0.5K", Field::Unmetered),
-    ("output_cost_per_image_1K", Field::Unmetered),
-    ("output_cost_per_image_2K", Field::Unmetered),
-    ("output_cost_per_image_4K", Field::Unmetered),
-    ("output_cost_per_image_512", Field::Unmetered),
-    ("output_cost_per_image_1024", Field::Unmetered),
-    ("output_cost_per_image_1536", Field::Unmetered),
-    ("output_cost_per_image_token", Field::Unmetered),
-    ("output_cost_per_pixel", Field::Unmetered),
-    ("output_cost_per_second", Field::Unmetered),
     ("output_cost_per_second_480p", Field::Unmetered),
     ("output_cost_per_second_720p", Field::Unmetered),
     ("output_cost_per_second_768p", Field::Unmetered),
@@ -173,14 +226,14 @@ const OTHERS: &[(&str, Field)] = &[
     ("output_cost_per_video_token", Field::Unmetered),
 ];
 
-/// Endings that name a processing tier; `None` for those that no accepted request reaches.
-const TIERS: &[(&str, Option<ServiceTier>)] = &[
-    ("_flex", Some(ServiceTier::Flex)),
-    ("_priority", Some(ServiceTier::Priority)),
-    ("_batches", None),
-    ("_balanced", None),
-    ("_decisions", None),
-    ("_ultrafast", None),
+/// Endings that name a processing tier, and what becomes of its prices.
+const TIERS: &[(&str, Result<ServiceTier, Field>)] = &[
+    ("_flex", Ok(ServiceTier::Flex)),
+    ("_priority", Ok(ServiceTier::Priority)),
+    ("_batches", Err(Field::Offline)),
+    ("_balanced", Err(Field::OtherTier)),
+    ("_decisions", Err(Field::OtherTier)),
+    ("_ultrafast", Err(Field::OtherTier)),
 ];
 
 impl Field {
@@ -192,15 +245,15 @@ impl Field {
         let tier = TIERS
             .iter()
             .find_map(|&(ending, tier)| Some((name.strip_suffix(ending)?, tier)));
-        let (rest, tier) = tier.unwrap_or((name, Some(ServiceTier::Standard)));
+        let (rest, tier) = tier.unwrap_or((name, Ok(ServiceTier::Standard)));
         let (base, above) = split_threshold(rest);
         let class = RATES.iter().find(|(rate, _)| *rate == base).map(|&(_, class)| class);
         let other = || OTHERS.iter().find(|(other, _)| *other == base).map(|&(_, field)| field);
         match (class, tier) {
-            (Some(class), Some(tier)) => Some(Self::Rate { class, above, tier }),
-            (Some(_), None) => Some(Self::OtherTier),
-            (None, Some(_)) => other(),
-            (None, None) => other().map(|_| Self::OtherTier),
+            (Some(class), Ok(tier)) => Some(Self::Rate { class, above, tier }),
+            (None, Ok(_)) => other(),
+            (Some(_), Err(unreached)) => Some(unreached),
+            (None, Err(unreached)) => other().map(|_| unreached),
         }
     }
 }
@@ -235,20 +288,27 @@ mod tests {
                 "cache_creation_input_token_cost_above_1hr_above_200k_tokens",
                 rate(Class::CacheWrite1h, 200_000, ServiceTier::Standard),
             ),
-            ("input_cost_per_token_batches", Some(Field::OtherTier)),
+            ("input_cost_per_token_batches", Some(Field::Offline)),
+            ("ocr_cost_per_page_batches", Some(Field::Offline)),
             (
                 "input_cost_per_token_above_272k_tokens_ultrafast",
                 Some(Field::OtherTier),
             ),
             (
                 "input_cost_per_audio_token_priority",
-                Some(Field::OnlyWith(Feature::AudioInput)),
+                rate(Class::AudioInput, 0, ServiceTier::Priority),
             ),
             (
                 "input_cost_per_image_above_128k_tokens",
-                Some(Field::OnlyWith(Feature::Image)),
+                Some(Field::Fee(Unit::AnyPicture)),
             ),
-            ("input_cost_per_request", Some(Field::Unmetered)),
+            ("input_cost_per_request", Some(Field::Fee(Unit::Call))),
+            ("output_cost_per_image_2K", Some(Field::Fee(Unit::PictureUpTo(2_048)))),
+            (
+                "code_interpreter_cost_per_session",
+                Some(Field::OnlyWith(Feature::HostedTool)),
+            ),
+            ("citation_cost_per_token", Some(Field::Unmetered)),
             ("input_cost_per_token_above_1m_tokens", None),
             ("input_cost_per_token_turbo", None),
             ("supports_vision", None),

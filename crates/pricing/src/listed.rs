@@ -2,26 +2,29 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-use model::{Feature, ServiceTier};
+use model::ServiceTier;
 use serde_json::value::RawValue;
 
 use crate::{
     Class, Field, Price,
     catalogue::Line,
-    field::Place,
+    fee::{Fees, SearchFees, Searching},
+    field::{Place, Unit},
     region::Region,
     sheet::{Gaps, Writes},
 };
 
-/// The price fields of a model that is billed by tokens.
+/// The price fields of a model.
 #[derive(Debug)]
 pub(crate) struct Listed {
     pub(crate) gaps: Gaps,
+    pub(crate) fees: Fees,
     /// The first field that is billed above zero in a unit the usage figures do not hold.
     pub(crate) unmetered: Option<String>,
-    /// The first field that bills images above the price of their tokens as text.
+    /// The field that bills pictures sent by the piece: the usage figures do not count them.
     pub(crate) images: Option<String>,
     pub(crate) uplifts: Uplifts,
+    makes_pictures: bool,
 }
 
 /// Factors on every price, by where a call is processed.
@@ -57,6 +60,7 @@ impl Uplifts {
     }
 }
 
+/// A JSON object, by the names of its fields.
 type Fields<'a> = BTreeMap<Cow<'a, str>, &'a RawValue>;
 
 impl Listed {
@@ -64,21 +68,21 @@ impl Listed {
     pub(crate) fn read(line: &Line<'_>) -> Result<Self, String> {
         let mut listed = Self {
             gaps: Gaps::new(writes(&line.provider, &line.model)),
-            unmetered: searches_unasked(line).then(|| "search_context_cost_per_query".to_owned()),
+            fees: Fees::default(),
+            unmetered: None,
             images: None,
             uplifts: Uplifts::NONE,
+            makes_pictures: line.mode.as_deref() == Some("image_generation"),
         };
+        listed.fees.searching = searching(line);
         for (name, value) in &line.prices {
             listed
                 .field(name, value)
                 .map_err(|detail| format!("{name}: {detail}"))?;
         }
-        // Only when all rates are known: images are refused if their tokens cost more than text.
-        let text = listed.gaps.base(Class::Input).unwrap_or(Price::ZERO);
-        for (name, value) in &line.prices {
-            if Field::classify(name) == Some(Field::ImageTokens) && price(value)? > text {
-                listed.images.get_or_insert_with(|| name.to_string());
-            }
+        if listed.fees.searching != Searching::Asked && listed.fees.search.is_none() {
+            let field = "search_context_cost_per_query".to_owned();
+            listed.unmetered.get_or_insert(field);
         }
         Ok(listed)
     }
@@ -86,18 +90,57 @@ impl Listed {
     fn field(&mut self, name: &str, value: &RawValue) -> Result<(), String> {
         match Field::classify(name).ok_or("an unknown field")? {
             Field::Rate { class, above, tier } => self.rate(tier, above, class, price(value)?),
+            Field::Fee(unit) => self.fee(name, unit, price(value)?),
+            Field::Search => self.search(value)?,
             Field::Ranges => self.ranges(value)?,
             Field::OffPeak => self.off_peak(value)?,
             Field::Uplift(place) => self.uplifts.raise(place, price(value)?),
             Field::ProviderSpecific => self.provider_specific(value)?,
-            Field::OnlyWith(Feature::Image) if above_zero(value) => {
-                self.images.get_or_insert_with(|| name.to_owned());
-            }
             Field::Unmetered if above_zero(value) => {
                 self.unmetered.get_or_insert_with(|| name.to_owned());
             }
-            Field::ImageTokens | Field::OnlyWith(_) | Field::OtherTier | Field::Note | Field::Unmetered => {}
+            Field::OnlyWith(_) | Field::Offline | Field::OtherTier | Field::Note | Field::Unmetered => {}
         }
+        Ok(())
+    }
+
+    fn fee(&mut self, name: &str, unit: Unit, price: Price) {
+        if price.is_zero() {
+            return;
+        }
+        self.fees.list(unit, price, self.makes_pictures);
+        if unit == Unit::AnyPicture && !self.makes_pictures {
+            self.images.get_or_insert_with(|| name.to_owned());
+        }
+    }
+
+    /// Takes text for free, for models whose use costs nothing. A price above zero contradicts that and is kept apart.
+    pub(crate) fn free_text(&mut self) {
+        for class in [Class::Input, Class::Output] {
+            if self.gaps.base(class).is_some() {
+                self.unmetered
+                    .get_or_insert("a price of a model that was free".to_owned());
+            }
+            self.gaps.list(ServiceTier::Standard, 0, class, Price::ZERO);
+        }
+    }
+
+    /// `{"search_context_size_low": <price>, ...}`.
+    fn search(&mut self, value: &RawValue) -> Result<(), String> {
+        let fields: Fields<'_> = parse(value)?;
+        let fee = |size: &str| {
+            let value = fields.get(size).ok_or_else(|| format!("no {size}"))?;
+            price(value)
+        };
+        let fees = SearchFees {
+            low: fee("search_context_size_low")?,
+            medium: fee("search_context_size_medium")?,
+            high: fee("search_context_size_high")?,
+        };
+        if fees.fee(None).is_zero() {
+            return Ok(());
+        }
+        self.fees.search = Some(fees);
         Ok(())
     }
 
@@ -158,16 +201,23 @@ pub(crate) fn writes(provider: &str, model: &str) -> Writes {
     }
 }
 
-/// Models that search the web, for a fee, without being asked to by the request: Perplexity's own, and those that carry it in
-/// their name.
-fn searches_unasked(line: &Line<'_>) -> bool {
+/// Models that search the web, for a fee, without being asked to by the request: those that carry it in their name.
+/// Perplexity's charge the fee once for every call (<https://docs.perplexity.ai/getting-started/pricing>); its research
+/// model charges it for every search.
+fn searching(line: &Line<'_>) -> Searching {
     let word = |wanted| {
         line.model
             .split(|c: char| !c.is_ascii_alphanumeric())
             .any(|word| word == wanted)
     };
     let fee = line.prices.contains_key("search_context_cost_per_query");
-    word("search") || fee && (word("research") || line.provider == "perplexity")
+    if word("search") || fee && word("research") {
+        Searching::Unasked
+    } else if fee && line.provider == "perplexity" {
+        Searching::EveryCall
+    } else {
+        Searching::Asked
+    }
 }
 
 /// The class of a rate without threshold and tier.

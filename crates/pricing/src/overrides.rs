@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt, str::FromStr};
 use model::ServiceTier;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::{Class, Price, PriceTextError, listed::writes, sheet::Gaps};
+use crate::{Class, Price, PriceTextError, fee::Fees, field::Unit, listed::writes, sheet::Gaps};
 
 /// A price for one model, from the user: a `[[prices]]` table of `bailiwick.toml`. It stands in place of everything the
 /// catalogue says about that model's prices, context tiers and fees included.
@@ -31,6 +31,31 @@ pub struct Override {
     /// for Anthropic and for Claude models 2 times the input price.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_write_1h: Option<PerMillion>,
+    /// Dollars per million tokens of audio sent. Audio is refused if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audio_input: Option<PerMillion>,
+    /// Dollars per million tokens of audio produced. Audio is refused if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audio_output: Option<PerMillion>,
+    /// Dollars per million tokens of images sent. The input price if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_input: Option<PerMillion>,
+    /// Dollars per million tokens of pictures made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_output: Option<PerMillion>,
+    /// Dollars per picture made, whatever its size. A model with this price and no `image_output` makes pictures and is
+    /// refused for conversations, which may hold any number of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_image: Option<Dollars>,
+    /// Dollars per second of audio transcribed or spoken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_second: Option<Dollars>,
+    /// Dollars per million characters spoken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_character: Option<PerMillion>,
+    /// Dollars per call, on top of everything else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_request: Option<Dollars>,
     /// The most output tokens that the model produces. The catalogue's figure if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_output_tokens: Option<u64>,
@@ -85,6 +110,10 @@ impl Override {
             (Class::CacheRead, self.cache_read),
             (Class::CacheWrite, self.cache_write),
             (Class::CacheWrite1h, self.cache_write_1h),
+            (Class::AudioInput, self.audio_input),
+            (Class::AudioOutput, self.audio_output),
+            (Class::ImageInput, self.image_input),
+            (Class::ImageOutput, self.image_output),
         ] {
             if let Some(price) = price {
                 gaps.list(ServiceTier::Standard, 0, class, price.per_token());
@@ -94,13 +123,30 @@ impl Override {
     }
 }
 
-/// A price in dollars per million tokens, as people and price lists write it: `"0.15"`. A text or a whole number;
+impl Override {
+    pub(crate) fn fees(&self) -> Fees {
+        let mut fees = Fees::default();
+        for (unit, price) in [
+            (Unit::Call, self.per_request.map(Dollars::price)),
+            (Unit::Second, self.per_second.map(Dollars::price)),
+            (Unit::Character, self.per_character.map(PerMillion::per_token)),
+            (Unit::Picture, self.per_image.map(Dollars::price)),
+        ] {
+            if let Some(price) = price {
+                fees.list(unit, price, true);
+            }
+        }
+        fees
+    }
+}
+
+/// A price in dollars per million tokens or characters, as people and price lists write it: `"0.15"`. A text or a whole number;
 /// never a fraction that has been through a float.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PerMillion(Price);
 
 impl PerMillion {
-    /// The price of one token.
+    /// The price of one token, or whatever else it is a price of.
     pub fn per_token(self) -> Price {
         self.0
     }
@@ -137,28 +183,55 @@ impl Serialize for PerMillion {
 
 impl<'de> Deserialize<'de> for PerMillion {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-        impl de::Visitor<'_> for Text {
-            type Value = Cow<'static, str>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("dollars per million tokens as text, such as \"0.15\"")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(text.to_owned().into())
-            }
-
-            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Self::Value, E> {
-                Ok(number.to_string().into())
-            }
-
-            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
-                Ok(number.to_string().into())
-            }
-        }
-        let text = deserializer.deserialize_any(Text)?;
+        let text = deserializer.deserialize_any(Text("dollars per million tokens as text, such as \"0.15\""))?;
         text.parse().map_err(de::Error::custom)
+    }
+}
+
+/// A price in dollars for one of something: `"0.04"`. A text or a whole number, like [`PerMillion`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Dollars(Price);
+
+impl Dollars {
+    /// The price.
+    pub fn price(self) -> Price {
+        self.0
+    }
+}
+
+impl Serialize for Dollars {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Dollars {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = deserializer.deserialize_any(Text("dollars as text, such as \"0.04\""))?;
+        text.trim().parse().map(Self).map_err(de::Error::custom)
+    }
+}
+
+/// Reads a number as it is written. What it expects, for the message.
+struct Text(&'static str);
+
+impl de::Visitor<'_> for Text {
+    type Value = Cow<'static, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(text.to_owned().into())
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Self::Value, E> {
+        Ok(number.to_string().into())
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
+        Ok(number.to_string().into())
     }
 }
 
@@ -190,6 +263,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_text_can_be_priced_as_well() {
+        let own = parse(
+            "provider = 'local'\nmodel = 'tts'\ninput = 0\noutput = 0\nper_character = 15\nper_image = '0.040'\n\
+             per_second = '0.0001'\nper_request = 1\naudio_input = '40'",
+        )
+        .unwrap();
+        assert_eq!(own.per_character.unwrap().per_token(), "0.000015".parse().unwrap());
+        assert_eq!(own.per_image.unwrap().price(), "0.04".parse().unwrap());
+        assert_eq!(
+            serde_json::to_string(&own).unwrap(),
+            r#"{"provider":"local","model":"tts","input":"0","output":"0","audio_input":"40","per_image":"0.04","per_second":"0.0001","per_character":"15","per_request":"1"}"#
+        );
+    }
+
+    #[test]
     fn what_is_wrong_with_a_table_is_said() {
         for (text, says) in [
             (
@@ -205,6 +293,10 @@ mod tests {
                 "expected a decimal number",
             ),
             ("provider = 'p'\nmodel = 'm'\ninput = '1'", "missing field `output`"),
+            (
+                "provider = 'p'\nmodel = 'm'\ninput = '1'\noutput = '1'\nper_image = 0.04",
+                "as text, such as \"0.04\"",
+            ),
             (
                 "provider = 'p'\nmodel = 'm'\ninput = '1'\noutput = '1'\ncached = '1'",
                 "unknown field `cached`",

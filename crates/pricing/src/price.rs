@@ -69,6 +69,11 @@ impl Price {
         Self::new(self.mantissa, self.scale.checked_add(6)?)
     }
 
+    /// This price for a thousand units as a price for one, or `None` if it has too many digits.
+    pub(crate) fn per_thousand(self) -> Option<Self> {
+        Self::new(self.mantissa, self.scale.checked_add(3)?)
+    }
+
     /// The price of a million units for this price of one, or `None` if it has too many digits.
     pub(crate) fn times_million(self) -> Option<Self> {
         self.checked_mul(Self {

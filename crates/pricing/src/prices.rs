@@ -1,25 +1,36 @@
-//! The prices of one model: what a call can cost at most, and what it cost.
+//! The prices of one model at one provider.
 
-use model::{Feature, FeatureUse, NanoUsd, ServiceTier, Usage};
+use model::{FeatureUse, ServiceTier, Work};
 
 use crate::{
-    Allowances, Class, Override, Price, PriceError, Region,
-    amount::total,
+    Class, Override, Price, PriceError, Region, SearchContext,
     catalogue::Line,
+    fee::{Fees, Searching},
     listed::{Listed, Uplifts},
-    sheet::{Sheet, Sheets},
+    picture::{Priceless, Variant},
+    sheet::{Rates, Sheet, Sheets},
 };
+
+mod bill;
+mod bound;
 
 /// What a request can make the provider do at most.
 #[derive(Clone, Copy, Debug)]
 pub struct Demand<'a> {
-    /// Bytes of the request's body as sent upstream, not compressed. A text never has more tokens than bytes. The bytes of
-    /// an inline image may be left out if `features` names the image: it is billed by its pixels.
+    /// What kind of work it asks for.
+    pub work: &'a Work,
+    /// Bytes of the request's body as sent upstream, not compressed; an audio file to be transcribed included. A text never
+    /// has more tokens than bytes. The bytes of an inline image may be left out if `features` names the image: it is billed
+    /// by its pixels. Those of inline audio may not: they bound how long it plays.
     pub request_bytes: u64,
-    /// Output tokens that the request allows for each choice, as written into it.
+    /// Output tokens that the request allows for each choice, as written into it. Of no account for other work than
+    /// [`Work::Generate`].
     pub output_limit: u64,
     /// How many answers it asks for (`n`); 0 counts as 1.
     pub choices: u64,
+    /// Searches of the web that it allows at most, by a tool with a declared maximum. A search tool without one is a
+    /// [`model::Feature::HostedTool`], which is refused.
+    pub searches: u64,
     /// What it uses whose cost its bytes do not show.
     pub features: &'a [FeatureUse],
     /// The processing tier it asks for.
@@ -36,11 +47,77 @@ pub struct ModelPrices {
     max_input_tokens: Option<u64>,
     max_output_tokens: Option<u64>,
     deprecation_date: Option<String>,
-    sheets: Result<Sheets, PriceError>,
-    /// Why images are refused on this model, if they are.
-    images: Option<String>,
-    uplifts: Uplifts,
+    tariff: Result<Tariff, PriceError>,
     region: Region,
+    scope: Option<Scope>,
+    search_context: Option<SearchContext>,
+}
+
+/// All that a model charges.
+#[derive(Clone, Debug)]
+struct Tariff {
+    sheets: Sheets,
+    fees: Fees,
+    uplifts: Uplifts,
+    /// Pictures sent are billed by the piece, which the usage figures do not count: they are refused.
+    refuses_images: bool,
+    /// The work it has prices for.
+    kinds: Vec<Kind>,
+}
+
+/// A kind of work, without its figures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    Generate,
+    Embed,
+    Images,
+    Speech,
+    Transcribe,
+    Free,
+}
+
+impl Kind {
+    const ALL: [Self; 6] = [
+        Self::Generate,
+        Self::Embed,
+        Self::Images,
+        Self::Speech,
+        Self::Transcribe,
+        Self::Free,
+    ];
+
+    fn of(work: &Work) -> Self {
+        match work {
+            Work::Generate => Self::Generate,
+            Work::Embed => Self::Embed,
+            Work::Images { .. } => Self::Images,
+            Work::Speech { .. } => Self::Speech,
+            Work::Transcribe { .. } => Self::Transcribe,
+            Work::Free => Self::Free,
+        }
+    }
+
+    /// For messages and reports.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Generate => "text",
+            Self::Embed => "embeddings",
+            Self::Images => "pictures",
+            Self::Speech => "speech",
+            Self::Transcribe => "transcription",
+            Self::Free => "free work",
+        }
+    }
+}
+
+/// What is known of the call that is priced.
+#[derive(Clone, Debug)]
+struct Scope {
+    work: Work,
+    /// It sends audio.
+    audio: bool,
+    /// It sends images.
+    images: bool,
 }
 
 impl ModelPrices {
@@ -77,7 +154,7 @@ impl ModelPrices {
 
     /// Why no call to this model can be priced, if so.
     pub fn refusal(&self) -> Option<&PriceError> {
-        self.sheets.as_ref().err()
+        self.tariff.as_ref().err()
     }
 
     /// The same prices where calls are processed in `region`. Without this, a model whose price depends on the region is
@@ -87,89 +164,39 @@ impl ModelPrices {
         Self { region, ..self }
     }
 
-    /// The most that a call within `demand` can cost.
-    ///
-    /// Input is bounded by the request's bytes plus the allowances, priced at the dearest class it could be billed as, in
-    /// any context step within reach; output by its limit times the choices, at the dearer of output and reasoning.
-    /// Providers may serve a call in the standard tier instead of the one asked for (OpenAI says so of priority), and the
-    /// reply tells: so the dearer of both counts.
-    ///
-    /// # Errors
-    /// Every [`PriceError`] but `UnknownModel` and `Usage`.
-    pub fn worst_case(&self, demand: &Demand<'_>, allowances: &Allowances) -> Result<NanoUsd, PriceError> {
-        let input = self.input_bound(demand, allowances)?;
-        let output = demand
-            .output_limit
-            .checked_mul(demand.choices.max(1))
-            .ok_or(PriceError::Overflow)?;
-        let (mut input_price, mut output_price) = (Price::ZERO, Price::ZERO);
-        for tier in [ServiceTier::Standard, demand.tier] {
-            for rates in self.sheet(tier)?.reachable(input) {
-                input_price = input_price.max(rates.dearest_input());
-                output_price = output_price.max(rates.dearest_output());
-            }
+    /// The same prices for a call within `demand`: both its worst case and its cost. Without this, what depends on the
+    /// request is priced at its dearest: a picture whose price depends on its size and quality, cached tokens that may have
+    /// been audio or images.
+    #[must_use]
+    pub fn for_call(self, demand: &Demand<'_>) -> Self {
+        let uses = |feature| demand.features.iter().any(|used| used.feature == feature);
+        let scope = Scope {
+            work: demand.work.clone(),
+            audio: uses(model::Feature::AudioInput) || matches!(demand.work, Work::Transcribe { .. }),
+            images: uses(model::Feature::Image),
+        };
+        Self {
+            scope: Some(scope),
+            ..self
         }
-        total(
-            &[(input, input_price), (output, output_price)],
-            self.uplifts.factor(self.region),
-        )
     }
 
-    /// What a call with this `usage` costs, served in `tier` (what the reply says, not what was asked for).
-    ///
-    /// A tier that the catalogue does not price: flex is billed at the standard prices, which are never below it; priority
-    /// is an error. Cached reads without a price of their own are billed as input, as are cache writes (for Claude models
-    /// at Anthropic's surcharges), reasoning as output.
-    ///
-    /// # Errors
-    /// `Usage`, `Tier`, `Overflow`, or the model's refusal. The right thing to book then is the hold, in full.
-    pub fn cost(&self, usage: &Usage, tier: ServiceTier) -> Result<NanoUsd, PriceError> {
-        let rates = self.sheet(tier)?.at(usage.input_total());
-        let answer = usage.output.checked_sub(usage.reasoning).ok_or(PriceError::Usage {
-            reasoning: usage.reasoning,
-            output: usage.output,
-        })?;
-        let terms = [
-            (usage.input, rates.input),
-            (usage.cache_read, rates.cache_read),
-            (usage.cache_write, rates.cache_write),
-            (usage.cache_write_1h, rates.cache_write_1h),
-            (answer, rates.output),
-            (usage.reasoning, rates.reasoning.unwrap_or(rates.output)),
-        ];
-        total(&terms, self.uplifts.factor(self.region))
+    /// The same prices for calls whose searches read that much, where the reply says so. Without this, searches cost what
+    /// the dearest costs.
+    #[must_use]
+    pub fn in_search_context(self, context: SearchContext) -> Self {
+        Self {
+            search_context: Some(context),
+            ..self
+        }
     }
 
-    fn input_bound(&self, demand: &Demand<'_>, allowances: &Allowances) -> Result<u64, PriceError> {
-        let mut bound = demand
-            .request_bytes
-            .checked_add(allowances.request)
-            .ok_or(PriceError::Overflow)?;
-        for used in demand.features {
-            let each = match used.feature {
-                Feature::Tools => allowances.tools,
-                Feature::Image if self.images.is_none() => allowances.image,
-                _ => None,
-            };
-            let each = each.ok_or_else(|| self.refused(used))?;
-            let more = each.checked_mul(used.count).ok_or(PriceError::Overflow)?;
-            bound = bound.checked_add(more).ok_or(PriceError::Overflow)?;
-        }
-        Ok(bound)
-    }
-
-    fn refused(&self, used: &FeatureUse) -> PriceError {
-        let (provider, model) = (self.provider.clone(), self.model.clone());
-        PriceError::Feature {
-            provider,
-            model,
-            feature: used.feature,
-            found: used.found.clone(),
-        }
+    fn tariff(&self) -> Result<&Tariff, PriceError> {
+        self.tariff.as_ref().map_err(Clone::clone)
     }
 
     fn sheet(&self, tier: ServiceTier) -> Result<&Sheet, PriceError> {
-        let sheets = self.sheets.as_ref().map_err(Clone::clone)?;
+        let sheets = &self.tariff()?.sheets;
         match tier {
             ServiceTier::Standard => Ok(&sheets.standard),
             ServiceTier::Flex => Ok(&sheets.flex),
@@ -179,6 +206,56 @@ impl ModelPrices {
             }),
         }
     }
+
+    /// The price of a class, as a call like this one may be billed. Usage figures do not say what cached tokens were, so
+    /// where the call may have sent audio or images, the dearest counts.
+    fn rate(&self, rates: &Rates, class: Class) -> Option<Price> {
+        let audio = self.scope.as_ref().is_none_or(|scope| scope.audio);
+        let images = self.scope.as_ref().is_none_or(|scope| scope.images);
+        let also = |may: bool, class| if may { rates.get(class) } else { None };
+        let other = match class {
+            Class::CacheRead => also(audio, Class::AudioCacheRead).max(also(images, Class::ImageCacheRead)),
+            Class::CacheWrite | Class::CacheWrite1h => also(audio, Class::AudioCacheWrite),
+            _ => None,
+        };
+        rates.get(class).max(other)
+    }
+
+    /// The price of a picture like those asked for; `None` if the model does not bill by the picture.
+    fn picture(&self) -> Result<Option<Price>, PriceError> {
+        let pictures = &self.tariff()?.fees.pictures;
+        let (size, quality) = match self.scope.as_ref().map(|scope| &scope.work) {
+            None => (None, None),
+            Some(Work::Images { size, quality, .. }) => (size.clone(), quality.clone()),
+            Some(_) => return Ok(None),
+        };
+        let hint = match pictures.price(size.as_deref(), quality.as_deref()) {
+            Ok(price) => return Ok(Some(price)),
+            Err(Priceless::NotByPicture) => return Ok(None),
+            Err(Priceless::SizeNeeded) => "it is billed by the pixel, so the request must say the size",
+            Err(Priceless::Unlisted) => "ask for a size and a quality that the price catalogue lists for it",
+        };
+        Err(PriceError::Picture {
+            provider: self.provider.clone(),
+            model: self.model.clone(),
+            size,
+            quality,
+            hint,
+        })
+    }
+}
+
+/// For reports.
+impl ModelPrices {
+    pub(crate) fn kinds(&self) -> &[Kind] {
+        self.tariff.as_ref().map_or(&[], |tariff| &tariff.kinds)
+    }
+
+    pub(crate) fn searches_unasked(&self) -> bool {
+        self.tariff
+            .as_ref()
+            .is_ok_and(|tariff| tariff.fees.searching == Searching::Unasked)
+    }
 }
 
 /// Where prices come from.
@@ -187,8 +264,8 @@ impl ModelPrices {
         &self.listed_provider
     }
 
-    /// A line of the catalogue, known as `provider` and `model`.
-    pub(crate) fn from_line(provider: &str, model: &str, line: &Line<'_>) -> Self {
+    /// A line of the catalogue, known as `provider` and `model`, with the entries that price pictures of one size.
+    pub(crate) fn from_line(provider: &str, model: &str, line: &Line<'_>, variants: Vec<Variant>) -> Self {
         let owned = |text: &Option<std::borrow::Cow<'_, str>>| text.as_deref().map(str::to_owned);
         let mut prices = Self {
             listed_provider: line.provider.to_string(),
@@ -198,7 +275,7 @@ impl ModelPrices {
             deprecation_date: owned(&line.deprecation_date),
             ..Self::unreadable(provider, model, "")
         };
-        prices.sheets = prices.read(line);
+        prices.tariff = prices.read(line, variants);
         prices
     }
 
@@ -211,14 +288,14 @@ impl ModelPrices {
             max_input_tokens: None,
             max_output_tokens: None,
             deprecation_date: None,
-            sheets: Err(PriceError::Entry {
+            tariff: Err(PriceError::Entry {
                 provider: provider.clone(),
                 model: model.clone(),
                 detail,
             }),
-            images: None,
-            uplifts: Uplifts::NONE,
             region: Region::Undeclared,
+            scope: None,
+            search_context: None,
             provider,
             model,
         }
@@ -235,17 +312,29 @@ impl ModelPrices {
         }
         prices.max_output_tokens = own.max_output_tokens.or(prices.max_output_tokens);
         if let Some(sheets) = own.gaps().complete() {
-            prices.sheets = Ok(sheets);
+            let mut tariff = Tariff {
+                sheets,
+                fees: own.fees(),
+                uplifts: Uplifts::NONE,
+                refuses_images: false,
+                kinds: Vec::new(),
+            };
+            tariff.kinds = Kind::ALL.into_iter().filter(|kind| tariff.prices(*kind)).collect();
+            prices.tariff = Ok(tariff);
         }
         prices
     }
 
-    /// The line's prices, or why there are none. Also takes over what the line says of images and regions.
-    fn read(&mut self, line: &Line<'_>) -> Result<Sheets, PriceError> {
+    /// The line's prices, or why there are none.
+    fn read(&self, line: &Line<'_>, variants: Vec<Variant>) -> Result<Tariff, PriceError> {
         let (provider, model) = (self.provider.clone(), self.model.clone());
-        let needed: &[Class] = match line.mode.as_deref() {
-            Some("chat" | "responses" | "completion") => &[Class::Input, Class::Output],
-            Some("embedding") => &[Class::Input],
+        let kinds: &[Kind] = match line.mode.as_deref() {
+            Some("chat" | "responses" | "completion") => &[Kind::Generate],
+            Some("embedding") => &[Kind::Embed],
+            Some("image_generation") => &[Kind::Images, Kind::Generate],
+            Some("audio_speech") => &[Kind::Speech],
+            Some("audio_transcription") => &[Kind::Transcribe],
+            Some("moderation") => &[Kind::Free],
             other => {
                 let mode = other.unwrap_or("unknown").to_owned();
                 return Err(PriceError::Mode { provider, model, mode });
@@ -256,19 +345,62 @@ impl ModelPrices {
             model: self.model.clone(),
             detail,
         };
-        let listed = Listed::read(line).map_err(broken)?;
+        let mut listed = Listed::read(line).map_err(broken)?;
+        if kinds == [Kind::Free] {
+            listed.free_text();
+        }
         let sheets = listed
             .gaps
             .complete()
             .ok_or_else(|| broken("a price has too many digits".to_owned()))?;
-        (self.images, self.uplifts) = (listed.images, listed.uplifts);
+        listed.fees.pictures.variants = variants;
+        let counts_pictures = sheets.standard.at(0).get(Class::ImageOutput).is_some();
+        if kinds == [Kind::Generate] && listed.fees.pictures.is_priced() && !counts_pictures {
+            // A conversation may hold any number of pictures.
+            listed.unmetered.get_or_insert("output_cost_per_image".to_owned());
+        }
         if let Some(field) = listed.unmetered {
             return Err(PriceError::Field { provider, model, field });
         }
-        if needed.iter().any(|class| listed.gaps.base(*class).is_none()) {
+        let mut tariff = Tariff {
+            sheets,
+            fees: listed.fees,
+            uplifts: listed.uplifts,
+            refuses_images: listed.images.is_some(),
+            kinds: Vec::new(),
+        };
+        // Models that make pictures and say text prices only: those are for steps, not for conversations.
+        let fits = |kind: Kind| kind != Kind::Generate || kinds == [Kind::Generate] || counts_pictures;
+        tariff.kinds = kinds
+            .iter()
+            .copied()
+            .filter(|kind| fits(*kind) && tariff.prices(*kind))
+            .collect();
+        if tariff.kinds.is_empty() {
             return Err(PriceError::Unpriced { provider, model });
         }
-        Ok(sheets)
+        Ok(tariff)
+    }
+}
+
+impl Tariff {
+    /// Whether there are prices for that kind of work.
+    fn prices(&self, kind: Kind) -> bool {
+        let base = self.sheets.standard.at(0);
+        let has = |class| base.get(class).is_some();
+        let fees = &self.fees;
+        let spoken = fees.second.is_some();
+        match kind {
+            Kind::Generate => {
+                let pictures = fees.pictures.is_priced() && !has(Class::ImageOutput);
+                has(Class::Input) && has(Class::Output) && !pictures
+            }
+            Kind::Embed => has(Class::Input) || fees.call.is_some(),
+            Kind::Images => fees.pictures.is_priced() || has(Class::ImageOutput),
+            Kind::Speech => spoken || fees.character.is_some() || has(Class::AudioOutput),
+            Kind::Transcribe => spoken || has(Class::AudioInput),
+            Kind::Free => true,
+        }
     }
 }
 

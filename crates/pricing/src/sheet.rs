@@ -9,49 +9,57 @@ use model::ServiceTier;
 
 use crate::{Class, Price};
 
-/// The price of every class of tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Rates {
-    pub(crate) input: Price,
-    pub(crate) cache_read: Price,
-    pub(crate) cache_write: Price,
-    pub(crate) cache_write_1h: Price,
-    pub(crate) output: Price,
-    /// `None`: as other output.
-    pub(crate) reasoning: Option<Price>,
-}
+/// The prices of the classes of tokens. A class without one cannot be billed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Rates([Option<Price>; Class::ALL.len()]);
 
 impl Rates {
-    /// The most that a token of input can cost.
-    pub(crate) fn dearest_input(&self) -> Price {
-        self.input
-            .max(self.cache_read)
-            .max(self.cache_write)
-            .max(self.cache_write_1h)
-    }
-
-    /// The most that a token of output can cost.
-    pub(crate) fn dearest_output(&self) -> Price {
-        self.reasoning
-            .map_or(self.output, |reasoning| reasoning.max(self.output))
-    }
-
-    /// Class by class the dearer of the two.
-    fn dearer(self, other: Self) -> Self {
-        Self {
-            input: self.input.max(other.input),
-            cache_read: self.cache_read.max(other.cache_read),
-            cache_write: self.cache_write.max(other.cache_write),
-            cache_write_1h: self.cache_write_1h.max(other.cache_write_1h),
-            output: self.output.max(other.output),
-            // `None` stands for the output price, and is below no other.
-            reasoning: (self.reasoning.is_some() || other.reasoning.is_some())
-                .then(|| self.dearest_reasoning().max(other.dearest_reasoning())),
+    /// The price of a class, if it has one. Reasoning has the price of other output where none of its own is known.
+    pub(crate) fn get(&self, class: Class) -> Option<Price> {
+        let own = self.own(class);
+        if class == Class::Reasoning {
+            own.or(self.own(Class::Output))
+        } else {
+            own
         }
     }
 
-    fn dearest_reasoning(&self) -> Price {
-        self.reasoning.unwrap_or(self.output)
+    /// The highest price among some classes, if any of them has one.
+    pub(crate) fn dearest(&self, classes: &[Class]) -> Option<Price> {
+        classes.iter().filter_map(|class| self.get(*class)).max()
+    }
+
+    /// Class by class the dearer of the two, where both have a price.
+    pub(crate) fn both(&self, other: &Self) -> Self {
+        self.merge(other, |a, b| Some(a?.max(b?)))
+    }
+
+    /// Class by class the dearer of the two.
+    pub(crate) fn dearer(&self, other: &Self) -> Self {
+        self.merge(other, Ord::max)
+    }
+
+    /// A class is combined as it is billed, so reasoning that neither of the two prices apart is not priced apart.
+    fn merge(&self, other: &Self, combine: impl Fn(Option<Price>, Option<Price>) -> Option<Price>) -> Self {
+        let apart = self.own(Class::Reasoning).is_some() || other.own(Class::Reasoning).is_some();
+        let mut merged = Self::default();
+        for class in Class::ALL
+            .into_iter()
+            .filter(|class| apart || *class != Class::Reasoning)
+        {
+            merged.set(class, combine(self.get(class), other.get(class)));
+        }
+        merged
+    }
+
+    fn own(&self, class: Class) -> Option<Price> {
+        self.0.get(class as usize).copied().flatten()
+    }
+
+    fn set(&mut self, class: Class, price: Option<Price>) {
+        if let Some(slot) = self.0.get_mut(class as usize) {
+            *slot = price;
+        }
     }
 }
 
@@ -132,8 +140,8 @@ impl Gaps {
         self.listed.get(&(tier, above))
     }
 
-    /// The complete prices, or `None` if a surcharge has too many digits. A missing input or output price counts as zero
-    /// here: whether a model without one is priced at all is decided elsewhere.
+    /// The complete prices, or `None` if a surcharge has too many digits. Whether a model without an input or an output
+    /// price is priced at all is decided elsewhere.
     pub(crate) fn complete(&self) -> Option<Sheets> {
         let thresholds: BTreeSet<u64> = self
             .listed
@@ -148,38 +156,78 @@ impl Gaps {
         Some(build.sheets)
     }
 
-    /// The prices listed in `own`, gaps filled: input and output from `lower` (the step below), cached input from the
-    /// input price. Cached reads without a price are billed as input; writes never below it (some models list 0 for
-    /// "nothing on top of the input price").
+    /// The prices listed in `own`, gaps filled: each class from `lower` (the step below), raised with text; cached input
+    /// from the input price. Cached reads without a price are billed as input; writes never below it (some models list 0
+    /// for "nothing on top of the input price"). Pictures without a price are billed as the text that providers count
+    /// them as; audio without one is not billed.
     fn fill(&self, own: &BTreeMap<Class, Price>, lower: Option<&Rates>) -> Option<Rates> {
         let get = |class| own.get(&class).copied();
-        let input = get(Class::Input)
-            .or(lower.map(|rates| rates.input))
-            .unwrap_or(Price::ZERO);
-        let output = get(Class::Output)
-            .or(lower.map(|rates| rates.output))
-            .unwrap_or(Price::ZERO);
-        let (write, write_1h) = match self.writes {
-            Writes::AsInput => (input, input),
-            Writes::Surcharged => (
-                input.checked_mul(Price::new(125, 2)?)?,
-                input.checked_mul(Price::new(2, 0)?)?,
+        let below = |class| lower.and_then(|rates| rates.own(class));
+        // What is not raised with the text: the dearer of the two.
+        let carried = |class, text: Option<Price>| get(class).or(below(class).and_then(|price| Some(price).max(text)));
+        let input = get(Class::Input).or(below(Class::Input));
+        let output = get(Class::Output).or(below(Class::Output));
+        let (write, write_1h) = match (self.writes, input) {
+            (Writes::Surcharged, Some(input)) => (
+                Some(input.checked_mul(Price::new(125, 2)?)?),
+                Some(input.checked_mul(Price::new(2, 0)?)?),
             ),
+            _ => (input, input),
         };
-        let cache_write = get(Class::CacheWrite).unwrap_or(write).max(input);
-        let cache_write_1h = get(Class::CacheWrite1h).unwrap_or(write_1h).max(cache_write);
-        // A reasoning price that is not raised with the output price: the dearer of the two.
-        let carried = lower
-            .and_then(|rates| rates.reasoning)
-            .map(|reasoning| reasoning.max(output));
-        Some(Rates {
-            input,
-            cache_read: get(Class::CacheRead).unwrap_or(input),
-            cache_write,
-            cache_write_1h,
-            output,
-            reasoning: get(Class::Reasoning).or(carried),
-        })
+        let cache_write = get(Class::CacheWrite).or(write).max(input);
+        let audio = carried(Class::AudioInput, input);
+        let image = carried(Class::ImageInput, input).or(input);
+        // Of a model that lists no price for cached text either, no audio is cached.
+        let audio_if = |class| audio.filter(|_| self.base(class).is_some());
+        let image_cached = get(Class::ImageCacheRead).or(image.filter(|image| Some(*image) > input));
+        let mut rates = Rates::default();
+        for (class, price) in [
+            (Class::Input, input),
+            (Class::CacheRead, get(Class::CacheRead).or(input)),
+            (Class::CacheWrite, cache_write),
+            (
+                Class::CacheWrite1h,
+                get(Class::CacheWrite1h).or(write_1h).max(cache_write),
+            ),
+            (Class::Output, output),
+            (Class::Reasoning, carried(Class::Reasoning, output)),
+            (Class::AudioInput, audio),
+            (
+                Class::AudioCacheRead,
+                get(Class::AudioCacheRead).or(audio_if(Class::CacheRead)),
+            ),
+            (
+                Class::AudioCacheWrite,
+                get(Class::AudioCacheWrite).or(audio_if(Class::CacheWrite)),
+            ),
+            (Class::AudioOutput, carried(Class::AudioOutput, output)),
+            (Class::ImageInput, image),
+            (Class::ImageCacheRead, image_cached),
+            (Class::ImageOutput, carried(Class::ImageOutput, output)),
+        ] {
+            rates.set(class, price);
+        }
+        Some(rates)
+    }
+
+    /// `rates` of a dearer tier without the classes that the list price prices and the tier does not: what is missing
+    /// there is dearer than standard, by nobody knows how much.
+    fn only_listed(&self, rates: Rates, tier: ServiceTier) -> Rates {
+        let listed = |class| self.get(tier, 0).is_some_and(|own| own.contains_key(&class));
+        let mut rates = rates;
+        for (class, dependent) in [
+            (Class::AudioInput, &[Class::AudioCacheRead, Class::AudioCacheWrite][..]),
+            (Class::AudioOutput, &[]),
+            (Class::ImageInput, &[Class::ImageCacheRead]),
+            (Class::ImageOutput, &[]),
+        ] {
+            if self.base(class).is_some() && !listed(class) {
+                for class in [class].iter().chain(dependent) {
+                    rates.set(*class, None);
+                }
+            }
+        }
+        rates
     }
 }
 
@@ -197,7 +245,8 @@ impl<'a> Steps<'a> {
         let flex = over(standard, own(ServiceTier::Flex));
         let priority = match own(ServiceTier::Priority) {
             Some(own) if own.contains_key(&Class::Input) && own.contains_key(&Class::Output) => {
-                Some(over(gaps.fill(own, None)?.dearer(standard), Some(own)))
+                let rates = over(gaps.fill(own, None)?.dearer(&standard), Some(own));
+                Some(gaps.only_listed(rates, ServiceTier::Priority))
             }
             _ => None,
         };
@@ -236,9 +285,10 @@ impl<'a> Steps<'a> {
         // Priority is never cheaper than standard, nor cheaper than for a shorter request.
         if let Some(priority) = priority {
             let lower = *priority.at(u64::MAX);
+            let rates = over(lower.dearer(&list), own(ServiceTier::Priority));
             priority
                 .steps
-                .push((above, over(lower.dearer(list), own(ServiceTier::Priority))));
+                .push((above, self.gaps.only_listed(rates, ServiceTier::Priority)));
         }
         Some(())
     }
@@ -246,20 +296,14 @@ impl<'a> Steps<'a> {
 
 /// `rates`, with what is listed in `own` instead. Writes stay at least at the input price.
 fn over(rates: Rates, own: Option<&BTreeMap<Class, Price>>) -> Rates {
-    let get = |class, price| own.and_then(|own| own.get(&class)).copied().unwrap_or(price);
-    let input = get(Class::Input, rates.input);
-    let cache_write = get(Class::CacheWrite, rates.cache_write).max(input);
-    Rates {
-        input,
-        cache_read: get(Class::CacheRead, rates.cache_read),
-        cache_write,
-        cache_write_1h: get(Class::CacheWrite1h, rates.cache_write_1h).max(cache_write),
-        output: get(Class::Output, rates.output),
-        reasoning: own
-            .and_then(|own| own.get(&Class::Reasoning))
-            .copied()
-            .or(rates.reasoning),
+    let mut rates = rates;
+    for (class, price) in own.into_iter().flatten() {
+        rates.set(*class, Some(*price));
     }
+    let write = rates.own(Class::CacheWrite).max(rates.own(Class::Input));
+    rates.set(Class::CacheWrite, write);
+    rates.set(Class::CacheWrite1h, rates.own(Class::CacheWrite1h).max(write));
+    rates
 }
 
 #[cfg(test)]

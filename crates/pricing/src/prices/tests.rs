@@ -1,17 +1,16 @@
-//! Known prices to the nano-dollar, and the bond between worst case and cost over the whole catalogue.
+//! Known prices of text to the nano-dollar, and what is refused.
 
 use std::sync::LazyLock;
 
-use proptest::prelude::*;
+use model::{Feature, NanoUsd, Usage};
 
 use super::*;
-use crate::PriceBook;
+use crate::{Allowances, PriceBook};
+
+mod bond;
+mod golden;
 
 static BOOK: LazyLock<PriceBook> = LazyLock::new(PriceBook::builtin);
-
-/// Every model that has a price.
-static PRICED: LazyLock<Vec<ModelPrices>> =
-    LazyLock::new(|| BOOK.models().filter(|prices| prices.refusal().is_none()).collect());
 
 fn usage([input, cache_read, cache_write, cache_write_1h, output, reasoning]: [u64; 6]) -> Usage {
     Usage {
@@ -290,9 +289,11 @@ fn known_models_cost_what_their_price_lists_say() {
 
 fn demand(request_bytes: u64, output_limit: u64, choices: u64, features: &[FeatureUse]) -> Demand<'_> {
     Demand {
+        work: &Work::Generate,
         request_bytes,
         output_limit,
         choices,
+        searches: 0,
         features,
         tier: ServiceTier::Standard,
     }
@@ -371,17 +372,29 @@ fn what_has_no_bound_is_refused() {
         );
         check("openai", "gpt-4o-mini", demand(1, 1, 1, &[uses(feature, 1)]), &says);
     }
-    // No allowance for images at this provider; a price above that of text on that model.
-    for (provider, model) in [("mistral", "mistral-large-latest"), ("gemini", "gemini-embedding-2")] {
+    // No allowance for images at this provider; images billed by the piece on that model.
+    for (provider, model) in [
+        ("mistral", "mistral-large-latest"),
+        ("bedrock", "amazon.titan-embed-image-v1"),
+    ] {
         let images = [uses(Feature::Image, 1)];
         let allowances = Allowances {
             image: Allowances::OPENAI.image,
             ..Allowances::for_provider(provider)
         };
         let prices = BOOK.require(provider, model).unwrap();
-        let refused = prices.worst_case(&demand(1, 1, 1, &images), &Allowances::for_provider(provider));
+        let work = if provider == "mistral" {
+            Work::Generate
+        } else {
+            Work::Embed
+        };
+        let demand = Demand {
+            work: &work,
+            ..demand(1, 1, 1, &images)
+        };
+        let refused = prices.worst_case(&demand, &Allowances::for_provider(provider));
         assert!(matches!(refused, Err(PriceError::Feature { .. })), "{model}");
-        let allowed = prices.worst_case(&demand(1, 1, 1, &images), &allowances);
+        let allowed = prices.worst_case(&demand, &allowances);
         assert_eq!(allowed.is_ok(), provider == "mistral", "{model}");
     }
     check(
@@ -416,7 +429,7 @@ fn what_is_refused_has_no_cost_either() {
     let mini = BOOK.find("openai", "gpt-4o-mini").unwrap();
     assert_eq!(
         mini.cost(&usage([1, 0, 0, 0, 5, 6]), ServiceTier::Standard),
-        Err(PriceError::Usage {
+        Err(PriceError::Contradiction {
             reasoning: 6,
             output: 5
         })
@@ -460,131 +473,4 @@ fn an_override_stands_in_place_of_the_catalogue() {
         free.worst_case(&demand(1_000, 1_000, 1, &[]), &Allowances::OTHER),
         Ok(NanoUsd::ZERO)
     );
-}
-
-/// Any priced model; half the time one with more to it than an input and an output price.
-fn model() -> impl Strategy<Value = &'static ModelPrices> {
-    static RICH: LazyLock<Vec<&ModelPrices>> =
-        LazyLock::new(|| PRICED.iter().filter(|prices| is_rich(prices)).collect());
-    let index = any::<prop::sample::Index>;
-    prop_oneof![
-        index().prop_map(|index| index.get(PRICED.as_slice())),
-        index().prop_map(|index| *index.get(RICH.as_slice())),
-    ]
-}
-
-fn is_rich(prices: &ModelPrices) -> bool {
-    let sheets = prices.sheets.as_ref().unwrap();
-    let base = sheets.standard.at(0);
-    sheets.standard.reachable(u64::MAX).count() > 1
-        || sheets.priority.is_some()
-        || base.reasoning.is_some_and(|reasoning| reasoning != base.output)
-        || base.cache_write_1h > base.input
-        || prices.uplifts != Uplifts::NONE
-}
-
-fn tier() -> impl Strategy<Value = ServiceTier> {
-    prop_oneof![
-        Just(ServiceTier::Standard),
-        Just(ServiceTier::Flex),
-        Just(ServiceTier::Priority)
-    ]
-}
-
-fn region() -> impl Strategy<Value = Region> {
-    prop_oneof![
-        Just(Region::Undeclared),
-        Just(Region::Global),
-        Just(Region::Us),
-        Just(Region::Eu)
-    ]
-}
-
-/// Counts on every scale, near the thresholds too.
-fn count() -> impl Strategy<Value = u64> {
-    prop_oneof![
-        0..100_u64,
-        0..20_000_u64,
-        199_000..201_000_u64,
-        270_000..274_000_u64,
-        0..2_000_000_u64
-    ]
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(10_000))]
-
-    #[test]
-    fn usage_within_the_demand_never_costs_more_than_its_worst_case(
-        prices in model(),
-        tier in tier(),
-        region in region(),
-        bytes in count(),
-        limit in count(),
-        choices in 0..4_u64,
-        tools in 0..3_u64,
-        // How the input falls into classes, how much of the output is used, how much of that is reasoning: in thousandths.
-        cuts in prop::array::uniform3(0..=1_000_u64),
-        used in prop_oneof![Just(1_000_u64), 0..=1_000_u64],
-        served_standard in any::<bool>(),
-    ) {
-        let prices = prices.clone().in_region(region);
-        let features = [uses(Feature::Tools, tools)];
-        let demand = Demand { request_bytes: bytes, output_limit: limit, choices, features: &features, tier };
-        let allowances = Allowances::for_provider(prices.provider());
-        let Ok(worst) = prices.worst_case(&demand, &allowances) else {
-            prop_assert_eq!(tier, ServiceTier::Priority);
-            return Ok(());
-        };
-
-        let input = (bytes + allowances.request + tools * allowances.tools.unwrap()) * used / 1_000;
-        let mut cuts = cuts.map(|cut| input * cut / 1_000);
-        cuts.sort_unstable();
-        let output = limit * choices.max(1) * used / 1_000;
-        let usage = usage([
-            cuts[0],
-            cuts[1] - cuts[0],
-            cuts[2] - cuts[1],
-            input - cuts[2],
-            output,
-            output * (cuts[0] % 1_001) / 1_000,
-        ]);
-        let served = if served_standard { ServiceTier::Standard } else { tier };
-        let cost = prices.cost(&usage, served).unwrap();
-        prop_assert!(cost <= worst, "{} {usage:?}: {cost} above {worst}", prices.model());
-    }
-
-    #[test]
-    fn more_tokens_never_cost_less(
-        prices in model(),
-        tier in tier(),
-        counts in prop::array::uniform5(count()),
-        class in 0..5_usize,
-        more in count(),
-    ) {
-        let [input, read, write, write_1h, output] = counts;
-        let fewer = usage([input, read, write, write_1h, output, 0]);
-        let mut counts = [input, read, write, write_1h, output, 0];
-        counts[class] += more;
-        if let Ok(cost) = prices.cost(&fewer, tier) {
-            prop_assert!(prices.cost(&usage(counts), tier).unwrap() >= cost, "{}", prices.model());
-        }
-    }
-
-    #[test]
-    fn a_dearer_demand_has_no_lower_worst_case(
-        prices in model(),
-        tier in tier(),
-        bytes in count(),
-        limit in count(),
-        more in prop::array::uniform2(count()),
-    ) {
-        let worst = |bytes, limit| {
-            let demand = Demand { tier, ..demand(bytes, limit, 1, &[]) };
-            prices.worst_case(&demand, &Allowances::OTHER)
-        };
-        if let Ok(least) = worst(bytes, limit) {
-            prop_assert!(worst(bytes + more[0], limit + more[1]).unwrap() >= least, "{}", prices.model());
-        }
-    }
 }

@@ -21,18 +21,30 @@ fn sheets(writes: Writes, fields: &[(&str, &str)]) -> Sheets {
 
 /// `input read write write-1h output reasoning`, in dollars per million.
 fn shown(rates: &Rates) -> String {
-    let Rates {
-        input,
-        cache_read,
-        cache_write,
-        cache_write_1h,
-        output,
-        reasoning,
-    } = rates;
-    let all = [input, cache_read, cache_write, cache_write_1h, output];
-    let texts = all.map(|price| price.times_million().unwrap().to_string());
-    let reasoning = reasoning.map_or("-".to_owned(), |price| price.times_million().unwrap().to_string());
-    format!("{} {reasoning}", texts.join(" "))
+    let text = |price: Option<Price>| price.map_or("-".to_owned(), |price| price.times_million().unwrap().to_string());
+    let classes = [
+        Class::Input,
+        Class::CacheRead,
+        Class::CacheWrite,
+        Class::CacheWrite1h,
+        Class::Output,
+        Class::Reasoning,
+    ];
+    classes.map(|class| text(rates.own(class))).join(" ")
+}
+
+/// `audio-in audio-read audio-out image-in image-read image-out`, in dollars per million.
+fn shown_other(rates: &Rates) -> String {
+    let text = |price: Option<Price>| price.map_or("-".to_owned(), |price| price.times_million().unwrap().to_string());
+    let classes = [
+        Class::AudioInput,
+        Class::AudioCacheRead,
+        Class::AudioOutput,
+        Class::ImageInput,
+        Class::ImageCacheRead,
+        Class::ImageOutput,
+    ];
+    classes.map(|class| text(rates.own(class))).join(" ")
 }
 
 #[track_caller]
@@ -161,4 +173,32 @@ fn a_threshold_of_one_tier_leaves_the_others_alone() {
     check(&stepped.standard, 300_000, "2 0.2 2 2 8 -");
     check(&stepped.flex, 300_000, "1 0.2 2 2 8 -");
     check(&stepped.priority.unwrap(), 300_000, "6 4 6 6 16 -");
+}
+
+#[test]
+fn audio_and_pictures_are_filled_upwards_or_not_at_all() {
+    let text = [("input_cost_per_token", "2"), ("output_cost_per_token", "8")];
+    let with = |more: &[(&str, &str)]| sheets(Writes::AsInput, &[&text[..], more].concat());
+    // Pictures count as text; audio has no price unless one is listed.
+    assert_eq!(shown_other(with(&[]).standard.at(0)), "- - - 2 - -");
+
+    let rich = with(&[
+        ("input_cost_per_audio_token", "3"),
+        ("cache_read_input_token_cost", "0.5"),
+        ("output_cost_per_audio_token", "20"),
+        ("input_cost_per_image_token", "5"),
+        ("output_cost_per_image_token", "40"),
+        ("input_cost_per_token_above_200k_tokens", "4"),
+        ("output_cost_per_token_above_200k_tokens", "30"),
+        ("input_cost_per_token_priority", "4"),
+        ("output_cost_per_token_priority", "16"),
+        ("input_cost_per_audio_token_priority", "6"),
+    ]);
+    assert_eq!(shown_other(rich.standard.at(0)), "3 3 20 5 5 40");
+    assert_eq!(shown_other(rich.standard.at(200_001)), "4 4 30 5 5 40");
+    assert_eq!(rich.flex, rich.standard);
+    // Nobody knows what the rest costs there.
+    let priority = rich.priority.unwrap();
+    assert_eq!(shown_other(priority.at(0)), "6 6 - - - -");
+    assert_eq!(shown_other(priority.at(200_001)), "6 6 - - - -");
 }

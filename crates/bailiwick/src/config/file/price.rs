@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use pricing::{Override, PerMillion};
+use pricing::{Dollars, Override, PerMillion};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
@@ -36,6 +36,23 @@ pub(crate) struct RawPrice {
     /// US dollars per million tokens written to the cache for an hour. If absent, the `cache_write` price; for Anthropic
     /// and for Claude models 2 times the input price.
     cache_write_1h: Field<Rate>,
+    /// US dollars per million tokens of audio sent. Audio is refused if absent.
+    audio_input: Field<Rate>,
+    /// US dollars per million tokens of audio produced. Audio is refused if absent.
+    audio_output: Field<Rate>,
+    /// US dollars per million tokens of images sent. The input price if absent.
+    image_input: Field<Rate>,
+    /// US dollars per million tokens of pictures made.
+    image_output: Field<Rate>,
+    /// US dollars per picture made, whatever its size. A model with this price and no `image_output` makes pictures and is
+    /// refused for conversations, which may hold any number of them.
+    per_image: Field<Amount>,
+    /// US dollars per second of audio transcribed or spoken.
+    per_second: Field<Amount>,
+    /// US dollars per million characters spoken.
+    per_character: Field<Rate>,
+    /// US dollars per call, on top of everything else.
+    per_request: Field<Amount>,
     /// The most output tokens that the model produces. The catalogue's figure if absent.
     #[schemars(extend("minimum" = OUTPUT_LIMITS.start(), "maximum" = OUTPUT_LIMITS.end()))]
     max_output_tokens: Field<u64>,
@@ -45,6 +62,11 @@ pub(crate) struct RawPrice {
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Rate(PerMillion);
+
+/// Dollars for one of something, as text or a whole number.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Amount(Dollars);
 
 impl JsonSchema for Rate {
     fn schema_name() -> Cow<'static, str> {
@@ -56,13 +78,32 @@ impl JsonSchema for Rate {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "anyOf": [
-                { "type": "string", "pattern": "^[0-9]+(\\.[0-9]+)?$" },
-                { "type": "integer", "minimum": 0 },
-            ],
-        })
+        decimal()
     }
+}
+
+impl JsonSchema for Amount {
+    fn schema_name() -> Cow<'static, str> {
+        "Amount".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        decimal()
+    }
+}
+
+/// A decimal as text, or a whole number.
+fn decimal() -> Schema {
+    json_schema!({
+        "anyOf": [
+            { "type": "string", "pattern": "^[0-9]+(\\.[0-9]+)?$" },
+            { "type": "integer", "minimum": 0 },
+        ],
+    })
 }
 
 impl TryFrom<Placed<RawPrice>> for Override {
@@ -102,6 +143,7 @@ impl TryFrom<Placed<RawPrice>> for Override {
         let output = rate("output", raw.output, &mut findings);
         let max_output_tokens = within(raw.max_output_tokens, OUTPUT_LIMITS, &mut findings);
         let optional = |field: Field<Rate>| field.value().map(|rate| rate.0);
+        let amount = |field: Field<Amount>| field.value().map(|amount| amount.0);
         let price = || {
             Some(Self {
                 provider: provider?,
@@ -111,6 +153,14 @@ impl TryFrom<Placed<RawPrice>> for Override {
                 cache_read: optional(raw.cache_read),
                 cache_write: optional(raw.cache_write),
                 cache_write_1h: optional(raw.cache_write_1h),
+                audio_input: optional(raw.audio_input),
+                audio_output: optional(raw.audio_output),
+                image_input: optional(raw.image_input),
+                image_output: optional(raw.image_output),
+                per_image: amount(raw.per_image),
+                per_second: amount(raw.per_second),
+                per_character: optional(raw.per_character),
+                per_request: amount(raw.per_request),
                 max_output_tokens,
             })
         };
