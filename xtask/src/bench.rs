@@ -230,7 +230,7 @@ fn declare(dir: &Path, provider: &str, policies: usize) -> Result<PathBuf> {
 fn policy(number: usize) -> String {
     match number {
         0 => "@id(\"bench\") permit (principal == Agent::\"bench\", action == Action::\"llm:generate\", resource in Upstream::\"openai\");\n".to_owned(),
-        n if n % 10 == 1 => format!("@id(\"all-{n}\") forbid (principal, action, resource) when {{ context.max_output_tokens > {} }};\n", 100_000 + n),
+        n if n % 10 == 1 => format!("@id(\"all-{n}\") forbid (principal, action, resource is Model) when {{ context.max_output_tokens > {} }};\n", 100_000 + n),
         n if n % 10 == 2 => format!("@id(\"team-{n}\") permit (principal in Team::\"data\", action == Action::\"llm:generate\", resource) when {{ resource.name like \"gpt-4o*\" && context.tool_count < {n} }};\n"),
         n => format!("@id(\"other-{n}\") permit (principal == Agent::\"other-{n}\", action == Action::\"llm:generate\", resource == Model::\"openai/gpt-4o-mini\");\n"),
     }

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use entry::{Action, Why};
 use llm::{Call, Edit, Endpoint};
 use model::{ActionId, NanoUsd, Principal, Reason, UpstreamName};
-use policy::{Decision, Permit, Question};
+use policy::{Decision, Permit, Question, Resource};
 use pricing::{Allowances, Demand, ModelPrices, Region};
 use store::{Ask as Who, Denied, Hold, HoldAnswer, HoldRequest};
 
@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// The action's name in policies.
-pub(crate) const GENERATE: &str = "llm:generate";
+pub(crate) const GENERATE: &str = policy::Action::Generate.as_str();
 /// What the caller of an agent without a manifest is told.
 const REMOVED: &str = "This agent's manifest was removed.";
 /// How often an action is decided again because something changed under it.
@@ -346,8 +346,11 @@ fn question<'a>(key: &'a Key, ask: &'a Ask, call: &'a Call, quote: &Quote) -> Qu
         agent: &key.principal.agent,
         user: key.principal.user.as_ref(),
         tier: key.principal.tier,
-        upstream: &ask.upstream.name,
-        model: &call.model,
+        action: policy::Action::Generate,
+        resource: Resource::Model {
+            upstream: &ask.upstream.name,
+            model: &call.model,
+        },
         stream: call.stream,
         max_output_tokens: quote.limit,
         tools: &call.tools,

@@ -7,7 +7,9 @@ use cedar_policy::{Authorizer, Effect, Entities, EntityUid};
 use model::{AgentName, Digest};
 
 use crate::{
-    Problem, Source, entities,
+    Problem, Source,
+    action::PerAction,
+    entities,
     index::{Group, Index},
     parse::{self, Rule},
     validate,
@@ -43,10 +45,10 @@ pub struct Bundle {
 pub(crate) struct Known {
     pub(crate) uid: EntityUid,
     pub(crate) environment: String,
-    /// The entities every decision about the agent starts from.
+    /// The entities every decision about the agent starts from, whatever the action.
     pub(crate) entities: Entities,
     /// The policies that can apply to it.
-    pub(crate) groups: Vec<Arc<Group>>,
+    pub(crate) groups: PerAction<Vec<Arc<Group>>>,
 }
 
 impl std::fmt::Debug for Bundle {
@@ -133,14 +135,17 @@ fn prepare(
     rules: &[Rule<'_>],
     agents: &[AgentFacts],
 ) -> Result<HashMap<AgentName, Known>, String> {
-    let index = Index::new(vocabulary, rules)?;
+    let indexes = Index::of_actions(vocabulary, rules)?;
     let mut known = HashMap::new();
     for agent in agents {
         let uid = vocabulary.agent(&agent.name);
-        let groups = index.of_principal(&uid, store.ancestors(&uid).into_iter().flatten());
-        let literals = groups.iter().flat_map(|group| &group.literals);
+        let ancestors = store.ancestors(&uid).into_iter().flatten();
+        let names: Vec<EntityUid> = std::iter::once(&uid).chain(ancestors).cloned().collect();
+        let groups = indexes.map(|index| index.of_principal(&names));
+        let literals = groups.iter().flatten().flat_map(|group| &group.literals);
         let slice = entities::reach(store, std::iter::once(&uid).chain(literals));
-        let slice = Entities::from_entities(slice, Some(&vocabulary.schema)).map_err(|error| error.to_string())?;
+        // Without the schema, which the store was checked against, and which would add the records of all actions.
+        let slice = Entities::from_entities(slice, None).map_err(|error| error.to_string())?;
         let environment = agent.environment.clone();
         known.insert(
             agent.name.clone(),

@@ -6,40 +6,16 @@ use cedar_policy::{
     AuthorizationError, Context, Decision as Answer, Effect, Entities, Entity, EntityUid, PolicyId, Request, Response,
     RestrictedExpression,
 };
-use model::{AgentName, NanoUsd, Pseudonym, Tier, UpstreamName};
+use model::AgentName;
 
 use crate::{
-    Bundle, Decision, Denial, Permit,
+    Bundle, Decision, Denial, Permit, Question,
     bundle::Known,
+    decision::Deed,
     entities::{reach, strings},
+    question::Named,
+    vocabulary::{About, Declared},
 };
-
-/// One model call, as policies see it. The agent's team, product and environment come from its manifest.
-#[derive(Clone, Copy, Debug)]
-pub struct Question<'a> {
-    /// Who asks.
-    pub agent: &'a AgentName,
-    /// The user on whose behalf the credential acts, if it is bound to one.
-    pub user: Option<&'a Pseudonym>,
-    /// What the credential is for.
-    pub tier: Tier,
-    /// The upstream that is to be called.
-    pub upstream: &'a UpstreamName,
-    /// The model, as the request spells it: any text.
-    pub model: &'a str,
-    /// Whether the answer is streamed.
-    pub stream: bool,
-    /// The output limit, in tokens, as it will stand in the request that is forwarded. Policies see at most `i64::MAX`.
-    pub max_output_tokens: u64,
-    /// The names of the tools the request offers.
-    pub tools: &'a [String],
-    /// The most the request can cost.
-    pub worst_case: NanoUsd,
-    /// The kind of task, if the agent said.
-    pub task: Option<&'a str>,
-    /// The run, if the agent said.
-    pub run: Option<&'a str>,
-}
 
 /// What the policies that can apply said.
 #[derive(Default)]
@@ -59,10 +35,19 @@ impl Bundle {
         let Some(known) = self.agents.get(question.agent) else {
             return Decision::Deny(Denial::unknown_agent(question.agent));
         };
-        let model = self.vocabulary.model(question.upstream, question.model);
-        let tally = match self.ask(known, question, &model) {
+        let action = self.vocabulary.actions.get(question.action);
+        let resource = Named::new(&self.vocabulary, question.resource);
+        let deed = Deed {
+            agent: question.agent,
+            action: question.action,
+            resource: resource.uid(),
+        };
+        if resource.about() != action.about {
+            return Decision::Deny(Denial::not_applicable(&deed));
+        }
+        let tally = match self.ask(known, question, action, &resource) {
             Ok(tally) => tally,
-            Err(error) => return Decision::Deny(Denial::unevaluated(&model, Vec::new(), vec![error])),
+            Err(error) => return Decision::Deny(Denial::unevaluated(&deed, Vec::new(), vec![error])),
         };
         let Tally {
             permits: policies,
@@ -71,31 +56,38 @@ impl Bundle {
             notes,
         } = tally;
         if !forbids.is_empty() {
-            Decision::Deny(Denial::forbidden(question.agent, &model, forbids, notes))
+            Decision::Deny(Denial::forbidden(&deed, forbids, notes))
         } else if !failed_forbids.is_empty() {
-            Decision::Deny(Denial::unevaluated(&model, failed_forbids, notes))
+            Decision::Deny(Denial::unevaluated(&deed, failed_forbids, notes))
         } else if policies.is_empty() {
-            let suggestion = self.suggestion(question.agent, &known.uid, &model);
-            Decision::Deny(Denial::not_permitted(question.agent, &model, &suggestion, notes))
+            let suggestion = self.suggestion(question.agent, [&known.uid, &action.uid, resource.uid()]);
+            Decision::Deny(Denial::not_permitted(&deed, &suggestion, notes))
         } else {
             Decision::Permit(Permit {
                 policies,
                 bundle: self.digest(),
                 agent: question.agent.clone(),
-                upstream: question.upstream.clone(),
-                model: question.model.into(),
+                action: question.action,
+                upstream: question.resource.upstream().clone(),
+                model: question.resource.model().unwrap_or_default().into(),
                 notes,
             })
         }
     }
 
     /// Evaluates every policy that can apply.
-    fn ask(&self, known: &Known, question: &Question<'_>, model: &EntityUid) -> Result<Tally, String> {
-        let upstream = self.vocabulary.upstream(question.upstream);
-        let entities = self.entities(known, question, model, &upstream)?;
-        let request = self.request(known, question, model)?;
+    fn ask(
+        &self,
+        known: &Known,
+        question: &Question<'_>,
+        action: &Declared,
+        resource: &Named,
+    ) -> Result<Tally, String> {
+        let entities = self.entities(known, question, action, resource)?;
+        let request = self.request(known, question, action, resource)?;
         let mut tally = Tally::default();
-        for policies in known.groups.iter().flat_map(|group| group.shards(model, &upstream)) {
+        let groups = known.groups.get(question.action).iter();
+        for policies in groups.flat_map(|group| group.shards(resource)) {
             let response = self.authorizer.is_authorized(&request, policies, &entities);
             self.count(&response, &mut tally);
         }
@@ -108,53 +100,64 @@ impl Bundle {
 
     /// Cedar's request. It is built to the schema by this code alone, so it is not validated again for each question; a
     /// test validates it.
-    pub(crate) fn request(&self, known: &Known, question: &Question<'_>, model: &EntityUid) -> Result<Request, String> {
+    pub(crate) fn request(
+        &self,
+        known: &Known,
+        question: &Question<'_>,
+        action: &Declared,
+        resource: &Named,
+    ) -> Result<Request, String> {
         let text = |text: &str| RestrictedExpression::new_string(text.to_owned());
-        let long = RestrictedExpression::new_long;
         let user = |user| RestrictedExpression::new_entity_uid(self.vocabulary.user(user));
-        let tools = question.tools.iter().map(|tool| text(tool));
-        let tool_count = i64::try_from(question.tools.len()).unwrap_or(i64::MAX);
-        let output = i64::try_from(question.max_output_tokens).unwrap_or(i64::MAX);
+        let always = [
+            ("environment", text(&known.environment)),
+            ("tier", text(question.tier.as_str())),
+        ];
         let optional = [
             ("task", question.task.map(text)),
             ("user", question.user.map(user)),
             ("run", question.run.map(text)),
         ];
-        let context = [
-            ("stream", RestrictedExpression::new_bool(question.stream)),
-            ("max_output_tokens", long(output)),
-            ("tools", RestrictedExpression::new_set(tools)),
-            ("tool_count", long(tool_count)),
-            ("worst_case_cost_nano_usd", long(question.worst_case.0)),
-            ("environment", text(&known.environment)),
-            ("tier", text(question.tier.as_str())),
-        ];
+        let of_models = match action.about {
+            About::Model => Some(model_call(question)),
+            About::Upstream => None,
+        };
         let optional = optional.into_iter().filter_map(|(name, value)| Some((name, value?)));
-        let pairs = context.into_iter().chain(optional);
+        let pairs = always
+            .into_iter()
+            .chain(optional)
+            .chain(of_models.into_iter().flatten());
         let context =
             Context::from_pairs(pairs.map(|(name, value)| (name.to_owned(), value))).map_err(|e| e.to_string())?;
-        let action = self.vocabulary.generate.clone();
-        Request::new(known.uid.clone(), action, model.clone(), context, None).map_err(|e| e.to_string())
+        let (principal, action, resource) = (known.uid.clone(), action.uid.clone(), resource.uid().clone());
+        Request::new(principal, action, resource, context, None).map_err(|e| e.to_string())
     }
 
-    /// The entities that the decision can look at: those prepared for the agent, the model, and the user with the teams
-    /// the files put them in. The upstream needs no record, since the model's says that it is in it.
+    /// The entities that the decision can look at: those prepared for the agent, the action with its groups, the model,
+    /// and the user with the teams the files put them in. An upstream needs no record: it has no attributes and is in
+    /// nothing, and a model's record says that it is in it.
     fn entities(
         &self,
         known: &Known,
         question: &Question<'_>,
-        model: &EntityUid,
-        upstream: &EntityUid,
+        action: &Declared,
+        resource: &Named,
     ) -> Result<Entities, String> {
-        let attributes = strings([("upstream", question.upstream.as_str()), ("name", question.model)]);
-        let model = Entity::new(model.clone(), attributes, [upstream.clone()].into()).map_err(|e| e.to_string())?;
+        let model = match (&resource.model, question.resource.model()) {
+            (Some(uid), Some(name)) => {
+                let attributes = strings([("upstream", question.resource.upstream().as_str()), ("name", name)]);
+                let parents = [resource.upstream.clone()].into();
+                Some(Entity::new(uid.clone(), attributes, parents).map_err(|e| e.to_string())?)
+            }
+            _ => None,
+        };
         let user = question.user.map(|user| self.vocabulary.user(user));
-        let user = reach(&self.store, &user).into_iter();
-        let added = user.filter(|entity| known.entities.get(&entity.uid()).is_none());
+        let stored = reach(&self.store, &user).into_iter().chain([action.entity.clone()]);
+        let stored = stored.filter(|entity| known.entities.get(&entity.uid()).is_none());
         known
             .entities
             .clone()
-            .add_entities(added.chain([model]), None)
+            .add_entities(stored.chain(model), None)
             .map_err(|e| e.to_string())
     }
 
@@ -179,14 +182,28 @@ impl Bundle {
     }
 
     /// A policy that would permit what was just refused, under an id that is still free.
-    fn suggestion(&self, agent: &AgentName, uid: &EntityUid, model: &EntityUid) -> String {
+    fn suggestion(&self, agent: &AgentName, [principal, action, resource]: [&EntityUid; 3]) -> String {
         let mut id = format!("allow-{agent}");
         let mut n = 1;
         while self.effects.contains_key(id.as_str()) {
             n += 1;
             id = format!("allow-{agent}-{n}");
         }
-        let action = &self.vocabulary.generate;
-        format!("@id(\"{id}\") permit (principal == {uid}, action == {action}, resource == {model});")
+        format!("@id(\"{id}\") permit (principal == {principal}, action == {action}, resource == {resource});")
     }
+}
+
+/// What the context of a model call has more than that of a question to an upstream.
+fn model_call(question: &Question<'_>) -> [(&'static str, RestrictedExpression); 5] {
+    let long = RestrictedExpression::new_long;
+    let tools = question.tools.iter().cloned().map(RestrictedExpression::new_string);
+    let tool_count = i64::try_from(question.tools.len()).unwrap_or(i64::MAX);
+    let output = i64::try_from(question.max_output_tokens).unwrap_or(i64::MAX);
+    [
+        ("stream", RestrictedExpression::new_bool(question.stream)),
+        ("max_output_tokens", long(output)),
+        ("tools", RestrictedExpression::new_set(tools)),
+        ("tool_count", long(tool_count)),
+        ("worst_case_cost_nano_usd", long(question.worst_case.0)),
+    ]
 }

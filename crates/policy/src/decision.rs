@@ -1,9 +1,11 @@
 //! The answers.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use cedar_policy::EntityUid;
 use model::{AgentName, Digest, Reason, UpstreamName};
+
+use crate::Action;
 
 /// The answer to a question. A denial is a value, not an error.
 #[must_use]
@@ -23,6 +25,7 @@ pub struct Permit {
     pub(crate) policies: Vec<Arc<str>>,
     pub(crate) bundle: Digest,
     pub(crate) agent: AgentName,
+    pub(crate) action: Action,
     pub(crate) upstream: UpstreamName,
     pub(crate) model: Box<str>,
     pub(crate) notes: Vec<String>,
@@ -44,12 +47,17 @@ impl Permit {
         &self.agent
     }
 
+    /// What may be done.
+    pub fn action(&self) -> Action {
+        self.action
+    }
+
     /// The upstream that may be called.
     pub fn upstream(&self) -> &UpstreamName {
         &self.upstream
     }
 
-    /// The model that may be used, as the request spells it.
+    /// The model that may be used, as the request spells it; empty for [`Action::List`], which uses none.
     pub fn model(&self) -> &str {
         &self.model
     }
@@ -72,6 +80,8 @@ pub enum DenialKind {
     EvaluationError,
     /// The bundle has no such agent.
     UnknownAgent,
+    /// The action is not one that can be taken on such a resource: the asking code mixed them up.
+    NotApplicable,
 }
 
 /// A refusal.
@@ -94,13 +104,29 @@ impl Denial {
     pub fn reason(&self) -> Reason {
         match self.kind {
             DenialKind::UnknownAgent => Reason::UnknownAgent,
-            DenialKind::NoPermit | DenialKind::Forbidden | DenialKind::EvaluationError => Reason::PolicyDenied,
+            DenialKind::NoPermit | DenialKind::Forbidden | DenialKind::EvaluationError | DenialKind::NotApplicable => {
+                Reason::PolicyDenied
+            }
         }
     }
 }
 
 /// A model's id in a message is cut here: ids are the caller's text, of any length.
 const MAX_SHOWN: usize = 200;
+
+/// What was asked, for messages.
+pub(crate) struct Deed<'a> {
+    pub(crate) agent: &'a AgentName,
+    pub(crate) action: Action,
+    pub(crate) resource: &'a EntityUid,
+}
+
+/// Without the agent: `generate with the model "openai/gpt-4o" (llm:generate)`.
+impl fmt::Display for Deed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} ({})", self.action.phrase(), shown(self.resource), self.action)
+    }
+}
 
 impl Denial {
     pub(crate) fn unknown_agent(agent: &AgentName) -> Self {
@@ -110,35 +136,38 @@ impl Denial {
         Self::new(DenialKind::UnknownAgent, message, Vec::new(), Vec::new())
     }
 
-    pub(crate) fn not_permitted(agent: &AgentName, model: &EntityUid, suggestion: &str, notes: Vec<String>) -> Self {
-        let shown = shown(model);
-        let how = if model.id().unescaped().len() <= MAX_SHOWN {
+    pub(crate) fn not_applicable(deed: &Deed<'_>) -> Self {
+        let (action, kind) = (deed.action, deed.resource.type_name());
+        let message = format!("The action {action} does not apply to a resource of the kind {kind}.");
+        Self::new(DenialKind::NotApplicable, message, Vec::new(), Vec::new())
+    }
+
+    pub(crate) fn not_permitted(deed: &Deed<'_>, suggestion: &str, notes: Vec<String>) -> Self {
+        let agent = deed.agent;
+        let how = if deed.resource.id().unescaped().len() <= MAX_SHOWN {
             format!(" with a policy such as: {suggestion}")
         } else {
             " with a policy.".to_owned()
         };
-        let message = format!(
-            "No policy permits the agent \"{agent}\" to use the model {shown}. An administrator can allow it{how}"
-        );
+        let message = format!("No policy permits the agent \"{agent}\" to {deed}. An administrator can allow it{how}");
         Self::new(DenialKind::NoPermit, message, Vec::new(), notes)
     }
 
-    pub(crate) fn forbidden(agent: &AgentName, model: &EntityUid, policies: Vec<Arc<str>>, notes: Vec<String>) -> Self {
-        let (shown, ids) = (shown(model), policies.join(", "));
+    pub(crate) fn forbidden(deed: &Deed<'_>, policies: Vec<Arc<str>>, notes: Vec<String>) -> Self {
+        let (agent, ids) = (deed.agent, policies.join(", "));
         let message = format!(
-            "Policy forbids the agent \"{agent}\" to use the model {shown} in this way: {ids}. An administrator can change or remove what forbids it."
+            "Policy forbids the agent \"{agent}\" to {deed} in this way: {ids}. An administrator can change or remove what forbids it."
         );
         Self::new(DenialKind::Forbidden, message, policies, notes)
     }
 
-    pub(crate) fn unevaluated(model: &EntityUid, policies: Vec<Arc<str>>, notes: Vec<String>) -> Self {
-        let shown = shown(model);
+    pub(crate) fn unevaluated(deed: &Deed<'_>, policies: Vec<Arc<str>>, notes: Vec<String>) -> Self {
         let which = match policies.join(", ") {
             ids if ids.is_empty() => "The policies".to_owned(),
             ids => format!("A policy that may forbid it ({ids})"),
         };
         let message = format!(
-            "{which} could not be evaluated for the model {shown}, so the request is refused. An administrator has to repair that; the server's log says what failed."
+            "{which} could not be evaluated for a request to {deed}, so the request is refused. An administrator has to repair that; the server's log says what failed."
         );
         Self::new(DenialKind::EvaluationError, message, policies, notes)
     }
@@ -154,9 +183,9 @@ impl Denial {
     }
 }
 
-/// The model's id, quoted and escaped.
-fn shown(model: &EntityUid) -> String {
-    let id = model.id().unescaped();
+/// The resource's id, quoted and escaped.
+fn shown(resource: &EntityUid) -> String {
+    let id = resource.id().unescaped();
     if id.len() <= MAX_SHOWN {
         return format!("{id:?}");
     }

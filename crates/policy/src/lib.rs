@@ -9,6 +9,7 @@
 //! The policy language, its schema and its evaluator are those of [Cedar](https://docs.cedarpolicy.com); its types stay
 //! inside this crate.
 
+mod action;
 mod bundle;
 mod decide;
 mod decision;
@@ -17,13 +18,15 @@ mod index;
 mod literals;
 mod parse;
 mod problem;
+mod question;
 mod validate;
 mod vocabulary;
 
+pub use action::{Action, UnknownAction};
 pub use bundle::{AgentFacts, Bundle};
-pub use decide::Question;
 pub use decision::{Decision, Denial, DenialKind, Permit};
 pub use problem::{Problem, Source};
+pub use question::{Question, Resource};
 
 #[cfg(test)]
 mod tests;

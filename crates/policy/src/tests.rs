@@ -7,7 +7,7 @@ mod oracle;
 
 use model::{AgentName, NanoUsd, Pseudonym, Tier, UpstreamName};
 
-use crate::{AgentFacts, Bundle, Decision, DenialKind, Problem, Question, Source};
+use crate::{Action, AgentFacts, Bundle, Decision, DenialKind, Problem, Question, Resource, Source};
 
 const ENTITIES: &str = r#"[
   {"uid": {"type": "Team", "id": "data"}, "attrs": {}, "parents": [{"type": "Team", "id": "engineering"}]},
@@ -54,14 +54,16 @@ fn lines(problems: &[Problem]) -> String {
     lines.join("\n")
 }
 
-/// A question that owns its parts, read from `AGENT UPSTREAM/MODEL KEY=VALUE...`.
+/// A question that owns its parts, read from `AGENT UPSTREAM/MODEL KEY=VALUE...`, or for a list from
+/// `AGENT UPSTREAM KEY=VALUE...`.
 #[derive(Clone, Debug)]
 struct Asked {
     agent: AgentName,
     user: Option<Pseudonym>,
     tier: Tier,
+    action: Action,
     upstream: UpstreamName,
-    model: String,
+    model: Option<String>,
     stream: bool,
     max_output_tokens: u64,
     tools: Vec<String>,
@@ -74,13 +76,22 @@ impl Asked {
     fn parse(text: &str) -> Self {
         let mut words = text.split_whitespace();
         let agent = AgentName::new(words.next().unwrap()).unwrap();
-        let (upstream, model) = words.next().unwrap().split_once('/').unwrap();
+        let resource = words.next().unwrap();
+        let (upstream, model) = match resource.split_once('/') {
+            Some((upstream, model)) => (upstream, Some(model.to_owned())),
+            None => (resource, None),
+        };
         let mut asked = Self {
             agent,
             user: None,
             tier: Tier::Api,
+            action: if model.is_some() {
+                Action::Generate
+            } else {
+                Action::List
+            },
             upstream: UpstreamName::new(upstream).unwrap(),
-            model: model.to_owned(),
+            model,
             stream: false,
             max_output_tokens: 1000,
             tools: Vec::new(),
@@ -90,6 +101,7 @@ impl Asked {
         };
         for word in words {
             match word.split_once('=').unwrap() {
+                ("do", value) => asked.action = format!("llm:{value}").parse().unwrap(),
                 ("stream", value) => asked.stream = value.parse().unwrap(),
                 ("max", value) => asked.max_output_tokens = value.parse().unwrap(),
                 ("tools", value) => asked.tools = value.split(',').map(str::to_owned).collect(),
@@ -109,8 +121,16 @@ impl Asked {
             agent: &self.agent,
             user: self.user.as_ref(),
             tier: self.tier,
-            upstream: &self.upstream,
-            model: &self.model,
+            action: self.action,
+            resource: match &self.model {
+                Some(model) => Resource::Model {
+                    upstream: &self.upstream,
+                    model,
+                },
+                None => Resource::Upstream {
+                    upstream: &self.upstream,
+                },
+            },
             stream: self.stream,
             max_output_tokens: self.max_output_tokens,
             tools: &self.tools,
@@ -121,7 +141,7 @@ impl Asked {
     }
 }
 
-/// `permit IDS`, `forbid IDS`, `error IDS`, `no permit` or `unknown agent`.
+/// `permit IDS`, `forbid IDS`, `error IDS`, `no permit`, `unknown agent` or `not applicable`.
 fn answer(decision: &Decision) -> String {
     let (word, ids) = match decision {
         Decision::Permit(permit) => ("permit", permit.policies()),
@@ -130,6 +150,7 @@ fn answer(decision: &Decision) -> String {
             DenialKind::EvaluationError => ("error", &*denial.policies),
             DenialKind::NoPermit => ("no permit", &*denial.policies),
             DenialKind::UnknownAgent => ("unknown agent", &*denial.policies),
+            DenialKind::NotApplicable => ("not applicable", &*denial.policies),
         },
     };
     format!("{word} {}", ids.join(" ")).trim_end().to_owned()

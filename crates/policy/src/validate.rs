@@ -1,10 +1,15 @@
 //! Strict validation of all policies against the schema.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use cedar_policy::{PolicyId, PolicySet, ValidationMode, Validator, ffi::DetailedError};
+use cedar_policy::{Policy, PolicyId, PolicySet, ResourceConstraint, ValidationMode, Validator, ffi::DetailedError};
+use serde_json::json;
 
 use crate::{AgentFacts, Problem, parse::Rule, vocabulary::Vocabulary};
+
+/// What to do about a policy whose conditions fit the actions on models only.
+const FOR_MODELS: &str = "llm:list is about an upstream, and its context is smaller; if this policy is about models, \
+                          write `resource is Model` in its scope";
 
 /// What validation found.
 pub(crate) struct Findings {
@@ -27,18 +32,78 @@ pub(crate) fn validate(vocabulary: &Vocabulary, rules: &[Rule<'_>], agents: &[Ag
         }
     };
     let by_id: HashMap<&str, &Rule<'_>> = rules.iter().map(|rule| (&*rule.id, rule)).collect();
-    let place = |id: &PolicyId, report: DetailedError| match by_id.get(AsRef::<str>::as_ref(id)) {
+    let rule_of = |id: &PolicyId| by_id.get(AsRef::<str>::as_ref(id)).copied();
+    let place = |rule: Option<&Rule<'_>>, report: DetailedError| match rule {
         Some(rule) => Problem::of_report(rule.source, rule.start, report),
         None => Problem::of_file("policies", report.message),
     };
-    let result = Validator::new(vocabulary.schema.clone()).validate(&set, ValidationMode::Strict);
-    let errors = result.validation_errors();
+    let validator = Validator::new(vocabulary.schema.clone());
+    let result = validator.validate(&set, ValidationMode::Strict);
+    let mut by_rule: BTreeMap<&PolicyId, Vec<DetailedError>> = BTreeMap::new();
+    for error in result.validation_errors() {
+        by_rule.entry(error.policy_id()).or_default().push(error.into());
+    }
+    for (id, reports) in by_rule {
+        let rule = rule_of(id);
+        let narrowed = rule.and_then(|rule| for_models(&validator, &rule.policy));
+        let problems = reports.into_iter().map(|report| match &narrowed {
+            Some(messages) if !messages.contains(&report.message) => place(rule, report).help(FOR_MODELS.to_owned()),
+            _ => place(rule, report),
+        });
+        findings.problems.extend(once_for_all_actions(vocabulary, problems));
+    }
     let warnings = result.validation_warnings();
-    findings.problems.extend(errors.map(|e| place(e.policy_id(), e.into())));
     findings
         .warnings
-        .extend(warnings.map(|w| place(w.policy_id(), w.into())));
+        .extend(warnings.map(|w| place(rule_of(w.policy_id()), w.into())));
     findings
+}
+
+/// Cedar checks a policy for every action in its scope and reports the same mistake for each. One report is enough: the
+/// one for the first action that has it.
+fn once_for_all_actions(vocabulary: &Vocabulary, problems: impl Iterator<Item = Problem>) -> Vec<Problem> {
+    let names: Vec<String> = vocabulary.actions.iter().map(|action| action.uid.to_string()).collect();
+    let mut ranked: Vec<(Problem, usize, Problem)> = problems
+        .map(|problem| {
+            let named = names
+                .iter()
+                .enumerate()
+                .find(|(_, name)| problem.message.contains(*name));
+            let (rank, message) = match named {
+                Some((rank, name)) => (rank, problem.message.replace(name, "")),
+                None => (names.len(), problem.message.clone()),
+            };
+            let alike = Problem {
+                message,
+                help: None,
+                ..problem.clone()
+            };
+            (alike, rank, problem)
+        })
+        .collect();
+    ranked.sort();
+    ranked.dedup_by(|next, kept| next.0 == kept.0);
+    ranked.into_iter().map(|(_, _, problem)| problem).collect()
+}
+
+/// What would still be wrong with the policy if its scope said `resource is Model`, unless it says which kind of
+/// resource it is about already. What is wrong only without that comes from conditions about models in a policy that
+/// takes in upstreams as well.
+fn for_models(validator: &Validator, policy: &Policy) -> Option<HashSet<String>> {
+    let mut json = policy.to_json().ok()?;
+    let resource = json.get_mut("resource")?;
+    *resource = match policy.resource_constraint() {
+        ResourceConstraint::Any => json!({"op": "is", "entity_type": "Model"}),
+        ResourceConstraint::In(_) => {
+            json!({"op": "is", "entity_type": "Model", "in": {"entity": resource.get("entity")?}})
+        }
+        ResourceConstraint::Is(_) | ResourceConstraint::Eq(_) | ResourceConstraint::IsIn(..) => return None,
+    };
+    let narrowed = Policy::from_json(Some(policy.id().clone()), json).ok()?;
+    let set = PolicySet::from_policies([narrowed]).ok()?;
+    let result = validator.validate(&set, ValidationMode::Strict);
+    let errors = result.validation_errors();
+    Some(errors.map(|error| DetailedError::from(error).message).collect())
 }
 
 /// A policy about an agent that no manifest declares never applies: usually a misspelt name.

@@ -3,10 +3,12 @@
 //! Ids come from outside (a model's name is whatever the caller wrote), so entity names are always built from type and
 //! id, and never by formatting and parsing text.
 
-use cedar_policy::{EntityId, EntityTypeName, EntityUid, Schema};
+use std::collections::HashSet;
+
+use cedar_policy::{Entities, Entity, EntityId, EntityTypeName, EntityUid, Schema};
 use model::{AgentName, Pseudonym, UpstreamName};
 
-use crate::Problem;
+use crate::{Action, Problem, action::PerAction};
 
 /// The schema's text.
 pub(crate) const SCHEMA_TEXT: &str = include_str!("schema.cedarschema");
@@ -20,8 +22,44 @@ pub(crate) struct Vocabulary {
     pub(crate) user: EntityTypeName,
     pub(crate) upstream: EntityTypeName,
     pub(crate) model: EntityTypeName,
-    /// `Action::"llm:generate"`.
-    pub(crate) generate: EntityUid,
+    pub(crate) actions: PerAction<Declared>,
+}
+
+/// The kind of resource an action is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum About {
+    Model,
+    Upstream,
+}
+
+/// What the schema says of an action.
+pub(crate) struct Declared {
+    pub(crate) uid: EntityUid,
+    /// The action's record, which says what groups it is in.
+    pub(crate) entity: Entity,
+    /// The action and every group it is in.
+    pub(crate) lineage: HashSet<EntityUid>,
+    pub(crate) about: About,
+}
+
+impl Declared {
+    fn new(schema: &Schema, entities: &Entities, model: &EntityTypeName, uid: EntityUid) -> Result<Self, String> {
+        let missing = || format!("{uid} is not declared");
+        let entity = entities.get(&uid).ok_or_else(missing)?.clone();
+        let ancestors = entities.ancestors(&uid).into_iter().flatten();
+        let lineage = ancestors.chain([&uid]).cloned().collect();
+        let mut resources = schema.resources_for_action(&uid).ok_or_else(missing)?;
+        let about = match resources.any(|kind| kind == model) {
+            true => About::Model,
+            false => About::Upstream,
+        };
+        Ok(Self {
+            entity,
+            lineage,
+            about,
+            uid,
+        })
+    }
 }
 
 impl Vocabulary {
@@ -30,14 +68,18 @@ impl Vocabulary {
         let broken = |error: &dyn std::fmt::Display| Problem::of_file("schema.cedarschema", error.to_string());
         let (schema, _warnings) = Schema::from_cedarschema_str(SCHEMA_TEXT).map_err(|e| broken(&e))?;
         let entity_type = |name: &str| name.parse::<EntityTypeName>().map_err(|e| broken(&e));
+        let (model, action) = (entity_type("Model")?, entity_type("Action")?);
+        let entities = schema.action_entities().map_err(|e| broken(&e))?;
+        let declared = |name: Action| Declared::new(&schema, &entities, &model, uid(&action, name.as_str()));
+        let actions = PerAction::try_new(declared).map_err(|e| broken(&e))?;
         Ok(Self {
             tenant: entity_type("Tenant")?,
             agent: entity_type("Agent")?,
             team: entity_type("Team")?,
             user: entity_type("User")?,
             upstream: entity_type("Upstream")?,
-            model: entity_type("Model")?,
-            generate: uid(&entity_type("Action")?, "llm:generate"),
+            model,
+            actions,
             schema,
         })
     }

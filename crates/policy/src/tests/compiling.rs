@@ -79,7 +79,8 @@ fn strict_validation_names_the_place() {
              applying extension constructors inside attribute values when constructing entity or context data",
         ),
     ] {
-        let text = format!("{GOOD}\n@id(\"b\")\npermit (principal, action, resource)\nwhen {{\n  {condition}\n}};");
+        let text =
+            format!("{GOOD}\n@id(\"b\")\npermit (principal, action, resource is Model)\nwhen {{\n  {condition}\n}};");
         let problems = compiled(&[source("p.cedar", &text)], &[]);
         let (place, message) = problems.split_at(problems.find(": ").unwrap());
         assert_eq!(message.strip_prefix(": "), Some(expected));
@@ -93,6 +94,66 @@ fn strict_validation_names_the_place() {
     check_policies(
         "@id(\"a\") permit (principal == Agnt::\"x\", action, resource);",
         "p.cedar:1:31: for policy `a`, unrecognized entity type `Agnt`\n  help: did you mean `Agent`?",
+    );
+}
+
+/// Cedar reports a mistake once for each action the policy covers.
+#[test]
+fn a_mistake_is_reported_once_whatever_the_actions() {
+    for action in [
+        "action",
+        "action in Action::\"llm:use\"",
+        "action in [Action::\"llm:list\", Action::\"llm:generate\"]",
+    ] {
+        let text =
+            format!("@id(\"a\")\npermit (principal, {action}, resource)\nwhen {{ context.streem || context.teer }};");
+        check_policies(
+            &text,
+            "p.cedar:3:8: for policy `a`, attribute `streem` in context for Action::\"llm:generate\" not found\n  help: \
+             did you mean `stream`?\n\
+             p.cedar:3:26: for policy `a`, attribute `teer` in context for Action::\"llm:generate\" not found\n  help: \
+             did you mean `tier`?",
+        );
+    }
+}
+
+#[test]
+fn conditions_about_models_do_not_fit_upstreams() {
+    let help = "help: llm:list is about an upstream, and its context is smaller; if this policy is about models, write \
+                `resource is Model` in its scope";
+    for (scope, condition, expected) in [
+        (
+            "resource",
+            "context.stream",
+            "p.cedar:3:8: for policy `a`, attribute `stream` in context for Action::\"llm:list\" not found",
+        ),
+        (
+            "resource in Upstream::\"openai\"",
+            "resource.name like \"gpt-4o*\"",
+            "p.cedar:3:8: for policy `a`, attribute `name` on entity type `Upstream` not found",
+        ),
+        (
+            "resource",
+            "[Model::\"openai/o3\"].contains(resource)",
+            "p.cedar:3:8: the types Model and Upstream are not compatible",
+        ),
+    ] {
+        let text = |scope: &str| format!("@id(\"a\")\nforbid (principal, action, {scope})\nwhen {{ {condition} }};");
+        check_policies(&text(scope), &format!("{expected}\n  {help}"));
+        let narrowed = match scope.split_once(" in ") {
+            Some((_, upstream)) => format!("resource is Model in {upstream}"),
+            None => "resource is Model".to_owned(),
+        };
+        check_policies(&text(&narrowed), "fine");
+    }
+    // One mistake is about that and the other is not.
+    check_policies(
+        "@id(\"a\") forbid (principal, action, resource) when { context.stream && context.tier == 3 };",
+        &format!(
+            "p.cedar:1:54: for policy `a`, attribute `stream` in context for Action::\"llm:list\" not found\n  {help}\n\
+             p.cedar:1:72: the types Long and String are not compatible\n  help: for policy `a`, both operands to a `==` \
+             expression must have compatible types. Types must be exactly equal to be compatible"
+        ),
     );
 }
 
@@ -207,6 +268,11 @@ fn entities_fit_the_schema_and_are_declared_once() {
     );
     check_entities(
         "[{\"uid\": {\"type\": \"Action\", \"id\": \"llm:generate\"}, \"attrs\": {}, \"parents\": []}]",
+        "e.json:1:2: entity does not conform to the schema: definition of action `Action::\"llm:generate\"` does not match \
+         its schema declaration",
+    );
+    check_entities(
+        "[{\"uid\": {\"type\": \"Action\", \"id\": \"llm:generate\"}, \"attrs\": {}, \"parents\": [{\"type\": \"Action\", \"id\": \"llm:use\"}]}]",
         "e.json:1:2: `Action::\"llm:generate\"` cannot be declared here: files declare tenants, teams, users and upstreams",
     );
     check_entities(
@@ -241,7 +307,7 @@ fn what_looks_like_a_mistake_is_a_warning() {
     let bundle = bundle(
         "@id(\"a\") permit (principal == Agent::\"crawlr\", action, resource);\n\
          @id(\"b\") permit (principal == Team::\"data\", action, resource);\n\
-         @id(\"c\") permit (principal, action, resource) when { resource.name == \"gpt-\u{430}\" };",
+         @id(\"c\") permit (principal, action, resource is Model) when { resource.name == \"gpt-\u{430}\" };",
     );
     assert_eq!(
         lines(bundle.warnings()),
@@ -250,7 +316,7 @@ fn what_looks_like_a_mistake_is_a_warning() {
          requests\n\
          p.cedar:2:1: for policy `b`, unable to find an applicable action given the policy scope constraints\n  help: \
          try replacing `==` with `in` in the principal clause\n\
-         p.cedar:3:71: for policy `c`, string `\"gpt-а\"` contains mixed scripts"
+         p.cedar:3:80: for policy `c`, string `\"gpt-а\"` contains mixed scripts"
     );
 }
 

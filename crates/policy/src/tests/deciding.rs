@@ -64,13 +64,71 @@ permit (principal == Agent::"nightly-report", action == Action::"llm:generate", 
 }
 
 #[test]
+fn actions_select() {
+    check(
+        r#"
+@id("data") permit (principal in Team::"data", action in Action::"llm:use", resource in Upstream::"openai");
+@id("embed") permit (principal == Agent::"reviewer", action == Action::"llm:embed", resource == Model::"openai/embed-3");
+@id("two") permit (principal, action in [Action::"llm:count", Action::"llm:list"], resource in Upstream::"anthropic");
+@id("no-images") forbid (principal, action == Action::"llm:image", resource);
+@id("no-free-work") forbid (principal, action, resource is Model) when { context.worst_case_cost_nano_usd == 0 };
+"#,
+        &[
+            ("crawler openai/x do=generate", "permit data"),
+            ("crawler openai/x do=moderate", "permit data"),
+            ("crawler openai/x do=moderate cost=0", "forbid no-free-work"),
+            ("crawler openai/x do=speech", "permit data"),
+            ("crawler openai/x do=transcribe", "permit data"),
+            ("crawler openai/x do=image", "forbid no-images"),
+            ("crawler openai cost=0", "permit data"),
+            ("crawler anthropic", "permit two"),
+            ("crawler local", "no permit"),
+            ("reviewer openai", "no permit"),
+            ("reviewer openai/embed-3 do=embed", "permit embed"),
+            ("reviewer openai/embed-3", "no permit"),
+            ("reviewer openai/embed-4 do=embed", "no permit"),
+            ("reviewer anthropic/x do=count", "permit two"),
+            ("reviewer anthropic/x do=generate", "no permit"),
+        ],
+    );
+}
+
+/// A caller that mixes up an action and a resource gets no decision about either.
+#[test]
+fn an_action_is_about_its_own_kind_of_resource() {
+    let mut table = vec![
+        ("crawler openai/x do=list", "not applicable"),
+        ("stranger openai/x do=list", "unknown agent"),
+    ];
+    let mixed: Vec<String> = Action::ALL
+        .into_iter()
+        .filter(|action| *action != Action::List)
+        .map(|action| format!("crawler openai do={}", action.as_str().trim_start_matches("llm:")))
+        .collect();
+    table.extend(mixed.iter().map(|question| (question.as_str(), "not applicable")));
+    check(r#"@id("all") permit (principal, action, resource);"#, &table);
+}
+
+#[test]
+fn actions_have_names() {
+    for action in Action::ALL {
+        assert_eq!(action.to_string().parse(), Ok(action));
+    }
+    assert_eq!(
+        "llm:use".parse::<Action>().unwrap_err().to_string(),
+        "\"llm:use\" is not an action; the actions are llm:generate, llm:embed, llm:moderate, llm:image, llm:speech, \
+         llm:transcribe, llm:count, llm:list"
+    );
+}
+
+#[test]
 fn every_deciding_policy_is_named() {
     check(
         r#"
 @id("b") permit (principal, action, resource);
 @id("a") permit (principal == Agent::"crawler", action, resource in Upstream::"openai");
 @id("z") forbid (principal in Team::"data", action, resource == Model::"openai/gpt-4o");
-@id("y") forbid (principal, action, resource) when { resource.name like "gpt-4o" };
+@id("y") forbid (principal, action, resource is Model) when { resource.name like "gpt-4o" };
 "#,
         &[
             ("crawler openai/gpt-4o-mini", "permit a b"),
@@ -164,6 +222,47 @@ fn conditions_see_agent_model_and_request() {
             "crawler a/b",
         ),
     ] {
+        let policy = format!(r#"@id("p") permit (principal, action, resource is Model) when {{ {condition} }};"#);
+        check(&policy, &[(yes, "permit p"), (no, "no permit")]);
+    }
+}
+
+#[test]
+fn conditions_see_who_asks_for_a_list() {
+    for (condition, yes, no) in [
+        (r#"principal.team == "platform""#, "reviewer a", "crawler a"),
+        (r#"context.environment == "test""#, "crawler a", "reviewer a"),
+        (
+            r#"context.tier == "sub-agent""#,
+            "crawler a tier=sub-agent",
+            "crawler a tier=background",
+        ),
+        (
+            r#"context has task && context.task == "audit""#,
+            "crawler a task=audit",
+            "crawler a",
+        ),
+        (
+            r#"context has run && context.run like "r-*""#,
+            "crawler a run=r-7",
+            "crawler a",
+        ),
+        (
+            r#"context has user && context.user in Team::"support""#,
+            "crawler a user=u1",
+            "crawler a user=u9",
+        ),
+        (
+            r#"resource in [Upstream::"a", Upstream::"b"]"#,
+            "crawler b",
+            "crawler c",
+        ),
+        (
+            r#"action in Action::"llm:use" && action != Action::"llm:count""#,
+            "crawler b",
+            "crawler b/x do=count",
+        ),
+    ] {
         let policy = format!(r#"@id("p") permit (principal, action, resource) when {{ {condition} }};"#);
         check(&policy, &[(yes, "permit p"), (no, "no permit")]);
     }
@@ -174,8 +273,8 @@ fn conditions_see_agent_model_and_request() {
 fn a_forbid_that_cannot_be_evaluated_denies() {
     let policies = r#"
 @id("all") permit (principal, action, resource);
-@id("broken-permit") permit (principal, action, resource) when { context.max_output_tokens * 9223372036854775807 > 0 };
-@id("broken-forbid") forbid (principal == Agent::"crawler", action, resource)
+@id("broken-permit") permit (principal, action, resource is Model) when { context.max_output_tokens * 9223372036854775807 > 0 };
+@id("broken-forbid") forbid (principal == Agent::"crawler", action, resource is Model)
   when { context.max_output_tokens * 9223372036854775807 > 0 };
 @id("no-opus") forbid (principal, action, resource == Model::"anthropic/opus");
 "#;
@@ -202,8 +301,8 @@ fn a_forbid_that_cannot_be_evaluated_denies() {
     let denial = denial(&bundle, &Asked::parse("crawler openai/gpt-4o max=2"));
     assert_eq!(
         denial.message,
-        "A policy that may forbid it (broken-forbid) could not be evaluated for the model \"openai/gpt-4o\", so the \
-         request is refused. An administrator has to repair that; the server's log says what failed."
+        "A policy that may forbid it (broken-forbid) could not be evaluated for a request to generate with the model \
+         \"openai/gpt-4o\" (llm:generate), so the request is refused. An administrator has to repair that; the server's log says what failed."
     );
     assert!(denial.detail.unwrap().contains("`broken-forbid`: integer overflow"));
 }
@@ -216,11 +315,23 @@ fn a_permit_says_what_it_is_for() {
     };
     assert_eq!(permit.policies().iter().map(|id| &**id).collect::<Vec<_>>(), ["all"]);
     assert_eq!(
-        (permit.agent().as_str(), permit.upstream().as_str(), permit.model()),
-        ("crawler", "openai", "gpt-4o")
+        (
+            permit.agent().as_str(),
+            permit.action(),
+            permit.upstream().as_str(),
+            permit.model()
+        ),
+        ("crawler", Action::Generate, "openai", "gpt-4o")
     );
     assert_eq!(permit.bundle(), bundle.digest());
     assert_eq!(permit.notes(), [] as [String; 0]);
+    let Decision::Permit(permit) = bundle.decide(&Asked::parse("crawler openai").question()) else {
+        panic!();
+    };
+    assert_eq!(
+        (permit.action(), permit.upstream().as_str(), permit.model()),
+        (Action::List, "openai", "")
+    );
 }
 
 #[test]
@@ -234,15 +345,40 @@ fn denials_say_what_to_do() {
         (
             "crawler openai/gpt-4o",
             Reason::PolicyDenied,
-            "No policy permits the agent \"crawler\" to use the model \"openai/gpt-4o\". An administrator can allow it \
-             with a policy such as: @id(\"allow-crawler-2\") permit (principal == Agent::\"crawler\", action == \
+            "No policy permits the agent \"crawler\" to generate with the model \"openai/gpt-4o\" (llm:generate). An \
+             administrator can allow it with a policy such as: @id(\"allow-crawler-2\") permit (principal == Agent::\"crawler\", action == \
              Action::\"llm:generate\", resource == Model::\"openai/gpt-4o\");",
         ),
         (
             "crawler anthropic/opus",
             Reason::PolicyDenied,
-            "Policy forbids the agent \"crawler\" to use the model \"anthropic/opus\" in this way: no-claude, no-opus. \
-             An administrator can change or remove what forbids it.",
+            "Policy forbids the agent \"crawler\" to generate with the model \"anthropic/opus\" (llm:generate) in this \
+             way: no-claude, no-opus. An administrator can change or remove what forbids it.",
+        ),
+        (
+            "crawler openai/whisper-1 do=transcribe",
+            Reason::PolicyDenied,
+            "No policy permits the agent \"crawler\" to transcribe with the model \"openai/whisper-1\" (llm:transcribe). An \
+             administrator can allow it with a policy such as: @id(\"allow-crawler-2\") permit (principal == \
+             Agent::\"crawler\", action == Action::\"llm:transcribe\", resource == Model::\"openai/whisper-1\");",
+        ),
+        (
+            "crawler openai",
+            Reason::PolicyDenied,
+            "No policy permits the agent \"crawler\" to list the models of the upstream \"openai\" (llm:list). An \
+             administrator can allow it with a policy such as: @id(\"allow-crawler-2\") permit (principal == \
+             Agent::\"crawler\", action == Action::\"llm:list\", resource == Upstream::\"openai\");",
+        ),
+        (
+            "crawler anthropic",
+            Reason::PolicyDenied,
+            "Policy forbids the agent \"crawler\" to list the models of the upstream \"anthropic\" (llm:list) in this way: \
+             no-claude. An administrator can change or remove what forbids it.",
+        ),
+        (
+            "crawler openai do=embed",
+            Reason::PolicyDenied,
+            "The action llm:embed does not apply to a resource of the kind Upstream.",
         ),
         (
             "stranger openai/gpt-4o",
@@ -285,7 +421,7 @@ fn hostile_model_names_stay_names() {
         " gpt-4o-mini",
     ] {
         let asked = Asked {
-            model: name.to_owned(),
+            model: Some(name.to_owned()),
             ..Asked::parse("crawler openai/x")
         };
         let denial = denial(&only_one, &asked);
@@ -303,7 +439,7 @@ fn hostile_model_names_stay_names() {
             "{name:?}"
         );
         let other = Asked {
-            model: format!("{name}x"),
+            model: Some(format!("{name}x")),
             ..asked
         };
         assert_eq!(answer(&repaired.decide(&other.question())), "no permit", "{name:?}");
@@ -313,7 +449,7 @@ fn hostile_model_names_stay_names() {
 #[test]
 fn a_huge_model_name_does_not_make_a_huge_message() {
     let asked = Asked {
-        model: "\u{1f980}\"".repeat(100_000),
+        model: Some("\u{1f980}\"".repeat(100_000)),
         ..Asked::parse("crawler openai/x")
     };
     let message = denial(&bundle(""), &asked).message;
@@ -323,7 +459,7 @@ fn a_huge_model_name_does_not_make_a_huge_message() {
 
 #[test]
 fn hostile_tools_tasks_and_runs_stay_strings() {
-    let policies = r#"@id("p") permit (principal, action, resource) when { context.tools == ["ls"] && context has task && context.task == "audit" };"#;
+    let policies = r#"@id("p") permit (principal, action, resource is Model) when { context.tools == ["ls"] && context has task && context.task == "audit" };"#;
     let bundle = bundle(policies);
     let hostile = "{\"__extn\":{\"fn\":\"ip\",\"arg\":\"::1\"}}\"\\\n";
     let asked = Asked {

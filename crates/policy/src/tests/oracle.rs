@@ -3,7 +3,7 @@
 //! The oracle shares no code with what it checks: it parses each policy by itself, builds entities and context from
 //! JSON against the schema, and lets Cedar evaluate everything.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::LazyLock};
 
 use cedar_policy::{
     AuthorizationError, Authorizer, Context, Decision as Answer, Effect, Entities, EntityUid, Policy, PolicyId,
@@ -13,6 +13,7 @@ use proptest::{prelude::*, sample::select};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::question::Named;
 
 const PRINCIPALS: &[&str] = &[
     "principal",
@@ -33,15 +34,27 @@ const PRINCIPALS: &[&str] = &[
 
 const ACTIONS: &[&str] = &[
     "action",
+    "action",
+    r#"action in Action::"llm:use""#,
+    r#"action in Action::"llm:use""#,
+    r#"action in [Action::"llm:use"]"#,
+    r#"action in [Action::"llm:embed", Action::"llm:use"]"#,
+    // Nothing is the group itself.
+    r#"action == Action::"llm:use""#,
     r#"action == Action::"llm:generate""#,
+    r#"action == Action::"llm:list""#,
     r#"action in Action::"llm:generate""#,
+    r#"action in Action::"llm:image""#,
     r#"action in [Action::"llm:generate"]"#,
-    "action in [Action::\"llm:generate\", Action::\"llm:generate\"]",
+    r#"action in [Action::"llm:count", Action::"llm:count"]"#,
+    r#"action in [Action::"llm:generate", Action::"llm:list"]"#,
+    r#"action in [Action::"llm:embed", Action::"llm:moderate", Action::"llm:speech", Action::"llm:transcribe"]"#,
 ];
 
 const RESOURCES: &[&str] = &[
     "resource",
     "resource is Model",
+    "resource is Upstream",
     r#"resource == Model::"openai/gpt-4o""#,
     r#"resource == Model::"openai/o3""#,
     r#"resource == Upstream::"openai""#,
@@ -52,12 +65,23 @@ const RESOURCES: &[&str] = &[
     r#"resource is Upstream in Upstream::"openai""#,
 ];
 
-const CONDITIONS: &[&str] = &[
-    "true",
+/// Conditions that only fit the actions on models.
+const OF_MODELS: &[&str] = &[
     "context.stream",
     "context.max_output_tokens > 500",
     r#"context.tools.contains("bash")"#,
     r#"resource.name like "gpt-*""#,
+    // This one overflows unless the limit is zero.
+    "context.max_output_tokens + 9223372036854775807 > 0",
+    "context.stream && context.max_output_tokens * -9223372036854775807 < 0",
+    r#"User::"u1" in Team::"support" && context.stream"#,
+    r#"(if context.stream then Team::"engineering" else Team::"platform") in Tenant::"acme""#,
+    r#"context.stream && Agent::"stranger".team == "data""#,
+];
+
+/// Conditions that fit every action.
+const OF_ALL: &[&str] = &[
+    "true",
     r#"principal.environment == "production" || principal.team == "platform""#,
     r#"context.tier == "interactive""#,
     r#"context has task && context.task == "audit""#,
@@ -66,21 +90,32 @@ const CONDITIONS: &[&str] = &[
     r#"context has user && [User::"u1"].contains(context.user)"#,
     // These look into entities that no part of the request names.
     r#"Team::"data" in Tenant::"acme""#,
-    r#"User::"u1" in Team::"support" && context.stream"#,
     r#"!(User::"u1" in Tenant::"acme")"#,
     r#"Agent::"reviewer".environment == "staging""#,
-    r#"(if context.stream then Team::"engineering" else Team::"platform") in Tenant::"acme""#,
     r#"{ "in": Team::"data" }["in"] in Team::"engineering""#,
     r#"principal in [Team::"engineering", Team::"support"]"#,
     // Without the record, these are errors: a model that is not the request's, an agent no manifest declares.
     r#"Model::"openai/o3".name like "o*""#,
-    r#"context.stream && Agent::"stranger".team == "data""#,
-    // This one overflows unless the limit is zero.
-    "context.max_output_tokens + 9223372036854775807 > 0",
-    "context.stream && context.max_output_tokens * -9223372036854775807 < 0",
+    r#"context.tier == "interactive" && Agent::"stranger".team == "data""#,
+    r#"resource in Upstream::"openai""#,
+    r#"resource is Upstream && [Upstream::"openai", Upstream::"local"].contains(resource)"#,
+    r#"resource is Upstream"#,
+    r#"action in Action::"llm:use""#,
+    r#"action == Action::"llm:list" || action == Action::"llm:embed""#,
+    r#"action in [Action::"llm:count", Action::"llm:image"]"#,
+    r#"Action::"llm:embed" in Action::"llm:use""#,
+    r#"Action::"llm:use" in action"#,
+    r#"!(Action::"llm:list" in action)"#,
 ];
 
 const TOOLS: &[&[&str]] = &[&[], &["bash"], &["ls", "bash", "ls"]];
+
+fn condition() -> impl Strategy<Value = String> {
+    prop_oneof![
+        select(OF_ALL).prop_map(str::to_owned),
+        select(OF_MODELS).prop_map(|condition| format!("resource is Model && ({condition})")),
+    ]
+}
 
 fn policy() -> impl Strategy<Value = String> {
     let parts = (
@@ -88,7 +123,7 @@ fn policy() -> impl Strategy<Value = String> {
         select(PRINCIPALS),
         select(ACTIONS),
         select(RESOURCES),
-        select(CONDITIONS),
+        condition(),
     );
     parts.prop_map(|(effect, principal, action, resource, condition)| {
         format!("{effect} ({principal}, {action}, {resource}) when {{ {condition} }};")
@@ -104,18 +139,20 @@ fn asked() -> impl Strategy<Value = Asked> {
         select(&Tier::ALL[..]),
     );
     let what = (
+        select(&Action::ALL[..]),
         any::<bool>(),
         select(&[0, 1, 1000, u64::MAX][..]),
         select(TOOLS),
         select(&[None, Some("audit")][..]),
     );
     (who, what).prop_map(
-        |((agent, upstream, model, user, tier), (stream, max, tools, task))| Asked {
+        |((agent, upstream, model, user, tier), (action, stream, max, tools, task))| Asked {
             agent: AgentName::new(agent).unwrap(),
             user: user.map(|user| Pseudonym(user.to_owned())),
             tier,
             upstream: UpstreamName::new(upstream).unwrap(),
-            model: model.to_owned(),
+            action,
+            model: (action != Action::List).then(|| model.to_owned()),
             stream,
             max_output_tokens: max,
             tools: tools.iter().map(|&tool| tool.to_owned()).collect(),
@@ -132,9 +169,12 @@ fn oracle(schema: &Schema, policies: &[String], asked: &Asked) -> String {
     let policies = policies.map(|(n, text)| Policy::parse(Some(PolicyId::new(format!("p{n}"))), text).unwrap());
     let set = PolicySet::from_policies(policies).unwrap();
     let uid = |kind: &str, id: &str| EntityUid::from_json(json!({"type": kind, "id": id})).unwrap();
-    let action = uid("Action", "llm:generate");
+    let action = uid("Action", asked.action.as_str());
     let principal = uid("Agent", asked.agent.as_str());
-    let resource = uid("Model", &format!("{}/{}", asked.upstream, asked.model));
+    let resource = match &asked.model {
+        Some(model) => uid("Model", &format!("{}/{model}", asked.upstream)),
+        None => uid("Upstream", asked.upstream.as_str()),
+    };
     let context = Context::from_json_value(context(asked), Some((schema, &action))).unwrap();
     let request = Request::new(principal, action, resource, context, Some(schema)).unwrap();
     let response = Authorizer::new().is_authorized(&request, &set, &entities(schema, asked));
@@ -165,15 +205,14 @@ fn oracle(schema: &Schema, policies: &[String], asked: &Asked) -> String {
 fn context(asked: &Asked) -> Value {
     let agents = agents();
     let facts = agents.iter().find(|facts| facts.name == asked.agent).unwrap();
-    let mut context = json!({
-        "stream": asked.stream,
-        "max_output_tokens": asked.max_output_tokens.min(i64::MAX as u64),
-        "tools": asked.tools,
-        "tool_count": asked.tools.len(),
-        "worst_case_cost_nano_usd": asked.worst_case.0,
-        "environment": facts.environment,
-        "tier": asked.tier.as_str(),
-    });
+    let mut context = json!({"environment": facts.environment, "tier": asked.tier.as_str()});
+    if asked.action != Action::List {
+        context["stream"] = json!(asked.stream);
+        context["max_output_tokens"] = json!(asked.max_output_tokens.min(i64::MAX as u64));
+        context["tools"] = json!(asked.tools);
+        context["tool_count"] = json!(asked.tools.len());
+        context["worst_case_cost_nano_usd"] = json!(asked.worst_case.0);
+    }
     for (name, text) in [("task", &asked.task), ("run", &asked.run)] {
         if let Some(text) = text {
             context[name] = json!(text);
@@ -196,13 +235,20 @@ fn entities(schema: &Schema, asked: &Asked) -> Entities {
             "parents": [{"type": "Team", "id": facts.team}],
         }));
     }
-    entities.push(json!({
-        "uid": {"type": "Model", "id": format!("{}/{}", asked.upstream, asked.model)},
-        "attrs": {"upstream": asked.upstream, "name": asked.model},
-        "parents": [{"type": "Upstream", "id": asked.upstream}],
-    }));
+    if let Some(model) = &asked.model {
+        entities.push(json!({
+            "uid": {"type": "Model", "id": format!("{}/{model}", asked.upstream)},
+            "attrs": {"upstream": asked.upstream, "name": model},
+            "parents": [{"type": "Upstream", "id": asked.upstream}],
+        }));
+    }
+    entities.push(json!({"uid": {"type": "Upstream", "id": asked.upstream}, "attrs": {}, "parents": []}));
     Entities::from_json_value(Value::Array(entities), Some(schema)).unwrap()
 }
+
+// Reading the schema takes much longer than a decision.
+static SCHEMA: LazyLock<Schema> = LazyLock::new(|| Schema::from_cedarschema_str(Bundle::schema_text()).unwrap().0);
+static EMPTY: LazyLock<Bundle> = LazyLock::new(|| bundle(""));
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
@@ -212,24 +258,24 @@ proptest! {
         policies in prop::collection::vec(policy(), 0..12),
         asked in prop::collection::vec(asked(), 1..6),
     ) {
-        let (schema, _) = Schema::from_cedarschema_str(Bundle::schema_text()).unwrap();
         let text: String = policies.iter().enumerate().map(|(n, p)| format!("@id(\"p{n}\") {p}\n")).collect();
         let bundle = bundle(&text);
         for asked in &asked {
             let decision = bundle.decide(&asked.question());
-            prop_assert_eq!(answer(&decision), oracle(&schema, &policies, asked), "{:?}", asked);
+            prop_assert_eq!(answer(&decision), oracle(&SCHEMA, &policies, asked), "{:?}", asked);
         }
     }
 
     #[test]
     fn requests_fit_the_schema(asked in asked()) {
-        let bundle = bundle("");
+        let bundle = &*EMPTY;
         let known = &bundle.agents[&asked.agent];
-        let model = bundle.vocabulary.model(&asked.upstream, &asked.model);
-        let request = bundle.request(known, &asked.question(), &model).unwrap();
-        let action = bundle.vocabulary.generate.clone();
+        let action = bundle.vocabulary.actions.get(asked.action);
+        let resource = Named::new(&bundle.vocabulary, asked.question().resource);
+        let request = bundle.request(known, &asked.question(), action, &resource).unwrap();
         let context = request.context().unwrap().clone();
         let schema = Some(&bundle.vocabulary.schema);
-        prop_assert!(Request::new(known.uid.clone(), action, model, context, schema).is_ok());
+        let request = Request::new(known.uid.clone(), action.uid.clone(), resource.uid().clone(), context, schema);
+        prop_assert!(request.is_ok());
     }
 }
