@@ -34,7 +34,7 @@ pub(crate) fn next(program: &str, width: usize) -> Vec<Line> {
         &[
             ("demo --keep", "stays up for your SDK"),
             ("init mydir", "writes a configuration"),
-            ("serve -c mydir/bailiwick.toml", "runs it"),
+            ("serve -c mydir/bailiwick.toml", "runs it with your API keys"),
             (
                 "key issue assistant -c mydir/bailiwick.toml",
                 "prints a credential once",
