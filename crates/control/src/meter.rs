@@ -191,7 +191,7 @@ impl Meter {
         self.http = Some(http);
         self.delivered(body);
         let remaining = self.remaining();
-        let cost = match read_reply(self.endpoint, body) {
+        let cost = match read_reply(self.endpoint, "application/json", body) {
             Ok(reading) => self.end_with(Status::Ok, reading.usage, reading.tier, reading.id),
             Err(_) => self.end_in_full(Status::Broken),
         };

@@ -75,7 +75,12 @@ impl Service {
             upstream: &upstream.name,
         };
         let endpoint = match Endpoint::find(upstream.kind, head.method.as_str(), rest) {
-            Ok(endpoint) => endpoint,
+            // The pipeline prices text from text so far; the codecs know more.
+            Ok(target) if matches!(target.endpoint, Endpoint::ChatCompletions | Endpoint::Messages) => target.endpoint,
+            Ok(target) => {
+                let message = format!("{} is not served yet: its calls cannot be priced.", target.endpoint);
+                return Err(at_edge.refuse(Reason::UnknownEndpoint, message).await);
+            }
             Err(error) => {
                 let reason = match &error {
                     EndpointError::Unknown { .. } => Reason::UnknownEndpoint,

@@ -4,7 +4,7 @@ const CHAT: Endpoint = Endpoint::ChatCompletions;
 const MESSAGES: Endpoint = Endpoint::Messages;
 
 fn read(endpoint: Endpoint, body: &str) -> Reading {
-    read_reply(endpoint, body.as_bytes()).unwrap()
+    read_reply(endpoint, "application/json", body.as_bytes()).unwrap()
 }
 
 #[test]
@@ -33,6 +33,7 @@ fn reads_a_chat_completion() {
             tier: Some(ServiceTier::Standard),
             id: Some("chatcmpl-B9MHDbslfkBeAs8l4bebGdFOJ6PeG".to_owned()),
             model: Some("gpt-4o-2024-08-06".to_owned()),
+            region: None,
             output_text_bytes: 6 + 4 + 7 + 3,
         }
     );
@@ -60,6 +61,7 @@ fn reads_a_message() {
             tier: Some(ServiceTier::Priority),
             id: Some("msg_01XFDUDYJgAACzvnptvVoYEL".to_owned()),
             model: Some("claude-sonnet-4-5-20250929".to_owned()),
+            region: None,
             output_text_bytes: 6,
         }
     );
@@ -137,11 +139,17 @@ fn names_that_could_harm_a_log_are_not_kept() {
 fn what_is_no_object_is_no_reply() {
     for endpoint in [CHAT, MESSAGES] {
         for body in ["[]", "null", "\"Bad Gateway\""] {
-            assert_eq!(read_reply(endpoint, body.as_bytes()), Err(ReplyError::NotAnObject));
+            assert_eq!(
+                read_reply(endpoint, "application/json", body.as_bytes()),
+                Err(ReplyError::NotAnObject)
+            );
         }
         for body in ["", "<html>", "{}x", "{\"id\":"] {
             assert!(
-                matches!(read_reply(endpoint, body.as_bytes()), Err(ReplyError::Json(_))),
+                matches!(
+                    read_reply(endpoint, "application/json", body.as_bytes()),
+                    Err(ReplyError::Json(_))
+                ),
                 "{body}"
             );
         }
