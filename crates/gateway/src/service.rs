@@ -42,10 +42,12 @@ impl Service {
             Ok(response) => response,
             Err(refusal) => {
                 let mut response = reply::refusal(dialect, &refusal);
-                if refusal.reason == Reason::MethodNotAllowed {
+                if refusal.reason == Reason::MethodNotAllowed
+                    && let Err(EndpointError::Method { allowed }) = Endpoint::find(dialect, head.method.as_str(), rest)
+                {
                     response
                         .headers_mut()
-                        .insert(header::ALLOW, http::HeaderValue::from_static("POST"));
+                        .insert(header::ALLOW, http::HeaderValue::from_static(allowed));
                 }
                 response
             }

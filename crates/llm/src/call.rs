@@ -53,7 +53,7 @@ pub struct Call {
     pub hour_cache: bool,
     /// How many messages the conversation has; or items, prompts, texts to embed.
     pub messages: usize,
-    /// Bytes of the body that are files sent in a form: not text, so no measure of input tokens.
+    /// Bytes of the body that are audio or pictures sent in a form: not text, so no measure of input tokens.
     pub file_bytes: u64,
     /// Pictures asked for, without partial ones.
     pub(crate) pictures: u64,

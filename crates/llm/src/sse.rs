@@ -130,7 +130,7 @@ impl Splitter {
         if self.in_line {
             self.end_buffered_line(&[]);
         }
-        if self.has_data {
+        if self.has_data || self.too_large {
             self.end_block(None, 0, &mut sink);
         }
     }

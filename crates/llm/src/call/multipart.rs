@@ -96,9 +96,7 @@ struct Form {
 impl Form {
     fn read(&mut self, part: Part<'_>) -> Result<(), ParseError> {
         let Some((name, field)) = self.admit(part)? else {
-            if part.is_file {
-                self.measure(part);
-            }
+            // A file where nobody expects one may be read as text after all, so it is no measured file.
             return Ok(());
         };
         let place = Place::Body.member(name);
@@ -110,13 +108,21 @@ impl Form {
                 self.measure(part);
             }
             Field::Picture => {
-                self.measure(part);
+                if part.is_file {
+                    self.measure(part);
+                }
                 self.draft.findings.note(Feature::Image, || place.to_string());
             }
             Field::Dear => self.draft.findings.note(Feature::UnpricedOption, || place.to_string()),
             Field::Charset => return Err(place.must_be("left out: fields are in UTF-8")),
             Field::Model => self.draft.call.model = as_label(text(part, &place)?, &place)?,
-            Field::Stream => self.draft.call.stream = flag(text(part, &place)?, &place)?,
+            Field::Stream => {
+                let stream = flag(text(part, &place)?, &place)?;
+                if stream && !self.draft.call.endpoint.may_stream() {
+                    return Err(place.must_be("false: this endpoint does not stream"));
+                }
+                self.draft.call.stream = stream;
+            }
             Field::Choices => match whole(text(part, &place)?, &place)? {
                 0 => return Err(place.must_be("at least 1")),
                 choices => self.draft.call.choices = choices,

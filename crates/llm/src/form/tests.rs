@@ -121,7 +121,7 @@ fn what_parsers_read_differently_is_refused() {
         "a line end behind the boundary, or the end",
     );
     for (head, expected) in [
-        ("", "a blank line behind the part's headers"),
+        ("", "a header"),
         (
             "Content-Type: text/plain",
             "Content-Disposition: form-data with a plain name",

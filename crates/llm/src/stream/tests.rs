@@ -6,6 +6,9 @@ use super::*;
 use crate::sse::MAX_EVENT;
 use crate::{LONGEST_TOKEN_BYTES, read_reply};
 
+mod golden;
+mod shapes;
+
 const CHAT: Endpoint = Endpoint::ChatCompletions;
 const MESSAGES: Endpoint = Endpoint::Messages;
 

@@ -416,7 +416,7 @@ fn reads_an_edit() {
         size: Some("auto".to_owned()),
         quality: None,
     };
-    assert_eq!((call.work, call.file_bytes, call.pictures), (work, 10, 2));
+    assert_eq!((call.work, call.file_bytes, call.pictures), (work, 7, 2));
     let found: Vec<_> = call
         .features
         .iter()
@@ -491,6 +491,10 @@ fn forms_that_cannot_be_governed_are_refused() {
         let error = Call::parse_multipart(Endpoint::ImageEdits, TYPE, &body).unwrap_err();
         assert_eq!(error.to_string(), message);
     }
+    let stream = |value| form(&[file, model, ("stream", None, value)]);
+    let error = Call::parse_multipart(Endpoint::Translations, TYPE, &stream("true")).unwrap_err();
+    assert_eq!(error.to_string(), "stream must be false: this endpoint does not stream");
+    assert!(Call::parse_multipart(Endpoint::Translations, TYPE, &stream("false")).is_ok());
     let mut odd = form(&[file, ("model", None, "mXdel")]);
     let at = odd.iter().position(|byte| *byte == b'X').unwrap();
     odd[at] = 0xff;
