@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use entry::Status;
-use llm::{Call, Endpoint, StreamObserver, read_reply};
+use llm::{Call, Endpoint, Reading, StreamObserver, read_reply};
 use model::{ActionId, NanoUsd, Reason, ServiceTier, Usage, UsageSource};
 use policy::Permit;
-use pricing::ModelPrices;
+use pricing::{ModelPrices, PriceError, Region};
 use std::sync::Arc;
 use store::{Ending, Hold};
 use tokio_util::sync::CancellationToken;
@@ -28,9 +28,27 @@ pub struct Cleared {
 /// How an action is priced when it is over.
 #[derive(Debug)]
 pub(crate) struct Tariff {
-    pub(crate) prices: ModelPrices,
+    /// `None` for what providers do for nothing.
+    pub(crate) prices: Option<ModelPrices>,
     /// The tier that was asked for, if the reply names none.
     pub(crate) tier: ServiceTier,
+}
+
+impl Tariff {
+    /// What a usage costs, in the tier and the region that the reply names.
+    fn cost(&self, usage: &Usage, tier: Option<ServiceTier>, region: Option<&str>) -> Result<NanoUsd, PriceError> {
+        let Some(prices) = &self.prices else {
+            return Ok(NanoUsd::ZERO);
+        };
+        let tier = tier.unwrap_or(self.tier);
+        match region {
+            Some(region) => prices
+                .clone()
+                .in_region(Region::of_inference_geo(region))
+                .cost(usage, tier),
+            None => prices.cost(usage, tier),
+        }
+    }
 }
 
 impl Cleared {
@@ -48,13 +66,13 @@ impl Cleared {
         session: &Session,
         tariff: Tariff,
     ) -> Self {
-        let hide_usage = call.stream && !call.usage_asked && call.endpoint == Endpoint::ChatCompletions;
-        let observer = call.stream.then(|| StreamObserver::new(call.endpoint, hide_usage));
+        let observer = call.stream.then(|| StreamObserver::for_call(call));
         let counted = control.metrics().call(session.principal(), &upstream.name);
         let meter = Meter {
             endpoint: call.endpoint,
             observer,
             tariff,
+            known: call.spoken(),
             hold: Some(hold),
             started: Instant::now(),
             http: None,
@@ -92,6 +110,17 @@ impl Cleared {
     /// Whether the caller asked for a stream.
     pub fn is_stream(&self) -> bool {
         self.meter.observer.is_some()
+    }
+
+    /// Whether the reply tells nothing that has to be read before it is delivered: audio, whose price is known from the
+    /// request.
+    pub fn is_unread(&self) -> bool {
+        self.meter.known.is_some()
+    }
+
+    /// The HTTP method to send it with.
+    pub fn method(&self) -> &'static str {
+        self.meter.endpoint.method()
     }
 
     /// Bounds of the call.
@@ -133,6 +162,8 @@ pub struct Meter {
     endpoint: Endpoint,
     observer: Option<StreamObserver>,
     tariff: Tariff,
+    /// What is used if the reply comes whole, where the request alone says so.
+    known: Option<Usage>,
     /// `None` once it ended.
     hold: Option<Hold>,
     started: Instant,
@@ -186,13 +217,13 @@ impl Meter {
         self.end(Ending::unused(Status::UpstreamError));
     }
 
-    /// A whole JSON reply.
-    pub fn reply(mut self, http: u16, body: &[u8]) -> Settled {
+    /// A whole reply that is no stream.
+    pub fn reply(mut self, http: u16, content_type: &str, body: &[u8]) -> Settled {
         self.http = Some(http);
         self.delivered(body);
         let remaining = self.remaining();
-        let cost = match read_reply(self.endpoint, body) {
-            Ok(reading) => self.end_with(Status::Ok, reading.usage, reading.tier, reading.id),
+        let cost = match read_reply(self.endpoint, content_type, body) {
+            Ok(reading) => self.end_with(Status::Ok, reading),
             Err(_) => self.end_in_full(Status::Broken),
         };
         Settled { cost, remaining }
@@ -244,24 +275,28 @@ impl Meter {
     /// The reply's body is over. Gives what is left to deliver, the final event of a stream that broke off included.
     pub fn finish(&mut self, end: BodyEnd, out: &mut Vec<Bytes>) {
         let Some(observer) = &mut self.observer else {
-            // A JSON reply too long to be read whole: its usage is not known.
-            let status = if end == BodyEnd::Complete {
-                Status::Ok
-            } else {
-                status_of(end)
-            };
-            self.end_in_full(status);
+            match (end, self.known) {
+                (BodyEnd::Complete, Some(usage)) => {
+                    let reading = Reading {
+                        usage: Some(usage),
+                        ..Reading::default()
+                    };
+                    self.end_with(Status::Ok, reading);
+                }
+                // A JSON reply too long to be read whole: its usage is not known.
+                (BodyEnd::Complete, None) => drop(self.end_in_full(Status::Ok)),
+                _ => drop(self.end_in_full(status_of(end))),
+            }
             return;
         };
         let first = out.len();
         observer.finish(out);
         let (ended, failed) = (observer.ended(), observer.provider_error().is_some());
-        let reading = observer.reading();
-        let (usage, tier, id) = (reading.usage, reading.tier, reading.id.clone());
+        let reading = observer.reading().clone();
         self.deliver_from(first, out);
-        if ended || (end == BodyEnd::Complete && usage.is_some()) {
+        if ended || (end == BodyEnd::Complete && reading.usage.is_some()) {
             let status = if failed { Status::UpstreamError } else { Status::Ok };
-            self.end_with(status, usage, tier, id);
+            self.end_with(status, reading);
             return;
         }
         if failed && end == BodyEnd::Complete {
@@ -327,37 +362,31 @@ impl Meter {
     }
 
     fn proven_cost(&self) -> Option<NanoUsd> {
-        self.tariff.prices.cost(&self.proven_usage(), self.tariff.tier).ok()
+        self.tariff.cost(&self.proven_usage(), None, None).ok()
     }
 
     /// Ends with the provider's figures; without them, or without a price for them, in full.
-    fn end_with(
-        &mut self,
-        status: Status,
-        usage: Option<Usage>,
-        tier: Option<ServiceTier>,
-        id: Option<String>,
-    ) -> NanoUsd {
-        let tariff = &self.tariff;
-        let priced = usage.map(|usage| (usage, tariff.prices.cost(&usage, tier.unwrap_or(tariff.tier))));
-        match priced {
-            Some((usage, Ok(cost))) => {
+    fn end_with(&mut self, status: Status, reading: Reading) -> NanoUsd {
+        let Some(usage) = reading.usage else {
+            return self.end_in_full(status);
+        };
+        match self.tariff.cost(&usage, reading.tier, reading.region.as_deref()) {
+            Ok(cost) => {
                 let source = UsageSource::Provider;
-                let ending = Ending {
-                    usage: Some(usage),
+                let (usage, provider_id) = (Some(usage), reading.id);
+                self.end(Ending {
+                    usage,
                     source,
                     cost,
-                    provider_id: id,
+                    provider_id,
                     ..Ending::unused(status)
-                };
-                self.end(ending);
+                });
                 cost
             }
-            Some((_, Err(error))) => {
+            Err(error) => {
                 tracing::warn!(action = ?self.id(), %error, "the usage cannot be priced; the hold is booked in full");
                 self.end_in_full(status)
             }
-            None => self.end_in_full(status),
         }
     }
 
@@ -392,16 +421,9 @@ impl Drop for Meter {
     fn drop(&mut self) {
         if self.hold.is_some() {
             let seen = self.observer.as_ref().filter(|observer| observer.ended());
-            let seen = seen.map(|observer| {
-                (
-                    observer.reading().usage,
-                    observer.reading().tier,
-                    observer.reading().id.clone(),
-                )
-            });
-            match seen {
+            match seen.map(|observer| observer.reading().clone()) {
                 // All of the reply had come: what it used is known.
-                Some((usage, tier, id)) => drop(self.end_with(Status::ClientGone, usage, tier, id)),
+                Some(reading) => drop(self.end_with(Status::ClientGone, reading)),
                 None => drop(self.end_in_full(Status::ClientGone)),
             }
         }

@@ -10,10 +10,10 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use entry::{Action, Why};
-use llm::{Call, Edit, Endpoint};
-use model::{ActionId, NanoUsd, Principal, Reason, UpstreamName};
-use policy::{Decision, Permit, Question, Resource};
+use entry::{Action, AgentRecord, Why};
+use llm::{Call, Edit, Endpoint, Target};
+use model::{ActionId, NanoUsd, Principal, Reason, UpstreamName, Work};
+use policy::{Decision, Permit, Question, Resource, UnknownAction};
 use pricing::{Allowances, Demand, ModelPrices, Region};
 use store::{Ask as Who, Denied, Hold, HoldAnswer, HoldRequest};
 
@@ -23,8 +23,8 @@ use crate::{
     snapshot::{Key, Snapshot, Tenant},
 };
 
-/// The action's name in policies.
-pub(crate) const GENERATE: &str = policy::Action::Generate.as_str();
+/// What stands in the entry of a refusal at the edge, where it is not known what was asked for: the group of all actions.
+const ANY_USE: &str = "llm:use";
 /// What the caller of an agent without a manifest is told.
 const REMOVED: &str = "This agent's manifest was removed.";
 /// How often an action is decided again because something changed under it.
@@ -57,6 +57,10 @@ pub struct Ask {
     pub upstream: Arc<UpstreamSpec>,
     /// Which endpoint of it.
     pub endpoint: Endpoint,
+    /// What stands in the path for an id, where the endpoint has one.
+    pub target: Option<String>,
+    /// The body's content type.
+    pub content_type: Option<String>,
     /// The body, whole.
     pub body: Bytes,
     /// The run the agent names.
@@ -79,7 +83,8 @@ struct Quote {
     body: Bytes,
     limit: u64,
     worst_case: NanoUsd,
-    prices: ModelPrices,
+    /// `None` for what providers do for nothing.
+    prices: Option<ModelPrices>,
 }
 
 /// A caller that may not act: who it is, where its credential says so, and what it is told.
@@ -129,7 +134,11 @@ impl Control {
 
     /// Takes one model call through the pipeline.
     pub async fn run<U: Upstream>(&self, session: &Session, ask: Ask, upstream: &U) -> Result<U::Reply, Refusal> {
-        let call = match Call::parse(ask.endpoint, &ask.body) {
+        let target = Target {
+            endpoint: ask.endpoint,
+            id: ask.target.as_deref(),
+        };
+        let call = match Call::read(target, ask.content_type.as_deref(), &ask.body) {
             Ok(call) => call,
             Err(error) => {
                 return Err(self
@@ -164,7 +173,11 @@ impl Control {
                 Ok(quote) => quote,
                 Err((reason, message)) => return Err(self.refuse(session, ask, &call.model, reason, message).await),
             };
-            let permit = match tenant.bundle.decide(&question(key, ask, call, &quote)) {
+            // The codecs and the policies name the same actions; a test compares them.
+            let Ok(question) = question(key, ask, call, &quote) else {
+                break;
+            };
+            let permit = match tenant.bundle.decide(&question) {
                 Decision::Permit(permit) => permit,
                 Decision::Deny(denial) => return Err(self.deny(session, ask, call, tenant, denial).await),
             };
@@ -215,25 +228,35 @@ impl Control {
             );
             return Err((Reason::CredentialScope, message));
         }
+        if call.work == Work::Free {
+            let body = ask.body.clone();
+            return Ok(Quote {
+                body,
+                limit: 0,
+                worst_case: NanoUsd::ZERO,
+                prices: None,
+            });
+        }
         let unpriced = |error: pricing::PriceError| (reason_of(&error), error.to_string());
         let prices = snapshot
             .prices
             .require(&upstream.prices, &call.model)
             .map_err(unpriced)?;
         let prices = prices.in_region(Region::of_host(upstream.host()));
-        let default = agent.output_limit.unwrap_or(self.limits().output_limit);
-        let default = default.min(prices.max_output_tokens().unwrap_or(u64::MAX));
-        let limit = call.output_limit.unwrap_or(default);
+        let limit = self.output_limit(agent, call, &prices);
         let edit = Edit {
             output_limit: call.output_limit.is_none().then_some(limit),
             legacy_output_limit: upstream.legacy_output_limit,
-            include_usage: call.stream && ask.endpoint == Endpoint::ChatCompletions,
+            include_usage: call.stream,
         };
         let body = call.rewrite(&ask.body, edit);
+        let length = u64::try_from(body.len()).unwrap_or(u64::MAX);
         let demand = Demand {
-            work: &model::Work::Generate,
+            work: &call.work,
+            // Tools that search are refused, so nothing is searched.
             searches: 0,
-            request_bytes: u64::try_from(body.len()).unwrap_or(u64::MAX),
+            // Files are bounded by the work they ask for, not by the tokens of a text of their length.
+            request_bytes: length.saturating_sub(call.file_bytes),
             output_limit: limit,
             choices: call.choices,
             features: &call.features,
@@ -246,8 +269,19 @@ impl Control {
             body,
             limit,
             worst_case,
-            prices,
+            prices: Some(prices),
         })
+    }
+
+    /// The output limit that the request is forwarded with: its own, or a configured one that the model can reach. Zero
+    /// where output is not bounded in tokens.
+    fn output_limit(&self, agent: &AgentRecord, call: &Call, prices: &ModelPrices) -> u64 {
+        if !call.endpoint.has_output_limit() {
+            return 0;
+        }
+        let default = agent.output_limit.unwrap_or(self.limits().output_limit);
+        call.output_limit
+            .unwrap_or(default.min(prices.max_output_tokens().unwrap_or(u64::MAX)))
     }
 
     #[expect(
@@ -316,7 +350,7 @@ impl Control {
         message: String,
     ) -> Refusal {
         let principal = session.principal();
-        let action = action(principal, id, upstream, "", None, None);
+        let action = action(principal, id, ANY_USE, upstream, "", None, None);
         self.record(
             Who {
                 tenant: principal.tenant.clone(),
@@ -341,33 +375,41 @@ impl Control {
     }
 }
 
-fn question<'a>(key: &'a Key, ask: &'a Ask, call: &'a Call, quote: &Quote) -> Question<'a> {
-    Question {
+fn question<'a>(key: &'a Key, ask: &'a Ask, call: &'a Call, quote: &Quote) -> Result<Question<'a>, UnknownAction> {
+    let upstream = &ask.upstream.name;
+    let action: policy::Action = call.endpoint.action().parse()?;
+    let resource = match action {
+        policy::Action::List => Resource::Upstream { upstream },
+        _ => Resource::Model {
+            upstream,
+            model: &call.model,
+        },
+    };
+    Ok(Question {
+        action,
+        resource,
         agent: &key.principal.agent,
         user: key.principal.user.as_ref(),
         tier: key.principal.tier,
-        action: policy::Action::Generate,
-        resource: Resource::Model {
-            upstream: &ask.upstream.name,
-            model: &call.model,
-        },
         stream: call.stream,
         max_output_tokens: quote.limit,
         tools: &call.tools,
         worst_case: quote.worst_case,
         task: ask.task.as_deref(),
         run: ask.run.as_deref(),
-    }
+    })
 }
 
 fn who(principal: &Principal, ask: &Ask, model: &str) -> Who {
+    let (run, task) = (ask.run.clone(), ask.task.clone());
     let action = action(
         principal,
         ask.id,
+        ask.endpoint.action(),
         &ask.upstream.name,
         model,
-        ask.run.clone(),
-        ask.task.clone(),
+        run,
+        task,
     );
     Who {
         tenant: principal.tenant.clone(),
@@ -378,6 +420,7 @@ fn who(principal: &Principal, ask: &Ask, model: &str) -> Who {
 fn action(
     principal: &Principal,
     id: ActionId,
+    name: &str,
     upstream: &UpstreamName,
     model: &str,
     run: Option<String>,
@@ -392,7 +435,7 @@ fn action(
         user: principal.user.clone(),
         run,
         task,
-        name: GENERATE.to_owned(),
+        name: name.to_owned(),
         upstream: upstream.clone(),
         model: model.to_owned(),
     }
@@ -406,5 +449,18 @@ fn reason_of(error: &pricing::PriceError) -> Reason {
     match error {
         pricing::PriceError::Feature { .. } => Reason::UnboundedFeature,
         _ => Reason::UnpricedModel,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_endpoint_is_an_action_of_the_policies() {
+        for endpoint in Endpoint::ALL {
+            let action: policy::Action = endpoint.action().parse().unwrap();
+            assert!(endpoint.has_model() || action == policy::Action::List, "{endpoint}");
+        }
     }
 }

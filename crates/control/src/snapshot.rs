@@ -124,10 +124,10 @@ impl Key {
         Ok(())
     }
 
-    /// Whether the credential is narrowed to other upstreams or models.
+    /// Whether the credential is narrowed to other upstreams or models. What names no model (a list) is no model's use.
     pub(crate) fn allows(&self, upstream: &UpstreamName, model: &str) -> bool {
         let record = &self.record;
         (record.upstreams.is_empty() || record.upstreams.contains(upstream))
-            && (record.models.is_empty() || record.models.iter().any(|allowed| allowed == model))
+            && (record.models.is_empty() || model.is_empty() || record.models.iter().any(|allowed| allowed == model))
     }
 }

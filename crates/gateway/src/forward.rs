@@ -75,6 +75,7 @@ impl Upstream for Outgoing<'_> {
         let name = cleared.upstream().name.to_string();
         let call = Call {
             stream: cleared.is_stream(),
+            unread: cleared.is_unread(),
             deadline: Instant::now() + cleared.limits().total_timeout,
             first_byte: cleared.limits().first_byte_timeout,
             idle: cleared.limits().idle_timeout,
@@ -82,7 +83,7 @@ impl Upstream for Outgoing<'_> {
             cancel: cleared.cancelled(),
         };
         let failed = |reason, message: String| reply::refusal(dialect, &Refusal::upstream(self.id, reason, message));
-        let request = match self.request(cleared.upstream(), cleared.body().clone()) {
+        let request = match self.request(&cleared) {
             Ok(request) => request,
             // Nothing begins, so the hold ends in nothing.
             Err(error) => {
@@ -137,6 +138,8 @@ impl Upstream for Outgoing<'_> {
 /// The bounds of one call.
 struct Call {
     stream: bool,
+    /// Whether the reply need not be read before it is delivered.
+    unread: bool,
     deadline: Instant,
     first_byte: Duration,
     idle: Duration,
@@ -145,10 +148,15 @@ struct Call {
 }
 
 impl Outgoing<'_> {
-    fn request(&self, upstream: &UpstreamSpec, body: Bytes) -> Result<Request<Full<Bytes>>, http::Error> {
+    fn request(&self, cleared: &Cleared) -> Result<Request<Full<Bytes>>, http::Error> {
+        let upstream = cleared.upstream();
+        let method = Method::from_bytes(cleared.method().as_bytes())?;
         let query = self.query.map(|query| format!("?{query}")).unwrap_or_default();
         let uri = Uri::try_from(format!("{}{}{query}", upstream.base_url, self.path))?;
-        let mut request = Request::builder().method(Method::POST).uri(uri).body(Full::new(body))?;
+        let mut request = Request::builder()
+            .method(method)
+            .uri(uri)
+            .body(Full::new(cleared.body().clone()))?;
         *request.headers_mut() = headers::to_upstream(self.headers, credential(upstream)?);
         Ok(request)
     }
@@ -177,13 +185,17 @@ impl Outgoing<'_> {
         }
         let mut headers = headers::to_caller(&head.headers);
         reply::allowed(&mut headers, self.id);
-        if is_event_stream(&head.headers) && call.stream {
+        if (is_event_stream(&head.headers) && call.stream) || (call.unread && !call.stream) {
             meter.streaming(head.status.as_u16());
             return respond(head.status, headers, passing(body, meter, call));
         }
         match read_whole(body, call, call.reply_bytes).await {
             Whole::Read(bytes) => {
-                let settled = meter.reply(head.status.as_u16(), &bytes);
+                let content_type = head
+                    .headers
+                    .get(header::CONTENT_TYPE)
+                    .and_then(|value| value.to_str().ok());
+                let settled = meter.reply(head.status.as_u16(), content_type.unwrap_or_default(), &bytes);
                 reply::cost(&mut headers, settled.cost, settled.remaining);
                 respond(head.status, headers, Either::Left(Full::new(bytes)))
             }

@@ -55,10 +55,12 @@ impl Service {
                         .headers_mut()
                         .insert(header::CONNECTION, http::HeaderValue::from_static("close"));
                 }
-                if refusal.reason == Reason::MethodNotAllowed {
+                if refusal.reason == Reason::MethodNotAllowed
+                    && let Err(EndpointError::Method { allowed }) = Endpoint::find(dialect, head.method.as_str(), rest)
+                {
                     response
                         .headers_mut()
-                        .insert(header::ALLOW, http::HeaderValue::from_static("POST"));
+                        .insert(header::ALLOW, http::HeaderValue::from_static(allowed));
                 }
                 response
             }
@@ -87,8 +89,8 @@ impl Service {
             id,
             upstream: &upstream.name,
         };
-        let endpoint = match Endpoint::find(upstream.kind, head.method.as_str(), rest) {
-            Ok(endpoint) => endpoint,
+        let target = match Endpoint::find(upstream.kind, head.method.as_str(), rest) {
+            Ok(target) => target,
             Err(error) => {
                 let reason = match &error {
                     EndpointError::Unknown { .. } => Reason::UnknownEndpoint,
@@ -107,6 +109,20 @@ impl Service {
             Ok(body) => body,
             Err((reason, message)) => return Err(at_edge.refuse(reason, message).await),
         };
+        let content_type = head
+            .headers
+            .get(header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok());
+        let ask = Ask {
+            id,
+            upstream,
+            endpoint: target.endpoint,
+            target: target.id.map(str::to_owned),
+            content_type: content_type.map(str::to_owned),
+            body,
+            run,
+            task,
+        };
         let outgoing = Outgoing {
             upstreams: &self.upstreams,
             id,
@@ -114,20 +130,7 @@ impl Service {
             query: head.uri.query(),
             headers: &head.headers,
         };
-        self.control
-            .run(
-                &session,
-                Ask {
-                    id,
-                    upstream,
-                    endpoint,
-                    body,
-                    run,
-                    task,
-                },
-                &outgoing,
-            )
-            .await
+        self.control.run(&session, ask, &outgoing).await
     }
 
     /// Reads the body whole: it decides what the call may cost. Bounded in length and time.

@@ -1,19 +1,24 @@
 //! What a request asks for: read in one pass over the body, without building a tree of it.
 
-use model::{Feature, FeatureUse, ServiceTier};
+use model::{Feature, FeatureUse, ServiceTier, Work};
 
+use crate::form::FormError;
 use crate::json::{JsonError, Kind, Reader};
-use crate::{Dialect, Endpoint};
+use crate::{Endpoint, Target};
 
 mod content;
+mod fields;
 mod findings;
+mod items;
+mod multipart;
 mod options;
 mod rewrite;
 mod tools;
 
-use findings::{Fields, Findings, Place, flag, label, whole};
-use options::Field;
+use fields::Field;
+use findings::{Fields, Findings, Place, flag, label, short_word, whole, word};
 use rewrite::Splices;
+use tools::Style;
 
 pub use findings::MAX_NAME_BYTES;
 pub use rewrite::Edit;
@@ -23,13 +28,18 @@ pub use rewrite::Edit;
 pub struct Call {
     /// The endpoint whose rules the body was read by.
     pub endpoint: Endpoint,
-    /// The model asked for: 1 to [`MAX_NAME_BYTES`] bytes, no control characters.
+    /// The model asked for: 1 to [`MAX_NAME_BYTES`] bytes, no control characters. Empty where the request names none:
+    /// for lists of models, and for a moderation that leaves it to the provider.
     pub model: String,
+    /// What kind of work it is, with what bounds its price where tokens do not. Of pictures, the ones sent before they
+    /// are whole (`partial_images`) count too.
+    pub work: Work,
     /// Whether the reply is to be an event stream.
     pub stream: bool,
     /// The most output tokens the client allows for each choice; the larger where OpenAI's two fields name two.
     pub output_limit: Option<u64>,
-    /// How many replies to the same input (`n`); at least 1.
+    /// How many replies are generated, each within the output limit; at least 1. For a text completion, the larger of `n`
+    /// and `best_of`, for each prompt. Pictures are counted in `work`.
     pub choices: u64,
     /// The names of the tools the client runs itself, in the order of the request, duplicates included.
     pub tools: Vec<String>,
@@ -41,8 +51,14 @@ pub struct Call {
     pub usage_asked: bool,
     /// Whether a cache breakpoint asks for the one-hour lifetime, which is dearer to write than the default.
     pub hour_cache: bool,
-    /// How many messages the conversation has.
+    /// How many messages the conversation has; or items, prompts, texts to embed.
     pub messages: usize,
+    /// Bytes of the body that are audio or pictures sent in a form: not text, so no measure of input tokens.
+    pub file_bytes: u64,
+    /// Pictures asked for, without partial ones.
+    pub(crate) pictures: u64,
+    /// The reply repeats the prompt.
+    pub(crate) echo: bool,
     splices: Splices,
 }
 
@@ -53,6 +69,15 @@ pub enum ParseError {
     /// The body is not acceptable JSON.
     #[error("the request body is {0}")]
     Json(#[from] JsonError),
+    /// The body is not an acceptable form.
+    #[error("the request body is {0}")]
+    Form(#[from] FormError),
+    /// The content type is not one that this endpoint is governed with.
+    #[error("the content type must be {0}")]
+    ContentType(&'static str),
+    /// The endpoint takes no body.
+    #[error("this endpoint takes no request body")]
+    Body,
     /// A field has the wrong type or an impossible value.
     #[error("{field} must be {wanted}")]
     Field {
@@ -78,19 +103,54 @@ pub enum ParseError {
 }
 
 impl Call {
-    /// Reads a request body.
+    /// Reads a request: a call by its path alone, or with a JSON body, or with a form, as its endpoint has it.
+    ///
+    /// `content_type` is the request's header. A body in JSON may come without one; a form's boundary stands in it.
+    /// Refused is what [`parse`](Self::parse) and [`parse_multipart`](Self::parse_multipart) refuse, another content
+    /// type, and a body where none belongs.
+    pub fn read(target: Target<'_>, content_type: Option<&str>, body: &[u8]) -> Result<Self, ParseError> {
+        let endpoint = target.endpoint;
+        let content_type = content_type.unwrap_or_default();
+        if !endpoint.has_body() {
+            if !body.is_empty() {
+                return Err(ParseError::Body);
+            }
+            let mut draft = Draft::new(endpoint, 0);
+            draft.call.model = target.id.unwrap_or_default().to_owned();
+            return draft.finish(|_| true);
+        }
+        let essence = content_type.split(';').next().unwrap_or_default().trim();
+        let is_form = essence.eq_ignore_ascii_case("multipart/form-data");
+        match (endpoint.takes_json(), endpoint.takes_form()) {
+            (_, true) if is_form => Self::parse_multipart(endpoint, content_type, body),
+            (true, _) if essence.is_empty() || essence.eq_ignore_ascii_case("application/json") => {
+                Self::parse(endpoint, body)
+            }
+            (true, true) => Err(ParseError::ContentType("application/json or multipart/form-data")),
+            (true, false) => Err(ParseError::ContentType("application/json")),
+            (false, _) => Err(ParseError::ContentType("multipart/form-data")),
+        }
+    }
+
+    /// Reads a request body in JSON.
     ///
     /// Refused are: what is not UTF-8, not JSON, not an object or nested deeper than [`MAX_DEPTH`](crate::MAX_DEPTH);
-    /// a top-level key given twice; a known field of the wrong type; a request without `model`, `messages` or, for
-    /// Anthropic, `max_tokens`. Unknown fields never fail.
+    /// a top-level key given twice; a known field of the wrong type; a request without a field that the endpoint cannot
+    /// be judged without (`model`, `messages`, for Anthropic `max_tokens`). Unknown fields never fail.
     pub fn parse(endpoint: Endpoint, body: &[u8]) -> Result<Self, ParseError> {
+        if !endpoint.takes_json() {
+            return Err(match endpoint.has_body() {
+                true => ParseError::ContentType("multipart/form-data"),
+                false => ParseError::Body,
+            });
+        }
         let mut reader = Reader::new(body)?;
         if reader.peek()? != Kind::Object {
             return Err(Place::Body.must_be("a JSON object"));
         }
         reader.begin_object()?;
         let mut draft = Draft::new(endpoint, reader.at());
-        let mut fields = Fields::new(options::top_level(endpoint)).refusing_every_duplicate();
+        let mut fields = Fields::new(fields::top_level(endpoint)).refusing_every_duplicate();
         while let Some(key) = reader.key()? {
             match fields.admit(key, &Place::Body)? {
                 Some((name, field)) => draft.read(&mut reader, name, field)?,
@@ -98,7 +158,28 @@ impl Call {
             }
         }
         reader.end()?;
-        draft.finish()
+        draft.finish(|name| fields.has(name))
+    }
+
+    /// Reads a request body that is a form. `content_type` is the request's header, with the boundary.
+    ///
+    /// Only the heads of parts and a few short fields are read; files are measured. Refused are: what is not strictly
+    /// `multipart/form-data` as browsers and HTTP libraries write it; a known field twice, as a file, not in UTF-8 or of
+    /// the wrong kind; a request without `model` or its file. Unknown fields with plain names never fail.
+    pub fn parse_multipart(endpoint: Endpoint, content_type: &str, body: &[u8]) -> Result<Self, ParseError> {
+        multipart::parse(endpoint, content_type, body)
+    }
+
+    /// What the call used if its reply is nothing but audio, which tells no figures: the characters that were to be
+    /// spoken. `None` for any other work.
+    pub fn spoken(&self) -> Option<model::Usage> {
+        match self.work {
+            Work::Speech { characters } => Some(model::Usage {
+                characters,
+                ..model::Usage::default()
+            }),
+            _ => None,
+        }
     }
 }
 
@@ -106,8 +187,12 @@ impl Call {
 struct Draft {
     call: Call,
     findings: Findings,
-    model_read: bool,
-    messages_read: bool,
+    prompts: u64,
+    best_of: u64,
+    partial_pictures: u64,
+    size: Option<String>,
+    quality: Option<String>,
+    characters: u64,
 }
 
 impl Draft {
@@ -116,6 +201,7 @@ impl Draft {
             call: Call {
                 endpoint,
                 model: String::new(),
+                work: Work::Generate,
                 stream: false,
                 output_limit: None,
                 choices: 1,
@@ -125,27 +211,28 @@ impl Draft {
                 usage_asked: false,
                 hour_cache: false,
                 messages: 0,
+                file_bytes: 0,
+                pictures: 1,
+                echo: false,
                 splices: Splices::new(behind_brace),
             },
             findings: Findings::default(),
-            model_read: false,
-            messages_read: false,
+            prompts: 1,
+            best_of: 1,
+            partial_pictures: 0,
+            size: None,
+            quality: None,
+            characters: 0,
         }
     }
 
     fn read(&mut self, reader: &mut Reader<'_>, name: &'static str, field: Field) -> Result<(), ParseError> {
         let place = Place::Body.member(name);
         match field {
-            Field::Model => {
-                self.call.model = label(reader, &place)?;
-                self.model_read = true;
-            }
-            Field::Messages => {
-                self.call.messages = content::messages(reader, &place, &mut self.findings)?;
-                self.messages_read = true;
-            }
-            Field::System => content::content(reader, &place, &mut self.findings)?,
+            Field::Model => self.call.model = label(reader, &place)?,
             Field::Stream => self.call.stream = flag(reader, &place)?.unwrap_or(false),
+            Field::StreamFormat => self.call.stream = word(reader, &place)?.is_some_and(|format| format == "sse"),
+            Field::StreamOptions => self.call.splices.read_stream_options(reader, &place)?,
             Field::Limit(spelling) => {
                 reader.peek()?;
                 let start = reader.at();
@@ -154,28 +241,70 @@ impl Draft {
                     None => self.call.splices.null_limit(spelling, start..reader.at()),
                 }
             }
-            Field::Choices => match whole(reader, &place)? {
-                Some(0) => return Err(place.must_be("at least 1")),
-                choices => self.call.choices = choices.unwrap_or(1),
-            },
-            Field::StreamOptions => self.call.splices.read_stream_options(reader, &place)?,
+            Field::Choices => self.call.choices = at_least_one(reader, &place)?,
+            Field::BestOf => self.best_of = at_least_one(reader, &place)?,
+            Field::Echo => self.call.echo = flag(reader, &place)?.unwrap_or(false),
+            Field::PartialPictures => self.partial_pictures = whole(reader, &place)?.unwrap_or(0),
+            Field::Size => self.size = short_word(reader, &place)?,
+            Field::Quality => self.quality = short_word(reader, &place)?,
             Field::Tools => self.tools(reader, &place)?,
             Field::Functions => {
                 let names = tools::functions(reader, &place)?;
                 self.found_tools(&place, names);
             }
             Field::Tier => self.call.tier = options::tier(reader, &place, self.call.endpoint, &mut self.findings)?,
-            Field::Modalities => options::modalities(reader, &place, &mut self.findings)?,
-            Field::ContextManagement => options::context_management(reader, &place, &mut self.findings)?,
-            Field::Cache => content::cache_lifetime(reader, &place, &mut self.findings)?,
-            Field::Dear { feature, free } => options::dear_option(reader, &place, feature, free, &mut self.findings)?,
+            _ => return self.read_input(reader, &place, field),
+        }
+        Ok(())
+    }
+
+    /// The fields that are input, or add some.
+    fn read_input(&mut self, reader: &mut Reader<'_>, place: &Place<'_>, field: Field) -> Result<(), ParseError> {
+        let findings = &mut self.findings;
+        match field {
+            Field::Messages => self.call.messages = content::messages(reader, place, findings)?,
+            Field::Items => {
+                let mut names = Vec::new();
+                self.call.messages = items::items(reader, place, findings, &mut names)?;
+                self.found_tools(place, names);
+            }
+            Field::Prompts => {
+                self.call.messages = items::prompts(reader, place)?;
+                self.prompts = u64::try_from(self.call.messages).unwrap_or(u64::MAX);
+            }
+            Field::Inputs => self.call.messages = items::inputs(reader, place, findings)?,
+            Field::Spoken => {
+                if reader.peek()? != Kind::String {
+                    return Err(place.must_be("a string"));
+                }
+                self.characters = reader.string()?.characters();
+            }
+            Field::Pictures => {
+                let count = findings::each_item(reader, place, |reader, _| reader.skip().map_err(Into::into))?;
+                let count = u64::try_from(count).unwrap_or(u64::MAX);
+                findings.note_many(Feature::Image, count, || place.to_string());
+            }
+            Field::Picture => {
+                if reader.peek()? != Kind::Null {
+                    findings.note(Feature::Image, || place.to_string());
+                }
+                reader.skip()?;
+            }
+            Field::PictureFormat => options::picture_format(reader, place, findings)?,
+            Field::System => content::content(reader, place, findings)?,
+            Field::Modalities => options::modalities(reader, place, findings)?,
+            Field::ContextManagement => options::context_management(reader, place, findings)?,
+            Field::Cache => content::cache_lifetime(reader, place, findings)?,
+            Field::Dear { feature, free } => options::dear_option(reader, place, feature, free, findings)?,
+            // The caller has read the others.
+            _ => reader.skip()?,
         }
         Ok(())
     }
 
     fn tools(&mut self, reader: &mut Reader<'_>, place: &Place<'_>) -> Result<(), ParseError> {
-        let dialect = self.call.endpoint.dialect();
-        let names = tools::tools(reader, place, dialect, &mut self.findings)?;
+        let style = Style::of(self.call.endpoint);
+        let names = tools::tools(reader, place, style, &mut self.findings)?;
         self.found_tools(place, names);
         Ok(())
     }
@@ -186,20 +315,56 @@ impl Draft {
         self.call.tools.extend(names);
     }
 
-    fn finish(mut self) -> Result<Call, ParseError> {
-        let limit_due = self.call.endpoint.dialect() == Dialect::Anthropic && self.call.output_limit.is_none();
-        let missing = [
-            ("model", !self.model_read),
-            ("messages", !self.messages_read),
-            ("max_tokens", limit_due),
-        ];
-        if let Some((name, _)) = missing.into_iter().find(|(_, missing)| *missing) {
-            return Err(ParseError::Missing(name.to_owned()));
+    /// `has` says whether a field was there.
+    fn finish(mut self, has: impl Fn(&str) -> bool) -> Result<Call, ParseError> {
+        let endpoint = self.call.endpoint;
+        let missing = |name: &&&str| !has(name) || (**name == "max_tokens" && self.call.output_limit.is_none());
+        if let Some(name) = fields::required(endpoint).iter().find(missing) {
+            return Err(ParseError::Missing((*name).to_owned()));
         }
+        self.call.work = self.work();
+        self.call.choices = match endpoint {
+            Endpoint::Completions => self.call.choices.max(self.best_of).saturating_mul(self.prompts),
+            _ if matches!(self.call.work, Work::Images { .. }) => 1,
+            _ => self.call.choices,
+        };
         self.call.usage_asked = self.call.splices.usage_asked();
         self.call.features = self.findings.features;
         self.call.hour_cache = self.findings.hour_cache;
         Ok(self.call)
+    }
+
+    fn work(&mut self) -> Work {
+        match self.call.endpoint {
+            endpoint if endpoint.is_free() => Work::Free,
+            Endpoint::Embeddings => Work::Embed,
+            Endpoint::ImageGenerations | Endpoint::ImageEdits | Endpoint::ImageVariations => {
+                self.call.pictures = self.call.choices;
+                Work::Images {
+                    count: self
+                        .call
+                        .choices
+                        .saturating_mul(self.partial_pictures.saturating_add(1)),
+                    size: self.size.take(),
+                    quality: self.quality.take(),
+                }
+            }
+            Endpoint::Speech => Work::Speech {
+                characters: self.characters,
+            },
+            Endpoint::Transcriptions | Endpoint::Translations => Work::Transcribe {
+                file_bytes: self.call.file_bytes,
+            },
+            _ => Work::Generate,
+        }
+    }
+}
+
+/// A number that means 1 where it is null.
+fn at_least_one(reader: &mut Reader<'_>, place: &Place<'_>) -> Result<u64, ParseError> {
+    match whole(reader, place)? {
+        Some(0) => Err(place.must_be("at least 1")),
+        number => Ok(number.unwrap_or(1)),
     }
 }
 

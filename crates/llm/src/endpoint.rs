@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::MAX_NAME_BYTES;
+
 /// The wire format a caller and an upstream speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Dialect {
@@ -16,8 +18,47 @@ pub enum Dialect {
 pub enum Endpoint {
     /// OpenAI `POST /v1/chat/completions`.
     ChatCompletions,
+    /// OpenAI `POST /v1/responses`.
+    Responses,
+    /// OpenAI `POST /v1/completions`, the older text completion.
+    Completions,
+    /// OpenAI `POST /v1/embeddings`.
+    Embeddings,
+    /// OpenAI `POST /v1/moderations`.
+    Moderations,
+    /// OpenAI `POST /v1/images/generations`.
+    ImageGenerations,
+    /// OpenAI `POST /v1/images/edits`.
+    ImageEdits,
+    /// OpenAI `POST /v1/images/variations`.
+    ImageVariations,
+    /// OpenAI `POST /v1/audio/speech`.
+    Speech,
+    /// OpenAI `POST /v1/audio/transcriptions`.
+    Transcriptions,
+    /// OpenAI `POST /v1/audio/translations`.
+    Translations,
+    /// OpenAI `GET /v1/models`.
+    Models,
+    /// OpenAI `GET /v1/models/{id}`.
+    Model,
     /// Anthropic `POST /v1/messages`.
     Messages,
+    /// Anthropic `POST /v1/messages/count_tokens`.
+    CountTokens,
+    /// Anthropic `GET /v1/models`.
+    AnthropicModels,
+    /// Anthropic `GET /v1/models/{id}`.
+    AnthropicModel,
+}
+
+/// What a method and path name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target<'p> {
+    /// The endpoint.
+    pub endpoint: Endpoint,
+    /// What stands in the path for `{id}`: 1 to [`MAX_NAME_BYTES`](crate::MAX_NAME_BYTES) of `A-Z a-z 0-9 . _ : -`.
+    pub id: Option<&'p str>,
 }
 
 /// Why a method and path name no governed endpoint.
@@ -39,53 +80,172 @@ pub enum EndpointError {
     },
 }
 
+/// What a path has in place of an id.
+const ID: &str = "{id}";
+
 impl Endpoint {
     /// Every governed endpoint.
-    pub const ALL: [Self; 2] = [Self::ChatCompletions, Self::Messages];
+    pub const ALL: [Self; 17] = [
+        Self::ChatCompletions,
+        Self::Responses,
+        Self::Completions,
+        Self::Embeddings,
+        Self::Moderations,
+        Self::ImageGenerations,
+        Self::ImageEdits,
+        Self::ImageVariations,
+        Self::Speech,
+        Self::Transcriptions,
+        Self::Translations,
+        Self::Models,
+        Self::Model,
+        Self::Messages,
+        Self::CountTokens,
+        Self::AnthropicModels,
+        Self::AnthropicModel,
+    ];
 
     /// The endpoint that `method` and `path` name. The path is what follows the upstream's segment, without the query.
     ///
-    /// It must equal a governed path byte for byte. That alone keeps out encoded slashes, dot segments, doubled and
-    /// trailing slashes: spellings that an upstream might resolve to an endpoint nobody meters.
-    pub fn find(dialect: Dialect, method: &str, path: &str) -> Result<Self, EndpointError> {
+    /// It must equal a governed path byte for byte, but for the id at the end of some. That alone keeps out encoded
+    /// slashes, dot segments, doubled and trailing slashes: spellings that an upstream might resolve to an endpoint
+    /// nobody meters.
+    pub fn find<'p>(dialect: Dialect, method: &str, path: &'p str) -> Result<Target<'p>, EndpointError> {
         let of_dialect = || Self::ALL.into_iter().filter(|endpoint| endpoint.dialect() == dialect);
-        let Some(endpoint) = of_dialect().find(|endpoint| endpoint.path() == path) else {
+        let Some(target) = of_dialect().find_map(|endpoint| endpoint.at(path)) else {
             return Err(EndpointError::Unknown {
                 path: path.to_owned(),
                 known: of_dialect().map(Self::path).collect(),
             });
         };
-        if method == endpoint.method() {
-            Ok(endpoint)
+        if method == target.endpoint.method() {
+            Ok(target)
         } else {
             Err(EndpointError::Method {
-                allowed: endpoint.method(),
+                allowed: target.endpoint.method(),
             })
         }
+    }
+
+    fn at(self, path: &str) -> Option<Target<'_>> {
+        let id = match self.path().strip_suffix(ID) {
+            None if path == self.path() => None,
+            None => return None,
+            Some(before) => Some(path.strip_prefix(before).filter(|id| is_id(id))?),
+        };
+        Some(Target { endpoint: self, id })
     }
 
     /// The wire format it belongs to.
     pub fn dialect(self) -> Dialect {
         match self {
-            Self::ChatCompletions => Dialect::OpenAi,
-            Self::Messages => Dialect::Anthropic,
+            Self::Messages | Self::CountTokens | Self::AnthropicModels | Self::AnthropicModel => Dialect::Anthropic,
+            _ => Dialect::OpenAi,
         }
     }
 
     /// The HTTP method it wants.
     pub fn method(self) -> &'static str {
-        match self {
-            Self::ChatCompletions | Self::Messages => "POST",
-        }
+        if self.has_body() { "POST" } else { "GET" }
     }
 
-    /// Its path under the upstream.
+    /// Its path under the upstream, with `{id}` where an id stands.
     pub fn path(self) -> &'static str {
         match self {
             Self::ChatCompletions => "/v1/chat/completions",
+            Self::Responses => "/v1/responses",
+            Self::Completions => "/v1/completions",
+            Self::Embeddings => "/v1/embeddings",
+            Self::Moderations => "/v1/moderations",
+            Self::ImageGenerations => "/v1/images/generations",
+            Self::ImageEdits => "/v1/images/edits",
+            Self::ImageVariations => "/v1/images/variations",
+            Self::Speech => "/v1/audio/speech",
+            Self::Transcriptions => "/v1/audio/transcriptions",
+            Self::Translations => "/v1/audio/translations",
             Self::Messages => "/v1/messages",
+            Self::CountTokens => "/v1/messages/count_tokens",
+            Self::Models | Self::AnthropicModels => "/v1/models",
+            Self::Model | Self::AnthropicModel => "/v1/models/{id}",
         }
     }
+
+    /// The action's name in policies: what kind of work the endpoint does, whatever the provider calls it.
+    pub fn action(self) -> &'static str {
+        match self {
+            Self::ChatCompletions | Self::Responses | Self::Completions | Self::Messages => "llm:generate",
+            Self::Embeddings => "llm:embed",
+            Self::Moderations => "llm:moderate",
+            Self::ImageGenerations | Self::ImageEdits | Self::ImageVariations => "llm:image",
+            Self::Speech => "llm:speech",
+            Self::Transcriptions | Self::Translations => "llm:transcribe",
+            Self::CountTokens => "llm:count",
+            Self::Models | Self::Model | Self::AnthropicModels | Self::AnthropicModel => "llm:list",
+        }
+    }
+
+    /// Whether providers do it for nothing: its calls are [`Work::Free`](model::Work::Free).
+    pub fn is_free(self) -> bool {
+        self == Self::Moderations || self == Self::CountTokens || !self.has_body()
+    }
+
+    /// Whether a request has a body.
+    pub fn has_body(self) -> bool {
+        !matches!(
+            self,
+            Self::Models | Self::Model | Self::AnthropicModels | Self::AnthropicModel
+        )
+    }
+
+    /// Whether a request names a model, in its body or its path. (A moderation may leave it to the provider.)
+    pub fn has_model(self) -> bool {
+        !matches!(self, Self::Models | Self::AnthropicModels)
+    }
+
+    /// Whether a request can ask for an event stream.
+    pub fn may_stream(self) -> bool {
+        matches!(
+            self,
+            Self::ChatCompletions
+                | Self::Responses
+                | Self::Completions
+                | Self::ImageGenerations
+                | Self::ImageEdits
+                | Self::Speech
+                | Self::Transcriptions
+                | Self::Messages
+        )
+    }
+
+    /// Whether a request can bound its output in tokens, so that [`Call::rewrite`](crate::Call::rewrite) writes a bound
+    /// that is missing.
+    pub fn has_output_limit(self) -> bool {
+        self.action() == Self::ChatCompletions.action()
+    }
+
+    /// Whether a stream tells its usage only if asked to (`stream_options.include_usage`).
+    pub fn has_usage_option(self) -> bool {
+        matches!(self, Self::ChatCompletions | Self::Completions)
+    }
+
+    /// Whether a body may be JSON.
+    pub(crate) fn takes_json(self) -> bool {
+        self.has_body() && !matches!(self, Self::ImageVariations | Self::Transcriptions | Self::Translations)
+    }
+
+    /// Whether a body may be `multipart/form-data`.
+    pub(crate) fn takes_form(self) -> bool {
+        matches!(
+            self,
+            Self::ImageEdits | Self::ImageVariations | Self::Transcriptions | Self::Translations
+        )
+    }
+}
+
+/// No dot segment either: an upstream would take it for a step in the path.
+fn is_id(text: &str) -> bool {
+    let letters = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b':' | b'-');
+    (1..=MAX_NAME_BYTES).contains(&text.len()) && text.bytes().all(letters) && text != "." && text != ".."
 }
 
 impl fmt::Display for Endpoint {
@@ -95,64 +255,4 @@ impl fmt::Display for Endpoint {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn finds_exactly_the_governed_paths() {
-        use Dialect::{Anthropic, OpenAi};
-        for (dialect, path, endpoint) in [
-            (OpenAi, "/v1/chat/completions", Endpoint::ChatCompletions),
-            (Anthropic, "/v1/messages", Endpoint::Messages),
-        ] {
-            assert_eq!(Endpoint::find(dialect, "POST", path), Ok(endpoint));
-            assert_eq!(
-                Endpoint::find(dialect, "GET", path),
-                Err(EndpointError::Method { allowed: "POST" })
-            );
-            assert_eq!(
-                Endpoint::find(dialect, "post", path),
-                Err(EndpointError::Method { allowed: "POST" })
-            );
-        }
-        for (dialect, path) in [
-            (OpenAi, "/v1/messages"),
-            (Anthropic, "/v1/chat/completions"),
-            (OpenAi, ""),
-            (OpenAi, "/"),
-            (OpenAi, "v1/chat/completions"),
-            (OpenAi, "/v1/chat/completions/"),
-            (OpenAi, "/v1//chat/completions"),
-            (OpenAi, "//v1/chat/completions"),
-            (OpenAi, "/v1/chat%2Fcompletions"),
-            (OpenAi, "/v1/chat%2fcompletions"),
-            (OpenAi, "/v1/chat/%63ompletions"),
-            (OpenAi, "/v1/./chat/completions"),
-            (OpenAi, "/v1/x/../chat/completions"),
-            (OpenAi, "/v1/chat/completions/../../files"),
-            (OpenAi, "/v1/chat/completions?x=1"),
-            (OpenAi, "/v1/chat/completions;x"),
-            (OpenAi, "/V1/chat/completions"),
-            (OpenAi, "/v1/chat\\completions"),
-            (OpenAi, "/v1/files"),
-            (Anthropic, "/v1/messages/batches"),
-        ] {
-            assert!(
-                matches!(
-                    Endpoint::find(dialect, "POST", path),
-                    Err(EndpointError::Unknown { .. })
-                ),
-                "{path}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_refusal_names_the_path_and_the_governed_ones() {
-        let error = Endpoint::find(Dialect::Anthropic, "POST", "/v1/complete").unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "\"/v1/complete\" is not a governed endpoint of this upstream; the governed ones are /v1/messages"
-        );
-    }
-}
+mod tests;

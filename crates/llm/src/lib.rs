@@ -1,8 +1,9 @@
-//! Sans-I/O codecs of the OpenAI chat-completions and Anthropic messages wire formats: bytes in, values out.
+//! Sans-I/O codecs of the OpenAI and Anthropic wire formats: bytes in, values out.
 //!
 //! - [`Endpoint::find`] says which governed endpoint a method and path name; everything else is refused.
-//! - [`Call::parse`] reads what a request asks for, [`Call::rewrite`] writes the few bytes the gateway must add.
-//! - [`read_reply`] reads a whole JSON reply, [`StreamObserver`] an event stream as it passes.
+//! - [`Call::read`] reads what a request asks for, [`Call::rewrite`] writes the few bytes the gateway must add.
+//! - [`read_reply`] reads a whole reply, [`StreamObserver`] an event stream as it passes; of audio alone, [`Call::spoken`]
+//!   says what it used.
 //! - [`error_body`] and [`stream_error`] speak of failures in the caller's dialect.
 //!
 //! Two rules run through it. Bytes that are not ours to change leave as they came: there is no decode-and-encode
@@ -15,17 +16,20 @@ mod anthropic;
 mod call;
 mod endpoint;
 mod error;
+mod form;
 mod json;
 mod meter;
 mod openai;
 mod reply;
+mod responses;
 pub mod sse;
 mod stream;
 mod usage;
 
 pub use call::{Call, Edit, MAX_NAME_BYTES, ParseError};
-pub use endpoint::{Dialect, Endpoint, EndpointError};
+pub use endpoint::{Dialect, Endpoint, EndpointError, Target};
 pub use error::{error_body, stream_error};
+pub use form::FormError;
 pub use json::{JsonError, MAX_DEPTH};
 pub use meter::LONGEST_TOKEN_BYTES;
 pub use reply::{Reading, ReplyError, read_reply};

@@ -6,9 +6,17 @@
 
 use memchr::memchr2;
 
+mod shorten;
+
+use shorten::Shortener;
+
 /// The largest event that is read, in bytes from the end of the one before, a line's end counted as one. A larger one
 /// is told of, not kept: memory for one stream stays bounded.
 pub const MAX_EVENT: usize = 1 << 20;
+
+/// The longest JSON string that is kept where long ones are shortened, in bytes of its text (a few more may stay, so
+/// that no character or escape is cut in two).
+pub const MAX_STRING: usize = 4096;
 
 /// An event as a browser would dispatch it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +57,8 @@ pub struct Splitter {
     size: usize,
     /// The block has passed [`MAX_EVENT`]; `line` and `data` are empty until it ends.
     too_large: bool,
+    /// Present if long JSON strings are shortened before they are kept.
+    shortener: Option<Shortener>,
 }
 
 #[derive(Debug, Default)]
@@ -64,6 +74,15 @@ impl Splitter {
     /// At the start of a stream.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// At the start of a stream whose events carry long JSON strings (pictures, sound) that nobody reads: of each string no
+    /// more than [`MAX_STRING`] bytes are kept and counted, so that the figures beside it are read whatever its length.
+    pub fn shortening() -> Self {
+        Self {
+            shortener: Some(Shortener::default()),
+            ..Self::default()
+        }
     }
 
     /// Takes in the next bytes. `sink` is called for each blank line in them, with what it ended and the offset in
@@ -90,6 +109,12 @@ impl Splitter {
                 self.end_block(borrowed.take(), at, &mut sink);
                 continue;
             }
+            if self.shortener.is_some() {
+                self.keep_for_later(None, content);
+                self.grow(1);
+                self.end_buffered_line(&[]);
+                continue;
+            }
             self.grow(content.len() + 1);
             if self.in_line {
                 self.end_buffered_line(content);
@@ -105,14 +130,14 @@ impl Splitter {
         if self.in_line {
             self.end_buffered_line(&[]);
         }
-        if self.has_data {
+        if self.has_data || self.too_large {
             self.end_block(None, 0, &mut sink);
         }
     }
 
-    /// Whether the bytes so far end inside of a block.
+    /// Whether the bytes so far end inside of a block, or of what may be its first line and not a byte order mark.
     pub fn in_block(&self) -> bool {
-        self.size > 0
+        self.size > 0 || matches!(self.mark, Mark::First | Mark::Second)
     }
 
     /// Whether the current block has passed [`MAX_EVENT`].
@@ -160,8 +185,14 @@ impl Splitter {
 
     /// The chunk ends here, with `rest` as the beginning of a line.
     fn keep_for_later(&mut self, borrowed: Option<&[u8]>, rest: &[u8]) {
-        self.grow(rest.len());
         self.in_line |= !rest.is_empty();
+        if let Some(shortener) = &mut self.shortener {
+            let before = self.line.len();
+            shortener.shorten(rest, &mut self.line);
+            self.grow(self.line.len() - before);
+            return;
+        }
+        self.grow(rest.len());
         if !self.too_large {
             self.data.extend_from_slice(borrowed.unwrap_or_default());
             self.line.extend_from_slice(rest);
@@ -170,6 +201,7 @@ impl Splitter {
 
     fn end_buffered_line(&mut self, content: &[u8]) {
         self.in_line = false;
+        self.shortener = self.shortener.as_ref().map(|_| Shortener::default());
         let mut line = std::mem::take(&mut self.line);
         line.extend_from_slice(content);
         let mut value = None;

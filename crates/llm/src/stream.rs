@@ -1,10 +1,11 @@
 //! An event stream observed as it passes.
 
 use bytes::Bytes;
+use model::Work;
 
 use crate::meter::Meter;
 use crate::sse::{Block, Splitter};
-use crate::{Endpoint, Reading};
+use crate::{Call, Endpoint, Reading};
 
 /// Observes one event stream between provider and client.
 ///
@@ -34,13 +35,35 @@ struct Hiding {
 }
 
 impl StreamObserver {
-    /// An observer at the start of a stream. With `hide_usage` events are handed out only as wholes, so that OpenAI's
-    /// extra usage chunk can be left out; one above [`MAX_EVENT`](crate::sse::MAX_EVENT) bytes passes as it comes.
+    /// An observer of what `call` gets back. It hides the usage chunk that the call did not ask for, and knows how many
+    /// pictures make the stream complete and whether its text repeats the prompt.
+    pub fn for_call(call: &Call) -> Self {
+        let pictures = match &call.work {
+            Work::Images { .. } => call.pictures,
+            _ => 1,
+        };
+        Self::with(call.endpoint, !call.usage_asked, pictures, call.echo)
+    }
+
+    /// An observer at the start of a stream, of which nothing is known but its endpoint: one picture makes an image
+    /// stream complete, and the text of an older completion may repeat the prompt.
+    ///
+    /// With `hide_usage` events are handed out only as wholes, so that OpenAI's extra usage chunk can be left out; one
+    /// above [`MAX_EVENT`](crate::sse::MAX_EVENT) bytes passes as it comes.
     pub fn new(endpoint: Endpoint, hide_usage: bool) -> Self {
-        let hide = hide_usage && endpoint == Endpoint::ChatCompletions;
+        Self::with(endpoint, hide_usage, 1, endpoint == Endpoint::Completions)
+    }
+
+    fn with(endpoint: Endpoint, hide_usage: bool, pictures: u64, echoes: bool) -> Self {
+        let hide = hide_usage && endpoint.has_usage_option();
+        let meter = Meter::new(endpoint, pictures, echoes);
         Self {
-            splitter: Splitter::new(),
-            meter: Meter::new(endpoint),
+            splitter: if meter.has_long_strings() {
+                Splitter::shortening()
+            } else {
+                Splitter::new()
+            },
+            meter,
             hiding: hide.then(Hiding::default),
             unfinished: 0,
         }
@@ -62,6 +85,8 @@ impl StreamObserver {
                 });
                 self.unfinished = match ended {
                     Some(end) => chunk.len() - end,
+                    // A whole byte order mark is no part of an event.
+                    None if !splitter.in_block() => 0,
                     None => self.unfinished + chunk.len() - of_event_before,
                 };
                 out.push(chunk);
@@ -106,12 +131,14 @@ impl StreamObserver {
 
     /// What the stream has said about itself so far. Its usage stays `None` until the provider's figures are final:
     /// they stand on OpenAI's extra chunk, or no text came behind them before `[DONE]`; or they stand on Anthropic's
-    /// `message_delta` with a stop reason. So a stream that broke off has none, and its hold is booked.
+    /// `message_delta` with a stop reason, or on the event that closes a response, a transcript, speech or the last
+    /// picture. So a stream that broke off has none, and its hold is booked.
     pub fn reading(&self) -> &Reading {
         &self.meter.reading
     }
 
-    /// Whether the provider has said that the stream is complete (`[DONE]`, `message_stop`).
+    /// Whether the provider has said that the stream is complete (`[DONE]`, `message_stop`, `response.completed` and
+    /// its kin, `transcript.text.done`, `speech.audio.done`, all pictures that were asked for).
     pub fn ended(&self) -> bool {
         self.meter.ended
     }

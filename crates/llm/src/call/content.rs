@@ -50,7 +50,7 @@ pub(super) fn content(reader: &mut Reader<'_>, place: &Place<'_>, findings: &mut
     }
 }
 
-fn parts(reader: &mut Reader<'_>, place: &Place<'_>, findings: &mut Findings) -> Result<(), ParseError> {
+pub(super) fn parts(reader: &mut Reader<'_>, place: &Place<'_>, findings: &mut Findings) -> Result<(), ParseError> {
     each_item(reader, place, |reader, place| match reader.peek()? {
         // Some compatible servers take plain strings as parts.
         Kind::String => reader.skip().map_err(Into::into),
@@ -73,7 +73,7 @@ const PART: &[(&str, PartField)] = &[
     ("prompt_cache_breakpoint", PartField::Cache),
 ];
 
-fn part(reader: &mut Reader<'_>, place: &Place<'_>, findings: &mut Findings) -> Result<(), ParseError> {
+pub(super) fn part(reader: &mut Reader<'_>, place: &Place<'_>, findings: &mut Findings) -> Result<(), ParseError> {
     enter_object(reader, place)?;
     let mut fields = Fields::new(PART);
     let mut kind = None;
@@ -97,11 +97,12 @@ fn part(reader: &mut Reader<'_>, place: &Place<'_>, findings: &mut Findings) -> 
 fn judge(kind: Option<&str>, place: &Place<'_>, findings: &mut Findings) {
     let (feature, kind) = match kind {
         // Words, or what stands for words at no less than their length.
-        Some("text" | "refusal" | "thinking" | "redacted_thinking" | "tool_use" | "tool_result" | "search_result") => {
-            return;
-        }
-        Some(kind @ ("image_url" | "image")) => (Feature::Image, kind),
-        Some(kind @ ("file" | "document")) => (Feature::File, kind),
+        Some(
+            "text" | "refusal" | "thinking" | "redacted_thinking" | "tool_use" | "tool_result" | "search_result"
+            | "input_text" | "output_text" | "summary_text" | "reasoning_text",
+        ) => return,
+        Some(kind @ ("image_url" | "image" | "input_image" | "computer_screenshot")) => (Feature::Image, kind),
+        Some(kind @ ("file" | "document" | "input_file")) => (Feature::File, kind),
         Some(kind @ "input_audio") => (Feature::AudioInput, kind),
         Some(kind @ ("server_tool_use" | "mcp_tool_use" | "container_upload")) => (Feature::HostedTool, kind),
         Some(kind) if kind.ends_with("_tool_result") => (Feature::HostedTool, kind),

@@ -150,6 +150,14 @@ impl<'a, T: Copy> Fields<'a, T> {
     }
 }
 
+impl<T> Fields<'_, T> {
+    /// Whether the object has had the field `name`, which is in the table.
+    pub(super) fn has(&self, name: &str) -> bool {
+        let row = (0_u32..).zip(self.table).find(|(_, (known, _))| *known == name);
+        row.is_some_and(|(index, _)| self.seen & 1_u64.checked_shl(index).unwrap_or(0) != 0)
+    }
+}
+
 /// A boolean or null.
 pub(super) fn flag(reader: &mut Reader<'_>, place: &Place<'_>) -> Result<Option<bool>, ParseError> {
     match reader.peek()? {
@@ -181,10 +189,20 @@ pub(super) fn word<'a>(reader: &mut Reader<'a>, place: &Place<'_>) -> Result<Opt
 /// The name of a model or a tool.
 pub(super) fn label(reader: &mut Reader<'_>, place: &Place<'_>) -> Result<String, ParseError> {
     let name = word(reader, place)?.ok_or_else(|| place.must_be("a string"))?;
+    as_label(&name, place)
+}
+
+/// `name` as the name of a model or a tool.
+pub(super) fn as_label(name: &str, place: &Place<'_>) -> Result<String, ParseError> {
     if name.is_empty() || name.len() > MAX_NAME_BYTES || name.chars().any(char::is_control) {
         return Err(place.must_be("1 to 256 bytes without control characters"));
     }
-    Ok(name.into_owned())
+    Ok(name.to_owned())
+}
+
+/// A short string such as a size, or null.
+pub(super) fn short_word(reader: &mut Reader<'_>, place: &Place<'_>) -> Result<Option<String>, ParseError> {
+    word(reader, place)?.map(|word| as_label(&word, place)).transpose()
 }
 
 /// Reads the array that comes next, or null as an empty one, and returns its length.

@@ -1,8 +1,4 @@
-//! The top-level fields that matter, above all those that change what a call can cost.
-//!
-//! Sources: OpenAI's and Anthropic's API references and the parameter types of their Python packages (openai 3.54,
-//! anthropic 2.12, November 2026); for the options of compatible servers, their own references (xAI, Azure OpenAI,
-//! OpenRouter, Alibaba Model Studio, vLLM).
+//! The options among the top-level fields that change what a call can cost.
 
 use model::{Feature, ServiceTier};
 
@@ -10,116 +6,6 @@ use super::ParseError;
 use super::findings::{Fields, Findings, Place, each_item, enter_object, shown, word};
 use crate::json::{Kind, Reader};
 use crate::{Dialect, Endpoint};
-
-/// How to read a top-level field.
-#[derive(Clone, Copy)]
-pub(super) enum Field {
-    Model,
-    Messages,
-    System,
-    Stream,
-    StreamOptions,
-    Limit(LimitField),
-    Choices,
-    Tools,
-    Functions,
-    Tier,
-    Modalities,
-    ContextManagement,
-    Cache,
-    /// An option that makes the call a feature unless it is null, false, an empty array or the string `free`.
-    Dear {
-        feature: Feature,
-        free: Option<&'static str>,
-    },
-}
-
-/// The two spellings of the output limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum LimitField {
-    /// `max_completion_tokens`.
-    Completion,
-    /// `max_tokens`: OpenAI's older field, Anthropic's only one.
-    Plain,
-}
-
-const fn dear(feature: Feature) -> Field {
-    Field::Dear { feature, free: None }
-}
-
-pub(super) fn top_level(endpoint: Endpoint) -> &'static [(&'static str, Field)] {
-    match endpoint {
-        Endpoint::ChatCompletions => CHAT_COMPLETIONS,
-        Endpoint::Messages => MESSAGES,
-    }
-}
-
-const CHAT_COMPLETIONS: &[(&str, Field)] = &[
-    ("model", Field::Model),
-    ("messages", Field::Messages),
-    ("stream", Field::Stream),
-    ("stream_options", Field::StreamOptions),
-    ("max_completion_tokens", Field::Limit(LimitField::Completion)),
-    ("max_tokens", Field::Limit(LimitField::Plain)),
-    ("n", Field::Choices),
-    ("tools", Field::Tools),
-    ("functions", Field::Functions),
-    ("service_tier", Field::Tier),
-    ("modalities", Field::Modalities),
-    ("prompt_cache_options", Field::Cache),
-    ("audio", dear(Feature::AudioOutput)),
-    ("web_search_options", dear(Feature::HostedTool)),
-    // Rejected prediction tokens are billed as output and are not under the output limit.
-    ("prediction", dear(Feature::UnpricedOption)),
-    ("moderation", dear(Feature::UnpricedOption)),
-    // The Responses API's; compatible servers take them here too.
-    ("previous_response_id", dear(Feature::StoredConversation)),
-    ("conversation", dear(Feature::StoredConversation)),
-    // xAI live search, Model Studio search, Azure's own data, OpenRouter's plugins: fees and input from elsewhere.
-    ("search_parameters", dear(Feature::HostedTool)),
-    ("enable_search", dear(Feature::HostedTool)),
-    ("data_sources", dear(Feature::HostedTool)),
-    ("plugins", dear(Feature::HostedTool)),
-    // OpenRouter: another model than `model` may answer.
-    ("models", dear(Feature::UnpricedOption)),
-    // vLLM: candidates that are generated and thrown away.
-    ("best_of", dear(Feature::UnpricedOption)),
-];
-
-const MESSAGES: &[(&str, Field)] = &[
-    ("model", Field::Model),
-    ("messages", Field::Messages),
-    ("system", Field::System),
-    ("stream", Field::Stream),
-    ("max_tokens", Field::Limit(LimitField::Plain)),
-    ("tools", Field::Tools),
-    ("service_tier", Field::Tier),
-    ("context_management", Field::ContextManagement),
-    ("cache_control", Field::Cache),
-    ("mcp_servers", dear(Feature::HostedTool)),
-    ("container", dear(Feature::HostedTool)),
-    (
-        "speed",
-        Field::Dear {
-            feature: Feature::UnpricedOption,
-            free: Some("standard"),
-        },
-    ),
-    (
-        "inference_geo",
-        Field::Dear {
-            feature: Feature::UnpricedOption,
-            free: Some("global"),
-        },
-    ),
-    ("thread", dear(Feature::StoredConversation)),
-    // Tokens of a compaction are billed beside the call's own usage.
-    ("compaction", dear(Feature::UnpricedOption)),
-    // Another model than `model` may answer.
-    ("fallbacks", dear(Feature::UnpricedOption)),
-    ("fallback_credit_token", dear(Feature::UnpricedOption)),
-    ("billing_policy", dear(Feature::UnpricedOption)),
-];
 
 /// An option that is a feature unless it asks for nothing.
 pub(super) fn dear_option(
@@ -189,6 +75,24 @@ pub(super) fn modalities(
         Ok(())
     })
     .map(|_| ())
+}
+
+/// `output_format` of pictures: animations and drawings cost other than the picture that was priced.
+pub(super) fn picture_format(
+    reader: &mut Reader<'_>,
+    place: &Place<'_>,
+    findings: &mut Findings,
+) -> Result<(), ParseError> {
+    if let Some(format) = word(reader, place)?
+        && !is_plain_picture(&format)
+    {
+        findings.note(Feature::UnpricedOption, || format!("{place} = \"{}\"", shown(&format)));
+    }
+    Ok(())
+}
+
+pub(super) fn is_plain_picture(format: &str) -> bool {
+    matches!(format, "png" | "webp" | "jpeg")
 }
 
 /// Anthropic `context_management`: edits that clear are free, others (compaction) bill tokens beside the call's usage.

@@ -4,18 +4,19 @@ use std::ops::Range;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use super::fields::LimitField;
 use super::findings::{Fields, Place, enter_object, flag};
-use super::options::LimitField;
 use super::{Call, ParseError};
+use crate::Endpoint;
 use crate::json::{Kind, Reader};
-use crate::{Dialect, Endpoint};
 
 /// What to add to a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Edit {
-    /// The output limit to write if the client sent none; one that the client sent is never touched.
+    /// The output limit to write if the client sent none and the endpoint has one; one that the client sent is never
+    /// touched.
     pub output_limit: Option<u64>,
-    /// Whether an OpenAI-compatible upstream knows only the older `max_tokens`.
+    /// Whether an OpenAI-compatible upstream knows only the older `max_tokens` of chat completions.
     pub legacy_output_limit: bool,
     /// Ask for the usage chunk of an OpenAI stream if the client has not.
     pub include_usage: bool,
@@ -26,8 +27,8 @@ pub struct Edit {
 pub(super) struct Splices {
     /// Behind the opening brace. Something always follows, for the body has at least a model.
     start: usize,
-    null_completion_limit: Option<Range<usize>>,
-    null_plain_limit: Option<Range<usize>>,
+    /// Output limits that are null, with where.
+    null_limits: Vec<(LimitField, Range<usize>)>,
     usage: UsageSplice,
 }
 
@@ -50,17 +51,13 @@ impl Splices {
     pub(super) fn new(start: usize) -> Self {
         Self {
             start,
-            null_completion_limit: None,
-            null_plain_limit: None,
+            null_limits: Vec::new(),
             usage: UsageSplice::Absent,
         }
     }
 
     pub(super) fn null_limit(&mut self, field: LimitField, at: Range<usize>) {
-        match field {
-            LimitField::Completion => self.null_completion_limit = Some(at),
-            LimitField::Plain => self.null_plain_limit = Some(at),
-        }
+        self.null_limits.push((field, at));
     }
 
     pub(super) fn usage_asked(&self) -> bool {
@@ -127,22 +124,24 @@ impl Call {
         let (None, Some(limit)) = (self.output_limit, edit.output_limit) else {
             return;
         };
-        let legacy = edit.legacy_output_limit || self.endpoint.dialect() == Dialect::Anthropic;
-        let (name, null) = if legacy {
-            ("max_tokens", &self.splices.null_plain_limit)
-        } else {
-            ("max_completion_tokens", &self.splices.null_completion_limit)
+        let field = match self.endpoint {
+            Endpoint::ChatCompletions if edit.legacy_output_limit => LimitField::Plain,
+            Endpoint::ChatCompletions => LimitField::Completion,
+            Endpoint::Responses => LimitField::Output,
+            Endpoint::Completions | Endpoint::Messages => LimitField::Plain,
+            _ => return,
         };
+        let null = self.splices.null_limits.iter().find(|(null, _)| *null == field);
         let start = self.splices.start;
         changes.push(match null {
-            Some(at) => (at.clone(), limit.to_string()),
-            None => (start..start, format!("\"{name}\":{limit},")),
+            Some((_, at)) => (at.clone(), limit.to_string()),
+            None => (start..start, format!("\"{}\":{limit},", field.name())),
         });
     }
 
     fn change_usage(&self, edit: Edit, changes: &mut Vec<(Range<usize>, String)>) {
         const OPTIONS: &str = "{\"include_usage\":true}";
-        if !edit.include_usage || !self.stream || self.endpoint != Endpoint::ChatCompletions {
+        if !edit.include_usage || !self.stream || !self.endpoint.has_usage_option() {
             return;
         }
         let start = self.splices.start;

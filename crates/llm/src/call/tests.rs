@@ -4,6 +4,8 @@ use serde_json::{Value, json};
 
 use super::*;
 
+mod others;
+
 const CHAT: Endpoint = Endpoint::ChatCompletions;
 const MESSAGES: Endpoint = Endpoint::Messages;
 

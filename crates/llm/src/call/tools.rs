@@ -7,8 +7,8 @@ use model::Feature;
 use super::ParseError;
 use super::content::cache_lifetime;
 use super::findings::{Fields, Findings, Place, each_item, enter_object, label, shown, word};
-use crate::Dialect;
 use crate::json::Reader;
+use crate::{Dialect, Endpoint};
 
 #[derive(Clone, Copy)]
 enum ToolField {
@@ -17,7 +17,32 @@ enum ToolField {
     /// OpenAI nests the name: `{"type":"function","function":{"name":...}}`.
     Function,
     Custom,
+    /// The tools inside of a namespace.
+    Tools,
     Cache,
+}
+
+/// Where a tool's name stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Style {
+    /// Chat completions: inside of a member named like the tool's type.
+    Nested,
+    /// The Responses API: in the tool itself. Tools can be grouped in namespaces.
+    Flat,
+    /// Inside of a namespace: in the tool itself.
+    Inside,
+    /// Anthropic: in the tool itself; the type is `custom` or absent.
+    Anthropic,
+}
+
+impl Style {
+    pub(super) fn of(endpoint: Endpoint) -> Self {
+        match (endpoint.dialect(), endpoint) {
+            (Dialect::Anthropic, _) => Self::Anthropic,
+            (_, Endpoint::Responses) => Self::Flat,
+            _ => Self::Nested,
+        }
+    }
 }
 
 const TOOL: &[(&str, ToolField)] = &[
@@ -25,6 +50,7 @@ const TOOL: &[(&str, ToolField)] = &[
     ("name", ToolField::Name),
     ("function", ToolField::Function),
     ("custom", ToolField::Custom),
+    ("tools", ToolField::Tools),
     ("cache_control", ToolField::Cache),
 ];
 
@@ -34,6 +60,8 @@ struct Tool<'a> {
     name: Option<String>,
     function: Option<String>,
     custom: Option<String>,
+    /// Names of the tools inside.
+    inside: Vec<String>,
 }
 
 /// The `tools` array: the names of the tools the client runs. Any other is noted as hosted, also those that a provider
@@ -41,7 +69,7 @@ struct Tool<'a> {
 pub(super) fn tools(
     reader: &mut Reader<'_>,
     place: &Place<'_>,
-    dialect: Dialect,
+    style: Style,
     findings: &mut Findings,
 ) -> Result<Vec<String>, ParseError> {
     let mut names = Vec::new();
@@ -51,11 +79,17 @@ pub(super) fn tools(
             name,
             function,
             custom,
-        } = tool(reader, place, findings)?;
-        let (name, field) = match (dialect, kind.as_deref()) {
-            (Dialect::OpenAi, None | Some("function")) => (function, "function.name"),
-            (Dialect::OpenAi, Some("custom")) => (custom, "custom.name"),
-            (Dialect::Anthropic, None | Some("custom")) => (name, "name"),
+            inside,
+        } = tool(reader, place, style, findings)?;
+        let (name, field) = match (style, kind.as_deref()) {
+            (Style::Nested, None | Some("function")) => (function, "function.name"),
+            (Style::Nested, Some("custom")) => (custom, "custom.name"),
+            (Style::Anthropic, None | Some("custom")) => (name, "name"),
+            (Style::Flat | Style::Inside, None | Some("function" | "custom")) => (name, "name"),
+            (Style::Flat, Some("namespace")) => {
+                names.extend(inside);
+                return Ok(());
+            }
             (_, Some(other)) => {
                 findings.note(Feature::HostedTool, || format!("{place}.type = \"{}\"", shown(other)));
                 return Ok(());
@@ -78,7 +112,12 @@ pub(super) fn functions(reader: &mut Reader<'_>, place: &Place<'_>) -> Result<Ve
     Ok(names)
 }
 
-fn tool<'a>(reader: &mut Reader<'a>, place: &Place<'_>, findings: &mut Findings) -> Result<Tool<'a>, ParseError> {
+fn tool<'a>(
+    reader: &mut Reader<'a>,
+    place: &Place<'_>,
+    style: Style,
+    findings: &mut Findings,
+) -> Result<Tool<'a>, ParseError> {
     enter_object(reader, place)?;
     let mut fields = Fields::new(TOOL);
     let mut tool = Tool::default();
@@ -93,6 +132,9 @@ fn tool<'a>(reader: &mut Reader<'a>, place: &Place<'_>, findings: &mut Findings)
             ToolField::Name => tool.name = Some(label(reader, &place)?),
             ToolField::Function => tool.function = named(reader, &place)?,
             ToolField::Custom => tool.custom = named(reader, &place)?,
+            // No namespace stands in another: one that does is noted as hosted.
+            ToolField::Tools if style == Style::Flat => tool.inside = tools(reader, &place, Style::Inside, findings)?,
+            ToolField::Tools => reader.skip()?,
             ToolField::Cache => cache_lifetime(reader, &place, findings)?,
         }
     }

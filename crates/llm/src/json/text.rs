@@ -39,6 +39,11 @@ impl<'a> Text<'a> {
         Cow::Owned(decoded)
     }
 
+    /// How many characters (Unicode scalar values) the string says.
+    pub(crate) fn characters(self) -> u64 {
+        u64::try_from(self.decoded().chars().count()).unwrap_or(u64::MAX)
+    }
+
     /// How many bytes of UTF-8 the string says. Each half of a surrogate pair counts for two of the pair's four.
     pub(crate) fn decoded_len(self) -> u64 {
         let mut rest = self.raw.as_bytes();

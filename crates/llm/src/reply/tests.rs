@@ -1,10 +1,12 @@
+use proptest::prelude::*;
+
 use super::*;
 
 const CHAT: Endpoint = Endpoint::ChatCompletions;
 const MESSAGES: Endpoint = Endpoint::Messages;
 
 fn read(endpoint: Endpoint, body: &str) -> Reading {
-    read_reply(endpoint, body.as_bytes()).unwrap()
+    read_reply(endpoint, "application/json", body.as_bytes()).unwrap()
 }
 
 #[test]
@@ -33,6 +35,7 @@ fn reads_a_chat_completion() {
             tier: Some(ServiceTier::Standard),
             id: Some("chatcmpl-B9MHDbslfkBeAs8l4bebGdFOJ6PeG".to_owned()),
             model: Some("gpt-4o-2024-08-06".to_owned()),
+            region: None,
             output_text_bytes: 6 + 4 + 7 + 3,
         }
     );
@@ -60,6 +63,7 @@ fn reads_a_message() {
             tier: Some(ServiceTier::Priority),
             id: Some("msg_01XFDUDYJgAACzvnptvVoYEL".to_owned()),
             model: Some("claude-sonnet-4-5-20250929".to_owned()),
+            region: None,
             output_text_bytes: 6,
         }
     );
@@ -137,13 +141,165 @@ fn names_that_could_harm_a_log_are_not_kept() {
 fn what_is_no_object_is_no_reply() {
     for endpoint in [CHAT, MESSAGES] {
         for body in ["[]", "null", "\"Bad Gateway\""] {
-            assert_eq!(read_reply(endpoint, body.as_bytes()), Err(ReplyError::NotAnObject));
+            assert_eq!(
+                read_reply(endpoint, "application/json", body.as_bytes()),
+                Err(ReplyError::NotAnObject)
+            );
         }
         for body in ["", "<html>", "{}x", "{\"id\":"] {
             assert!(
-                matches!(read_reply(endpoint, body.as_bytes()), Err(ReplyError::Json(_))),
+                matches!(
+                    read_reply(endpoint, "application/json", body.as_bytes()),
+                    Err(ReplyError::Json(_))
+                ),
                 "{body}"
             );
+        }
+    }
+}
+
+fn usage(endpoint: Endpoint, body: &str) -> Option<Usage> {
+    read(endpoint, body).usage
+}
+
+#[test]
+fn reads_embeddings() {
+    let body = r#"{"object":"list","data":[{"object":"embedding","index":0,"embedding":[0.1,-1e-3]}],
+        "model":"text-embedding-3-small","usage":{"prompt_tokens":8,"total_tokens":8}}"#;
+    let expected = |input| {
+        Some(Usage {
+            input,
+            ..Usage::default()
+        })
+    };
+    let reading = read(Endpoint::Embeddings, body);
+    assert_eq!(
+        (reading.usage, reading.model.as_deref()),
+        (expected(8), Some("text-embedding-3-small"))
+    );
+    let of = |figures: &str| usage(Endpoint::Embeddings, &format!("{{\"data\":[],\"usage\":{figures}}}"));
+    assert_eq!(of(r#"{"total_tokens":9}"#), expected(9));
+    assert_eq!(of(r#"{"prompt_tokens":8,"total_tokens":11}"#), expected(11));
+    for bad in ["null", "{}", r#"{"prompt_tokens":-1}"#, r#"{"prompt_tokens":0}"#] {
+        assert_eq!(of(bad), None, "{bad}");
+    }
+}
+
+#[test]
+fn pictures_priced_by_the_picture_are_counted() {
+    let images = |images| {
+        Some(Usage {
+            images,
+            ..Usage::default()
+        })
+    };
+    for (body, expected) in [
+        (
+            r#"{"created":1,"data":[{"url":"https://x"},{"url":"https://y"}]}"#,
+            images(2),
+        ),
+        (r#"{"created":1,"data":[]}"#, None),
+        (r#"{"created":1}"#, None),
+        (r#"{"data":[{}],"usage":{"input_tokens":"x","output_tokens":1}}"#, None),
+        // An author of drawings is another model: what it cost is not told by this one's prices.
+        (
+            r#"{"data":[{}],"svg_usage":{"model":"gpt-5.6","input_tokens":1}}"#,
+            None,
+        ),
+        (r#"{"data":[{}],"svg_usage":null}"#, images(1)),
+    ] {
+        for endpoint in [
+            Endpoint::ImageGenerations,
+            Endpoint::ImageEdits,
+            Endpoint::ImageVariations,
+        ] {
+            assert_eq!(usage(endpoint, body), expected, "{body}");
+        }
+    }
+}
+
+#[test]
+fn the_length_of_audio_is_exact() {
+    for (seconds, expected) in [
+        ("9", Some(9_000)),
+        ("9.0", Some(9_000)),
+        ("0.5", Some(500)),
+        ("8.47", Some(8_470)),
+        ("8.470000267028809", Some(8_471)),
+        ("0.0001", Some(1)),
+        ("\"8.47\"", Some(8_470)),
+        ("0", None),
+        ("-1", None),
+        ("1e3", None),
+        ("\"\"", None),
+        ("\"9.\"", None),
+        ("\"+9\"", None),
+        ("null", None),
+        ("[]", None),
+        ("4294967", Some(4_294_967_000)),
+        ("4294968", None),
+        ("99999999999999999999", None),
+    ] {
+        let body = format!("{{\"text\":\"Hi\",\"usage\":{{\"type\":\"duration\",\"seconds\":{seconds}}}}}");
+        let found = usage(Endpoint::Transcriptions, &body).map(|usage| usage.audio_ms);
+        assert_eq!(found, expected, "{seconds}");
+    }
+    // Without usage, a verbose transcript says how long the audio was: whole seconds are billed.
+    let verbose = r#"{"task":"translate","language":"german","duration":8.470000267028809,"text":"Hi","segments":[]}"#;
+    let audio_ms = usage(Endpoint::Translations, verbose).map(|usage| usage.audio_ms);
+    assert_eq!(audio_ms, Some(9_000));
+    assert_eq!(usage(Endpoint::Transcriptions, r#"{"text":"Hi"}"#), None);
+}
+
+/// A transcript says what the audio says, and whoever sends the audio may want it to say figures.
+#[test]
+fn words_of_a_transcript_are_no_figures() {
+    let words = br#"{"text":"","usage":{"type":"duration","seconds":1}}"#;
+    for content_type in [
+        "text/plain; charset=utf-8",
+        "application/x-subrip",
+        "text/vtt",
+        "",
+        "x/json",
+    ] {
+        let reading = read_reply(Endpoint::Transcriptions, content_type, words).unwrap();
+        assert_eq!(reading, Reading::default(), "{content_type}");
+    }
+    for content_type in [
+        "application/json",
+        "Application/JSON; charset=utf-8",
+        "application/problem+json",
+    ] {
+        assert!(
+            read_reply(Endpoint::Transcriptions, content_type, words)
+                .unwrap()
+                .usage
+                .is_some()
+        );
+    }
+}
+
+#[test]
+fn what_is_free_used_nothing() {
+    for endpoint in Endpoint::ALL.into_iter().filter(|endpoint| endpoint.is_free()) {
+        let body = r#"{"id":"modr-1","data":[{"id":"gpt-4o"}],"input_tokens":14,"usage":{"prompt_tokens":5,"completion_tokens":5}}"#;
+        assert_eq!(usage(endpoint, body), Some(Usage::default()), "{endpoint:?}");
+        assert!(read_reply(endpoint, "application/json", b"[]").is_err());
+    }
+}
+
+proptest! {
+    #[test]
+    fn reading_never_panics_whatever_the_endpoint(
+        pieces in proptest::collection::vec(prop::sample::select(vec![
+            "{", "}", "[", "]", ",", ":", "\"usage\":", "\"output\":", "\"data\":", "\"seconds\":", "\"type\":", "\"text\"", "1", "-1.5e9",
+            "null", "\"input_tokens_details\":", "\"tool_usage\":", "\"web_search\":", "\"\\ud83d\"", "\u{0}", "é",
+        ]), 0..24),
+        noise in proptest::collection::vec(any::<u8>(), 0..32),
+    ) {
+        for endpoint in Endpoint::ALL {
+            let _ = read_reply(endpoint, "application/json", pieces.concat().as_bytes());
+            let _ = read_reply(endpoint, "application/json", &noise);
         }
     }
 }

@@ -6,6 +6,9 @@ use super::*;
 use crate::sse::MAX_EVENT;
 use crate::{LONGEST_TOKEN_BYTES, read_reply};
 
+mod golden;
+mod shapes;
+
 const CHAT: Endpoint = Endpoint::ChatCompletions;
 const MESSAGES: Endpoint = Endpoint::Messages;
 
@@ -146,6 +149,7 @@ fn reads_a_chat_stream() {
             tier: Some(ServiceTier::Standard),
             id: Some("chatcmpl-1".to_owned()),
             model: Some("gpt-4o-mini-2024-07-18".to_owned()),
+            region: None,
             output_text_bytes: CHAT_TEXT,
         }
     );
@@ -175,6 +179,7 @@ fn reads_a_message_stream() {
             tier: Some(ServiceTier::Standard),
             id: Some("msg_1".to_owned()),
             model: Some("claude-sonnet-4-5-20250929".to_owned()),
+            region: None,
             output_text_bytes: MESSAGE_TEXT,
         }
     );
@@ -293,7 +298,7 @@ fn case_8_a_stream_that_breaks_off_has_no_usage_and_proves_no_more_than_was_used
 fn case_9_and_10_streaming_usage_is_non_streaming_usage() {
     let check = |usage: Value| {
         let reply = json!({"choices": [{"message": {"content": "hi"}}], "usage": usage}).to_string();
-        let whole = read_reply(CHAT, reply.as_bytes()).unwrap().usage;
+        let whole = read_reply(CHAT, "application/json", reply.as_bytes()).unwrap().usage;
         let (stream, _) = chat_stream(&usage);
         assert_eq!(
             observe_all(CHAT, true, stream.as_bytes()).observer.reading().usage,
@@ -326,7 +331,9 @@ fn case_9_and_10_streaming_usage_is_non_streaming_usage() {
 
     let check = |usage: Value, start: Value, delta: Value| {
         let reply = json!({"content": [], "usage": usage}).to_string();
-        let whole = read_reply(MESSAGES, reply.as_bytes()).unwrap().usage;
+        let whole = read_reply(MESSAGES, "application/json", reply.as_bytes())
+            .unwrap()
+            .usage;
         let stream = message_stream(&start, &delta);
         assert_eq!(
             observe_all(MESSAGES, false, stream.as_bytes()).observer.reading().usage,
