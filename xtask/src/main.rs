@@ -35,6 +35,12 @@ enum Chore {
     Tidy,
     /// Do what .ci/run does: formatting, clippy with warnings denied, tidy, and all tests.
     Ci,
+    /// Run the crash test for long: kill the server under load many times, and hold its log against what the provider saw.
+    Soak {
+        /// How often to kill it.
+        #[arg(long, default_value_t = 500)]
+        kills: u32,
+    },
     /// Measure the gateway against a bare pass-through and the provider itself, in one run.
     Bench(bench::Options),
     /// Compact a downloaded price catalogue into the form that `crates/pricing` ships.
@@ -54,6 +60,7 @@ fn main() -> ExitCode {
             .and_then(|workspace| tidy::run(&workspace))
             .map(|_| ExitCode::SUCCESS),
         Chore::Ci => in_steps(ci),
+        Chore::Soak { kills } => in_steps(|steps, workspace| suite::soak(steps, workspace, kills)),
         Chore::Bench(options) => Workspace::load()
             .and_then(|workspace| bench::run(&workspace, &options))
             .map(|()| ExitCode::SUCCESS),

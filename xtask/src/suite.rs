@@ -112,6 +112,25 @@ fn rust_tests(steps: &mut Steps, workspace: &Workspace) -> anyhow::Result<()> {
     steps.run("doc tests", cargo(workspace).args(examples), Counts::cargo_test())
 }
 
+/// The crash test with as many kills as asked for, in a release build. Its seed is printed and repeats its choices.
+pub(crate) fn soak(steps: &mut Steps, workspace: &Workspace, kills: u32) -> anyhow::Result<()> {
+    let mut command = cargo(workspace);
+    command.args([
+        "test",
+        "--release",
+        "--locked",
+        "-p",
+        "bailiwick",
+        "--test",
+        "it",
+        "crash",
+        "--",
+        "--nocapture",
+    ]);
+    command.env("BAILIWICK_KILLS", kills.to_string());
+    steps.run("crashes", &mut command, Counts::cargo_test())
+}
+
 fn cargo(workspace: &Workspace) -> Command {
     cargo_in(&workspace.root)
 }

@@ -1,9 +1,9 @@
 //! The pipeline and the use cases. Each mutation is authorised beside its write and recorded with it.
 //!
 //! `control` never sees HTTP types: edges are codecs around it. Its files, in the order of a first reading:
-//! `pipeline.rs` (what happens to an action), `meter.rs` (what it used), `governance.rs` (what is declared), `load.rs`
-//! (how that takes effect), `snapshot.rs` (what requests read), `admin.rs` (what administrators may do), `signer.rs`
-//! (checkpoints), `start.rs` (how it all begins and ends).
+//! `pipeline.rs` (what happens to an action), `meter.rs` (what it used), `governance.rs` (what is declared), `load.rs` and
+//! `publish.rs` (how that takes effect), `snapshot.rs` (what requests read), `admin.rs` (what administrators may do),
+//! `signer.rs` (checkpoints), `start.rs` (how it all begins and ends).
 
 mod admin;
 mod credential;
@@ -13,6 +13,7 @@ mod meter;
 mod metrics;
 mod pipeline;
 mod privacy;
+mod publish;
 mod refusal;
 mod report;
 mod signer;

@@ -1,6 +1,6 @@
 //! How it all begins, what holds it together, and how it ends.
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc};
 
 use arc_swap::ArcSwap;
 use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
@@ -16,17 +16,15 @@ use tokio::{
 use zeroize::Zeroizing;
 
 use crate::{
-    ADMIN_PREFIX, Actor, AdminError, Governance, Limits, LoadProblem, LoadReport, UpstreamSpec,
+    ADMIN_PREFIX, AdminError, Governance, Limits, LoadProblem, UpstreamSpec,
     credential::{make, recognise},
     load::{self, Compiled},
     metrics::Metrics,
     privacy::Privacy,
     signer::Signer,
-    snapshot::{Snapshot, Tenant, keys_of},
+    snapshot::Snapshot,
 };
 
-/// How long a request waits for the picture it was told to decide under, before it makes it itself.
-const EPOCH_WAIT: Duration = Duration::from_millis(200);
 /// The actor of what a start loads.
 const STARTER: &str = "_start";
 /// The first owner.
@@ -84,27 +82,27 @@ pub enum StartError {
 /// The pipeline and the use cases of one server. Cheap to clone.
 #[derive(Clone)]
 pub struct Control {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
-struct Inner {
-    snapshot: ArcSwap<Snapshot>,
+pub(crate) struct Inner {
+    pub(crate) snapshot: ArcSwap<Snapshot>,
     /// Counts the pictures, so that a request can wait for the next.
-    published: watch::Sender<u64>,
-    committer: Handle,
-    reader: Reader,
-    clock: store::SystemClock,
-    privacy: Privacy,
-    limits: Arc<Limits>,
-    metrics: Arc<Metrics>,
-    random: SystemRandom,
-    loader: Loader,
+    pub(crate) published: watch::Sender<u64>,
+    pub(crate) committer: Handle,
+    pub(crate) reader: Reader,
+    pub(crate) clock: store::SystemClock,
+    pub(crate) privacy: Privacy,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) random: SystemRandom,
+    pub(crate) loader: Loader,
     /// What is in effect. Held while anything changes, so that pictures are published in the order of the log.
-    loaded: Mutex<Arc<Compiled>>,
-    stop_signer: watch::Sender<bool>,
-    signer: Mutex<Option<JoinHandle<()>>>,
-    committing: Mutex<Option<JoinHandle<()>>>,
-    dir: DataDir,
+    pub(crate) loaded: Mutex<Arc<Compiled>>,
+    pub(crate) stop_signer: watch::Sender<bool>,
+    pub(crate) signer: Mutex<Option<JoinHandle<()>>>,
+    pub(crate) committing: Mutex<Option<JoinHandle<()>>>,
+    pub(crate) dir: DataDir,
 }
 
 impl std::fmt::Debug for Control {
@@ -303,158 +301,6 @@ impl Control {
         self.inner.dir.path().join(OWNER_FILE)
     }
 
-    /// Waits for a picture of at least this epoch, and makes one if nobody else does.
-    pub(crate) async fn await_epoch(&self, tenant: &TenantName, epoch: u64) {
-        let mut published = self.inner.published.subscribe();
-        let reached = |_: &u64| {
-            self.snapshot()
-                .tenants
-                .get(tenant)
-                .is_some_and(|tenant| tenant.epoch >= epoch)
-        };
-        if tokio::time::timeout(EPOCH_WAIT, published.wait_for(reached))
-            .await
-            .is_ok()
-        {
-            return;
-        }
-        // A change landed, but its picture could not be made at the time: the store had been failing.
-        let control = self.clone();
-        let publishing = tokio::spawn(async move {
-            let loaded = control.inner.loaded.lock().await;
-            control.publish(&loaded).await
-        });
-        // Without a picture the caller decides again and is told so by the committer.
-        if let Ok(Err(error)) = publishing.await {
-            tracing::warn!(%error, "the state that requests are decided on could not be read");
-        }
-    }
-
-    /// Appends events and publishes what follows from them.
-    ///
-    /// In a task of its own: an administrator who hangs up half-way must not leave the picture behind the log.
-    pub(crate) async fn change(&self, tenant: TenantName, events: Vec<Event>) -> Result<(), AdminError> {
-        let control = self.clone();
-        let changing = tokio::spawn(async move {
-            let loaded = control.inner.loaded.lock().await;
-            let changed = control.committer().change(tenant, events).await;
-            // Also after an error: the change may have landed.
-            control.publish(&loaded).await?;
-            changed.map(drop).map_err(AdminError::from)
-        });
-        changing
-            .await
-            .map_err(|error| AdminError::Unavailable(error.to_string()))?
-    }
-
-    /// Reads the declarations again and puts them in effect.
-    pub(crate) async fn load_again(&self, by: AdminName) -> Result<LoadReport, AdminError> {
-        let control = self.clone();
-        let loading = tokio::spawn(async move {
-            let mut loaded = control.inner.loaded.lock().await;
-            let reader = control.clone();
-            let compiled = tokio::task::spawn_blocking(move || (reader.inner.loader)().and_then(load::compile));
-            let compiled = compiled
-                .await
-                .map_err(|error| AdminError::Unavailable(error.to_string()))?;
-            let compiled = Arc::new(compiled.map_err(AdminError::Problems)?);
-            control.apply(&mut loaded, compiled, &by).await
-        });
-        loading
-            .await
-            .map_err(|error| AdminError::Unavailable(error.to_string()))?
-    }
-
-    /// Appends what makes the logs say what is declared, then publishes the picture.
-    async fn apply(
-        &self,
-        loaded: &mut Arc<Compiled>,
-        compiled: Arc<Compiled>,
-        by: &AdminName,
-    ) -> Result<LoadReport, AdminError> {
-        let mut report = LoadReport::default();
-        let mut result = Ok(());
-        for (tenant, declared) in &compiled.governance.tenants {
-            result = self.apply_tenant(tenant, declared, &compiled, by, &mut report).await;
-            if result.is_err() {
-                break;
-            }
-        }
-        if result.is_ok() {
-            *loaded = compiled;
-        }
-        self.publish(loaded).await?;
-        result.map(|()| report)
-    }
-
-    async fn apply_tenant(
-        &self,
-        tenant: &TenantName,
-        declared: &crate::TenantGovernance,
-        compiled: &Compiled,
-        by: &AdminName,
-        report: &mut LoadReport,
-    ) -> Result<(), AdminError> {
-        let view = self.committer().view(tenant.clone()).await?;
-        let changes = load::changes(&view, declared, compiled, self.privacy(), by);
-        self.committer().remember(tenant.clone(), changes.persons).await?;
-        let groups = [changes.files, changes.rest];
-        for events in groups.into_iter().filter(|events| !events.is_empty()) {
-            report
-                .changes
-                .extend(events.iter().map(|event| describe(tenant, event)));
-            self.committer().change(tenant.clone(), events).await?;
-        }
-        let view = self.committer().view(tenant.clone()).await?;
-        let Some(bundle) = compiled.bundles.get(tenant) else {
-            return Ok(());
-        };
-        if let Some(event) = load::bundle_change(&view, declared, bundle.digest(), by) {
-            report.changes.push(describe(tenant, &event));
-            self.committer().change(tenant.clone(), vec![event]).await?;
-        }
-        Ok(())
-    }
-
-    /// Makes the picture of what is in effect and swaps it in.
-    async fn publish(&self, loaded: &Compiled) -> Result<(), AdminError> {
-        let before = self.inner.snapshot.load_full();
-        let mut snapshot = Snapshot {
-            keys: HashMap::new(),
-            admins: HashMap::new(),
-            tenants: HashMap::new(),
-            upstreams: HashMap::new(),
-            prices: loaded.prices.clone(),
-        };
-        for upstream in &loaded.governance.upstreams {
-            snapshot
-                .upstreams
-                .insert(upstream.name.clone(), Arc::new(upstream.clone()));
-        }
-        let system = self.committer().view(TenantName::system()).await?;
-        for admin in system.admins.into_values() {
-            snapshot.admins.insert(
-                admin.verifier,
-                Actor {
-                    name: admin.name,
-                    role: admin.role,
-                },
-            );
-        }
-        for (name, bundle) in &loaded.bundles {
-            let view = self.committer().view(name.clone()).await?;
-            snapshot.keys.extend(keys_of(&view, &before));
-            snapshot
-                .tenants
-                .insert(name.clone(), Arc::new(tenant_of(view, bundle.clone())));
-        }
-        let snapshot = Arc::new(snapshot);
-        self.inner.snapshot.store(snapshot.clone());
-        snapshot.cancel_the_gone();
-        self.inner.published.send_modify(|count| *count += 1);
-        Ok(())
-    }
-
     pub(crate) async fn views(&self) -> Result<Vec<View>, AdminError> {
         let mut views = Vec::new();
         let tenants: std::collections::BTreeSet<_> = self.snapshot().tenants.keys().cloned().collect();
@@ -476,37 +322,6 @@ impl Control {
             drop(committing.await);
         }
     }
-}
-
-fn tenant_of(view: View, bundle: Arc<policy::Bundle>) -> Tenant {
-    let agents = view
-        .agents
-        .into_iter()
-        .filter_map(|(name, state)| Some((name, Arc::new(state.record?))));
-    Tenant {
-        epoch: view.epoch,
-        agents: agents.collect(),
-        bundle,
-        bundle_entry: view.bundle.map_or(0, |(_, entry)| entry),
-        prices_entry: view.prices.map_or(0, |(_, entry)| entry),
-    }
-}
-
-fn describe(tenant: &TenantName, event: &Event) -> String {
-    let about = match event {
-        Event::AgentLoaded { agent, .. } => agent.name.to_string(),
-        Event::AgentRemoved { agent, .. } => agent.to_string(),
-        Event::BudgetLoaded { budget, .. } => {
-            format!("{} {} USD per {}", budget.name, budget.limit, budget.window)
-        }
-        Event::PolicyFile(file) => file.file.clone(),
-        Event::PolicyLoaded { bundle, .. } => bundle.short(),
-        Event::PricesLoaded { book, .. } => book.short(),
-        _ => String::new(),
-    };
-    let default = *tenant == TenantName::default_tenant();
-    let tenant = if default { String::new() } else { format!("{tenant}: ") };
-    format!("{tenant}{} {about}", event.kind()).trim_end().to_owned()
 }
 
 /// The operating system's randomness does not fail once it was seeded; if it ever did, going on would be worse.

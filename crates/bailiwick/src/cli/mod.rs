@@ -19,6 +19,7 @@ mod init;
 mod key;
 mod length;
 mod output;
+mod prices;
 mod serve;
 mod table;
 mod target;
@@ -90,6 +91,9 @@ enum Command {
     /// Read and verify the audit trail
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Look at price catalogues
+    #[command(subcommand)]
+    Prices(prices::Command),
     /// Help with the configuration files
     #[command(subcommand)]
     Config(config::Command),
@@ -119,6 +123,7 @@ fn run(common: &Common, command: Command) -> Result<(), Failure> {
         Command::Budget(command) => wait_for(budget::run(common, &command, &mut out)),
         Command::Admin(command) => wait_for(admin::run(common, &command, &mut out)),
         Command::Audit(command) => wait_for(audit::run(common, &command, &mut out)),
+        Command::Prices(command) => prices::run(&command, &mut out),
         Command::Config(command) => config::run(&command, &mut out),
         Command::Fake(args) => wait_for(fake::run(&args, &mut out)),
     }

@@ -1,0 +1,201 @@
+//! How changes take effect: appended to the log first, then published as a new picture for requests.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use entry::Event;
+use model::{AdminName, TenantName};
+use store::View;
+
+use crate::{
+    Actor, AdminError, Control, LoadReport,
+    load::{self, Compiled},
+    snapshot::{Snapshot, Tenant, keys_of},
+};
+
+/// How long a request waits for the picture it was told to decide under, before it makes it itself.
+const EPOCH_WAIT: Duration = Duration::from_millis(200);
+
+impl Control {
+    /// Waits for a picture of at least this epoch, and makes one if nobody else does.
+    pub(crate) async fn await_epoch(&self, tenant: &TenantName, epoch: u64) {
+        let mut published = self.inner.published.subscribe();
+        let reached = |_: &u64| {
+            self.snapshot()
+                .tenants
+                .get(tenant)
+                .is_some_and(|tenant| tenant.epoch >= epoch)
+        };
+        if tokio::time::timeout(EPOCH_WAIT, published.wait_for(reached))
+            .await
+            .is_ok()
+        {
+            return;
+        }
+        // A change landed, but its picture could not be made at the time: the store had been failing.
+        let control = self.clone();
+        let publishing = tokio::spawn(async move {
+            let loaded = control.inner.loaded.lock().await;
+            control.publish(&loaded).await
+        });
+        // Without a picture the caller decides again and is told so by the committer.
+        if let Ok(Err(error)) = publishing.await {
+            tracing::warn!(%error, "the state that requests are decided on could not be read");
+        }
+    }
+
+    /// Appends events and publishes what follows from them.
+    ///
+    /// In a task of its own: an administrator who hangs up half-way must not leave the picture behind the log.
+    pub(crate) async fn change(&self, tenant: TenantName, events: Vec<Event>) -> Result<(), AdminError> {
+        let control = self.clone();
+        let changing = tokio::spawn(async move {
+            let loaded = control.inner.loaded.lock().await;
+            let changed = control.committer().change(tenant, events).await;
+            // Also after an error: the change may have landed.
+            control.publish(&loaded).await?;
+            changed.map(drop).map_err(AdminError::from)
+        });
+        changing
+            .await
+            .map_err(|error| AdminError::Unavailable(error.to_string()))?
+    }
+
+    /// Reads the declarations again and puts them in effect.
+    pub(crate) async fn load_again(&self, by: AdminName) -> Result<LoadReport, AdminError> {
+        let control = self.clone();
+        let loading = tokio::spawn(async move {
+            let mut loaded = control.inner.loaded.lock().await;
+            let reader = control.clone();
+            let compiled = tokio::task::spawn_blocking(move || (reader.inner.loader)().and_then(load::compile));
+            let compiled = compiled
+                .await
+                .map_err(|error| AdminError::Unavailable(error.to_string()))?;
+            let compiled = Arc::new(compiled.map_err(AdminError::Problems)?);
+            control.apply(&mut loaded, compiled, &by).await
+        });
+        loading
+            .await
+            .map_err(|error| AdminError::Unavailable(error.to_string()))?
+    }
+
+    /// Appends what makes the logs say what is declared, then publishes the picture.
+    pub(crate) async fn apply(
+        &self,
+        loaded: &mut Arc<Compiled>,
+        compiled: Arc<Compiled>,
+        by: &AdminName,
+    ) -> Result<LoadReport, AdminError> {
+        let mut report = LoadReport::default();
+        let mut result = Ok(());
+        for (tenant, declared) in &compiled.governance.tenants {
+            result = self.apply_tenant(tenant, declared, &compiled, by, &mut report).await;
+            if result.is_err() {
+                break;
+            }
+        }
+        if result.is_ok() {
+            *loaded = compiled;
+        }
+        self.publish(loaded).await?;
+        result.map(|()| report)
+    }
+
+    async fn apply_tenant(
+        &self,
+        tenant: &TenantName,
+        declared: &crate::TenantGovernance,
+        compiled: &Compiled,
+        by: &AdminName,
+        report: &mut LoadReport,
+    ) -> Result<(), AdminError> {
+        let view = self.committer().view(tenant.clone()).await?;
+        let changes = load::changes(&view, declared, compiled, self.privacy(), by);
+        self.committer().remember(tenant.clone(), changes.persons).await?;
+        let groups = [changes.files, changes.rest];
+        for events in groups.into_iter().filter(|events| !events.is_empty()) {
+            report
+                .changes
+                .extend(events.iter().map(|event| describe(tenant, event)));
+            self.committer().change(tenant.clone(), events).await?;
+        }
+        let view = self.committer().view(tenant.clone()).await?;
+        let Some(bundle) = compiled.bundles.get(tenant) else {
+            return Ok(());
+        };
+        if let Some(event) = load::bundle_change(&view, declared, bundle.digest(), by) {
+            report.changes.push(describe(tenant, &event));
+            self.committer().change(tenant.clone(), vec![event]).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes the picture of what is in effect and swaps it in.
+    async fn publish(&self, loaded: &Compiled) -> Result<(), AdminError> {
+        let before = self.inner.snapshot.load_full();
+        let mut snapshot = Snapshot {
+            keys: HashMap::new(),
+            admins: HashMap::new(),
+            tenants: HashMap::new(),
+            upstreams: HashMap::new(),
+            prices: loaded.prices.clone(),
+        };
+        for upstream in &loaded.governance.upstreams {
+            snapshot
+                .upstreams
+                .insert(upstream.name.clone(), Arc::new(upstream.clone()));
+        }
+        let system = self.committer().view(TenantName::system()).await?;
+        for admin in system.admins.into_values() {
+            snapshot.admins.insert(
+                admin.verifier,
+                Actor {
+                    name: admin.name,
+                    role: admin.role,
+                },
+            );
+        }
+        for (name, bundle) in &loaded.bundles {
+            let view = self.committer().view(name.clone()).await?;
+            snapshot.keys.extend(keys_of(&view, &before));
+            snapshot
+                .tenants
+                .insert(name.clone(), Arc::new(tenant_of(view, bundle.clone())));
+        }
+        let snapshot = Arc::new(snapshot);
+        self.inner.snapshot.store(snapshot.clone());
+        snapshot.cancel_the_gone();
+        self.inner.published.send_modify(|count| *count += 1);
+        Ok(())
+    }
+}
+
+fn tenant_of(view: View, bundle: Arc<policy::Bundle>) -> Tenant {
+    let agents = view
+        .agents
+        .into_iter()
+        .filter_map(|(name, state)| Some((name, Arc::new(state.record?))));
+    Tenant {
+        epoch: view.epoch,
+        agents: agents.collect(),
+        bundle,
+        bundle_entry: view.bundle.map_or(0, |(_, entry)| entry),
+        prices_entry: view.prices.map_or(0, |(_, entry)| entry),
+    }
+}
+
+fn describe(tenant: &TenantName, event: &Event) -> String {
+    let about = match event {
+        Event::AgentLoaded { agent, .. } => agent.name.to_string(),
+        Event::AgentRemoved { agent, .. } => agent.to_string(),
+        Event::BudgetLoaded { budget, .. } => {
+            format!("{} {} USD per {}", budget.name, budget.limit, budget.window)
+        }
+        Event::PolicyFile(file) => file.file.clone(),
+        Event::PolicyLoaded { bundle, .. } => bundle.short(),
+        Event::PricesLoaded { book, .. } => book.short(),
+        _ => String::new(),
+    };
+    let default = *tenant == TenantName::default_tenant();
+    let tenant = if default { String::new() } else { format!("{tenant}: ") };
+    format!("{tenant}{} {about}", event.kind()).trim_end().to_owned()
+}
