@@ -10,14 +10,18 @@ pub struct Usage {
     /// Input tokens billed at the plain input price.
     pub input: u64,
     /// Input tokens read from the provider's prompt cache.
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub cache_read: u64,
     /// Input tokens written to the cache with the default lifetime (five minutes).
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub cache_write: u64,
     /// Input tokens written to the cache with a lifetime of one hour.
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub cache_write_1h: u64,
     /// Output tokens, reasoning included.
     pub output: u64,
     /// Of `output`, the tokens spent on reasoning. For information; never added.
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub reasoning: u64,
     /// Input tokens of audio, where the provider counts them apart.
     #[serde(default, skip_serializing_if = "is_zero")]

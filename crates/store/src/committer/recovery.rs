@@ -130,19 +130,25 @@ impl<C: Clock> Committer<C> {
                 }
             }
         }
-        for asked in self.stopping.iter_mut().flat_map(|stopping| stopping.asked.drain(..)) {
-            // Whoever asked may have gone.
-            let _ = asked.send(());
-        }
+        self.answer_stops();
         while close.is_none()
             && let Some(command) = self.commands.recv().await
         {
             close = self.last_command(command).await;
+            self.answer_stops();
         }
         let closed = self.store.close().await;
         drop(closed.inspect_err(|error| tracing::warn!(%error, "closing the database failed")));
         if let Some(close) = close {
             let _ = close.send(());
+        }
+    }
+
+    /// Reports that the stop is recorded, or was given up.
+    fn answer_stops(&mut self) {
+        for asked in self.stopping.iter_mut().flat_map(|stopping| stopping.asked.drain(..)) {
+            // Whoever asked may have gone.
+            let _ = asked.send(());
         }
     }
 

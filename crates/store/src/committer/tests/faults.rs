@@ -178,6 +178,19 @@ async fn granted_holds_survive_a_failed_write() {
     }
 }
 
+/// What was known of an attempt is forgotten when it ends: nothing of it is left to vouch for another.
+#[tokio::test]
+async fn an_attempt_that_ended_is_forgotten() {
+    let world = World::new().await;
+    world.held(1, 100).await.settle(ended(30));
+    world.open_is(0).await;
+    let again = world.request(1, 100).await;
+    world.faults.appends(&[FailsButLands]);
+    assert!(matches!(world.handle.hold(again).await, HoldAnswer::Unavailable));
+    world.open_is(0).await;
+    assert_eq!(world.outcomes().await, [(Status::Ok, 30), (Status::NotForwarded, 0)]);
+}
+
 #[tokio::test]
 async fn several_tenants_land_together_or_not_at_all() {
     for (fate, size) in [(Fails, 3), (FailsButLands, 4)] {

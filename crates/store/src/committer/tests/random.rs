@@ -38,7 +38,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => Just(Step::Deny),
         1 => Just(Step::Change),
         2 => (0..LIFETIME / SECOND).prop_map(|seconds| Step::Wait { seconds }),
-        4 => prop_oneof![Just(Works), Just(Fails), Just(FailsButLands)].prop_map(Step::Fault),
+        7 => prop_oneof![Just(Works), Just(Fails), Just(FailsButLands)].prop_map(Step::Fault),
         3 => Just(Step::Rest),
         1 => Just(Step::Restart),
         1 => Just(Step::Crash),
@@ -207,7 +207,7 @@ async fn run(steps: Vec<Step>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, max_shrink_iters: 200, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_happens_the_books_balance(steps in prop::collection::vec(step(), 1..50)) {

@@ -57,6 +57,8 @@ async fn what_comes_after_the_stop_is_refused() {
     assert_eq!(denial, Err(Unavailable));
     assert_eq!(change, Err(ChangeError::Unavailable(Unavailable)));
     assert!(view.is_err() && remember.is_err());
+    // Who asks again is told the same.
+    handle.stop("once more").await;
     // The last heads can still be signed.
     assert!(handle.save_checkpoint(tenant(), 1, "note".to_owned()).await.is_ok());
     handle.close().await;

@@ -264,18 +264,24 @@ impl World {
 
     /// The tenant's state, as soon as there is one to be seen.
     pub(super) async fn view(&self) -> View {
-        loop {
-            if let Ok(view) = self.handle.view(tenant()).await {
-                return view;
+        patiently(async {
+            loop {
+                if let Ok(view) = self.handle.view(tenant()).await {
+                    return view;
+                }
             }
-        }
+        })
+        .await
     }
 
     /// Waits until every fault that was ordered was met.
     pub(super) async fn faults_are_met(&self) {
-        while self.faults.left() > 0 {
-            tokio::task::yield_now().await;
-        }
+        patiently(async {
+            while self.faults.left() > 0 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
     }
 
     /// A request decided under the present epoch.
@@ -293,19 +299,23 @@ impl World {
 
     /// Waits until so many attempts are open.
     pub(super) async fn open_is(&self, attempts: usize) {
-        while self.view().await.open.len() != attempts {}
+        patiently(async { while self.view().await.open.len() != attempts {} }).await;
     }
 
     /// Waits until the store can record.
     pub(super) async fn healthy(&self) {
         let mut health = self.handle.health();
-        health.wait_for(|health| health.trouble.is_none()).await.unwrap();
+        patiently(health.wait_for(|health| health.trouble.is_none()))
+            .await
+            .unwrap();
     }
 
     /// Waits until it cannot, and says why.
     pub(super) async fn troubled(&self) -> String {
         let mut health = self.handle.health();
-        let health = health.wait_for(|health| health.trouble.is_some()).await.unwrap();
+        let health = patiently(health.wait_for(|health| health.trouble.is_some()))
+            .await
+            .unwrap();
         health.trouble.clone().unwrap()
     }
 
@@ -427,4 +437,10 @@ fn assert_same(view: &View, folded: &View) {
 /// Polls a future once and leaves it where it is.
 pub(super) async fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
     std::future::poll_fn(|context| Poll::Ready(Pin::new(&mut *future).poll(context))).await
+}
+
+/// Waits for what must come, but not for ever.
+async fn patiently<T>(awaited: impl Future<Output = T>) -> T {
+    let limit = Duration::from_secs(20);
+    tokio::time::timeout(limit, awaited).await.expect("it never comes")
 }
