@@ -85,7 +85,7 @@ def test_a_wrong_key(act_as, trail, monkeypatch):
 def test_an_endpoint_that_is_not_governed(act_as, trail):
     act_as("tester")
     with Anthropic() as client, pytest.raises(anthropic.NotFoundError) as caught:
-        client.messages.count_tokens(model="claude-haiku-4-5", messages=QUESTION["messages"])
+        client.messages.batches.list()
     assert caught.value.body["error"]["message"].startswith("unknown_endpoint: ")
     assert_denied_once(caught.value, "unknown_endpoint", trail, "tester")
 

@@ -20,7 +20,7 @@ CHAT = "/openai/v1/chat/completions"
     "path, agent, status",
     [
         (CHAT, None, 401),
-        ("/openai/v1/embeddings", "tester", 404),
+        ("/openai/v1/files", "tester", 404),
         ("/nowhere/v1/chat/completions", "tester", 404),
         (CHAT, "broke", 402),
         (CHAT, "tester", 200),

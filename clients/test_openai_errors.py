@@ -75,11 +75,11 @@ def test_a_wrong_key(act_as, trail, monkeypatch, key):
 @pytest.mark.parametrize(
     "ask",
     [
-        lambda client: client.responses.create(model="gpt-4o-mini", input="What is a bailiwick?"),
-        lambda client: client.embeddings.create(model="text-embedding-3-small", input="bailiwick"),
-        lambda client: client.models.list(),
+        lambda client: client.files.list(),
+        lambda client: client.batches.list(),
+        lambda client: client.responses.retrieve("resp_1"),
     ],
-    ids=["responses", "embeddings", "models"],
+    ids=["files", "batches", "a stored response"],
 )
 def test_an_endpoint_that_is_not_governed(act_as, trail, ask):
     act_as("tester")
