@@ -19,6 +19,7 @@ mod report;
 mod signer;
 mod snapshot;
 mod start;
+mod tariffs;
 
 pub use admin::{AdminError, IssuedAdmin, IssuedKey, KeyOrder, Permission};
 pub use credential::{ADMIN_PREFIX, AGENT_PREFIX};

@@ -195,6 +195,11 @@ impl Meter {
         self.hold.as_ref().map_or(NanoUsd::ZERO, Hold::remaining)
     }
 
+    /// Whether the reply is an event stream, whose last event can say that it broke off.
+    pub fn is_stream(&self) -> bool {
+        self.observer.is_some()
+    }
+
     /// How long the attempt has been running.
     pub fn elapsed(&self) -> Duration {
         self.started.elapsed()

@@ -14,7 +14,7 @@ use entry::{Action, AgentRecord, Why};
 use llm::{Call, Edit, Endpoint, Target};
 use model::{ActionId, NanoUsd, Principal, Reason, UpstreamName, Work};
 use policy::{Decision, Permit, Question, Resource, UnknownAction};
-use pricing::{Allowances, Demand, ModelPrices, Region};
+use pricing::{Allowances, Demand, ModelPrices};
 use store::{Ask as Who, Denied, Hold, HoldAnswer, HoldRequest};
 
 use crate::{
@@ -238,11 +238,7 @@ impl Control {
             });
         }
         let unpriced = |error: pricing::PriceError| (reason_of(&error), error.to_string());
-        let prices = snapshot
-            .prices
-            .require(&upstream.prices, &call.model)
-            .map_err(unpriced)?;
-        let prices = prices.in_region(Region::of_host(upstream.host()));
+        let prices = snapshot.tariffs.of(upstream, &call.model).map_err(unpriced)?;
         let limit = self.output_limit(agent, call, &prices);
         let edit = Edit {
             output_limit: call.output_limit.is_none().then_some(limit),

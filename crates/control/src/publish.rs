@@ -10,6 +10,7 @@ use crate::{
     Actor, AdminError, Control, LoadReport,
     load::{self, Compiled},
     snapshot::{Snapshot, Tenant, keys_of},
+    tariffs::Tariffs,
 };
 
 /// How long a request waits for the picture it was told to decide under, before it makes it itself.
@@ -137,7 +138,7 @@ impl Control {
             admins: HashMap::new(),
             tenants: HashMap::new(),
             upstreams: HashMap::new(),
-            prices: loaded.prices.clone(),
+            tariffs: Tariffs::new(loaded.prices.clone()),
         };
         for upstream in &loaded.governance.upstreams {
             snapshot

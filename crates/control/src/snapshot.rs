@@ -9,7 +9,7 @@ use pricing::PriceBook;
 use store::View;
 use tokio_util::sync::CancellationToken;
 
-use crate::UpstreamSpec;
+use crate::{UpstreamSpec, tariffs::Tariffs};
 
 /// The picture.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub(crate) struct Snapshot {
     pub(crate) admins: HashMap<Digest, Actor>,
     pub(crate) tenants: HashMap<TenantName, Arc<Tenant>>,
     pub(crate) upstreams: HashMap<UpstreamName, Arc<UpstreamSpec>>,
-    pub(crate) prices: Arc<PriceBook>,
+    pub(crate) tariffs: Tariffs,
 }
 
 /// A credential as requests see it.
@@ -58,7 +58,7 @@ impl Snapshot {
             admins: HashMap::new(),
             tenants: HashMap::new(),
             upstreams: HashMap::new(),
-            prices: Arc::new(prices),
+            tariffs: Tariffs::new(Arc::new(prices)),
         }
     }
 

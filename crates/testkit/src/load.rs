@@ -113,6 +113,8 @@ async fn connection(plan: Plan, until: Instant) -> io::Result<Samples> {
             .header("content-type", "application/json")
             .body(Full::new(plan.body.clone()))
             .map_err(io::Error::other)?;
+        // The end of a stream may be read before its connection is free again.
+        sender.ready().await.map_err(io::Error::other)?;
         let sent = Instant::now();
         let response = sender.send_request(request).await.map_err(io::Error::other)?;
         let ok = response.status().is_success();
