@@ -28,7 +28,7 @@ def of_model(model: str) -> dict:
 
 def nano_usd(prices: dict, billed: dict) -> int:
     """What `billed` costs in billionths of a dollar. A fraction of one is rounded up, once."""
-    dollars = sum(prices[kind] * billed[kind] for kind in FIELDS if billed[kind])
+    dollars = sum(prices[kind] * billed[kind] for kind in FIELDS if billed.get(kind))
     return int((dollars * 10**9).to_integral_value(ROUND_CEILING))
 
 

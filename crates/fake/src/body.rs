@@ -9,18 +9,15 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::StatusCode;
 use http_body::{Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 
 use crate::{
-    anthropic,
     calls::{Finished, Ticket},
     completion::Completion,
     conn::Conn,
-    openai,
+    events::Events,
     out::Out,
-    refusal::{Dialect, Refusal},
     script::{How, Stop},
 };
 
@@ -65,12 +62,6 @@ pub(crate) struct Stream {
     conn: Arc<Conn>,
     ticket: Ticket,
     bill_abandoned: bool,
-}
-
-/// The events of an answer in its dialect.
-enum Events {
-    OpenAi(openai::Chunks),
-    Anthropic,
 }
 
 impl Body {
@@ -150,14 +141,8 @@ pub(crate) struct Pace {
 
 impl Stream {
     pub(crate) fn new(answer: Completion, pace: Pace, conn: Arc<Conn>, ticket: Ticket) -> Self {
-        let events = match answer.dialect {
-            Dialect::OpenAi => Events::OpenAi(openai::Chunks::new(&answer)),
-            Dialect::Anthropic => Events::Anthropic,
-        };
-        let count = match &events {
-            Events::OpenAi(chunks) => chunks.count(),
-            Events::Anthropic => anthropic::count(&answer),
-        };
+        let events = Events::new(&answer);
+        let count = events.count(&answer);
         conn.hand(0);
         Self {
             answer,
@@ -202,10 +187,7 @@ impl Stream {
             return Poll::Ready(None);
         }
         ready!(self.poll_timer(cx));
-        match &self.events {
-            Events::OpenAi(chunks) => chunks.write(&self.answer, self.handed, &mut self.buffer),
-            Events::Anthropic => anthropic::write(&self.answer, self.handed, &mut self.buffer),
-        }
+        self.events.write(&self.answer, self.handed, &mut self.buffer);
         self.hand();
         if self.handed == self.count && self.stop.is_none() {
             self.finish(Finished::Completed);
@@ -230,19 +212,10 @@ impl Stream {
         self.conn.hand(self.handed);
     }
 
-    /// An error after the status has gone out: OpenAI sends it as data, Anthropic as an event of its own.
+    /// An error after the status has gone out.
     fn error_event(&mut self) -> Bytes {
-        let refusal = Refusal::scripted(self.answer.dialect, StatusCode::INTERNAL_SERVER_ERROR);
-        let json = refusal.json(&self.request_id);
-        let name = match self.answer.dialect {
-            Dialect::OpenAi => "",
-            Dialect::Anthropic => "event: error\n",
-        };
-        self.buffer
-            .text(name)
-            .text("data: ")
-            .text(&String::from_utf8_lossy(&json))
-            .text("\n\n");
+        self.events
+            .write_error(&self.answer, self.handed, &self.request_id, &mut self.buffer);
         self.buffer.take()
     }
 
@@ -250,10 +223,7 @@ impl Stream {
     fn finish(&mut self, finished: Finished) {
         // The event that tells of an error stands where a delta would have been.
         let produced = self.handed.saturating_sub(u64::from(finished == Finished::Error));
-        let deltas = match &self.events {
-            Events::OpenAi(chunks) => chunks.deltas_in(produced),
-            Events::Anthropic => anthropic::deltas_in(&self.answer, produced),
-        };
+        let deltas = self.events.deltas_in(&self.answer, produced);
         let whole = finished == Finished::Completed || (self.bill_abandoned && finished == Finished::ClientGone);
         let outcome = &mut self.ticket.outcome;
         outcome.billed = if whole {

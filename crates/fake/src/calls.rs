@@ -17,28 +17,52 @@ pub(crate) use self::log::{Arrival, Outcome};
 
 mod log;
 
-/// Token counts of one call, in classes that do not overlap (except `reasoning`, a part of `output`), whatever way the
-/// dialect nests them.
+/// What one call is billed: tokens unless said otherwise, in classes that do not overlap (except `reasoning`, a part of
+/// `output`), whatever way the dialect nests them. In JSON, classes that are zero are left out, but for `input` and
+/// `output`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Billed {
     /// Input tokens at the plain price.
     pub input: u64,
     /// Input tokens served from the prompt cache.
+    #[serde(skip_serializing_if = "is_zero")]
     pub cache_read: u64,
     /// Input tokens written to the cache for its usual lifetime.
+    #[serde(skip_serializing_if = "is_zero")]
     pub cache_write: u64,
     /// Input tokens written to the cache for an hour. Always zero in the OpenAI dialect, which has no such class.
+    #[serde(skip_serializing_if = "is_zero")]
     pub cache_write_1h: u64,
     /// Output tokens of all choices, reasoning included.
     pub output: u64,
     /// Of `output`, the tokens spent on reasoning.
+    #[serde(skip_serializing_if = "is_zero")]
     pub reasoning: u64,
+    /// Input tokens of audio.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub audio_input: u64,
+    /// Output tokens of pictures.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub image_output: u64,
+    /// Pictures made.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub images: u64,
+    /// Audio transcribed, in milliseconds, where it is billed by its length.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub audio_ms: u64,
+    /// Characters spoken.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub characters: u64,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Billed {
-    /// All input tokens, cached or not.
+    /// All input tokens, cached or not, of any kind.
     pub fn input_total(&self) -> u64 {
-        self.input + self.cache_read + self.cache_write + self.cache_write_1h
+        self.input + self.cache_read + self.cache_write + self.cache_write_1h + self.audio_input
     }
 }
 

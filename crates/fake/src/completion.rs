@@ -1,6 +1,8 @@
 //! The answer to a request, before it is written in a dialect: what it says, why it ends and what it costs.
 
-use crate::{calls::Billed, ids::Ids, prose, refusal::Dialect, request::Ask, script::Script, tools::ToolCall};
+use crate::{
+    calls::Billed, ids::Ids, prose, refusal::Dialect, request::Ask, script::Script, tools::ToolCall, wire::Wire,
+};
 
 /// Characters of a tool's arguments that one event of a stream carries.
 const FRAGMENT_BYTES: u64 = 8;
@@ -8,7 +10,7 @@ const FRAGMENT_BYTES: u64 = 8;
 /// An answer.
 #[derive(Debug)]
 pub(crate) struct Completion {
-    pub(crate) dialect: Dialect,
+    pub(crate) wire: Wire,
     pub(crate) id: String,
     pub(crate) ids: Ids,
     /// Seconds since 1970.
@@ -17,6 +19,8 @@ pub(crate) struct Completion {
     pub(crate) choices: u64,
     pub(crate) content: Content,
     pub(crate) finish: Finish,
+    /// The output limit of the request.
+    pub(crate) limit: Option<u64>,
     /// What the whole answer costs, and what it reports unless usage is omitted.
     pub(crate) billed: Billed,
     pub(crate) report_usage: bool,
@@ -78,7 +82,7 @@ pub(crate) struct Moment {
 
 impl Completion {
     /// Plans the answer to a request under its script.
-    pub(crate) fn plan(dialect: Dialect, ask: &Ask<'_>, script: &Script, moment: &Moment) -> Self {
+    pub(crate) fn plan(ask: &Ask<'_>, script: &Script, moment: &Moment) -> Self {
         let limit = if script.output.is_some() {
             u64::MAX
         } else {
@@ -97,24 +101,22 @@ impl Completion {
                 (Content::Text(text), finish, text.tokens)
             }
         };
-        let prefix = match dialect {
-            Dialect::OpenAi => ("chatcmpl-", 29),
-            Dialect::Anthropic => ("msg_01", 22),
-        };
+        let (prefix, length) = ask.wire.id();
         let produced = tokens.saturating_add(reasoning).saturating_mul(ask.choices);
         let output = script.usage_output.unwrap_or(produced);
-        let mut billed = input(dialect, ask, script);
+        let mut billed = input(ask.wire.dialect(), ask.input_tokens, script);
         billed.output = output;
         billed.reasoning = reasoning.saturating_mul(ask.choices).min(output);
         Self {
-            dialect,
-            id: moment.ids.id(prefix.0, prefix.1, 0),
+            wire: ask.wire,
+            id: moment.ids.id(prefix, length, 0),
             ids: moment.ids,
             created: moment.created,
             model: script.model.clone().unwrap_or_else(|| ask.model.clone().into_owned()),
             choices: ask.choices,
             content,
             finish,
+            limit: ask.limit,
             billed,
             report_usage: !script.omit_usage,
             include_usage: ask.include_usage,
@@ -153,8 +155,8 @@ impl Completion {
 }
 
 /// The input side of the bill. Cached tokens are part of the input, so there are never more of them.
-fn input(dialect: Dialect, ask: &Ask<'_>, script: &Script) -> Billed {
-    let mut left = script.usage_input.unwrap_or(ask.input_tokens);
+pub(crate) fn input(dialect: Dialect, tokens: u64, script: &Script) -> Billed {
+    let mut left = script.usage_input.unwrap_or(tokens);
     let mut take = |wanted: Option<u64>| {
         let taken = wanted.unwrap_or(0).min(left);
         left -= taken;

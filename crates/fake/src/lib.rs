@@ -23,8 +23,10 @@
 //! ```
 //!
 //! # Endpoints
-//! `POST /v1/chat/completions`, `POST /v1/messages`, `GET /v1/models`. Anything else is answered with the provider's own
-//! 404 or 405. Where both providers have the same path, a request with `anthropic-version` or `x-api-key` is Anthropic's.
+//! OpenAI's `POST /v1/chat/completions`, `/v1/responses`, `/v1/completions`, `/v1/embeddings`, `/v1/moderations`,
+//! `/v1/images/generations`, `/v1/audio/speech` and `/v1/audio/transcriptions`; Anthropic's `POST /v1/messages` and
+//! `/v1/messages/count_tokens`; `GET /v1/models` and `/v1/models/{id}` of both. Anything else is answered with the
+//! provider's own 404 or 405. The endpoints that generate text also stream; the others answer whole documents only. Where both providers have the same path, a request with `anthropic-version` or `x-api-key` is Anthropic's.
 //!
 //! Any model is answered except [`UNKNOWN_MODEL`]. Input is billed at about a quarter of the bytes of the text, and never
 //! at more tokens than the request has bytes. Output is prose, [`Config::output_tokens`] tokens of it or what the
@@ -83,6 +85,7 @@ mod calls;
 mod completion;
 mod config;
 mod conn;
+mod events;
 mod headers;
 mod ids;
 mod inspect;
@@ -93,6 +96,11 @@ mod prose;
 mod provider;
 mod refusal;
 mod request;
+mod responses;
+mod route;
 mod script;
 mod service;
+mod texts;
 mod tools;
+mod wire;
+mod work;

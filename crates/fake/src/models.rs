@@ -1,9 +1,9 @@
 //! The list of models. Any other model is answered as well, except [`UNKNOWN_MODEL`].
 
 use bytes::Bytes;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::refusal::Dialect;
+use crate::refusal::{Dialect, Refusal};
 
 /// The name of a model that does not exist: asking for it is answered with status 404.
 pub const UNKNOWN_MODEL: &str = "no-such-model";
@@ -23,16 +23,38 @@ const ANTHROPIC: [(&str, &str, &str); 2] = [
 /// The answer to `GET /v1/models`.
 pub(crate) fn list(dialect: Dialect) -> Bytes {
     let list = match dialect {
-        Dialect::OpenAi => {
-            let model = |(id, created)| json!({"id": id, "object": "model", "created": created, "owned_by": "system"});
-            json!({"object": "list", "data": OPENAI.map(model)})
-        }
+        Dialect::OpenAi => json!({"object": "list", "data": OPENAI.map(openai)}),
         Dialect::Anthropic => {
-            let model =
-                |(id, name, created)| json!({"type": "model", "id": id, "display_name": name, "created_at": created});
             let ids = ANTHROPIC.map(|(id, ..)| id);
-            json!({"data": ANTHROPIC.map(model), "has_more": false, "first_id": ids.first(), "last_id": ids.last()})
+            json!({"data": ANTHROPIC.map(anthropic), "has_more": false, "first_id": ids.first(), "last_id": ids.last()})
         }
     };
     Bytes::from(list.to_string())
+}
+
+/// The answer to `GET /v1/models/{id}`: any model exists, except [`UNKNOWN_MODEL`].
+pub(crate) fn one(dialect: Dialect, id: &str) -> Result<Bytes, Refusal> {
+    if id == UNKNOWN_MODEL {
+        return Err(Refusal::no_model(dialect, id));
+    }
+    let model = match dialect {
+        Dialect::OpenAi => {
+            let known = OPENAI.into_iter().find(|(known, _)| *known == id);
+            openai((id, known.map_or(1_700_000_000, |(_, created)| created)))
+        }
+        Dialect::Anthropic => {
+            let known = ANTHROPIC.into_iter().find(|(known, ..)| *known == id);
+            let (_, name, created) = known.unwrap_or((id, id, "2025-01-01T00:00:00Z"));
+            anthropic((id, name, created))
+        }
+    };
+    Ok(Bytes::from(model.to_string()))
+}
+
+fn openai((id, created): (&str, u64)) -> Value {
+    json!({"id": id, "object": "model", "created": created, "owned_by": "system"})
+}
+
+fn anthropic((id, name, created): (&str, &str, &str)) -> Value {
+    json!({"type": "model", "id": id, "display_name": name, "created_at": created})
 }

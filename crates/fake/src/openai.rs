@@ -1,4 +1,4 @@
-//! Answers in OpenAI's dialect: one JSON document, or a stream of chunks.
+//! Chat completions: one JSON document, or a stream of chunks.
 //!
 //! <https://platform.openai.com/docs/api-reference/chat/object>,
 //! <https://platform.openai.com/docs/api-reference/chat-streaming>
@@ -170,7 +170,8 @@ fn identity(answer: &Completion, fragments: &Fragments, choice: u64, out: &mut O
         .text(",");
 }
 
-fn usage(answer: &Completion, out: &mut Out) {
+/// The usage object of chat completions and text completions.
+pub(crate) fn usage(answer: &Completion, out: &mut Out) {
     let billed = &answer.billed;
     let input = billed.input_total();
     out.text(r#"{"prompt_tokens":"#)
@@ -190,7 +191,7 @@ fn usage(answer: &Completion, out: &mut Out) {
     out.text(r#","audio_tokens":0,"accepted_prediction_tokens":0,"rejected_prediction_tokens":0}}"#);
 }
 
-fn reason(finish: Finish) -> &'static str {
+pub(crate) fn reason(finish: Finish) -> &'static str {
     match finish {
         Finish::Stop => "stop",
         Finish::Length => "length",

@@ -5,17 +5,25 @@ use std::borrow::Cow;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use self::messages::{Messages, TextLength};
+pub(crate) use self::inputs::Inputs;
+use self::{
+    items::Items,
+    messages::{Messages, TextLength},
+};
 use crate::{
     refusal::{Dialect, Refusal},
     tools::{self, ToolCall},
+    wire::Wire,
 };
 
+mod inputs;
+mod items;
 mod messages;
 
-/// A request for an answer, the same for both dialects.
+/// A request for an answer, the same for all endpoints that generate text.
 #[derive(Debug)]
 pub(crate) struct Ask<'a> {
+    pub(crate) wire: Wire,
     pub(crate) model: Cow<'a, str>,
     pub(crate) stream: bool,
     /// OpenAI only: whether the stream ends with a chunk of usage.
@@ -67,6 +75,48 @@ struct MessagesRequest<'a> {
     tool_choice: Option<&'a RawValue>,
 }
 
+/// The request of `POST /v1/messages/count_tokens`.
+/// <https://docs.anthropic.com/en/api/messages-count-tokens>
+#[derive(Deserialize)]
+struct CountRequest<'a> {
+    #[serde(borrow)]
+    model: Cow<'a, str>,
+    messages: Messages,
+    system: Option<TextLength>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    tools: Option<&'a RawValue>,
+}
+
+/// The request of `POST /v1/responses`.
+/// <https://platform.openai.com/docs/api-reference/responses/create>
+#[derive(Deserialize)]
+struct ResponsesRequest<'a> {
+    #[serde(borrow)]
+    model: Cow<'a, str>,
+    #[serde(default)]
+    input: Items,
+    instructions: Option<TextLength>,
+    max_output_tokens: Option<u64>,
+    stream: Option<bool>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    tools: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    tool_choice: Option<&'a RawValue>,
+}
+
+/// The request of `POST /v1/completions`.
+/// <https://platform.openai.com/docs/api-reference/completions/create>
+#[derive(Deserialize)]
+struct TextRequest<'a> {
+    #[serde(borrow)]
+    model: Cow<'a, str>,
+    prompt: Inputs,
+    stream: Option<bool>,
+    stream_options: Option<StreamOptions>,
+    n: Option<u64>,
+    max_tokens: Option<u64>,
+}
+
 /// A `null` is as good as nothing.
 fn present<'de, D: Deserializer<'de>>(input: D) -> Result<Option<&'de RawValue>, D::Error> {
     let raw = <&RawValue>::deserialize(input)?;
@@ -75,33 +125,29 @@ fn present<'de, D: Deserializer<'de>>(input: D) -> Result<Option<&'de RawValue>,
 
 /// The most choices OpenAI gives.
 const CHOICES_MAX: u64 = 128;
+/// How long a text completion is that says nothing about it.
+const TEXT_LIMIT: u64 = 16;
 
 impl<'a> Ask<'a> {
     /// Reads the body of a request.
-    pub(crate) fn parse(dialect: Dialect, body: &'a [u8]) -> Result<Self, Refusal> {
-        match dialect {
-            Dialect::OpenAi => Self::chat(body),
-            Dialect::Anthropic => Self::messages(body),
+    pub(crate) fn parse(wire: Wire, body: &'a [u8]) -> Result<Self, Refusal> {
+        match wire {
+            Wire::Chat => Self::chat(body),
+            Wire::Responses => Self::responses(body),
+            Wire::Text => Self::text(body),
+            Wire::Messages => Self::messages(body),
         }
     }
 
     fn chat(body: &'a [u8]) -> Result<Self, Refusal> {
         let dialect = Dialect::OpenAi;
         let request: ChatRequest<'_> = serde_json::from_slice(body).map_err(|error| unreadable(dialect, &error))?;
-        let choices = request.n.unwrap_or(1);
-        if !(1..=CHOICES_MAX).contains(&choices) {
-            return Err(Refusal::invalid(
-                dialect,
-                format!("Invalid 'n': expected a value from 1 to {CHOICES_MAX}."),
-            ));
-        }
+        let choices = choices(request.n)?;
         let limit = request.max_completion_tokens.or(request.max_tokens);
-        if limit == Some(0) {
-            let text = "Invalid 'max_tokens': integer below minimum value. Expected a value >= 1, but got 0 instead.";
-            return Err(Refusal::invalid(dialect, text.to_owned()));
-        }
+        above_zero("max_tokens", limit)?;
         let asks_for_tool = request.messages.last_is_user;
         Ok(Self {
+            wire: Wire::Chat,
             model: request.model,
             stream: request.stream.unwrap_or(false),
             include_usage: request
@@ -115,6 +161,45 @@ impl<'a> Ask<'a> {
         })
     }
 
+    fn responses(body: &'a [u8]) -> Result<Self, Refusal> {
+        let dialect = Dialect::OpenAi;
+        let request: ResponsesRequest<'_> =
+            serde_json::from_slice(body).map_err(|error| unreadable(dialect, &error))?;
+        above_zero("max_output_tokens", request.max_output_tokens)?;
+        let Items(messages) = request.input;
+        let asks_for_tool = messages.last_is_user;
+        let instructions = request.instructions.map_or(0, |text| text.0);
+        Ok(Self {
+            wire: Wire::Responses,
+            model: request.model,
+            stream: request.stream.unwrap_or(false),
+            include_usage: true,
+            limit: request.max_output_tokens,
+            choices: 1,
+            input_tokens: input_tokens(dialect, &messages, instructions, request.tools)?,
+            tool: tools::answer(dialect, request.tools.filter(|_| asks_for_tool), request.tool_choice)?,
+        })
+    }
+
+    fn text(body: &'a [u8]) -> Result<Self, Refusal> {
+        let dialect = Dialect::OpenAi;
+        let request: TextRequest<'_> = serde_json::from_slice(body).map_err(|error| unreadable(dialect, &error))?;
+        let choices = choices(request.n)?;
+        Ok(Self {
+            wire: Wire::Text,
+            model: request.model,
+            stream: request.stream.unwrap_or(false),
+            include_usage: request
+                .stream_options
+                .and_then(|options| options.include_usage)
+                .unwrap_or(false),
+            limit: Some(request.max_tokens.unwrap_or(TEXT_LIMIT)),
+            choices: choices.saturating_mul(request.prompt.count),
+            input_tokens: request.prompt.tokens,
+            tool: None,
+        })
+    }
+
     fn messages(body: &'a [u8]) -> Result<Self, Refusal> {
         let dialect = Dialect::Anthropic;
         let request: MessagesRequest<'_> = serde_json::from_slice(body).map_err(|error| unreadable(dialect, &error))?;
@@ -125,6 +210,7 @@ impl<'a> Ask<'a> {
         let asks_for_tool = request.messages.last_is_user && !request.messages.last_has_tool_result;
         let system = request.system.map_or(0, |text| text.0);
         Ok(Self {
+            wire: Wire::Messages,
             model: request.model,
             stream: request.stream.unwrap_or(false),
             include_usage: true,
@@ -134,6 +220,32 @@ impl<'a> Ask<'a> {
             tool: tools::answer(dialect, request.tools.filter(|_| asks_for_tool), request.tool_choice)?,
         })
     }
+}
+
+/// How many tokens the request of `POST /v1/messages/count_tokens` has, and the model it names.
+pub(crate) fn count_tokens(body: &[u8]) -> Result<(String, u64), Refusal> {
+    let dialect = Dialect::Anthropic;
+    let request: CountRequest<'_> = serde_json::from_slice(body).map_err(|error| unreadable(dialect, &error))?;
+    let system = request.system.map_or(0, |text| text.0);
+    let tokens = input_tokens(dialect, &request.messages, system, request.tools)?;
+    Ok((request.model.into_owned(), tokens))
+}
+
+fn choices(n: Option<u64>) -> Result<u64, Refusal> {
+    let choices = n.unwrap_or(1);
+    if (1..=CHOICES_MAX).contains(&choices) {
+        return Ok(choices);
+    }
+    let text = format!("Invalid 'n': expected a value from 1 to {CHOICES_MAX}.");
+    Err(Refusal::invalid(Dialect::OpenAi, text))
+}
+
+fn above_zero(field: &str, limit: Option<u64>) -> Result<(), Refusal> {
+    if limit == Some(0) {
+        let text = format!("Invalid '{field}': integer below minimum value. Expected a value >= 1, but got 0 instead.");
+        return Err(Refusal::invalid(Dialect::OpenAi, text));
+    }
+    Ok(())
 }
 
 /// About a quarter of the bytes of the text and the tools, and three for each message. A message takes far more than
@@ -153,7 +265,8 @@ fn input_tokens(dialect: Dialect, messages: &Messages, system: u64, tools: Optio
     Ok(text.div_ceil(4).saturating_add(messages.count.saturating_mul(3)))
 }
 
-fn unreadable(dialect: Dialect, error: &serde_json::Error) -> Refusal {
+/// What is told of a body that cannot be read.
+pub(crate) fn unreadable(dialect: Dialect, error: &serde_json::Error) -> Refusal {
     if error.is_data() {
         Refusal::invalid(dialect, error.to_string())
     } else {
@@ -162,92 +275,4 @@ fn unreadable(dialect: Dialect, error: &serde_json::Error) -> Refusal {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn chat(body: &str) -> Ask<'_> {
-        Ask::parse(Dialect::OpenAi, body.as_bytes()).unwrap()
-    }
-
-    #[test]
-    fn a_chat_request_is_read() {
-        let ask = chat(
-            r#"{"model":"gpt-4o","messages":[{"role":"system","content":"12345678"},
-            {"role":"user","content":[{"type":"text","text":"1234"},{"type":"image_url","image_url":{"url":"x"}}]}],
-            "stream":true,"stream_options":{"include_usage":true},"n":2,"max_tokens":7,"max_completion_tokens":9,
-            "tools":null,"unknown":{"deep":[1,2]}}"#,
-        );
-        assert_eq!((&*ask.model, ask.stream, ask.include_usage), ("gpt-4o", true, true));
-        assert_eq!((ask.limit, ask.choices, ask.input_tokens), (Some(9), 2, 3 + 6));
-        assert!(ask.tool.is_none());
-    }
-
-    #[test]
-    fn a_messages_request_is_read() {
-        let body = r#"{"model":"claude-x","max_tokens":5,"system":[{"type":"text","text":"1234"}],
-            "messages":[{"role":"user","content":"1234"}]}"#;
-        let ask = Ask::parse(Dialect::Anthropic, body.as_bytes()).unwrap();
-        assert_eq!(
-            (&*ask.model, ask.stream, ask.limit, ask.input_tokens),
-            ("claude-x", false, Some(5), 2 + 3)
-        );
-    }
-
-    #[test]
-    fn bad_requests_are_refused_with_400() {
-        let table = [
-            (Dialect::OpenAi, "{", "We could not parse the JSON body"),
-            (Dialect::OpenAi, r#"{"model":"m"}"#, "missing field `messages`"),
-            (Dialect::OpenAi, r#"{"model":"m","messages":[]}"#, "empty array"),
-            (
-                Dialect::OpenAi,
-                r#"{"model":7,"messages":[{"role":"user","content":""}]}"#,
-                "invalid type",
-            ),
-            (
-                Dialect::OpenAi,
-                r#"{"model":"m","n":0,"messages":[{"role":"user"}]}"#,
-                "Invalid 'n'",
-            ),
-            (
-                Dialect::OpenAi,
-                r#"{"model":"m","max_tokens":0,"messages":[{"role":"user"}]}"#,
-                "Invalid 'max_tokens'",
-            ),
-            (
-                Dialect::OpenAi,
-                r#"{"model":"m","messages":[{"role":"user"}],"tools":[7]}"#,
-                "tools",
-            ),
-            (Dialect::Anthropic, "[", "valid JSON"),
-            (
-                Dialect::Anthropic,
-                r#"{"model":"m","messages":[{"role":"user","content":""}]}"#,
-                "max_tokens",
-            ),
-            (
-                Dialect::Anthropic,
-                r#"{"model":"m","max_tokens":0,"messages":[{"role":"user"}]}"#,
-                "max_tokens",
-            ),
-        ];
-        for (dialect, body, part) in table {
-            let refusal = Ask::parse(dialect, body.as_bytes()).unwrap_err();
-            assert_eq!(refusal.status.as_u16(), 400, "{body}");
-            assert!(refusal.message.contains(part), "{body}: {}", refusal.message);
-        }
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn input_tokens_never_exceed_the_bytes_of_the_request(texts in proptest::collection::vec(".{0,40}", 1..6)) {
-            let messages: Vec<_> = texts.iter().map(|text| serde_json::json!({"role":"user","content":text})).collect();
-            for dialect in [Dialect::OpenAi, Dialect::Anthropic] {
-                let body = serde_json::json!({"model":"m","max_tokens":9,"messages":messages}).to_string();
-                let ask = Ask::parse(dialect, body.as_bytes()).unwrap();
-                proptest::prop_assert!(ask.input_tokens <= u64::try_from(body.len()).unwrap());
-                proptest::prop_assert!(ask.input_tokens >= 1);
-            }
-        }
-    }
-}
+mod tests;

@@ -7,24 +7,25 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header, request::Parts};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 
 use crate::{
-    UNKNOWN_MODEL, anthropic,
+    UNKNOWN_MODEL,
     body::{Body, Pace, Stream},
     calls::{Arrival, Calls, Finished, Ticket},
     completion::{Completion, Moment},
     config::Config,
     conn::Conn,
-    headers,
+    events, headers,
     ids::Ids,
-    inspect, models, openai,
-    out::Out,
+    inspect, models,
     refusal::{Dialect, Refusal},
     request::Ask,
+    route::{Endpoint, route},
     script::Script,
+    work::{Done, Job},
 };
 
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -40,19 +41,37 @@ pub(crate) struct State {
     pub(crate) seed: u64,
 }
 
-/// What a path and method lead to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Endpoint {
-    Generate,
-    Models,
-    Nowhere,
-    WrongMethod,
+/// What is asked for, where it stands in the body.
+enum Asked<'a> {
+    Words(Ask<'a>),
+    Work(Job),
+}
+
+impl Asked<'_> {
+    fn model(&self) -> &str {
+        match self {
+            Self::Words(ask) => &ask.model,
+            Self::Work(job) => job.model(),
+        }
+    }
+
+    fn stream(&self) -> bool {
+        match self {
+            Self::Words(ask) => ask.stream,
+            Self::Work(_) => false,
+        }
+    }
 }
 
 /// A successful answer.
 enum Answer {
-    Models,
-    Completion { answer: Box<Completion>, stream: bool },
+    /// Something that is neither billed nor generated.
+    Listed(Bytes),
+    Done(Done),
+    Completion {
+        answer: Box<Completion>,
+        stream: bool,
+    },
 }
 
 /// A call that has been recorded and decided.
@@ -97,8 +116,20 @@ pub(crate) async fn answer(
 fn decide(state: &State, parts: &Parts, body: Option<&[u8]>) -> Decided {
     let (dialect, endpoint) = route(parts);
     let refuse_long = || Refusal::scripted(dialect, StatusCode::PAYLOAD_TOO_LARGE);
-    let ask = match (endpoint, body) {
-        (Endpoint::Generate, body) => Some(body.ok_or_else(refuse_long).and_then(|body| Ask::parse(dialect, body))),
+    let content_type = parts.headers.get(header::CONTENT_TYPE);
+    let content_type = content_type.and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let body_or_refusal = || body.ok_or_else(refuse_long);
+    let ask = match endpoint {
+        Endpoint::Generate(wire) => Some(
+            body_or_refusal()
+                .and_then(|body| Ask::parse(wire, body))
+                .map(Asked::Words),
+        ),
+        Endpoint::Work(kind) => Some(
+            body_or_refusal()
+                .and_then(|body| Job::parse(kind, content_type, body))
+                .map(Asked::Work),
+        ),
         _ => None,
     };
     let asked = ask.as_ref().and_then(|ask| ask.as_ref().ok());
@@ -107,8 +138,11 @@ fn decide(state: &State, parts: &Parts, body: Option<&[u8]>) -> Decided {
         at_micros: u64::try_from(since_1970.as_micros()).unwrap_or(u64::MAX),
         method: parts.method.as_str(),
         path: parts.uri.path_and_query().map_or("", |path| path.as_str()),
-        model: asked.map_or("", |ask| &ask.model),
-        stream: asked.is_some_and(|ask| ask.stream),
+        model: match endpoint {
+            Endpoint::Model(id) => id,
+            _ => asked.map_or("", Asked::model),
+        },
+        stream: asked.is_some_and(Asked::stream),
         headers: &parts.headers,
         body: body.unwrap_or_default(),
     });
@@ -123,8 +157,9 @@ fn decide(state: &State, parts: &Parts, body: Option<&[u8]>) -> Decided {
                     output_tokens: state.config.output_tokens,
                 };
                 match (endpoint, ask) {
-                    (Endpoint::Generate, Some(ask)) => generate(dialect, &ask?, &script, &moment),
-                    (Endpoint::Models, _) => Ok(Answer::Models),
+                    (_, Some(ask)) => produce(dialect, &ask?, &script, &moment),
+                    (Endpoint::Models, _) => Ok(Answer::Listed(models::list(dialect))),
+                    (Endpoint::Model(id), _) => models::one(dialect, id).map(Answer::Listed),
                     (Endpoint::WrongMethod, _) => {
                         Err(Refusal::wrong_method(dialect, parts.method.as_str(), parts.uri.path()))
                     }
@@ -135,10 +170,12 @@ fn decide(state: &State, parts: &Parts, body: Option<&[u8]>) -> Decided {
         }
         Err(error) => (Script::default(), Err(Refusal::invalid(dialect, error.to_string()))),
     };
-    if let Ok(Answer::Completion { answer, .. }) = &answer
-        && script.bill_abandoned
-    {
-        ticket.outcome.billed = answer.billed;
+    if script.bill_abandoned {
+        match &answer {
+            Ok(Answer::Completion { answer, .. }) => ticket.outcome.billed = answer.billed,
+            Ok(Answer::Done(done)) => ticket.outcome.billed = done.billed,
+            Ok(Answer::Listed(_)) | Err(_) => {}
+        }
     }
     let request_id = match dialect {
         Dialect::OpenAi => ids.id("req_", 32, u64::MAX - 1),
@@ -151,21 +188,6 @@ fn decide(state: &State, parts: &Parts, body: Option<&[u8]>) -> Decided {
         ticket,
         request_id,
         now,
-    }
-}
-
-/// The dialect is known by the path; where both have the same path, by the header that Anthropic requires.
-fn route(parts: &Parts) -> (Dialect, Endpoint) {
-    let anthropic = parts.headers.contains_key("anthropic-version") || parts.headers.contains_key("x-api-key");
-    let guess = if anthropic { Dialect::Anthropic } else { Dialect::OpenAi };
-    match (parts.uri.path(), &parts.method) {
-        ("/v1/chat/completions", &Method::POST) => (Dialect::OpenAi, Endpoint::Generate),
-        ("/v1/chat/completions", _) => (Dialect::OpenAi, Endpoint::WrongMethod),
-        ("/v1/messages", &Method::POST) => (Dialect::Anthropic, Endpoint::Generate),
-        ("/v1/messages", _) => (Dialect::Anthropic, Endpoint::WrongMethod),
-        ("/v1/models", &Method::GET) => (guess, Endpoint::Models),
-        ("/v1/models", _) => (guess, Endpoint::WrongMethod),
-        _ => (guess, Endpoint::Nowhere),
     }
 }
 
@@ -199,15 +221,17 @@ fn refuse_early(
     Ok(())
 }
 
-fn generate(dialect: Dialect, ask: &Ask<'_>, script: &Script, moment: &Moment) -> Result<Answer, Refusal> {
-    if ask.model == UNKNOWN_MODEL {
-        return Err(Refusal::no_model(dialect, &ask.model));
+fn produce(dialect: Dialect, asked: &Asked<'_>, script: &Script, moment: &Moment) -> Result<Answer, Refusal> {
+    if asked.model() == UNKNOWN_MODEL {
+        return Err(Refusal::no_model(dialect, asked.model()));
     }
-    let answer = Box::new(Completion::plan(dialect, ask, script, moment));
-    Ok(Answer::Completion {
-        answer,
-        stream: ask.stream,
-    })
+    match asked {
+        Asked::Words(ask) => Ok(Answer::Completion {
+            answer: Box::new(Completion::plan(ask, script, moment)),
+            stream: ask.stream,
+        }),
+        Asked::Work(job) => job.done(script, moment).map(Answer::Done),
+    }
 }
 
 /// Makes the response. The call ends with it, or with its body.
@@ -235,22 +259,19 @@ fn respond(config: &Config, decided: Decided, took: Duration, conn: Arc<Conn>) -
             };
             (refusal.status, kind, Body::plain(bytes, conn))
         }
-        Ok(Answer::Models) => {
+        Ok(Answer::Listed(list)) => {
             ticket.outcome.status = Some(200);
             ticket.finish(Finished::Completed);
-            (StatusCode::OK, headers::JSON, Body::plain(models::list(dialect), conn))
+            (StatusCode::OK, headers::JSON, Body::plain(list, conn))
         }
+        Ok(Answer::Done(done)) => whole(done, &script, conn, ticket),
         Ok(Answer::Completion { answer, stream: false }) => {
-            ticket.outcome.status = Some(200);
-            ticket.outcome.billed = answer.billed;
-            if script.stop.is_some() {
-                ticket.answering(200);
-            }
-            (
-                StatusCode::OK,
-                headers::JSON,
-                Body::document(document(&answer), script.stop, conn, ticket),
-            )
+            let done = Done {
+                kind: headers::JSON,
+                body: events::document(&answer),
+                billed: answer.billed,
+            };
+            whole(done, &script, conn, ticket)
         }
         Ok(Answer::Completion { answer, stream: true }) => {
             ticket.answering(200);
@@ -273,11 +294,13 @@ fn respond(config: &Config, decided: Decided, took: Duration, conn: Arc<Conn>) -
     response
 }
 
-fn document(answer: &Completion) -> Bytes {
-    let mut out = Out::with_capacity(answer.size_hint());
-    match answer.dialect {
-        Dialect::OpenAi => openai::document(answer, &mut out),
-        Dialect::Anthropic => anthropic::document(answer, &mut out),
+/// A response that is one document. The call ends with its body.
+fn whole(done: Done, script: &Script, conn: Arc<Conn>, mut ticket: Ticket) -> (StatusCode, HeaderValue, Body) {
+    ticket.outcome.status = Some(200);
+    ticket.outcome.billed = done.billed;
+    if script.stop.is_some() {
+        ticket.answering(200);
     }
-    out.take()
+    let body = Body::document(done.body, script.stop, conn, ticket);
+    (StatusCode::OK, done.kind, body)
 }

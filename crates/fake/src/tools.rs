@@ -18,13 +18,16 @@ pub(crate) struct ToolCall {
     pub(crate) arguments: String,
 }
 
-/// A tool in either dialect: OpenAI nests it in `function`. Tools that the provider itself runs have neither a
-/// `function` nor an `input_schema`.
+/// A tool in any form: chat completions nest it in `function`, the Responses API does not. Tools that the provider itself
+/// runs have neither a `function` nor an `input_schema`, and are no `function`.
 #[derive(Deserialize)]
 struct Tool<'a> {
     #[serde(borrow)]
     name: Option<Cow<'a, str>>,
     input_schema: Option<Value>,
+    #[serde(borrow, rename = "type")]
+    kind: Option<Cow<'a, str>>,
+    parameters: Option<Value>,
     #[serde(borrow)]
     function: Option<Function<'a>>,
 }
@@ -102,6 +105,9 @@ impl Tool<'_> {
         match (&self.function, &self.name, &self.input_schema) {
             (Some(function), _, _) => Some((&function.name, function.parameters.as_ref().unwrap_or(&Value::Null))),
             (None, Some(name), Some(schema)) => Some((name, schema)),
+            (None, Some(name), None) if self.kind.as_deref() == Some("function") => {
+                Some((name, self.parameters.as_ref().unwrap_or(&Value::Null)))
+            }
             _ => None,
         }
     }

@@ -17,6 +17,19 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 /// What has come is written at once, but not in larger pieces than this: more only adds latency.
 const WRITE_MAX: usize = 64 * 1024;
 
+/// Why hyper closes the caller's connection inside of a reply: a body that is no event stream has no other way to say that
+/// it is not whole.
+#[derive(Debug)]
+pub(crate) struct BrokenOff;
+
+impl std::fmt::Display for BrokenOff {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the reply broke off before its end")
+    }
+}
+
+impl std::error::Error for BrokenOff {}
+
 /// A reply on its way. It holds nothing back that could be delivered, and asks for more only when the caller takes it.
 ///
 /// Dropped before its end, the caller is gone: the upstream's connection closes with it, and the meter books.
@@ -27,6 +40,8 @@ pub(crate) struct Passing {
     parts: Vec<Bytes>,
     bytes: usize,
     ended: bool,
+    /// Ended before it was whole, without an event that says so.
+    broken: bool,
     /// Whether the upstream's connection was given a turn to hand over what else it has.
     yielded: bool,
     cancelled: Pin<Box<WaitForCancellationFutureOwned>>,
@@ -53,6 +68,7 @@ impl Passing {
             parts: Vec::new(),
             bytes: 0,
             ended: false,
+            broken: false,
             yielded: false,
             cancelled: Box::pin(cancel.cancelled_owned()),
             timer: Box::pin(tokio::time::sleep_until(deadline.min(now + idle))),
@@ -81,6 +97,7 @@ impl Passing {
         if !self.ended {
             self.meter.finish(how, &mut self.parts);
             self.ended = true;
+            self.broken = how != BodyEnd::Complete && !self.meter.is_stream();
         }
     }
 
@@ -142,7 +159,7 @@ impl Passing {
 
 impl Body for Passing {
     type Data = Bytes;
-    type Error = std::convert::Infallible;
+    type Error = BrokenOff;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let this = &mut *self;
@@ -151,7 +168,8 @@ impl Body for Passing {
         }
         loop {
             if this.ended {
-                return Poll::Ready(this.deliver().map(Ok));
+                let rest = this.deliver().map(Ok);
+                return Poll::Ready(rest.or_else(|| std::mem::take(&mut this.broken).then_some(Err(BrokenOff))));
             }
             match this.poll_upstream(cx) {
                 Poll::Ready(()) if this.bytes == 0 && !this.ended => {}
@@ -167,6 +185,6 @@ impl Body for Passing {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ended && self.parts.is_empty()
+        self.ended && self.parts.is_empty() && !self.broken
     }
 }

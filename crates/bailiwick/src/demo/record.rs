@@ -106,6 +106,11 @@ pub(crate) fn of_provider(calls: &[SeenCall]) -> anyhow::Result<Accounts> {
             cache_write_1h,
             output,
             reasoning,
+            audio_input,
+            image_output,
+            images,
+            audio_ms,
+            characters,
         } = call.billed;
         let usage = Usage {
             input,
@@ -114,6 +119,11 @@ pub(crate) fn of_provider(calls: &[SeenCall]) -> anyhow::Result<Accounts> {
             cache_write_1h,
             output,
             reasoning,
+            audio_input,
+            image_output,
+            images,
+            audio_ms,
+            characters,
             ..Usage::default()
         };
         let account = accounts.entry(agent).or_default();

@@ -11,6 +11,12 @@ mod record;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]
+mod responses;
+#[cfg(test)]
 mod sizes;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod texts;
+#[cfg(test)]
+mod work;

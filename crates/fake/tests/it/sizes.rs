@@ -25,6 +25,7 @@ async fn check(finish: [&str; 2], rows: &[Row]) {
                     cache_write_1h: 0,
                     output,
                     reasoning,
+                    ..Billed::default()
                 };
                 let seen = bench.last().await;
                 assert_eq!(

@@ -4,6 +4,7 @@
 
 mod admission;
 mod calls;
+mod endpoints;
 mod harness;
 mod refusals;
 mod streams;
