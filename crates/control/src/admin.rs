@@ -267,7 +267,10 @@ impl Control {
                 name: id.to_string(),
             });
         };
-        if key.revoked.is_none() {
+        // A revocation that landed although its answer was lost is published by asking again.
+        if key.revoked.is_some() {
+            self.change(tenant, Vec::new()).await?;
+        } else {
             self.change(
                 tenant,
                 vec![Event::KeyRevoked {

@@ -25,6 +25,10 @@ pub struct Cleared {
     meter: Meter,
 }
 
+/// The statuses by which a proxy says that the server behind it did not answer in time: 504 (RFC 9110, section 15.6.5)
+/// and 524 of a large content network.
+const GATEWAY_TIMEOUTS: [u16; 2] = [504, 524];
+
 /// How an action is priced when it is over.
 #[derive(Debug)]
 pub(crate) struct Tariff {
@@ -219,7 +223,12 @@ impl Meter {
     pub fn upstream_error(mut self, http: u16, body: &[u8]) {
         self.http = Some(http);
         self.delivered(body);
-        self.end(Ending::unused(Status::UpstreamError));
+        if GATEWAY_TIMEOUTS.contains(&http) {
+            // Something between here and the provider gave up waiting: the provider may have worked on, and bill it.
+            self.end_in_full(Status::Timeout);
+        } else {
+            self.end(Ending::unused(Status::UpstreamError));
+        }
     }
 
     /// A whole reply that is no stream.

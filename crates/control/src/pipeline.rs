@@ -85,6 +85,8 @@ struct Quote {
     worst_case: NanoUsd,
     /// `None` for what providers do for nothing.
     prices: Option<ModelPrices>,
+    /// The upstream as it was when the call was decided.
+    upstream: Arc<UpstreamSpec>,
 }
 
 /// A caller that may not act: who it is, where its credential says so, and what it is told.
@@ -151,7 +153,7 @@ impl Control {
             prices: quote.prices,
             tier: call.tier,
         };
-        let cleared = Cleared::new(self, permit, hold, ask.upstream, quote.body, &call, session, tariff);
+        let cleared = Cleared::new(self, permit, hold, quote.upstream, quote.body, &call, session, tariff);
         // Boxed: what an edge keeps while it forwards is large, and every future around it would be as large.
         Ok(Box::pin(upstream.forward(cleared)).await)
     }
@@ -166,10 +168,21 @@ impl Control {
             if let Err((reason, message)) = key.usable(self.now()) {
                 return Err(self.refuse(session, ask, &call.model, reason, message.to_owned()).await);
             }
+            // So may the upstream have been changed: what leaves must be what the log says is in effect.
+            let Some(upstream) = snapshot
+                .upstreams
+                .get(&ask.upstream.name)
+                .filter(|now| now.kind == ask.upstream.kind)
+            else {
+                let message = "This upstream was removed or changed while the request was arriving.".to_owned();
+                return Err(self
+                    .refuse(session, ask, &call.model, Reason::UnknownUpstream, message)
+                    .await);
+            };
             let Some(tenant) = snapshot.tenants.get(&key.principal.tenant) else {
                 break;
             };
-            let quote = match self.quote(&snapshot, tenant, key, ask, call) {
+            let quote = match self.quote(&snapshot, tenant, key, ask, call, upstream) {
                 Ok(quote) => quote,
                 Err((reason, message)) => return Err(self.refuse(session, ask, &call.model, reason, message).await),
             };
@@ -201,7 +214,13 @@ impl Control {
                         .refuse(session, ask, &call.model, Reason::UnknownAgent, REMOVED.to_owned())
                         .await);
                 }
-                HoldAnswer::Overloaded => return Err(Refusal::overloaded(ask.id)),
+                HoldAnswer::Overloaded => {
+                    // Not recorded: a log that has to take what the server cannot would make it worse. It is counted.
+                    let (principal, upstream) = (&key.principal, ask.upstream.name.as_str());
+                    self.metrics()
+                        .denied(&principal.tenant, &principal.agent, upstream, Reason::Overloaded);
+                    return Err(Refusal::overloaded(ask.id));
+                }
                 HoldAnswer::Unavailable => return Err(Refusal::unavailable(ask.id)),
             }
         }
@@ -216,8 +235,8 @@ impl Control {
         key: &Key,
         ask: &Ask,
         call: &Call,
+        upstream: &Arc<UpstreamSpec>,
     ) -> Result<Quote, (Reason, String)> {
-        let upstream = &ask.upstream;
         let Some(agent) = tenant.agents.get(&key.principal.agent) else {
             return Err((Reason::UnknownAgent, REMOVED.to_owned()));
         };
@@ -235,6 +254,7 @@ impl Control {
                 limit: 0,
                 worst_case: NanoUsd::ZERO,
                 prices: None,
+                upstream: upstream.clone(),
             });
         }
         let unpriced = |error: pricing::PriceError| (reason_of(&error), error.to_string());
@@ -266,6 +286,7 @@ impl Control {
             limit,
             worst_case,
             prices: Some(prices),
+            upstream: upstream.clone(),
         })
     }
 

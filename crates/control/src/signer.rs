@@ -74,6 +74,16 @@ impl GuardFile {
     }
 }
 
+/// Refuses to make a key anew beside a log that was made with another: that would break what the log says without a word.
+pub(crate) fn expect_key(dir: &DataDir, name: &str, was_used: bool) -> Result<(), StartError> {
+    let path = dir.path().join(name);
+    if was_used && !path.exists() {
+        Err(StartError::LostKey(path))
+    } else {
+        Ok(())
+    }
+}
+
 /// Signs for all tenants of a data directory.
 #[derive(Debug)]
 pub(crate) struct Signer {
@@ -96,8 +106,10 @@ impl Signer {
         &mut self,
         dir: &DataDir,
         tenant: &TenantName,
+        signed: bool,
         random: impl FnOnce() -> Zeroizing<[u8; 32]>,
     ) -> Result<(), StartError> {
+        expect_key(dir, &KeyFiles::seed(tenant), signed)?;
         let hex = |bytes: &[u8]| data_encoding::HEXLOWER.encode(bytes).into_bytes();
         let text = Zeroizing::new(dir.read_or_create(&KeyFiles::seed(tenant), || hex(random().as_slice()))?);
         let seed = data_encoding::HEXLOWER

@@ -21,7 +21,7 @@ use crate::{
     load::{self, Compiled},
     metrics::Metrics,
     privacy::Privacy,
-    signer::Signer,
+    signer::{Signer, expect_key},
     snapshot::Snapshot,
 };
 
@@ -74,6 +74,9 @@ pub enum StartError {
     /// A key file is damaged.
     #[error("{} holds no usable key: restore it from a backup", .0.display())]
     Key(PathBuf),
+    /// A key file is gone although there is a log that was made with it.
+    #[error("{} is gone, and the log was made with it: restore it from a backup", .0.display())]
+    LostKey(PathBuf),
     /// A head cannot be signed.
     #[error("the head cannot be signed: {0}")]
     Sign(String),
@@ -138,11 +141,16 @@ impl Control {
                 .cloned()
                 .chain([TenantName::system()]),
         );
+        let mut any_log = false;
         for tenant in tenants {
-            signer.prepare(&dir, &tenant, || secret(&random))?;
+            any_log |= reader.size(&tenant).await? > 0;
+            // A tenant that was declared while the server ran has a log, and a key only from its next start on.
+            let signed = reader.checkpoint(&tenant).await?.is_some();
+            signer.prepare(&dir, &tenant, signed, || secret(&random))?;
             signer.check_guard(&reader, &tenant).await?;
         }
         let hex = |bytes: &[u8]| data_encoding::HEXLOWER.encode(bytes).into_bytes();
+        expect_key(&dir, PRIVACY_FILE, any_log)?;
         let privacy = Zeroizing::new(dir.read_or_create(PRIVACY_FILE, || hex(secret(&random).as_slice()))?);
         // A key that was altered would change every pseudonym and commitment without a word.
         let privacy = data_encoding::HEXLOWER

@@ -4,10 +4,12 @@
 //! and the reply back, and spells refusals in the caller's dialect. It decides nothing.
 //!
 //! `server.rs` accepts, `service.rs` takes one request through, `forward.rs` calls the upstream, `stream.rs` is the body
-//! of a reply that passes as it comes, `route.rs`, `headers.rs` and `reply.rs` are the small rules.
+//! of a reply that passes as it comes, `patience.rs` lets go of callers that stop reading,
+//! `route.rs`, `headers.rs` and `reply.rs` are the small rules.
 
 mod forward;
 mod headers;
+mod patience;
 mod reply;
 mod route;
 mod server;

@@ -14,7 +14,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::{forward::Upstreams, service::Service};
+use crate::{forward::Upstreams, patience::Patient, service::Service};
 
 /// How long a connection may take to send the head of a request, the wait for it included.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
@@ -93,6 +93,7 @@ fn serve(
 ) -> impl Future<Output = ()> + Send + use<> {
     // Each event of a stream leaves when it is written, not when the one before was acknowledged.
     drop(stream.set_nodelay(true));
+    let patience = service.control.limits().idle_timeout;
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
@@ -101,7 +102,7 @@ fn serve(
         let service = service.clone();
         async move { Ok::<_, Infallible>(service.answer(request).await) }
     });
-    let connection = connections.watch(http.serve_connection(TokioIo::new(stream), answer));
+    let connection = connections.watch(http.serve_connection(TokioIo::new(Patient::new(stream, patience)), answer));
     async move {
         // A caller that breaks off or sends nonsense is answered by hyper, and of no further interest.
         if let Err(error) = connection.await {

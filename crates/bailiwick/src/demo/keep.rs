@@ -56,7 +56,7 @@ pub(crate) fn invite(stage: &Stage, credential: &SecretString, program: &str, sh
     lines.extend(tell::sdks(&gateway, credential));
     lines.push(Line::of(
         Tone::Plain,
-        "  curl $OPENAI_BASE_URL/chat/completions -H \"Authorization: Bearer $OPENAI_API_KEY\" \\\n    -d \
+        "  curl $OPENAI_BASE_URL/chat/completions -H \"Authorization: Bearer $OPENAI_API_KEY\" \\\n    -H \"Content-Type: application/json\" -d \
          '{\"model\": \"gpt-4o-mini\", \"messages\": [{\"role\": \"user\", \"content\": \"Hello\"}]}'",
     ));
     lines.push(Line::default());

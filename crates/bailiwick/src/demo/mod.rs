@@ -32,13 +32,20 @@ mod tests;
 
 use std::{
     io,
+    path::Path,
     time::{Duration, Instant},
 };
 
 use serde_json::json;
 
 use self::{board::Board, caller::Pace, cast::Agent, show::Show, stage::Stage, summary::Summary};
-use crate::{server, verify::verify};
+use crate::{
+    server,
+    verify::{Report, verify},
+};
+
+/// How long a log's first checkpoint is waited for beside a running server.
+const SIGNING: Duration = Duration::from_secs(4);
 
 /// How it is to go.
 #[derive(Clone, Copy, Debug)]
@@ -137,13 +144,25 @@ async fn act(stage: &Stage, options: Options, show: &mut Show) -> anyhow::Result
 /// Compares and verifies, and says what came of it.
 async fn conclude(stage: &Stage, board: &Board, took: Duration, show: &mut Show) -> anyhow::Result<Ended> {
     let data = &stage.settings.data_dir;
-    let audit = verify(data, &server::guard_dir(&stage.settings), None).await?;
+    let audit = signed_report(data, &server::guard_dir(&stage.settings)).await?;
     let log = record::of_log(data).await?;
     let provider = record::of_provider(&stage.provider.calls().snapshot())?;
     let summary = Summary::new(board, &log, &provider, audit, took);
     show.lines(&tell::report(&summary, show.text_width()))?;
     show.object(&summary)?;
     Ok(if summary.ok { Ended::Well } else { Ended::Badly })
+}
+
+/// Verifies the log. Beside a running server its head may not be signed yet: that is waited for, within reason.
+async fn signed_report(data: &Path, guards: &Path) -> anyhow::Result<Report> {
+    let until = Instant::now() + SIGNING;
+    loop {
+        let report = verify(data, guards, None).await?;
+        if Instant::now() >= until || report.tenants.iter().all(|log| log.signed.is_some()) {
+            return Ok(report);
+        }
+        tokio::time::sleep(SIGNING / 20).await;
+    }
 }
 
 /// The same beside the running server; if all is well, it stays up until somebody interrupts it.

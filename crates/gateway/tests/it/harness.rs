@@ -135,7 +135,10 @@ impl Harness {
             .await
             .unwrap();
         let url = format!("http://{}", gateway.addr());
-        let client = Client::builder(TokioExecutor::new()).build_http();
+        // No request depends on what became of the connection of the one before.
+        let client = Client::builder(TokioExecutor::new())
+            .pool_max_idle_per_host(0)
+            .build_http();
         let key = issued.credential.expose_secret().to_owned();
         Self {
             control,
@@ -181,6 +184,14 @@ impl Harness {
 
     pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Response<Incoming> {
         self.client.request(request).await.unwrap()
+    }
+
+    /// The same where the connection may break.
+    pub(crate) async fn try_send(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, hyper_util::client::legacy::Error> {
+        self.client.request(request).await
     }
 
     /// Status, reason header and body.

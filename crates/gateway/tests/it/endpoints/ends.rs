@@ -84,8 +84,12 @@ async fn speech_that_breaks_off_is_seen_to_be_broken() {
         let before = harness.outcomes(0).await.len();
         let body = r#"{"model":"tts-1","input":"Hello there","voice":"alloy"}"#;
         let request = harness.request("/openai/v1/audio/speech", body);
-        let response = harness.send(Harness::scripted(request, script)).await;
-        assert!(response.into_body().collect().await.is_err(), "{script}");
+        // The connection may end before the head was written, or in the middle of the body: never as if it were whole.
+        let whole = match harness.try_send(Harness::scripted(request, script)).await {
+            Ok(response) => response.into_body().collect().await.is_ok(),
+            Err(_) => false,
+        };
+        assert!(!whole, "{script}");
         let outcome = harness.outcomes(before + 1).await.pop().unwrap();
         assert_eq!((outcome.status, outcome.source), (status, UsageSource::Hold));
     }
