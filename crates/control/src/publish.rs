@@ -7,7 +7,7 @@ use model::{AdminName, TenantName};
 use store::View;
 
 use crate::{
-    Actor, AdminError, Control, LoadReport,
+    Actor, AdminError, Control, LoadReport, TenantGovernance,
     load::{self, Compiled},
     snapshot::{Snapshot, Tenant, keys_of},
     tariffs::Tariffs,
@@ -88,7 +88,17 @@ impl Control {
     ) -> Result<LoadReport, AdminError> {
         let mut report = LoadReport::default();
         let mut result = Ok(());
-        for (tenant, declared) in &compiled.governance.tenants {
+        // A tenant that is declared no more still has a log: its agents are removed there.
+        let nothing = TenantGovernance::default();
+        let logged = self.reader().tenants().await?;
+        let gone = logged.iter().filter(|tenant| !tenant.is_reserved());
+        let gone = gone.filter(|tenant| !compiled.governance.tenants.contains_key(*tenant));
+        let all = compiled
+            .governance
+            .tenants
+            .iter()
+            .chain(gone.map(|tenant| (tenant, &nothing)));
+        for (tenant, declared) in all {
             result = self.apply_tenant(tenant, declared, &compiled, by, &mut report).await;
             if result.is_err() {
                 break;
@@ -104,7 +114,7 @@ impl Control {
     async fn apply_tenant(
         &self,
         tenant: &TenantName,
-        declared: &crate::TenantGovernance,
+        declared: &TenantGovernance,
         compiled: &Compiled,
         by: &AdminName,
         report: &mut LoadReport,
@@ -164,7 +174,7 @@ impl Control {
         }
         let snapshot = Arc::new(snapshot);
         self.inner.snapshot.store(snapshot.clone());
-        snapshot.cancel_the_gone();
+        snapshot.cancel_the_gone(&before);
         self.inner.published.send_modify(|count| *count += 1);
         Ok(())
     }

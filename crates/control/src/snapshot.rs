@@ -72,7 +72,12 @@ impl Snapshot {
     }
 
     /// Tells the calls in flight whose credential or agent is no longer in effect to end.
-    pub(crate) fn cancel_the_gone(&self) {
+    pub(crate) fn cancel_the_gone(&self, before: &Self) {
+        for (verifier, key) in &before.keys {
+            if !self.keys.contains_key(verifier) {
+                key.cancel.cancel();
+            }
+        }
         for key in self.keys.values() {
             let tenant = self.tenants.get(&key.principal.tenant);
             let known = tenant.is_some_and(|tenant| tenant.agents.contains_key(&key.principal.agent));

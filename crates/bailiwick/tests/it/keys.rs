@@ -134,3 +134,26 @@ async fn keys_and_balances_survive_a_restart() {
     let kinds: Vec<_> = system.iter().map(|entry| entry.event.kind()).collect();
     assert_eq!(kinds, ["started", "admin_added", "stopped", "started"]);
 }
+
+/// A tenant that is declared no more keeps its log: its agents are removed there, and its credentials stop working.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_removed_tenant_stops_and_its_log_says_so() {
+    let mut world = World::builder().build().await;
+    let worker = crate::harness::Agent::new("worker", "1 USD");
+    world.write("governance/tenants/acme/agents/worker.yaml", &worker.manifest());
+    let policy = "@id(\"all\") permit (principal, action == Action::\"llm:generate\", resource);";
+    world.write("governance/tenants/acme/policies/all.cedar", policy);
+    world.start();
+    let key = world.run(&["key", "issue", "worker", "--tenant", "acme"]).exits(0);
+    let key = key.stdout.trim();
+    world.chat(key, &chat("gpt-4o-mini")).await.is(200);
+    std::fs::remove_dir_all(world.path().join("governance/tenants")).unwrap();
+    let applied = world.json(&["apply"]);
+    assert!(applied.to_string().contains("acme: agent_removed worker"), "{applied}");
+    world.chat(key, &chat("gpt-4o-mini")).await.is(401);
+    let removed = world
+        .entries("acme")
+        .into_iter()
+        .any(|entry| matches!(entry.event, entry::Event::AgentRemoved { .. }));
+    assert!(removed);
+}
