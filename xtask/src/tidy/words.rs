@@ -113,7 +113,6 @@ mod tests {
             &[1, 2],
         );
         check("crates/a/src/a.rs", &format!("let p = \"{home}jo\";"), &[1]);
-        check("docs/a.md", concat!("See [it](../sha", "red/x.md)."), &[1]);
         check("docs/a.md", &format!("${{BASE}}{home}x"), &[]);
     }
 
