@@ -215,11 +215,13 @@ impl Control {
                         .await);
                 }
                 HoldAnswer::Overloaded => {
-                    // Not recorded: a log that has to take what the server cannot would make it worse. It is counted.
-                    let (principal, upstream) = (&key.principal, ask.upstream.name.as_str());
-                    self.metrics()
-                        .denied(&principal.tenant, &principal.agent, upstream, Reason::Overloaded);
-                    return Err(Refusal::overloaded(ask.id));
+                    let Refusal {
+                        message, retry_after, ..
+                    } = Refusal::overloaded(ask.id);
+                    let refusal = self
+                        .refuse(session, ask, &call.model, Reason::Overloaded, message)
+                        .await;
+                    return Err(Refusal { retry_after, ..refusal });
                 }
                 HoldAnswer::Unavailable => return Err(Refusal::unavailable(ask.id)),
             }
