@@ -202,3 +202,22 @@ async fn a_provider_that_is_away_costs_nothing() {
     world.settled().await;
     assert_eq!(world.json(&["budget", "list"])["budgets"][0]["spent_usd"], "0");
 }
+
+/// A key that is gone is not made anew beside a log that was made with it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_key_stops_the_start() {
+    let mut world = World::start_default().await;
+    world.stop();
+    for name in ["keys/privacy.key", "keys/log.default.seed"] {
+        let (path, kept) = (world.data().join(name), world.path().join("kept"));
+        std::fs::rename(&path, &kept).unwrap();
+        let refused = world.run(&["serve"]).exits(1);
+        assert!(
+            refused.stderr.contains(name) && refused.stderr.contains("restore it"),
+            "{}",
+            refused.stderr
+        );
+        std::fs::rename(&kept, &path).unwrap();
+    }
+    world.start();
+}

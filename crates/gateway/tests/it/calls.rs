@@ -135,3 +135,18 @@ async fn unreachable_costs_nothing_and_a_broken_answer_the_hold() {
     );
     harness.finish().await;
 }
+
+/// A proxy before the provider gave up waiting: the provider may have worked on, so the hold is booked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proxys_time_out_costs_the_hold() {
+    let harness = Harness::start().await;
+    let response = harness.send(Harness::scripted(harness.chat(""), "status=504")).await;
+    assert_eq!(response.status(), 504);
+    let outcome = harness.outcomes(1).await.pop().unwrap();
+    assert_eq!(
+        (outcome.status, outcome.source, outcome.http),
+        (Status::Timeout, UsageSource::Hold, Some(504))
+    );
+    assert!(outcome.cost.0 > 0);
+    harness.finish().await;
+}
