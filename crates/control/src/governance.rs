@@ -4,13 +4,10 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use ledger::BudgetSpec;
-use llm::Dialect;
-use model::{AgentName, TenantName, UpstreamName};
+use model::{AgentName, TenantName};
 use pricing::Override;
-use secrecy::SecretString;
 
-/// A secret that is never shown: `Debug` prints a placeholder, dropping wipes the memory.
-pub type Secret = SecretString;
+use crate::UpstreamSpec;
 
 /// Everything the files declare, validated.
 #[derive(Clone, Debug)]
@@ -53,47 +50,6 @@ pub struct AgentSpec {
     pub budget: BudgetSpec,
     /// The output limit written into requests that give none; the server's default if `None`. Tokens.
     pub output_limit: Option<u64>,
-}
-
-/// A remote model provider.
-#[derive(Clone, Debug)]
-pub struct UpstreamSpec {
-    /// The first path segment of requests to it.
-    pub name: UpstreamName,
-    /// The dialect it speaks.
-    pub kind: Dialect,
-    /// What the rest of the path is appended to, without a trailing slash.
-    pub base_url: String,
-    /// The credential that is put on requests; `None` for servers that want none.
-    pub credential: Option<Secret>,
-    /// The provider of the price catalogue whose prices apply.
-    pub prices: String,
-    /// Whether the output limit is written as `max_tokens` (older OpenAI-compatible servers) and not as
-    /// `max_completion_tokens`.
-    pub legacy_output_limit: bool,
-}
-
-impl UpstreamSpec {
-    /// The dialect as manifests and entries spell it.
-    pub fn kind_name(&self) -> &'static str {
-        match self.kind {
-            Dialect::OpenAi => "openai",
-            Dialect::Anthropic => "anthropic",
-        }
-    }
-
-    /// The host of the base URL, without its port.
-    pub fn host(&self) -> &str {
-        let authority = self
-            .base_url
-            .split_once("://")
-            .map_or(self.base_url.as_str(), |(_, rest)| rest);
-        let authority = authority.split('/').next().unwrap_or_default();
-        match authority.strip_prefix('[') {
-            Some(literal) => literal.split(']').next().unwrap_or_default(),
-            None => authority.split(':').next().unwrap_or_default(),
-        }
-    }
 }
 
 /// Something that keeps declarations from taking effect.

@@ -97,7 +97,7 @@ impl Cleared {
     }
 
     /// Where to.
-    pub fn upstream(&self) -> &UpstreamSpec {
+    pub fn upstream(&self) -> &Arc<UpstreamSpec> {
         &self.upstream
     }
 

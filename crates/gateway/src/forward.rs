@@ -3,15 +3,9 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use control::{BodyEnd, Cleared, Limits, Meter, Refusal, Upstream, UpstreamSpec};
+use control::{BodyEnd, Cleared, Meter, Refusal, Upstream, UpstreamSpec};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Either, Full};
-use hyper::body::Incoming;
-use hyper_rustls::HttpsConnector;
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::{TokioExecutor, TokioTimer},
-};
 use llm::Dialect;
 use model::{ActionId, Reason};
 use secrecy::ExposeSecret as _;
@@ -22,41 +16,13 @@ use crate::{
     headers,
     reply::{self, ReplyBody},
     stream::Passing,
+    upstreams::{SendError, UpstreamBody, Upstreams},
 };
 
-/// An unused connection is closed after this time: before most servers close theirs, so that a request does not meet a
-/// connection that is being closed.
-const POOL_IDLE: Duration = Duration::from_secs(20);
 /// What the holder of a credential is told that was revoked under way.
 const REVOKED: &str = "This credential was revoked while the call was running.";
 /// The longest error body that is passed on.
 const ERROR_MAX: usize = 256 * 1024;
-
-/// Connections to all upstreams.
-#[derive(Clone, Debug)]
-pub(crate) struct Upstreams {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
-}
-
-impl Upstreams {
-    pub(crate) fn new(limits: &Limits) -> Self {
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        // Without this, a reply of several small packets waits for acknowledgements: 40 ms a stream.
-        tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(limits.connect_timeout));
-        let tls = hyper_rustls::HttpsConnectorBuilder::new()
-            .with_webpki_roots()
-            .https_or_http()
-            .enable_http1();
-        let client = Client::builder(TokioExecutor::new())
-            .pool_idle_timeout(POOL_IDLE)
-            .pool_timer(TokioTimer::new())
-            .timer(TokioTimer::new())
-            .build(tls.wrap_connector(tcp));
-        Self { client }
-    }
-}
 
 /// One request on its way: the parts of the caller's request that go along.
 pub(crate) struct Outgoing<'a> {
@@ -71,8 +37,8 @@ impl Upstream for Outgoing<'_> {
     type Reply = Response<ReplyBody>;
 
     async fn forward(&self, cleared: Cleared) -> Self::Reply {
-        let dialect = cleared.upstream().kind;
-        let name = cleared.upstream().name.to_string();
+        let upstream = cleared.upstream().clone();
+        let (dialect, name) = (upstream.kind, upstream.name.to_string());
         let call = Call {
             stream: cleared.is_stream(),
             unread: cleared.is_unread(),
@@ -99,7 +65,7 @@ impl Upstream for Outgoing<'_> {
         }
         let meter = cleared.begin();
         let sent = tokio::select! {
-            sent = tokio::time::timeout(call.first_byte, self.upstreams.client.request(request)) => sent,
+            sent = tokio::time::timeout(call.first_byte, self.upstreams.send(&upstream, request)) => sent,
             () = call.cancel.cancelled() => {
                 meter.lost(BodyEnd::Revoked);
                 return failed(Reason::Revoked, REVOKED.to_owned());
@@ -107,16 +73,16 @@ impl Upstream for Outgoing<'_> {
         };
         match sent {
             Ok(Ok(response)) => self.receive(dialect, &name, response, meter, &call).await,
-            Ok(Err(error)) if error.is_connect() => {
-                tracing::warn!(upstream.name = %name, error = %chain(&error), "the upstream cannot be reached");
+            Ok(Err(SendError::Connect(error))) => {
+                tracing::warn!(upstream.name = %name, error, "the upstream cannot be reached");
                 meter.unreachable();
                 failed(
                     Reason::UpstreamUnreachable,
                     format!("Upstream {name} cannot be reached; nothing was used."),
                 )
             }
-            Ok(Err(error)) => {
-                tracing::warn!(upstream.name = %name, error = %chain(&error), "the upstream's connection broke");
+            Ok(Err(SendError::Broken(error))) => {
+                tracing::warn!(upstream.name = %name, error, "the upstream's connection broke");
                 meter.lost(BodyEnd::Broken);
                 failed(
                     Reason::UpstreamBroken,
@@ -165,7 +131,7 @@ impl Outgoing<'_> {
         &self,
         dialect: Dialect,
         name: &str,
-        response: Response<Incoming>,
+        response: Response<UpstreamBody>,
         mut meter: Meter,
         call: &Call,
     ) -> Response<ReplyBody> {
@@ -224,7 +190,7 @@ impl Outgoing<'_> {
         dialect: Dialect,
         name: &str,
         head: http::response::Parts,
-        body: Incoming,
+        body: UpstreamBody,
         meter: Meter,
         call: &Call,
     ) -> Response<ReplyBody> {
@@ -284,7 +250,7 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
         .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/event-stream"))
 }
 
-fn passing(body: Incoming, meter: Meter, call: &Call) -> ReplyBody {
+fn passing(body: UpstreamBody, meter: Meter, call: &Call) -> ReplyBody {
     Either::Right(Passing::new(body, meter, call.cancel.clone(), call.idle, call.deadline))
 }
 
@@ -298,11 +264,11 @@ fn respond(status: StatusCode, headers: HeaderMap, body: ReplyBody) -> Response<
 /// What reading a body came to.
 enum Whole {
     Read(Bytes),
-    TooLong(Bytes, Incoming),
+    TooLong(Bytes, UpstreamBody),
     Failed(BodyEnd),
 }
 
-async fn read_whole(mut body: Incoming, call: &Call, most: usize) -> Whole {
+async fn read_whole(mut body: UpstreamBody, call: &Call, most: usize) -> Whole {
     let mut first = Bytes::new();
     let mut more = BytesMut::new();
     loop {
@@ -337,10 +303,4 @@ async fn read_whole(mut body: Incoming, call: &Call, most: usize) -> Whole {
 
 fn joined(first: Bytes, more: BytesMut) -> Bytes {
     if more.is_empty() { first } else { more.freeze() }
-}
-
-/// An error with its causes, for the log.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |error| error.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

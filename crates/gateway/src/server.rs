@@ -14,7 +14,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::{forward::Upstreams, patience::Patient, service::Service};
+use crate::{patience::Patient, service::Service, upstreams::Upstreams};
 
 /// How long a connection may take to send the head of a request, the wait for it included.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(75);

@@ -11,10 +11,11 @@ use llm::{Dialect, Endpoint, EndpointError};
 use model::{ActionId, Reason, UpstreamName};
 
 use crate::{
-    forward::{Outgoing, Upstreams},
+    forward::Outgoing,
     headers,
     reply::{self, ReplyBody},
     route::{Route, route},
+    upstreams::Upstreams,
 };
 
 /// The longest body of a refused request that is read for the sake of the connection.

@@ -10,9 +10,10 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use control::{BodyEnd, Meter};
 use http_body::{Body, Frame};
-use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+use crate::upstreams::UpstreamBody;
 
 /// What has come is written at once, but not in larger pieces than this: more only adds latency.
 const WRITE_MAX: usize = 64 * 1024;
@@ -34,7 +35,7 @@ impl std::error::Error for BrokenOff {}
 ///
 /// Dropped before its end, the caller is gone: the upstream's connection closes with it, and the meter books.
 pub(crate) struct Passing {
-    upstream: Incoming,
+    upstream: UpstreamBody,
     meter: Meter,
     /// Parts to deliver, oldest first.
     parts: Vec<Bytes>,
@@ -55,7 +56,7 @@ pub(crate) struct Passing {
 
 impl Passing {
     pub(crate) fn new(
-        upstream: Incoming,
+        upstream: UpstreamBody,
         meter: Meter,
         cancel: CancellationToken,
         idle: Duration,

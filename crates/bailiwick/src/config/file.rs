@@ -136,12 +136,10 @@ impl Settings {
                     .ok()
             });
             upstreams.push(UpstreamSpec {
-                name: upstream.name.clone(),
-                kind: upstream.kind,
-                base_url: upstream.base_url.clone(),
                 credential,
                 prices: upstream.prices.clone(),
                 legacy_output_limit: upstream.legacy_output_limit,
+                ..UpstreamSpec::new(upstream.name.clone(), upstream.kind, &upstream.base_url)
             });
         }
         findings.of_file(&self.file).or_value(upstreams)

@@ -82,25 +82,16 @@ fn governance(setup: &Setup, provider: &str) -> Governance {
         policies,
         entities: Vec::new(),
     };
-    let upstream = |name: &str, kind| UpstreamSpec {
-        name: UpstreamName::new(name).unwrap(),
-        kind,
-        base_url: provider.to_owned(),
+    let upstream = |name: &str, kind, base_url: &str| UpstreamSpec {
         credential: Some(UPSTREAM_KEY.to_owned().into()),
-        prices: name.to_owned(),
-        legacy_output_limit: false,
-    };
-    let unreachable = UpstreamSpec {
-        base_url: "http://127.0.0.1:1".to_owned(),
-        prices: "openai".to_owned(),
-        ..upstream("gone", Dialect::OpenAi)
+        ..UpstreamSpec::new(UpstreamName::new(name).unwrap(), kind, base_url)
     };
     Governance {
         tenants: BTreeMap::from([(TenantName::default_tenant(), tenant)]),
         upstreams: vec![
-            upstream("openai", Dialect::OpenAi),
-            upstream("anthropic", Dialect::Anthropic),
-            unreachable,
+            upstream("openai", Dialect::OpenAi, provider),
+            upstream("anthropic", Dialect::Anthropic, provider),
+            upstream("gone", Dialect::OpenAi, "http://127.0.0.1:1"),
         ],
         prices: Vec::new(),
     }
