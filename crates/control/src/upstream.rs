@@ -23,6 +23,11 @@ pub struct UpstreamSpec {
     /// Whether the output limit is written as `max_tokens` (older OpenAI-compatible servers) and not as
     /// `max_completion_tokens`.
     pub legacy_output_limit: bool,
+    /// Whether it keeps to the output limit that is written into requests. One that does not is held for the model's
+    /// maximum, and called with streams, which can be cut.
+    pub honours_output_limit: bool,
+    /// Whether the name of its host may lead to an address inside the network (private, loopback, link-local).
+    pub private_network: bool,
 }
 
 impl UpstreamSpec {
@@ -35,6 +40,8 @@ impl UpstreamSpec {
             credential: None,
             prices: kind_name(kind).to_owned(),
             legacy_output_limit: false,
+            honours_output_limit: true,
+            private_network: false,
         }
     }
 
