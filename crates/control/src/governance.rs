@@ -7,7 +7,7 @@ use ledger::BudgetSpec;
 use model::{AgentName, TenantName};
 use pricing::Override;
 
-use crate::UpstreamSpec;
+use crate::{RouteSpec, UpstreamSpec};
 
 /// Everything the files declare, validated.
 #[derive(Clone, Debug)]
@@ -16,6 +16,8 @@ pub struct Governance {
     pub tenants: BTreeMap<TenantName, TenantGovernance>,
     /// Where requests may go.
     pub upstreams: Vec<UpstreamSpec>,
+    /// How calls are tried.
+    pub routes: Vec<RouteSpec>,
     /// Prices that the configuration adds to the shipped catalogue or puts over it.
     pub prices: Vec<Override>,
 }

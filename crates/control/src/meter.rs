@@ -1,6 +1,6 @@
 //! What an action used, while and after it runs. A meter owns the hold and ends it exactly once.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use entry::Status;
@@ -10,9 +10,13 @@ use policy::Permit;
 use pricing::{ModelPrices, PriceError, Region};
 use std::sync::Arc;
 use store::{Ending, Hold};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Control, Limits, Refusal, Session, UpstreamSpec, metrics::Call as Counted, privacy::Commitment};
+use crate::{
+    Bounds, Control, Refusal, Session, UpstreamSpec, metrics::Call as Counted, pipeline::Attempt, privacy::Commitment,
+    quote::Quote, route::Place,
+};
 
 /// A decided, durable, reserved action: what forwarding needs, and the only thing that can be forwarded.
 #[derive(Debug)]
@@ -20,7 +24,9 @@ pub struct Cleared {
     permit: Permit,
     upstream: Arc<UpstreamSpec>,
     body: Bytes,
-    limits: Arc<Limits>,
+    bounds: Bounds,
+    deadline: Instant,
+    number: u16,
     cancel: CancellationToken,
     meter: Meter,
 }
@@ -56,20 +62,21 @@ impl Tariff {
 }
 
 impl Cleared {
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "clearing is where all that led to it comes together"
-    )]
     pub(crate) fn new(
         control: &Control,
-        permit: Permit,
-        hold: Hold,
-        upstream: Arc<UpstreamSpec>,
-        body: Bytes,
-        call: &Call,
+        (permit, hold, quote): (Permit, Hold, Quote),
+        attempt: &Attempt<'_>,
         session: &Session,
-        tariff: Tariff,
+        place: Option<Place>,
     ) -> Self {
+        let call: &Call = &attempt.call;
+        let Quote {
+            body, prices, upstream, ..
+        } = quote;
+        let tariff = Tariff {
+            prices,
+            tier: call.tier,
+        };
         let observer = call.stream.then(|| StreamObserver::for_call(call));
         let counted = control.metrics().call(session.principal(), &upstream.name);
         let meter = Meter {
@@ -84,13 +91,16 @@ impl Cleared {
             commitment: Some(control.privacy().commitment()),
             proven: 0,
             counted,
+            place,
         };
         let cancel = session.key.cancel.child_token();
         Self {
             permit,
             upstream,
             body,
-            limits: control.limits_shared(),
+            bounds: attempt.route.bounds,
+            deadline: attempt.deadline,
+            number: attempt.number,
             cancel,
             meter,
         }
@@ -127,9 +137,19 @@ impl Cleared {
         self.meter.endpoint.method()
     }
 
-    /// Bounds of the call.
-    pub fn limits(&self) -> &Limits {
-        &self.limits
+    /// The bounds of the attempt.
+    pub fn bounds(&self) -> &Bounds {
+        &self.bounds
+    }
+
+    /// When the whole action must be over.
+    pub fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// Which attempt of the action it is, from 0.
+    pub fn number(&self) -> u16 {
+        self.number
     }
 
     /// Cancelled when the principal is revoked.
@@ -177,6 +197,8 @@ pub struct Meter {
     /// The proven output tokens that were last priced.
     proven: u64,
     counted: Counted,
+    /// The place it runs in: given back with the meter.
+    place: Option<Place>,
 }
 
 /// What a JSON reply cost, for the response headers.
@@ -426,6 +448,7 @@ impl Meter {
             ..ending
         };
         self.counted.ended(&ending, elapsed);
+        self.place = None;
         hold.settle(ending);
     }
 }

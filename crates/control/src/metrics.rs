@@ -45,6 +45,11 @@ struct CostLabels {
     upstream: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct UpstreamLabels {
+    upstream: String,
+}
+
 /// All metrics of the data plane.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -55,6 +60,7 @@ pub(crate) struct Metrics {
     in_flight: Gauge,
     seconds: Family<CostLabels, Histogram, fn() -> Histogram>,
     unauthenticated: Counter,
+    again: Family<UpstreamLabels, Counter>,
 }
 
 fn seconds() -> Histogram {
@@ -70,6 +76,7 @@ impl Metrics {
         let in_flight = Gauge::default();
         let seconds: Family<CostLabels, Histogram, fn() -> Histogram> = Family::new_with_constructor(seconds);
         let unauthenticated = Counter::default();
+        let again = Family::default();
         registry.register("calls", "Calls forwarded, by how they ended", calls.clone());
         registry.register("denials", "Actions refused, by reason", denials.clone());
         registry.register(
@@ -88,6 +95,11 @@ impl Metrics {
             "Requests without a valid credential",
             unauthenticated.clone(),
         );
+        registry.register(
+            "attempts_again",
+            "Attempts after the first, by the upstream they went to",
+            again.clone(),
+        );
         Self {
             registry,
             calls,
@@ -96,7 +108,14 @@ impl Metrics {
             in_flight,
             seconds,
             unauthenticated,
+            again,
         }
+    }
+
+    /// Counts an attempt after the first.
+    pub(crate) fn attempted_again(&self, upstream: &UpstreamName) {
+        let upstream = upstream.to_string();
+        self.again.get_or_create(&UpstreamLabels { upstream }).inc();
     }
 
     pub(crate) fn unauthenticated(&self) {

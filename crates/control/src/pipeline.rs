@@ -4,33 +4,35 @@
 //! authenticate -> decide -> hold + record intent -> forward -> meter -> settle + record outcome
 //! ```
 //!
-//! Each `+` is one transaction. Types keep the order: only `policy` makes a [`Permit`], only the committer makes a
+//! Each `+` is one transaction. An action has one or more attempts (first try, retry, fallback), and each goes from `decide`
+//! to the end on its own. Types keep the order: only `policy` makes a [`Permit`], only the committer makes a
 //! [`Hold`], and forwarding takes both by value inside [`Cleared`]. A refusal is a value: it is recorded, and told.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{borrow::Cow, future::Future, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use entry::{Action, AgentRecord, Why};
-use llm::{Call, Edit, Endpoint, Target};
-use model::{ActionId, NanoUsd, Principal, Reason, UpstreamName, Work};
+use entry::Why;
+use llm::{Call, Endpoint, Target};
+use model::{ActionId, Principal, Reason};
 use policy::{Decision, Permit, Question, Resource, UnknownAction};
-use pricing::{Allowances, Demand, ModelPrices};
-use store::{Ask as Who, Denied, Hold, HoldAnswer, HoldRequest};
+use store::{Hold, HoldAnswer, HoldRequest};
+use tokio::time::Instant;
 
 use crate::{
     Control, Refusal, UpstreamSpec,
-    meter::{Cleared, Tariff},
-    snapshot::{Key, Snapshot, Tenant},
+    meter::Cleared,
+    quote::Quote,
+    record::{ids, who},
+    route::{Busy, Cause, Fallback, Place, Plan, Route, Step},
+    snapshot::{Key, Tenant},
 };
 
-/// What stands in the entry of a refusal at the edge, where it is not known what was asked for: the group of all actions.
-const ANY_USE: &str = "llm:use";
 /// What the caller of an agent without a manifest is told.
-const REMOVED: &str = "This agent's manifest was removed.";
+pub(crate) const REMOVED: &str = "This agent's manifest was removed.";
+/// What the caller is told whose upstream is not what it was.
+const CHANGED: &str = "This upstream was removed or changed while the request was arriving.";
 /// How often an action is decided again because something changed under it.
 const DECISIONS_MAX: usize = 8;
-/// How many ids of deciding policies an entry names.
-const POLICIES_MAX: usize = 32;
 /// How long a hold outlives the longest call: then its owner is dead.
 const HOLD_GRACE: Duration = Duration::from_secs(60);
 
@@ -72,21 +74,52 @@ pub struct Ask {
 /// What carries a cleared action to its upstream and the reply back.
 pub trait Upstream {
     /// The reply in the edge's own terms.
-    type Reply;
+    type Reply: Send;
 
-    /// Forwards. Whatever happens, the meter in `cleared` hears of it: dropped, it books the hold in full.
-    fn forward(&self, cleared: Cleared) -> impl Future<Output = Self::Reply> + Send;
+    /// Forwards one attempt. Whatever happens, the meter in `cleared` hears of it: dropped, it books the hold in full.
+    fn forward(&self, cleared: Cleared) -> impl Future<Output = Forwarded<Self::Reply>> + Send;
 }
 
-/// What a call can cost at most, and what of it is sent.
-struct Quote {
-    body: Bytes,
-    limit: u64,
-    worst_case: NanoUsd,
-    /// `None` for what providers do for nothing.
-    prices: Option<ModelPrices>,
-    /// The upstream as it was when the call was decided.
-    upstream: Arc<UpstreamSpec>,
+/// How forwarding went.
+#[derive(Debug)]
+pub enum Forwarded<R> {
+    /// The caller gets this.
+    Reply(R),
+    /// It failed before anything was delivered, and its meter has ended. The caller gets the reply unless another attempt
+    /// goes better.
+    Failed(Failure, R),
+}
+
+/// Why an attempt failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// What happened.
+    pub cause: Cause,
+    /// How long the upstream wants to be left alone.
+    pub retry_after: Option<Duration>,
+}
+
+impl Failure {
+    /// A failure of this kind.
+    pub fn of(cause: Cause) -> Self {
+        Self {
+            cause,
+            retry_after: None,
+        }
+    }
+}
+
+/// One attempt of an action: what is asked of whom.
+pub(crate) struct Attempt<'a> {
+    pub(crate) ask: &'a Ask,
+    /// From 0.
+    pub(crate) number: u16,
+    pub(crate) upstream: Arc<UpstreamSpec>,
+    pub(crate) route: Arc<Route>,
+    pub(crate) call: Cow<'a, Call>,
+    pub(crate) body: Bytes,
+    /// When the whole action must be over.
+    pub(crate) deadline: Instant,
 }
 
 /// A caller that may not act: who it is, where its credential says so, and what it is told.
@@ -134,7 +167,7 @@ impl Control {
         }
     }
 
-    /// Takes one model call through the pipeline.
+    /// Takes one model call through the pipeline, in as many attempts as its route allows.
     pub async fn run<U: Upstream>(&self, session: &Session, ask: Ask, upstream: &U) -> Result<U::Reply, Refusal> {
         let target = Target {
             endpoint: ask.endpoint,
@@ -148,183 +181,246 @@ impl Control {
                     .await);
             }
         };
-        let (permit, hold, quote) = self.clear(session, &ask, &call).await?;
-        let tariff = Tariff {
-            prices: quote.prices,
-            tier: call.tier,
+        let mut attempt = self.first(session, &ask, &call).await?;
+        let route = attempt.route.clone();
+        let mut plan = Plan::new(&route.spec);
+        let mut failed = None;
+        loop {
+            let mut step = match (self.attempt(session, &attempt, upstream).await, failed.is_some()) {
+                (Ok(Forwarded::Reply(reply)), _) => return Ok(reply),
+                (Ok(Forwarded::Failed(failure, reply)), _) => {
+                    failed = Some(reply);
+                    plan.after(failure, self.jitter())
+                }
+                (Err(refusal), false) => return Err(refusal),
+                // What may not be tried leaves what the caller is told as it was.
+                (Err(_), true) => plan.elsewhere(),
+            };
+            while let Step::Elsewhere(fallback) = step {
+                match self.elsewhere(&attempt, fallback) {
+                    Some(next) => {
+                        attempt = next;
+                        break;
+                    }
+                    None => step = plan.elsewhere(),
+                }
+            }
+            let goes_on = match step {
+                Step::Again(wait) => self.pause(session, wait, attempt.deadline).await,
+                Step::Elsewhere(_) => true,
+                Step::Stop => false,
+            };
+            if !goes_on {
+                return failed.ok_or_else(|| Refusal::unavailable(ask.id));
+            }
+            attempt.number += 1;
+            self.metrics().attempted_again(&attempt.upstream.name);
+        }
+    }
+
+    /// The first attempt of an action: where it asked to go.
+    async fn first<'a>(&self, session: &Session, ask: &'a Ask, call: &'a Call) -> Result<Attempt<'a>, Refusal> {
+        let route = self.snapshot().routes.find(&ask.upstream.name, &call.model);
+        let Some(route) = route else {
+            let refusal = self.refuse(session, ask, &call.model, Reason::UnknownUpstream, CHANGED.to_owned());
+            return Err(refusal.await);
         };
-        let cleared = Cleared::new(self, permit, hold, quote.upstream, quote.body, &call, session, tariff);
+        let most = route.bounds.request_bytes;
+        if ask.body.len() > most {
+            let message = format!(
+                "The request body has more than the {most} bytes that route \"{}\" allows (request_size).",
+                route.spec.name
+            );
+            let refusal = self.refuse(session, ask, &call.model, Reason::RequestTooLarge, message);
+            return Err(refusal.await);
+        }
+        Ok(Attempt {
+            ask,
+            number: 0,
+            upstream: ask.upstream.clone(),
+            deadline: Instant::now() + route.bounds.total,
+            route,
+            call: Cow::Borrowed(call),
+            body: ask.body.clone(),
+        })
+    }
+
+    /// The same action at a fallback; `None` if it cannot be asked for there.
+    fn elsewhere<'a>(&self, attempt: &Attempt<'a>, fallback: &Fallback) -> Option<Attempt<'a>> {
+        let ask = attempt.ask;
+        let snapshot = self.snapshot();
+        let upstream = snapshot.upstreams.get(&fallback.upstream)?;
+        if upstream.kind != ask.upstream.kind {
+            return None;
+        }
+        // An id in the path belongs to the upstream it came from.
+        let target = Target {
+            endpoint: ask.endpoint,
+            id: None,
+        };
+        if ask.target.is_some() {
+            return None;
+        }
+        let (call, body) = match &fallback.model {
+            None => (attempt.call.clone(), attempt.body.clone()),
+            Some(model) => {
+                let body = attempt.call.with_model(&attempt.body, model)?;
+                let call = Call::read(target, ask.content_type.as_deref(), &body).ok()?;
+                (Cow::Owned(call), body)
+            }
+        };
+        Some(Attempt {
+            ask,
+            number: attempt.number,
+            upstream: upstream.clone(),
+            route: snapshot.routes.find(&fallback.upstream, &call.model)?,
+            call,
+            body,
+            deadline: attempt.deadline,
+        })
+    }
+
+    /// Waits before an attempt is made again. `false` if there is no time for that, or nobody to do it for.
+    async fn pause(&self, session: &Session, wait: Duration, deadline: Instant) -> bool {
+        let until = Instant::now() + wait;
+        if until >= deadline {
+            return false;
+        }
+        tokio::select! {
+            () = tokio::time::sleep_until(until) => true,
+            () = session.key.cancel.cancelled() => false,
+        }
+    }
+
+    /// One attempt, with its own place, decision, hold and intent.
+    async fn attempt<U: Upstream>(
+        &self,
+        session: &Session,
+        attempt: &Attempt<'_>,
+        upstream: &U,
+    ) -> Result<Forwarded<U::Reply>, Refusal> {
+        let place = self.place(session, attempt).await?;
+        let cleared = self.clear(session, attempt).await?;
+        let cleared = Cleared::new(self, cleared, attempt, session, place);
         // Boxed: what an edge keeps while it forwards is large, and every future around it would be as large.
         Ok(Box::pin(upstream.forward(cleared)).await)
     }
 
+    /// A place to run in, where the route has only so many.
+    async fn place(&self, session: &Session, attempt: &Attempt<'_>) -> Result<Option<Place>, Refusal> {
+        let Some(gate) = &attempt.route.gate else {
+            return Ok(None);
+        };
+        let principal = session.principal();
+        let busy = match gate.enter((principal.tenant.clone(), principal.agent.clone())).await {
+            Ok(place) => return Ok(Some(place)),
+            Err(busy) => busy,
+        };
+        let (name, places) = (&attempt.route.spec.name, gate.places());
+        let what = match busy {
+            Busy::Full => format!("and {} wait already (queue)", places.waiting),
+            Busy::Late => format!("and none ended within {:?} (queue_timeout)", places.patience),
+        };
+        let message = format!(
+            "As many calls run on route \"{name}\" as it allows ({}, in_flight), {what}; nothing was forwarded.",
+            places.running
+        );
+        let refusal = self.refuse_attempt(session, attempt, Reason::Overloaded, message).await;
+        Err(Refusal {
+            retry_after: Some(Duration::from_secs(1)),
+            ..refusal
+        })
+    }
+
     /// Decide, hold and record the intent. Returns once the intent is durable.
-    async fn clear(&self, session: &Session, ask: &Ask, call: &Call) -> Result<(Permit, Hold, Quote), Refusal> {
+    async fn clear(&self, session: &Session, attempt: &Attempt<'_>) -> Result<(Permit, Hold, Quote), Refusal> {
+        let ask = attempt.ask;
         let request = self.privacy().commit(&ask.body);
         for _ in 0..DECISIONS_MAX {
             let snapshot = self.snapshot();
             // The credential may have been revoked since the last round.
             let key = snapshot.keys.get(&session.verifier).unwrap_or(&session.key);
             if let Err((reason, message)) = key.usable(self.now()) {
-                return Err(self.refuse(session, ask, &call.model, reason, message.to_owned()).await);
+                return Err(self.refuse_attempt(session, attempt, reason, message.to_owned()).await);
             }
             // So may the upstream have been changed: what leaves must be what the log says is in effect.
-            let Some(upstream) = snapshot
-                .upstreams
-                .get(&ask.upstream.name)
-                .filter(|now| now.kind == ask.upstream.kind)
-            else {
-                let message = "This upstream was removed or changed while the request was arriving.".to_owned();
-                return Err(self
-                    .refuse(session, ask, &call.model, Reason::UnknownUpstream, message)
-                    .await);
+            let declared = snapshot.upstreams.get(&attempt.upstream.name);
+            let Some(upstream) = declared.filter(|now| now.kind == attempt.upstream.kind) else {
+                let refusal = self.refuse_attempt(session, attempt, Reason::UnknownUpstream, CHANGED.to_owned());
+                return Err(refusal.await);
             };
             let Some(tenant) = snapshot.tenants.get(&key.principal.tenant) else {
                 break;
             };
-            let quote = match self.quote(&snapshot, tenant, key, ask, call, upstream) {
+            let quote = match self.quote(&snapshot, tenant, key, attempt, upstream) {
                 Ok(quote) => quote,
-                Err((reason, message)) => return Err(self.refuse(session, ask, &call.model, reason, message).await),
+                Err((reason, message)) => return Err(self.refuse_attempt(session, attempt, reason, message).await),
             };
             // The codecs and the policies name the same actions; a test compares them.
-            let Ok(question) = question(key, ask, call, &quote) else {
+            let Ok(question) = question(key, attempt, &quote) else {
                 break;
             };
             let permit = match tenant.bundle.decide(&question) {
                 Decision::Permit(permit) => permit,
-                Decision::Deny(denial) => return Err(self.deny(session, ask, call, tenant, denial).await),
+                Decision::Deny(denial) => return Err(self.deny(session, attempt, tenant, denial).await),
             };
             let why = Why {
                 bundle: tenant.bundle_entry,
                 policies: ids(permit.policies()),
             };
-            let wanted = self.hold_request(key, ask, call, tenant, &quote, why, &request);
+            let wanted = self.hold_request(key, attempt, tenant, &quote, why, &request);
             match self.committer().hold(wanted).await {
                 HoldAnswer::Held(hold) => return Ok((permit, hold, quote)),
                 HoldAnswer::Stale(epoch) => self.await_epoch(&key.principal.tenant, epoch).await,
-                HoldAnswer::Refused(over, resets_at) => {
-                    let principal = &key.principal;
-                    let upstream = ask.upstream.name.as_str();
-                    self.metrics()
-                        .denied(&principal.tenant, &principal.agent, upstream, Reason::BudgetExhausted);
-                    return Err(Refusal::over_budget(ask.id, &over, resets_at));
-                }
-                HoldAnswer::UnknownAgent => {
-                    return Err(self
-                        .refuse(session, ask, &call.model, Reason::UnknownAgent, REMOVED.to_owned())
-                        .await);
-                }
-                HoldAnswer::Overloaded => {
-                    let Refusal {
-                        message, retry_after, ..
-                    } = Refusal::overloaded(ask.id);
-                    let refusal = self
-                        .refuse(session, ask, &call.model, Reason::Overloaded, message)
-                        .await;
-                    return Err(Refusal { retry_after, ..refusal });
-                }
-                HoldAnswer::Unavailable => return Err(Refusal::unavailable(ask.id)),
+                answer => return Err(self.not_held(session, attempt, answer).await),
             }
         }
         Err(Refusal::unavailable(ask.id))
     }
 
-    /// Reads what the call can cost at most, and writes into it what bounds that.
-    fn quote(
-        &self,
-        snapshot: &Snapshot,
-        tenant: &Tenant,
-        key: &Key,
-        ask: &Ask,
-        call: &Call,
-        upstream: &Arc<UpstreamSpec>,
-    ) -> Result<Quote, (Reason, String)> {
-        let Some(agent) = tenant.agents.get(&key.principal.agent) else {
-            return Err((Reason::UnknownAgent, REMOVED.to_owned()));
-        };
-        if !key.allows(&upstream.name, &call.model) {
-            let message = format!(
-                "This credential is narrowed to other upstreams or models; {}/{} is not among them.",
-                upstream.name, call.model
-            );
-            return Err((Reason::CredentialScope, message));
+    /// What the caller is told whose attempt got no hold.
+    async fn not_held(&self, session: &Session, attempt: &Attempt<'_>, answer: HoldAnswer) -> Refusal {
+        let id = attempt.ask.id;
+        match answer {
+            HoldAnswer::Refused(over, resets_at) => {
+                let Principal { tenant, agent, .. } = session.principal();
+                let upstream = attempt.upstream.name.as_str();
+                self.metrics().denied(tenant, agent, upstream, Reason::BudgetExhausted);
+                Refusal::over_budget(id, &over, resets_at)
+            }
+            HoldAnswer::UnknownAgent => {
+                self.refuse_attempt(session, attempt, Reason::UnknownAgent, REMOVED.to_owned())
+                    .await
+            }
+            HoldAnswer::Overloaded => {
+                let Refusal {
+                    message, retry_after, ..
+                } = Refusal::overloaded(id);
+                let refusal = self.refuse_attempt(session, attempt, Reason::Overloaded, message).await;
+                Refusal { retry_after, ..refusal }
+            }
+            HoldAnswer::Unavailable | HoldAnswer::Held(_) | HoldAnswer::Stale(_) => Refusal::unavailable(id),
         }
-        if call.work == Work::Free {
-            let body = ask.body.clone();
-            return Ok(Quote {
-                body,
-                limit: 0,
-                worst_case: NanoUsd::ZERO,
-                prices: None,
-                upstream: upstream.clone(),
-            });
-        }
-        let unpriced = |error: pricing::PriceError| (reason_of(&error), error.to_string());
-        let prices = snapshot.tariffs.of(upstream, &call.model).map_err(unpriced)?;
-        let limit = self.output_limit(agent, call, &prices);
-        let edit = Edit {
-            output_limit: call.output_limit.is_none().then_some(limit),
-            legacy_output_limit: upstream.legacy_output_limit,
-            include_usage: call.stream,
-        };
-        let body = call.rewrite(&ask.body, edit);
-        let length = u64::try_from(body.len()).unwrap_or(u64::MAX);
-        let demand = Demand {
-            work: &call.work,
-            // Tools that search are refused, so nothing is searched.
-            searches: 0,
-            // Files are bounded by the work they ask for, not by the tokens of a text of their length.
-            request_bytes: length.saturating_sub(call.file_bytes),
-            output_limit: limit,
-            choices: call.choices,
-            features: &call.features,
-            tier: call.tier,
-        };
-        let allowances = Allowances::for_provider(&upstream.prices);
-        let prices = prices.for_call(&demand);
-        let worst_case = prices.worst_case(&demand, &allowances).map_err(unpriced)?;
-        Ok(Quote {
-            body,
-            limit,
-            worst_case,
-            prices: Some(prices),
-            upstream: upstream.clone(),
-        })
     }
 
-    /// The output limit that the request is forwarded with: its own, or a configured one that the model can reach. Zero
-    /// where output is not bounded in tokens.
-    fn output_limit(&self, agent: &AgentRecord, call: &Call, prices: &ModelPrices) -> u64 {
-        if !call.endpoint.has_output_limit() {
-            return 0;
-        }
-        let default = agent.output_limit.unwrap_or(self.limits().output_limit);
-        call.output_limit
-            .unwrap_or(default.min(prices.max_output_tokens().unwrap_or(u64::MAX)))
-    }
-
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "an intent names all that led to it, and this is where it comes together"
-    )]
     fn hold_request(
         &self,
         key: &Key,
-        ask: &Ask,
-        call: &Call,
+        attempt: &Attempt<'_>,
         tenant: &Tenant,
         quote: &Quote,
         why: Why,
         request: &str,
     ) -> HoldRequest {
-        let lifetime = self.limits().total_timeout.saturating_add(HOLD_GRACE);
+        let left = attempt.deadline.saturating_duration_since(Instant::now());
+        let lifetime = left.saturating_add(HOLD_GRACE);
         HoldRequest {
-            ask: who(&key.principal, ask, &call.model),
-            attempt: 0,
+            ask: who(&key.principal, attempt),
+            attempt: attempt.number,
             epoch: tenant.epoch,
             why,
             prices: tenant.prices_entry,
-            stream: call.stream,
+            stream: attempt.call.stream,
             limit: quote.limit,
             bytes: u64::try_from(quote.body.len()).unwrap_or(u64::MAX),
             request: request.to_owned(),
@@ -332,70 +428,10 @@ impl Control {
             lifetime_us: i64::try_from(lifetime.as_micros()).unwrap_or(i64::MAX),
         }
     }
-
-    /// Records that policy said no.
-    async fn deny(
-        &self,
-        session: &Session,
-        ask: &Ask,
-        call: &Call,
-        tenant: &Tenant,
-        denial: policy::Denial,
-    ) -> Refusal {
-        if let Some(detail) = &denial.detail {
-            tracing::warn!(action = %ask.id, agent = %session.principal().agent, detail, "a policy could not be evaluated");
-        }
-        let why = Why {
-            bundle: tenant.bundle_entry,
-            policies: ids(&denial.policies),
-        };
-        let who = who(session.principal(), ask, &call.model);
-        self.record(who, denial.reason(), Some(why), denial.message).await
-    }
-
-    /// Records that an action was refused before policy was asked.
-    async fn refuse(&self, session: &Session, ask: &Ask, model: &str, reason: Reason, message: String) -> Refusal {
-        let who = who(session.principal(), ask, model);
-        self.record(who, reason, None, message).await
-    }
-
-    /// Records that an identified agent was refused at the edge: no such endpoint, body too large, and the like.
-    pub async fn refuse_at_edge(
-        &self,
-        session: &Session,
-        id: ActionId,
-        upstream: &UpstreamName,
-        reason: Reason,
-        message: String,
-    ) -> Refusal {
-        let principal = session.principal();
-        let action = action(principal, id, ANY_USE, upstream, "", None, None);
-        self.record(
-            Who {
-                tenant: principal.tenant.clone(),
-                action,
-            },
-            reason,
-            None,
-            message,
-        )
-        .await
-    }
-
-    async fn record(&self, ask: Who, reason: Reason, why: Option<Why>, message: String) -> Refusal {
-        let id = ask.action.id;
-        let declared = self.upstream(ask.action.upstream.as_str());
-        let upstream = declared.as_ref().map_or("", |upstream| upstream.name.as_str());
-        self.metrics().denied(&ask.tenant, &ask.action.agent, upstream, reason);
-        match self.committer().deny(Denied { ask, reason, why }).await {
-            Ok(_) => Refusal::new(id, reason, message),
-            Err(store::Unavailable) => Refusal::unavailable(id),
-        }
-    }
 }
 
-fn question<'a>(key: &'a Key, ask: &'a Ask, call: &'a Call, quote: &Quote) -> Result<Question<'a>, UnknownAction> {
-    let upstream = &ask.upstream.name;
+fn question<'a>(key: &'a Key, attempt: &'a Attempt<'_>, quote: &Quote) -> Result<Question<'a>, UnknownAction> {
+    let (call, upstream) = (&*attempt.call, &attempt.upstream.name);
     let action: policy::Action = call.endpoint.action().parse()?;
     let resource = match action {
         policy::Action::List => Resource::Upstream { upstream },
@@ -414,61 +450,9 @@ fn question<'a>(key: &'a Key, ask: &'a Ask, call: &'a Call, quote: &Quote) -> Re
         max_output_tokens: quote.limit,
         tools: &call.tools,
         worst_case: quote.worst_case,
-        task: ask.task.as_deref(),
-        run: ask.run.as_deref(),
+        task: attempt.ask.task.as_deref(),
+        run: attempt.ask.run.as_deref(),
     })
-}
-
-fn who(principal: &Principal, ask: &Ask, model: &str) -> Who {
-    let (run, task) = (ask.run.clone(), ask.task.clone());
-    let action = action(
-        principal,
-        ask.id,
-        ask.endpoint.action(),
-        &ask.upstream.name,
-        model,
-        run,
-        task,
-    );
-    Who {
-        tenant: principal.tenant.clone(),
-        action,
-    }
-}
-
-fn action(
-    principal: &Principal,
-    id: ActionId,
-    name: &str,
-    upstream: &UpstreamName,
-    model: &str,
-    run: Option<String>,
-    task: Option<String>,
-) -> Action {
-    Action {
-        id,
-        agent: principal.agent.clone(),
-        // The committer counts.
-        seq: 0,
-        key: principal.key.clone(),
-        user: principal.user.clone(),
-        run,
-        task,
-        name: name.to_owned(),
-        upstream: upstream.clone(),
-        model: model.to_owned(),
-    }
-}
-
-fn ids(policies: &[Arc<str>]) -> Vec<String> {
-    policies.iter().take(POLICIES_MAX).map(ToString::to_string).collect()
-}
-
-fn reason_of(error: &pricing::PriceError) -> Reason {
-    match error {
-        pricing::PriceError::Feature { .. } => Reason::UnboundedFeature,
-        _ => Reason::UnpricedModel,
-    }
 }
 
 #[cfg(test)]

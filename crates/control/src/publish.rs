@@ -9,6 +9,7 @@ use store::View;
 use crate::{
     Actor, AdminError, Control, LoadReport, TenantGovernance,
     load::{self, Compiled},
+    route::Routes,
     snapshot::{Snapshot, Tenant, keys_of},
     tariffs::Tariffs,
 };
@@ -149,6 +150,12 @@ impl Control {
             tenants: HashMap::new(),
             upstreams: HashMap::new(),
             tariffs: Tariffs::new(loaded.prices.clone()),
+            routes: Routes::new(
+                &loaded.governance.routes,
+                loaded.governance.upstreams.iter().map(|upstream| &upstream.name),
+                self.limits(),
+                &before.routes,
+            ),
         };
         for upstream in &loaded.governance.upstreams {
             snapshot

@@ -9,7 +9,7 @@ use pricing::PriceBook;
 use store::View;
 use tokio_util::sync::CancellationToken;
 
-use crate::{UpstreamSpec, tariffs::Tariffs};
+use crate::{UpstreamSpec, route::Routes, tariffs::Tariffs};
 
 /// The picture.
 #[derive(Debug)]
@@ -19,6 +19,7 @@ pub(crate) struct Snapshot {
     pub(crate) tenants: HashMap<TenantName, Arc<Tenant>>,
     pub(crate) upstreams: HashMap<UpstreamName, Arc<UpstreamSpec>>,
     pub(crate) tariffs: Tariffs,
+    pub(crate) routes: Routes,
 }
 
 /// A credential as requests see it.
@@ -59,6 +60,7 @@ impl Snapshot {
             tenants: HashMap::new(),
             upstreams: HashMap::new(),
             tariffs: Tariffs::new(Arc::new(prices)),
+            routes: Routes::default(),
         }
     }
 

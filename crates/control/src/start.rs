@@ -251,16 +251,20 @@ impl Control {
         &self.inner.metrics
     }
 
-    pub(crate) fn limits_shared(&self) -> Arc<Limits> {
-        self.inner.limits.clone()
-    }
-
     pub(crate) fn now(&self) -> Timestamp {
         self.inner.clock.now()
     }
 
     pub(crate) fn random_secret(&self) -> Zeroizing<[u8; 32]> {
         secret(&self.inner.random)
+    }
+
+    /// A random number that protects nothing: it spreads waits.
+    pub(crate) fn jitter(&self) -> u8 {
+        let mut byte = [0];
+        // Without randomness the waits are not spread, which is no reason to fail.
+        let _ = self.inner.random.fill(&mut byte);
+        byte[0]
     }
 
     pub(crate) fn random_name(&self) -> String {

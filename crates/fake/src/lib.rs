@@ -63,6 +63,7 @@
 //! | `cache-write=100` | of the rest, this many were written to the cache |
 //! | `cache-write-1h=100` | of the rest, this many were written to the cache for an hour; Anthropic only |
 //! | `bill-abandoned` | bills a call in full that its client leaves |
+//! | `first=2` | all this holds for the first 2 calls with this very script; later ones are answered as usual |
 //!
 //! Events are counted as they go over the wire: OpenAI's role chunk, Anthropic's `ping` and the final `[DONE]` count.
 //!
@@ -102,5 +103,6 @@ mod script;
 mod service;
 mod texts;
 mod tools;
+mod turns;
 mod wire;
 mod work;

@@ -16,6 +16,7 @@ use crate::{
     config::Config,
     conn::{Conn, Socket},
     service::{self, State},
+    turns::Turns,
 };
 
 /// How much of an answer waits in memory for a client that does not read, and how long a request's head may be.
@@ -48,6 +49,7 @@ impl Provider {
             config,
             calls: calls.clone(),
             seed,
+            turns: Turns::default(),
         });
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         tasks.spawn(accept(listener, state, stop.clone(), tasks.clone()));

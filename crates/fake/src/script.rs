@@ -40,6 +40,7 @@ pub(crate) struct Script {
     pub(crate) cache_write: Option<u64>,
     pub(crate) cache_write_1h: Option<u64>,
     pub(crate) reasoning: Option<u64>,
+    pub(crate) first: Option<u64>,
 }
 
 /// Where an answer stops short of its end, and how.
@@ -123,6 +124,7 @@ impl Script {
             "cache-write" => self.cache_write = Some(word.number(0)?),
             "cache-write-1h" => self.cache_write_1h = Some(word.number(0)?),
             "reasoning" => self.reasoning = Some(word.number(0)?),
+            "first" => self.first = Some(word.number(0)?),
             unknown => return Err(ScriptError::Unknown(unknown.to_owned())),
         }
         Ok(())

@@ -25,6 +25,7 @@ use crate::{
     request::Ask,
     route::{Endpoint, route},
     script::Script,
+    turns::Turns,
     work::{Done, Job},
 };
 
@@ -39,6 +40,8 @@ pub(crate) struct State {
     pub(crate) calls: Calls,
     /// Makes the identifiers differ from those of another provider.
     pub(crate) seed: u64,
+    /// Scripts that hold for a few calls only.
+    pub(crate) turns: Turns,
 }
 
 /// What is asked for, where it stands in the body.
@@ -150,6 +153,7 @@ fn decide(state: &State, parts: &Parts, body: Option<&[u8]>) -> Decided {
     let now = since_1970.as_secs();
     let (script, answer) = match Script::of(&parts.headers) {
         Ok(script) => {
+            let script = state.turns.now(script, &parts.headers);
             let answer = refuse_early(state, dialect, &parts.headers, &script, ticket.number()).and_then(|()| {
                 let moment = Moment {
                     ids,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use control::{BodyEnd, Cleared, Meter, Refusal, Upstream, UpstreamSpec};
+use control::{BodyEnd, Cause, Cleared, Failure, Forwarded, Meter, Refusal, Upstream, UpstreamSpec};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Either, Full};
 use llm::Dialect;
@@ -36,68 +36,66 @@ pub(crate) struct Outgoing<'a> {
 impl Upstream for Outgoing<'_> {
     type Reply = Response<ReplyBody>;
 
-    async fn forward(&self, cleared: Cleared) -> Self::Reply {
+    async fn forward(&self, cleared: Cleared) -> Forwarded<Self::Reply> {
         let upstream = cleared.upstream().clone();
         let (dialect, name) = (upstream.kind, upstream.name.to_string());
+        let bounds = *cleared.bounds();
         let call = Call {
             stream: cleared.is_stream(),
             unread: cleared.is_unread(),
-            deadline: Instant::now() + cleared.limits().total_timeout,
-            first_byte: cleared.limits().first_byte_timeout,
-            idle: cleared.limits().idle_timeout,
-            reply_bytes: cleared.limits().reply_bytes,
+            deadline: cleared.deadline(),
+            idle: bounds.idle,
+            reply_bytes: bounds.reply_bytes,
             cancel: cleared.cancelled(),
+            attempts: cleared.number() + 1,
         };
         let failed = |reason, message: String| reply::refusal(dialect, &Refusal::upstream(self.id, reason, message));
         let request = match self.request(&cleared) {
             Ok(request) => request,
             // Nothing begins, so the hold ends in nothing.
             Err(error) => {
-                return failed(
-                    Reason::UpstreamUnreachable,
-                    format!("The base URL of upstream {name} cannot be used: {error}."),
-                );
+                let message = format!("The base URL of upstream {name} cannot be used: {error}.");
+                let reply = failed(Reason::UpstreamUnreachable, message);
+                return Forwarded::Failed(Failure::of(Cause::Connect), reply);
             }
         };
         // Revocation cancels before it returns, so what is not cancelled here started before.
         if call.cancel.is_cancelled() {
-            return failed(Reason::Revoked, REVOKED.to_owned());
+            return Forwarded::Reply(failed(Reason::Revoked, REVOKED.to_owned()));
         }
         let meter = cleared.begin();
+        let due = call.deadline.min(Instant::now() + bounds.first_byte);
         let sent = tokio::select! {
-            sent = tokio::time::timeout(call.first_byte, self.upstreams.send(&upstream, request)) => sent,
+            sent = tokio::time::timeout_at(due, self.upstreams.send(&upstream, request)) => sent,
             () = call.cancel.cancelled() => {
                 meter.lost(BodyEnd::Revoked);
-                return failed(Reason::Revoked, REVOKED.to_owned());
+                return Forwarded::Reply(failed(Reason::Revoked, REVOKED.to_owned()));
             }
         };
-        match sent {
-            Ok(Ok(response)) => self.receive(dialect, &name, response, meter, &call).await,
+        let (cause, reason, message) = match sent {
+            Ok(Ok(response)) => return self.receive(dialect, &name, response, meter, &call).await,
             Ok(Err(SendError::Connect(error))) => {
                 tracing::warn!(upstream.name = %name, error, "the upstream cannot be reached");
                 meter.unreachable();
-                failed(
-                    Reason::UpstreamUnreachable,
-                    format!("Upstream {name} cannot be reached; nothing was used."),
-                )
+                let message = format!("Upstream {name} cannot be reached; nothing was used.");
+                (Cause::Connect, Reason::UpstreamUnreachable, message)
             }
             Ok(Err(SendError::Broken(error))) => {
                 tracing::warn!(upstream.name = %name, error, "the upstream's connection broke");
                 meter.lost(BodyEnd::Broken);
-                failed(
-                    Reason::UpstreamBroken,
-                    format!("Upstream {name} closed the connection without an answer."),
-                )
+                let message = format!("Upstream {name} closed the connection without an answer.");
+                (Cause::Broken, Reason::UpstreamBroken, message)
             }
             Err(_) => {
                 meter.lost(BodyEnd::Timeout);
-                let seconds = call.first_byte.as_secs();
-                failed(
-                    Reason::UpstreamTimeout,
-                    format!("Upstream {name} did not answer within {seconds} seconds."),
-                )
+                let message = format!(
+                    "Upstream {name} did not answer within {:?}.",
+                    bounds.first_byte.min(bounds.total)
+                );
+                (Cause::Timeout, Reason::UpstreamTimeout, message)
             }
-        }
+        };
+        Forwarded::Failed(Failure::of(cause), failed(reason, message))
     }
 }
 
@@ -107,10 +105,11 @@ struct Call {
     /// Whether the reply need not be read before it is delivered.
     unread: bool,
     deadline: Instant,
-    first_byte: Duration,
     idle: Duration,
     reply_bytes: usize,
     cancel: CancellationToken,
+    /// How many attempts the action took, with this one.
+    attempts: u16,
 }
 
 impl Outgoing<'_> {
@@ -132,14 +131,31 @@ impl Outgoing<'_> {
         dialect: Dialect,
         name: &str,
         response: Response<UpstreamBody>,
+        meter: Meter,
+        call: &Call,
+    ) -> Forwarded<Response<ReplyBody>> {
+        let (head, body) = response.into_parts();
+        if head.status.is_success() {
+            return Forwarded::Reply(self.receive_success(dialect, name, head, body, meter, call).await);
+        }
+        let failure = Failure {
+            cause: Cause::Status(head.status.as_u16()),
+            retry_after: headers::retry_after(&head.headers),
+        };
+        let reply = self.receive_error(dialect, name, head, body, meter, call).await;
+        Forwarded::Failed(failure, reply)
+    }
+
+    async fn receive_success(
+        &self,
+        dialect: Dialect,
+        name: &str,
+        head: http::response::Parts,
+        body: UpstreamBody,
         mut meter: Meter,
         call: &Call,
     ) -> Response<ReplyBody> {
-        let (head, body) = response.into_parts();
         let failed = |reason, message: String| reply::refusal(dialect, &Refusal::upstream(self.id, reason, message));
-        if !head.status.is_success() {
-            return self.receive_error(dialect, name, head, body, meter, call).await;
-        }
         if head
             .headers
             .get(header::CONTENT_ENCODING)
@@ -150,7 +166,7 @@ impl Outgoing<'_> {
             return failed(Reason::UpstreamBroken, message);
         }
         let mut headers = headers::to_caller(&head.headers);
-        reply::allowed(&mut headers, self.id);
+        reply::allowed(&mut headers, self.id, call.attempts);
         if (is_event_stream(&head.headers) && call.stream) || (call.unread && !call.stream) {
             meter.streaming(head.status.as_u16());
             return respond(head.status, headers, passing(body, meter, call));
@@ -218,7 +234,7 @@ impl Outgoing<'_> {
         }
         meter.upstream_error(status.as_u16(), &body);
         let mut headers = headers::to_caller(&head.headers);
-        reply::allowed(&mut headers, self.id);
+        reply::allowed(&mut headers, self.id, call.attempts);
         respond(status, headers, Either::Left(Full::new(body)))
     }
 }

@@ -1,5 +1,7 @@
 //! Which headers pass, and which credential they carry.
 
+use std::time::Duration;
+
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 /// Headers of one connection only (RFC 9110, section 7.6.1), and those that hyper writes itself.
@@ -76,6 +78,15 @@ pub(crate) fn label(headers: &HeaderMap, name: &str) -> Result<Option<String>, S
         Some(text) => Ok(Some(text.to_owned())),
         None => Err(format!("The header {name} takes 1 to 128 printable ASCII characters.")),
     }
+}
+
+/// How long an upstream asks to be left alone (RFC 9110, section 10.2.3), where it says so in seconds, or in milliseconds
+/// as OpenAI's does. A date is not heeded: clocks differ.
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
+    number("retry-after-ms")
+        .map(Duration::from_millis)
+        .or_else(|| number("retry-after").map(Duration::from_secs))
 }
 
 /// The headers to send upstream: everything but hop-by-hop and identity headers, with the upstream's credential.

@@ -16,6 +16,8 @@ pub(crate) type ReplyBody = Either<Full<Bytes>, Passing>;
 const REQUEST_ID: &str = "bailiwick-request-id";
 /// `allow` or `deny`.
 const DECISION: &str = "bailiwick-decision";
+/// How many attempts the action took.
+const ATTEMPTS: &str = "bailiwick-attempts";
 /// The stable code of a refusal.
 const REASON: &str = "bailiwick-reason";
 /// What the call cost, where that is known before the reply starts.
@@ -65,10 +67,13 @@ pub(crate) fn refusal(dialect: Dialect, refusal: &Refusal) -> Response<ReplyBody
     response
 }
 
-/// Marks a reply as allowed.
-pub(crate) fn allowed(headers: &mut HeaderMap, id: ActionId) {
+/// Marks a reply as allowed, and says how many attempts it took if it took more than one.
+pub(crate) fn allowed(headers: &mut HeaderMap, id: ActionId, attempts: u16) {
     set(headers, REQUEST_ID, &id.to_string());
     headers.insert(DECISION, HeaderValue::from_static("allow"));
+    if attempts > 1 {
+        set(headers, ATTEMPTS, &attempts.to_string());
+    }
 }
 
 /// Says what a call cost.

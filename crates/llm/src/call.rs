@@ -229,7 +229,12 @@ impl Draft {
     fn read(&mut self, reader: &mut Reader<'_>, name: &'static str, field: Field) -> Result<(), ParseError> {
         let place = Place::Body.member(name);
         match field {
-            Field::Model => self.call.model = label(reader, &place)?,
+            Field::Model => {
+                reader.peek()?;
+                let start = reader.at();
+                self.call.model = label(reader, &place)?;
+                self.call.splices.json_model(start..reader.at());
+            }
             Field::Stream => self.call.stream = flag(reader, &place)?.unwrap_or(false),
             Field::StreamFormat => self.call.stream = word(reader, &place)?.is_some_and(|format| format == "sse"),
             Field::StreamOptions => self.call.splices.read_stream_options(reader, &place)?,

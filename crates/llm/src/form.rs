@@ -34,7 +34,11 @@ pub(crate) struct Part<'a> {
     pub(crate) is_file: bool,
     /// Its type is absent, or plain text in UTF-8 or ASCII.
     pub(crate) is_text: bool,
+    /// Its head says how long the content is.
+    pub(crate) is_measured: bool,
     pub(crate) content: &'a [u8],
+    /// Where the content begins in the body.
+    pub(crate) at: usize,
 }
 
 /// The boundary that a `multipart/form-data` content type names; `None` if it is another type or names none that is good.
@@ -86,19 +90,20 @@ pub(crate) fn each_part<'a, E: From<FormError>>(
         let Some(part) = part.strip_suffix(b"\r\n") else {
             return wrong(at + length, "a line end before the boundary");
         };
-        read(split(part).map_err(|expected| FormError { at, expected })?)?;
+        let part = split(part, at).map_err(|expected| FormError { at, expected })?;
+        read(part)?;
         at += length + delimiter.len();
     }
     wrong(at, "fewer parts")
 }
 
-/// A part's head and content.
-fn split(part: &[u8]) -> Result<Part<'_>, &'static str> {
+/// The head and content of the part that begins at `at`.
+fn split(part: &[u8], at: usize) -> Result<Part<'_>, &'static str> {
     let window = part.get(..MOST_HEAD.min(part.len())).unwrap_or_default();
     let end = memmem::find(window, b"\r\n\r\n").ok_or("a blank line behind the part's headers")?;
     let (head, content) = part.split_at_checked(end).unwrap_or_default();
     let head = std::str::from_utf8(head).map_err(|_| "headers in UTF-8")?;
-    let (mut disposition, mut kind) = (None, None);
+    let (mut disposition, mut kind, mut is_measured) = (None, None, false);
     for line in head.split("\r\n") {
         let (name, value) = line.split_once(':').ok_or("a header")?;
         if value.chars().any(char::is_control) {
@@ -108,7 +113,10 @@ fn split(part: &[u8]) -> Result<Part<'_>, &'static str> {
             name if name.eq_ignore_ascii_case("content-disposition") => disposition.replace(value.trim()).is_some(),
             name if name.eq_ignore_ascii_case("content-type") => kind.replace(value.trim()).is_some(),
             // Some libraries send it; the boundary says how long the part is.
-            name if name.eq_ignore_ascii_case("content-length") => false,
+            name if name.eq_ignore_ascii_case("content-length") => {
+                is_measured = true;
+                false
+            }
             _ => return Err("no headers but Content-Disposition, Content-Type and Content-Length"),
         };
         if seen {
@@ -122,7 +130,9 @@ fn split(part: &[u8]) -> Result<Part<'_>, &'static str> {
         name,
         is_file,
         is_text: kind.is_none_or(is_plain_text),
+        is_measured,
         content: content.get(4..).unwrap_or_default(),
+        at: at + end + 4,
     })
 }
 

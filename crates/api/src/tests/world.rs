@@ -83,6 +83,7 @@ pub(super) fn declared() -> Governance {
     Governance {
         tenants: BTreeMap::from([(TenantName::default_tenant(), tenant)]),
         upstreams: Vec::new(),
+        routes: Vec::new(),
         prices: Vec::new(),
     }
 }

@@ -6,6 +6,7 @@ mod limits;
 mod listen;
 mod log;
 mod price;
+mod route;
 mod upstream;
 
 use std::{
@@ -14,7 +15,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use control::{Limits, UpstreamSpec};
+use control::{Limits, RouteSpec, UpstreamSpec};
 use pricing::{Override, PriceBook};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -30,6 +31,7 @@ use self::{
     listen::{Listen, RawListen, is_public},
     log::RawLog,
     price::RawPrice,
+    route::RawRoute,
     upstream::{MAX_UPSTREAMS, RawUpstream},
 };
 use super::{
@@ -67,6 +69,8 @@ pub(crate) struct RawFile {
     audit: Field<RawAudit>,
     /// Model providers by name. The name is the first path segment of requests to it.
     upstreams: Field<Keyed<RawUpstream>>,
+    /// How calls are tried, by name: attempts, fallbacks, times and how many run at once.
+    routes: Field<Keyed<RawRoute>>,
     /// Prices that the shipped catalogue does not have, or has wrong.
     prices: Field<Vec<Field<RawPrice>>>,
 }
@@ -94,6 +98,8 @@ pub(crate) struct Settings {
     pub(crate) checkpoint_guard: Option<PathBuf>,
     /// Model providers by name, their credentials as references.
     pub(crate) upstreams: Vec<Upstream>,
+    /// How calls are tried.
+    pub(crate) routes: Vec<RouteSpec>,
     /// Prices over those of the catalogue.
     pub(crate) prices: Vec<Override>,
     /// What is legal but looks like a mistake.
@@ -191,6 +197,7 @@ impl TryFrom<(RawFile, &Path)> for Checked {
         let checkpoint_guard = findings.absorb(guard).flatten();
         let upstreams = upstreams(raw.upstreams, dir, &mut findings);
         upstreams.iter().for_each(|upstream| upstream.warn(&mut warnings));
+        let routes = route::routes(raw.routes, &upstreams, &mut findings);
         let prices = prices(raw.prices, &mut findings);
         warn_of_unknown_providers(&upstreams, &prices, &mut warnings);
         let settings = || {
@@ -205,6 +212,7 @@ impl TryFrom<(RawFile, &Path)> for Checked {
                 limits: limits?,
                 checkpoint_guard,
                 upstreams,
+                routes,
                 prices,
                 warnings: Problems::default(),
             })

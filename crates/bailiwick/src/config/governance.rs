@@ -64,6 +64,7 @@ pub(crate) fn load_governance(settings: &Settings, env: &dyn Fn(&str) -> Option<
             let governance = Governance {
                 tenants,
                 upstreams,
+                routes: settings.routes.clone(),
                 prices: settings.prices.clone(),
             };
             let warnings = warnings.sorted();

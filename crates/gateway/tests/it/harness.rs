@@ -43,6 +43,7 @@ pub(crate) struct Setup {
     pub(crate) limits: Limits,
     pub(crate) policy: &'static str,
     pub(crate) provider: fake::Config,
+    pub(crate) routes: Vec<control::RouteSpec>,
 }
 
 impl Default for Setup {
@@ -53,6 +54,7 @@ impl Default for Setup {
             policy: r#"@id("tester-models") permit (principal == Agent::"tester", action == Action::"llm:generate", resource)
                 when { resource.name like "gpt-4o*" || resource.name like "claude-*" };"#,
             provider: fake::Config::default(),
+            routes: Vec::new(),
         }
     }
 }
@@ -93,6 +95,7 @@ fn governance(setup: &Setup, provider: &str) -> Governance {
             upstream("anthropic", Dialect::Anthropic, provider),
             upstream("gone", Dialect::OpenAi, "http://127.0.0.1:1"),
         ],
+        routes: setup.routes.clone(),
         prices: Vec::new(),
     }
 }

@@ -115,7 +115,15 @@ impl Form {
             }
             Field::Dear => self.draft.findings.note(Feature::UnpricedOption, || place.to_string()),
             Field::Charset => return Err(place.must_be("left out: fields are in UTF-8")),
-            Field::Model => self.draft.call.model = as_label(text(part, &place)?, &place)?,
+            Field::Model => {
+                self.draft.call.model = as_label(text(part, &place)?, &place)?;
+                if !part.is_measured {
+                    self.draft
+                        .call
+                        .splices
+                        .form_model(part.at..part.at + part.content.len());
+                }
+            }
             Field::Stream => {
                 let stream = flag(text(part, &place)?, &place)?;
                 if stream && !self.draft.call.endpoint.may_stream() {

@@ -30,6 +30,16 @@ pub(super) struct Splices {
     /// Output limits that are null, with where.
     null_limits: Vec<(LimitField, Range<usize>)>,
     usage: UsageSplice,
+    model: Option<ModelSplice>,
+}
+
+/// Where the model stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum ModelSplice {
+    /// A JSON string, with its quotes.
+    Json(Range<usize>),
+    /// The content of a form's part.
+    Form(Range<usize>),
 }
 
 /// How to make `stream_options.include_usage` true.
@@ -53,7 +63,16 @@ impl Splices {
             start,
             null_limits: Vec::new(),
             usage: UsageSplice::Absent,
+            model: None,
         }
+    }
+
+    pub(super) fn json_model(&mut self, at: Range<usize>) {
+        self.model = Some(ModelSplice::Json(at));
+    }
+
+    pub(super) fn form_model(&mut self, at: Range<usize>) {
+        self.model = Some(ModelSplice::Form(at));
     }
 
     pub(super) fn null_limit(&mut self, field: LimitField, at: Range<usize>) {
@@ -104,20 +123,17 @@ impl Call {
         let mut changes: Vec<(Range<usize>, String)> = Vec::new();
         self.change_usage(edit, &mut changes);
         self.change_limit(edit, &mut changes);
-        if changes.is_empty() {
-            return body.clone();
-        }
-        changes.sort_by_key(|(at, _)| at.start);
-        let added = changes.iter().map(|(_, text)| text.len()).sum::<usize>();
-        let mut rewritten = BytesMut::with_capacity(body.len() + added);
-        let mut done = 0;
-        for (at, text) in changes {
-            rewritten.put_slice(body.get(done..at.start).unwrap_or_default());
-            rewritten.put_slice(text.as_bytes());
-            done = at.end;
-        }
-        rewritten.put_slice(body.get(done..).unwrap_or_default());
-        rewritten.freeze()
+        spliced(body, changes)
+    }
+
+    /// The same request for another model: `body`, which must be the one this call was parsed from, with the model's name
+    /// replaced. It is to be parsed anew. `None` if no model stands in the body, or not where it could be replaced.
+    pub fn with_model(&self, body: &Bytes, model: &str) -> Option<Bytes> {
+        let change = match self.splices.model.clone()? {
+            ModelSplice::Json(at) => (at, serde_json::Value::from(model).to_string()),
+            ModelSplice::Form(at) => (at, model.to_owned()),
+        };
+        Some(spliced(body, vec![change]))
     }
 
     fn change_limit(&self, edit: Edit, changes: &mut Vec<(Range<usize>, String)>) {
@@ -153,5 +169,85 @@ impl Call {
             UsageSplice::Unsaid { start, empty: false } => (*start..*start, "\"include_usage\":true,".to_owned()),
             UsageSplice::No(at) => (at.clone(), "true".to_owned()),
         });
+    }
+}
+
+/// `body` with each range replaced by its text.
+fn spliced(body: &Bytes, mut changes: Vec<(Range<usize>, String)>) -> Bytes {
+    if changes.is_empty() {
+        return body.clone();
+    }
+    changes.sort_by_key(|(at, _)| at.start);
+    let added = changes.iter().map(|(_, text)| text.len()).sum::<usize>();
+    let mut rewritten = BytesMut::with_capacity(body.len() + added);
+    let mut done = 0;
+    for (at, text) in changes {
+        rewritten.put_slice(body.get(done..at.start).unwrap_or_default());
+        rewritten.put_slice(text.as_bytes());
+        done = at.end;
+    }
+    rewritten.put_slice(body.get(done..).unwrap_or_default());
+    rewritten.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Target;
+
+    /// Asks for another model, and expects the body with nothing but the name changed.
+    fn check(endpoint: Endpoint, content_type: &str, body: &str, model: &str, expected: Option<&str>) {
+        let target = Target { endpoint, id: None };
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        let call = Call::read(target, Some(content_type), &body).unwrap();
+        let renamed = call.with_model(&body, model);
+        assert_eq!(renamed.as_deref(), expected.map(str::as_bytes), "{body:?}");
+        let Some(renamed) = renamed else { return };
+        let again = Call::read(target, Some(content_type), &renamed).unwrap();
+        assert_eq!((again.model.as_str(), again.messages), (model, call.messages));
+    }
+
+    #[test]
+    fn another_model_changes_nothing_else() {
+        let json = "application/json";
+        let chat = |body, model, expected| check(Endpoint::ChatCompletions, json, body, model, Some(expected));
+        chat(
+            r#"{"model":"gpt-4o","messages":[],"x":"gpt-4o"}"#,
+            "m",
+            r#"{"model":"m","messages":[],"x":"gpt-4o"}"#,
+        );
+        chat(
+            r#"{ "messages" : [] , "model" : "a\"\u0062" }"#,
+            "org/b-2",
+            r#"{ "messages" : [] , "model" : "org/b-2" }"#,
+        );
+        chat(
+            r#"{"model":"a","messages":[]}"#,
+            "quote\"d",
+            r#"{"model":"quote\"d","messages":[]}"#,
+        );
+        check(Endpoint::Moderations, json, r#"{"input":"x"}"#, "m", None);
+    }
+
+    #[test]
+    fn another_model_in_a_form() {
+        let kind = "multipart/form-data; boundary=B";
+        let form = |model: &str, head: &str| {
+            format!(
+                "--B\r\nContent-Disposition: form-data; name=\"model\"\r\n{head}\r\n{model}\r\n--B\r\nContent-Disposition: \
+                 form-data; name=\"file\"; filename=\"a.mp3\"\r\n\r\nwhisper-1\r\n--B--\r\n"
+            )
+        };
+        let endpoint = Endpoint::Transcriptions;
+        let renamed = form("gpt-4o-transcribe", "");
+        check(
+            endpoint,
+            kind,
+            &form("whisper-1", ""),
+            "gpt-4o-transcribe",
+            Some(&renamed),
+        );
+        // The part says how long it is: it would lie.
+        check(endpoint, kind, &form("whisper-1", "Content-Length: 9\r\n"), "m", None);
     }
 }

@@ -63,14 +63,14 @@ pub(crate) struct RawBounds {
 }
 
 /// Bodies are held in memory: a larger one would be a way to exhaust it.
-const SIZES: RangeInclusive<Size> = Size(1 << 10)..=Size(1 << 30);
+pub(super) const SIZES: RangeInclusive<Size> = Size(1 << 10)..=Size(1 << 30);
 /// From "never held back".
 const REPLY_SIZES: RangeInclusive<Size> = Size(0)..=Size(1 << 30);
 /// Far above what any model produces.
 pub(crate) const OUTPUT_LIMITS: RangeInclusive<u64> = 1..=10_000_000;
-const IN_FLIGHT: RangeInclusive<u64> = 1..=1_000_000;
+pub(super) const IN_FLIGHT: RangeInclusive<u64> = 1..=1_000_000;
 /// A hold lives as long as its call may: one that lasts days would bind money for days after a crash.
-const TIMES: RangeInclusive<Time> = Time(Duration::from_millis(1))..=Time(Duration::from_secs(24 * 3_600));
+pub(super) const TIMES: RangeInclusive<Time> = Time(Duration::from_millis(1))..=Time(Duration::from_secs(24 * 3_600));
 /// From "does not wait".
 const SHUTDOWN_TIMES: RangeInclusive<Time> = Time(Duration::ZERO)..=Time(Duration::from_secs(24 * 3_600));
 

@@ -1,6 +1,8 @@
 use std::time::Duration;
 
+use control::{Cause, Fallback, ModelPattern, Places, Retry};
 use llm::Dialect;
+use model::UpstreamName;
 use proptest::prelude::*;
 use secrecy::ExposeSecret as _;
 
@@ -33,6 +35,7 @@ fn what_is_left_out_has_defaults() {
         limits: Limits::default(),
         checkpoint_guard: None,
         upstreams: Vec::new(),
+        routes: Vec::new(),
         prices: Vec::new(),
         warnings: Problems::default(),
     };
@@ -74,6 +77,22 @@ fn everything_can_be_said() {
         [upstreams.anthropic]
         kind = "anthropic"
         base_url = "https://api.anthropic.com"
+        [routes.quick]
+        upstream = "local"
+        models = ["qwen3", "llama*"]
+        tries = 3
+        retry_on = ["connect", 429, "503"]
+        backoff = "50ms"
+        longest_backoff = "2s"
+        fallback = [{ upstream = "local", model = "qwen2" }]
+        connect_timeout = "1s"
+        first_byte_timeout = "10s"
+        idle_timeout = "5s"
+        total_timeout = "1m"
+        request_size = "64KiB"
+        in_flight = 8
+        queue = 16
+        queue_timeout = "3s"
         [[prices]]
         provider = "local"
         model = "qwen3"
@@ -126,6 +145,7 @@ fn everything_can_be_said() {
         (Dialect::Anthropic, "anthropic")
     );
     assert_eq!((anthropic.key.as_ref(), anthropic.legacy_output_limit), (None, false));
+    assert_eq!(settings.routes, [quick_route()]);
     let [price] = settings.prices.as_slice() else {
         panic!("one price")
     };
@@ -134,6 +154,37 @@ fn everything_can_be_said() {
         ("0.15".parse().unwrap(), "3".parse().unwrap())
     );
     assert_eq!((price.cache_write, price.max_output_tokens), (None, Some(8_192)));
+}
+
+/// The route that says everything.
+fn quick_route() -> RouteSpec {
+    let upstream = UpstreamName::new("local").unwrap();
+    let seconds = |seconds| Some(Duration::from_secs(seconds));
+    RouteSpec {
+        name: "quick".to_owned(),
+        upstream: upstream.clone(),
+        models: vec![ModelPattern::new("qwen3"), ModelPattern::new("llama*")],
+        retry: Retry {
+            tries: 3,
+            on: vec![Cause::Connect, Cause::Status(429), Cause::Status(503)],
+            backoff: Duration::from_millis(50),
+            longest: Duration::from_secs(2),
+        },
+        fallback: vec![Fallback {
+            upstream,
+            model: Some("qwen2".to_owned()),
+        }],
+        connect: seconds(1),
+        first_byte: seconds(10),
+        idle: seconds(5),
+        total: seconds(60),
+        request_bytes: Some(64 << 10),
+        places: Some(Places {
+            running: 8,
+            waiting: 16,
+            patience: Duration::from_secs(3),
+        }),
+    }
 }
 
 #[test]
