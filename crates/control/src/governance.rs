@@ -124,6 +124,8 @@ pub struct Limits {
     pub request_bytes: usize,
     /// The longest JSON reply that is held back so that its cost can be a header; longer ones pass as they come.
     pub reply_bytes: usize,
+    /// How many bytes of replies are kept for calls that are sent again under the same idempotency key.
+    pub replay_bytes: usize,
     /// The output limit written into requests that give none and whose agent declares none. Tokens.
     pub output_limit: u64,
     /// The most calls in flight at once.
@@ -147,6 +149,7 @@ impl Default for Limits {
         Self {
             request_bytes: 32 * 1024 * 1024,
             reply_bytes: 8 * 1024 * 1024,
+            replay_bytes: 64 * 1024 * 1024,
             output_limit: 4_096,
             in_flight: 10_000,
             request_timeout: Duration::from_secs(30),

@@ -2,7 +2,7 @@
 //!
 //! `control` never sees HTTP types: edges are codecs around it. Its files, in the order of a first reading:
 //! `pipeline.rs` (what happens to an action), `route.rs` (how often it is tried, and where), `quote.rs` (what it can cost),
-//! `record.rs` (what is recorded of a refusal), `meter.rs` (what it used), `governance.rs` and `upstream.rs` (what is declared), `load.rs` and
+//! `record.rs` (what is recorded of a refusal), `repeat.rs` (what is sent again), `meter.rs` (what it used), `governance.rs` and `upstream.rs` (what is declared), `load.rs` and
 //! `publish.rs` (how that takes effect), `snapshot.rs` (what requests read), `admin.rs` (what administrators may do),
 //! `signer.rs` (checkpoints), `start.rs` (how it all begins and ends).
 
@@ -18,6 +18,7 @@ mod publish;
 mod quote;
 mod record;
 mod refusal;
+mod repeat;
 mod report;
 mod route;
 mod signer;
@@ -32,6 +33,7 @@ pub use governance::{AgentSpec, Governance, Limits, LoadProblem, TenantGovernanc
 pub use meter::{BodyEnd, Cleared, Meter, Settled};
 pub use pipeline::{Ask, Failure, Forwarded, Session, Unauthenticated, Upstream};
 pub use refusal::Refusal;
+pub use repeat::RepeatKey;
 pub use report::{AdminReport, AgentReport, BudgetReport, EntryReport, KeyReport, LoadReport, UpstreamReport, rfc3339};
 pub use route::{Bounds, Cause, Fallback, ModelPattern, Places, Retry, RouteSpec};
 pub use signer::{GuardFile, KeyFiles, log_keys};

@@ -23,6 +23,7 @@ use crate::{
     meter::Cleared,
     quote::Quote,
     record::{ids, who},
+    repeat::RepeatKey,
     route::{Busy, Cause, Fallback, Place, Plan, Route, Step},
     snapshot::{Key, Tenant},
 };
@@ -69,6 +70,8 @@ pub struct Ask {
     pub run: Option<String>,
     /// The task type the agent names.
     pub task: Option<String>,
+    /// The agent's idempotency key: a call that is sent again under it is not paid for again.
+    pub idempotency: Option<RepeatKey>,
 }
 
 /// What carries a cleared action to its upstream and the reply back.
@@ -219,7 +222,12 @@ impl Control {
     }
 
     /// The first attempt of an action: where it asked to go.
-    async fn first<'a>(&self, session: &Session, ask: &'a Ask, call: &'a Call) -> Result<Attempt<'a>, Refusal> {
+    pub(crate) async fn first<'a>(
+        &self,
+        session: &Session,
+        ask: &'a Ask,
+        call: &'a Call,
+    ) -> Result<Attempt<'a>, Refusal> {
         let route = self.snapshot().routes.find(&ask.upstream.name, &call.model);
         let Some(route) = route else {
             let refusal = self.refuse(session, ask, &call.model, Reason::UnknownUpstream, CHANGED.to_owned());
@@ -388,6 +396,12 @@ impl Control {
                 self.metrics().denied(tenant, agent, upstream, Reason::BudgetExhausted);
                 Refusal::over_budget(id, &over, resets_at)
             }
+            HoldAnswer::Repeated(of) => {
+                let Principal { tenant, agent, .. } = session.principal();
+                let (upstream, reason) = (attempt.upstream.name.as_str(), Reason::IdempotencyKeyUsed);
+                self.metrics().denied(tenant, agent, upstream, reason);
+                Refusal::repeated(id, of)
+            }
             HoldAnswer::UnknownAgent => {
                 self.refuse_attempt(session, attempt, Reason::UnknownAgent, REMOVED.to_owned())
                     .await
@@ -426,11 +440,16 @@ impl Control {
             request: request.to_owned(),
             amount: quote.worst_case,
             lifetime_us: i64::try_from(lifetime.as_micros()).unwrap_or(i64::MAX),
+            idempotency: attempt.ask.idempotency.as_ref().map(RepeatKey::to_string),
         }
     }
 }
 
-fn question<'a>(key: &'a Key, attempt: &'a Attempt<'_>, quote: &Quote) -> Result<Question<'a>, UnknownAction> {
+pub(crate) fn question<'a>(
+    key: &'a Key,
+    attempt: &'a Attempt<'_>,
+    quote: &Quote,
+) -> Result<Question<'a>, UnknownAction> {
     let (call, upstream) = (&*attempt.call, &attempt.upstream.name);
     let action: policy::Action = call.endpoint.action().parse()?;
     let resource = match action {

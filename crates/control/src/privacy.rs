@@ -2,7 +2,7 @@
 
 use aws_lc_rs::hmac::{self, HMAC_SHA256};
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
-use model::{Pseudonym, TenantName};
+use model::{AgentName, Pseudonym, TenantName};
 use zeroize::Zeroizing;
 
 /// Which pseudonym key is in use. It goes up when the key rotates.
@@ -40,6 +40,13 @@ impl Privacy {
     /// else can test guesses against it.
     pub(crate) fn commit(&self, content: &[u8]) -> String {
         BASE64URL_NOPAD.encode(hmac::sign(&self.content, content).as_ref())
+    }
+
+    /// An agent's idempotency key as the log knows it: it says nothing of the key, and links no two agents.
+    pub(crate) fn repeat(&self, tenant: &TenantName, agent: &AgentName, key: &str) -> String {
+        let parts = ["repeat", tenant.as_str(), agent.as_str(), key];
+        let tag = hmac::sign(&self.people, parts.join("\0").as_bytes());
+        BASE64URL_NOPAD.encode(tag.as_ref().get(..16).unwrap_or_default())
     }
 
     /// A commitment to a content that comes in parts.
@@ -83,6 +90,22 @@ mod tests {
         assert_ne!(of(&a, &tenant, "ann@acme.example"), of(&a, &other, "ann@acme.example"));
         assert_ne!(of(&a, &tenant, "ann@acme.example"), of(&b, &tenant, "ann@acme.example"));
         assert_eq!(of(&a, &tenant, "ann@acme.example").len(), 32);
+    }
+
+    #[test]
+    fn idempotency_keys_are_each_agents_own() {
+        let privacy = Privacy::new(&Zeroizing::new(vec![1; 32]));
+        let (tenant, other) = (TenantName::default_tenant(), TenantName::new("acme").unwrap());
+        let agent = |name: &str| AgentName::new(name).unwrap();
+        let of = |tenant: &TenantName, name: &str, key: &str| privacy.repeat(tenant, &agent(name), key);
+        let all = [
+            of(&tenant, "a", "k"),
+            of(&tenant, "a", "l"),
+            of(&tenant, "b", "k"),
+            of(&other, "a", "k"),
+        ];
+        assert_eq!(all.iter().collect::<std::collections::HashSet<_>>().len(), 4);
+        assert!(all.iter().all(|tag| tag.len() == 22), "{all:?}");
     }
 
     #[test]

@@ -59,6 +59,15 @@ impl Refusal {
         }
     }
 
+    /// The call was made and paid for before, and what it brought is not kept here any more.
+    pub(crate) fn repeated(id: ActionId, of: ActionId) -> Self {
+        let message = format!(
+            "This Idempotency-Key belongs to request {of}, which was paid for, and its reply is not kept any more; nothing \
+             was forwarded. To pay for the call once more, send it with another key."
+        );
+        Self::new(id, Reason::IdempotencyKeyUsed, message)
+    }
+
     pub(crate) fn over_budget(id: ActionId, over: &Over, resets_at: Option<Timestamp>) -> Self {
         let used = over.spent.saturating_add(over.held);
         let left = over.limit.saturating_sub(used).at_least_zero();

@@ -75,6 +75,9 @@ pub struct Intent {
     pub expires: Timestamp,
     /// Which start of the server owns the hold.
     pub boot: u64,
+    /// The idempotency key the agent gave: a keyed hash of it, HMAC-SHA256, the first half, base64url.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency: Option<String>,
 }
 
 impl Intent {
@@ -184,4 +187,16 @@ pub struct Denial {
     /// The budget that stopped it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub over: Option<Over>,
+}
+
+/// A reply that was delivered again to a call with the same idempotency key. Nothing was forwarded, and nothing booked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Replay {
+    /// Who, what, on which model.
+    pub action: Action,
+    /// What permitted it.
+    pub why: Why,
+    /// The action whose reply it is.
+    pub of: ActionId,
 }

@@ -5,7 +5,7 @@ use model::{AdminName, AgentName, Digest, KeyId, TenantName, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    action::{Denial, Intent, Outcome},
+    action::{Denial, Intent, Outcome, Replay},
     record::{AdminRecord, AgentRecord, KeyRecord, PolicyFile, PriceRecord, UpstreamRecord},
 };
 
@@ -35,6 +35,8 @@ pub enum Event {
     Outcome(Outcome),
     /// An action was refused; nothing was forwarded.
     Denial(Denial),
+    /// A reply was delivered again; nothing was forwarded.
+    Replay(Replay),
     /// An agent's manifest was loaded, or changed.
     AgentLoaded {
         /// The manifest, whole.
@@ -142,6 +144,7 @@ impl Event {
             Self::Intent(_) => "intent",
             Self::Outcome(_) => "outcome",
             Self::Denial(_) => "denial",
+            Self::Replay(_) => "replay",
             Self::AgentLoaded { .. } => "agent_loaded",
             Self::AgentRemoved { .. } => "agent_removed",
             Self::BudgetLoaded { .. } => "budget_loaded",

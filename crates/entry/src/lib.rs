@@ -12,13 +12,15 @@ mod codec;
 mod error;
 mod event;
 mod record;
+mod repeats;
 mod state;
 
-pub use action::{Action, Denial, Intent, Outcome, Over, Status, Why};
+pub use action::{Action, Denial, Intent, Outcome, Over, Replay, Status, Why};
 pub use codec::{MAX_ENTRY_BYTES, VERSION};
 pub use error::EntryError;
 pub use event::{Entry, Event};
 pub use record::{AdminRecord, AgentRecord, KeyRecord, PolicyFile, PriceRecord, Role, UpstreamRecord};
+pub use repeats::{REPEATS_REMEMBERED, REPEATS_REMEMBERED_US, Repeats};
 pub use state::{AgentState, KeyState, OpenIntent, State};
 
 #[cfg(test)]

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 
 use ledger::{Attempt, Hold, Ledger, LedgerError, MAX_BUDGETS_PER_HOLD};
-use model::{AdminName, AgentName, Digest, KeyId, NanoUsd, TenantName, Timestamp};
+use model::{AdminName, AgentName, Digest, KeyId, NanoUsd, TenantName, Timestamp, UsageSource};
 
 use crate::{
-    Entry, EntryError, Event, VERSION,
-    action::{Action, Denial, Intent, Outcome},
+    Entry, EntryError, Event, Repeats, VERSION,
+    action::{Action, Denial, Intent, Outcome, Replay},
     record::{AdminRecord, AgentRecord, KeyRecord, UpstreamRecord},
 };
 
@@ -40,6 +40,8 @@ pub struct OpenIntent {
     pub index: u64,
     /// Whose it is.
     pub agent: AgentName,
+    /// Its idempotency key, as the entry has it.
+    pub idempotency: Option<String>,
 }
 
 /// The fold of one tenant's log.
@@ -65,6 +67,8 @@ pub struct State {
     pub admins: BTreeMap<AdminName, AdminRecord>,
     /// Attempts that have not ended.
     pub open: HashMap<Attempt, OpenIntent>,
+    /// Idempotency keys that were used lately.
+    pub repeats: Repeats,
     /// The last text of each policy file, and its entry.
     pub policy_files: BTreeMap<String, (String, u64)>,
     /// The bundle in effect and its entry.
@@ -93,6 +97,7 @@ impl State {
             keys: BTreeMap::new(),
             admins: BTreeMap::new(),
             open: HashMap::new(),
+            repeats: Repeats::default(),
             policy_files: BTreeMap::new(),
             bundle: None,
             prices: None,
@@ -109,7 +114,7 @@ impl State {
         match &entry.event {
             Event::Intent(intent) => self.intent(intent, entry)?,
             Event::Outcome(outcome) => self.outcome(outcome)?,
-            Event::Denial(Denial { action, .. }) => {
+            Event::Denial(Denial { action, .. }) | Event::Replay(Replay { action, .. }) => {
                 self.check_action(action)?;
                 self.count(action, entry.time);
             }
@@ -220,9 +225,23 @@ impl State {
         Ok(())
     }
 
+    /// Checks that a call is not paid for a second time.
+    fn check_repeat(&self, intent: &Intent, now: Timestamp) -> Result<(), EntryError> {
+        let Some(key) = &intent.idempotency else {
+            return Ok(());
+        };
+        match self.repeats.find(&intent.action.agent, key, now) {
+            Some(action) if action != intent.action.id => {
+                Err(EntryError::Mismatch("the idempotency key is another call's"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn intent(&mut self, intent: &Intent, entry: &Entry) -> Result<(), EntryError> {
         self.check_action(&intent.action)?;
         self.check_authority(intent)?;
+        self.check_repeat(intent, entry.time)?;
         let hold = Hold {
             amount: intent.hold,
             bookings: intent.bookings.clone(),
@@ -231,9 +250,14 @@ impl State {
         };
         self.ledger.place(intent.attempt(), hold, entry.time)?;
         self.count(&intent.action, entry.time);
+        let Action { agent, id, .. } = &intent.action;
+        if let Some(key) = &intent.idempotency {
+            self.repeats.used(agent, key, *id, entry.time);
+        }
         let open = OpenIntent {
             index: entry.index,
-            agent: intent.action.agent.clone(),
+            agent: agent.clone(),
+            idempotency: intent.idempotency.clone(),
         };
         self.open.insert(intent.attempt(), open);
         Ok(())
@@ -257,7 +281,15 @@ impl State {
             ));
         }
         self.ledger.end(attempt, outcome.cost)?;
-        self.open.remove(&attempt);
+        if let Some(OpenIntent {
+            agent,
+            idempotency: Some(key),
+            ..
+        }) = self.open.remove(&attempt)
+        {
+            let unused = outcome.source == UsageSource::Nothing;
+            self.repeats.ended(&agent, &key, outcome.action, unused);
+        }
         self.spent = self.spent.saturating_add(outcome.cost);
         self.overrun = self.overrun.saturating_add(outcome.overrun);
         Ok(())

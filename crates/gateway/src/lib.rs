@@ -5,12 +5,14 @@
 //!
 //! `server.rs` accepts, `service.rs` takes one request through, `forward.rs` calls the
 //! upstream through `upstreams.rs` (its connections), `stream.rs` is the body
-//! of a reply that passes as it comes, `patience.rs` lets go of callers that stop reading,
+//! of a reply that passes as it comes, `replays.rs` keeps replies for calls
+//! that are sent again, `patience.rs` lets go of callers that stop reading,
 //! `route.rs`, `headers.rs` and `reply.rs` are the small rules.
 
 mod forward;
 mod headers;
 mod patience;
+mod replays;
 mod reply;
 mod route;
 mod server;

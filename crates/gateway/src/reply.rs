@@ -82,6 +82,14 @@ pub(crate) fn cost(headers: &mut HeaderMap, cost: NanoUsd, remaining: NanoUsd) {
     set(headers, REMAINING, &remaining.to_string());
 }
 
+/// Says that a reply was delivered before. What it cost was told then.
+pub(crate) fn replayed(headers: &mut HeaderMap) {
+    headers.remove(COST);
+    headers.remove(REMAINING);
+    let (name, value) = crate::replays::REPLAYED;
+    headers.insert(name, value);
+}
+
 /// A short plain answer for probes.
 pub(crate) fn plain(status: StatusCode, text: &str) -> Response<ReplyBody> {
     let mut response = whole(status, Bytes::from(format!("{text}\n")));

@@ -13,8 +13,9 @@ use tokio::{
     sync::{Semaphore, watch},
     task::JoinHandle,
 };
+use tokio_util::task::TaskTracker;
 
-use crate::{patience::Patient, service::Service, upstreams::Upstreams};
+use crate::{patience::Patient, replays::Replays, service::Service, upstreams::Upstreams};
 
 /// How long a connection may take to send the head of a request, the wait for it included.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
@@ -31,6 +32,8 @@ pub struct Gateway {
     addr: SocketAddr,
     stop: watch::Sender<bool>,
     accepting: JoinHandle<GracefulShutdown>,
+    /// Calls whose callers may be gone.
+    detached: TaskTracker,
 }
 
 impl Gateway {
@@ -39,10 +42,22 @@ impl Gateway {
         let listener = TcpListener::bind(addr).await?;
         let addr = listener.local_addr()?;
         let upstreams = Upstreams::new(control.limits());
-        let service = Arc::new(Service { control, upstreams });
+        let replays = Replays::new(control.limits().replay_bytes);
+        let detached = TaskTracker::new();
+        let service = Arc::new(Service {
+            control,
+            upstreams,
+            replays,
+            detached: detached.clone(),
+        });
         let (stop, stopping) = watch::channel(false);
         let accepting = tokio::spawn(accept(listener, service, stopping));
-        Ok(Self { addr, stop, accepting })
+        Ok(Self {
+            addr,
+            stop,
+            accepting,
+            detached,
+        })
     }
 
     /// Where it listens.
@@ -56,7 +71,12 @@ impl Gateway {
         let Ok(connections) = self.accepting.await else {
             return false;
         };
-        tokio::time::timeout(timeout, connections.shutdown()).await.is_ok()
+        let finished = async {
+            connections.shutdown().await;
+            self.detached.close();
+            self.detached.wait().await;
+        };
+        tokio::time::timeout(timeout, finished).await.is_ok()
     }
 }
 

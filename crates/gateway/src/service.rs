@@ -3,16 +3,18 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use control::{Ask, Control, Refusal, Session, Unauthenticated, UpstreamSpec};
+use control::{Ask, Control, Refusal, RepeatKey, Session, Unauthenticated, UpstreamSpec};
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use llm::{Dialect, Endpoint, EndpointError};
 use model::{ActionId, Reason, UpstreamName};
+use tokio_util::task::TaskTracker;
 
 use crate::{
     forward::Outgoing,
     headers,
+    replays::{self, Entered, Recorded, Replays, Turn},
     reply::{self, ReplyBody},
     route::{Route, route},
     upstreams::Upstreams,
@@ -28,15 +30,18 @@ const SWALLOW_TIME: Duration = Duration::from_secs(1);
 pub(crate) struct Service {
     pub(crate) control: Control,
     pub(crate) upstreams: Upstreams,
+    pub(crate) replays: Arc<Replays>,
+    /// Calls that are made to their end whatever becomes of their callers.
+    pub(crate) detached: TaskTracker,
 }
 
 impl Service {
     /// Answers a request. A refusal is an answer.
-    pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response<ReplyBody> {
+    pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response<Recorded> {
         let (head, body) = request.into_parts();
         let (name, rest) = match route(head.uri.path()) {
-            Route::Health => return reply::plain(StatusCode::OK, "ok"),
-            Route::Ready => return self.ready(),
+            Route::Health => return reply::plain(StatusCode::OK, "ok").map(Recorded::plain),
+            Route::Ready => return self.ready().map(Recorded::plain),
             Route::Unknown => ("", ""),
             Route::Upstream { name, rest } => (name, rest),
         };
@@ -49,7 +54,7 @@ impl Service {
         match self.govern(&head, &mut body, upstream, name, rest).await {
             Ok(response) => response,
             Err(refusal) => {
-                let mut response = reply::refusal(dialect, &refusal);
+                let mut response = reply::refusal(dialect, &refusal).map(Recorded::plain);
                 if !swallowed(body).await {
                     // What was not read closes the connection, and a caller that is not told would use it again.
                     response
@@ -75,7 +80,7 @@ impl Service {
         upstream: Option<Arc<UpstreamSpec>>,
         name: &str,
         rest: &str,
-    ) -> Result<Response<ReplyBody>, Refusal> {
+    ) -> Result<Response<Recorded>, Refusal> {
         let id = self.control.new_action();
         let session = match self.control.authenticate(headers::credential(&head.headers)) {
             Ok(session) => session,
@@ -106,6 +111,10 @@ impl Service {
             Ok(labels) => labels,
             Err(message) => return Err(at_edge.refuse(Reason::InvalidRequest, message).await),
         };
+        let repeat = match replays::key(&head.headers) {
+            Ok(key) => key.map(|key| self.control.repeat_key(&session, key)),
+            Err(message) => return Err(at_edge.refuse(Reason::InvalidRequest, message.to_owned()).await),
+        };
         let body = match self.read(&head.headers, body.take()).await {
             Ok(body) => body,
             Err((reason, message)) => return Err(at_edge.refuse(reason, message).await),
@@ -123,15 +132,80 @@ impl Service {
             body,
             run,
             task,
+            idempotency: repeat,
         };
+        match ask.idempotency.clone() {
+            None => self
+                .forward(&session, ask, head, rest)
+                .await
+                .map(|reply| reply.map(Recorded::plain)),
+            Some(key) => Box::pin(self.once(&key, session, ask, head, rest)).await,
+        }
+    }
+
+    async fn forward(
+        &self,
+        session: &Session,
+        ask: Ask,
+        head: &http::request::Parts,
+        path: &str,
+    ) -> Result<Response<ReplyBody>, Refusal> {
         let outgoing = Outgoing {
             upstreams: &self.upstreams,
-            id,
-            path: rest,
+            id: ask.id,
+            path,
             query: head.uri.query(),
             headers: &head.headers,
         };
-        self.control.run(&session, ask, &outgoing).await
+        self.control.run(session, ask, &outgoing).await
+    }
+
+    /// Makes a call that may be sent again: the first of its key is made, others wait for its reply.
+    async fn once(
+        &self,
+        key: &RepeatKey,
+        session: Session,
+        ask: Ask,
+        head: &http::request::Parts,
+        path: &str,
+    ) -> Result<Response<Recorded>, Refusal> {
+        let query = head.uri.query().unwrap_or_default();
+        let content_type = ask.content_type.as_deref().unwrap_or_default();
+        let parts = [ask.upstream.name.as_str(), path, query, content_type].map(str::as_bytes);
+        let print = self.control.fingerprint(&[&parts[..], &[&ask.body]].concat());
+        loop {
+            match self.replays.enter(key, &print) {
+                Entered::First(turn) => return self.first(turn, session, ask, head, path).await,
+                // Its end is the only change. It is bounded by its own time-outs.
+                Entered::Running(mut first) => drop(first.changed().await),
+                Entered::Kept(kept) => {
+                    self.control.replay(&session, &ask, kept.of).await?;
+                    return Ok(kept.again());
+                }
+                Entered::OtherRequest => return Err(self.control.refuse_other_request(&session, &ask).await),
+            }
+        }
+    }
+
+    /// Makes the first call of a key, in a task of its own: a caller that gives up and sends it again finds the reply.
+    async fn first(
+        &self,
+        turn: Turn,
+        session: Session,
+        ask: Ask,
+        head: &http::request::Parts,
+        path: &str,
+    ) -> Result<Response<Recorded>, Refusal> {
+        let id = ask.id;
+        let (service, head, path) = (self.clone(), head.clone(), path.to_owned());
+        let made = self.detached.spawn(async move {
+            let response = service.forward(&session, ask, &head, &path).await?;
+            Ok(turn.record(id, response).await)
+        });
+        made.await.unwrap_or_else(|_| {
+            let message = "The call broke off inside the gateway.".to_owned();
+            Err(Refusal::upstream(id, Reason::UpstreamBroken, message))
+        })
     }
 
     /// Reads the body whole: it decides what the call may cost. Bounded in length and time.

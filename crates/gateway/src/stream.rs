@@ -41,6 +41,8 @@ pub(crate) struct Passing {
     parts: Vec<Bytes>,
     bytes: usize,
     ended: bool,
+    /// The upstream sent all of it, and it was not cut.
+    whole: bool,
     /// Ended before it was whole, without an event that says so.
     broken: bool,
     /// Whether the upstream's connection was given a turn to hand over what else it has.
@@ -69,6 +71,7 @@ impl Passing {
             parts: Vec::new(),
             bytes: 0,
             ended: false,
+            whole: false,
             broken: false,
             yielded: false,
             cancelled: Box::pin(cancel.cancelled_owned()),
@@ -85,6 +88,11 @@ impl Passing {
         self
     }
 
+    /// Whether the upstream sent all of it.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.whole
+    }
+
     fn take(&mut self, chunk: Bytes) {
         let first = self.parts.len();
         if let Some(last) = self.meter.push(chunk, &mut self.parts) {
@@ -98,6 +106,7 @@ impl Passing {
         if !self.ended {
             self.meter.finish(how, &mut self.parts);
             self.ended = true;
+            self.whole = how == BodyEnd::Complete;
             self.broken = how != BodyEnd::Complete && !self.meter.is_stream();
         }
     }

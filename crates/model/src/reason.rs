@@ -80,6 +80,10 @@ reasons! {
     RequestTooLarge = "request_too_large", 413, Caller;
     /// The body did not arrive in time.
     RequestTimeout = "request_timeout", 408, Caller;
+    /// The idempotency key belongs to a call that was paid for, and its reply is not kept any more.
+    IdempotencyKeyUsed = "idempotency_key_used", 409, Caller;
+    /// The idempotency key was used for another request.
+    IdempotencyKeyReused = "idempotency_key_reused", 422, Caller;
     /// Too many calls are in flight.
     Overloaded = "overloaded", 503, Us;
     /// The store cannot record, so nothing is allowed.

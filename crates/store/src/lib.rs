@@ -16,7 +16,7 @@ mod reader;
 pub use clock::{Clock, SystemClock};
 pub use committer::{
     Ask, ChangeError, Changed, Committer, Config, Denied, Handle, Head, Heads, Health, HoldAnswer, HoldRequest, Person,
-    Stats, Unavailable, View,
+    Replayed, Stats, Unavailable, View,
 };
 pub use datadir::DataDir;
 pub use db::Store;

@@ -29,23 +29,24 @@ fn number(event: &Event) -> usize {
         Event::Intent(_) => 0,
         Event::Outcome(_) => 1,
         Event::Denial(_) => 2,
-        Event::AgentLoaded { .. } => 3,
-        Event::AgentRemoved { .. } => 4,
-        Event::BudgetLoaded { .. } => 5,
-        Event::PolicyFile(_) => 6,
-        Event::PolicyLoaded { .. } => 7,
-        Event::PricesLoaded { .. } => 8,
-        Event::UpstreamsLoaded { .. } => 9,
-        Event::KeyIssued { .. } => 10,
-        Event::KeyRevoked { .. } => 11,
-        Event::AdminAdded { .. } => 12,
-        Event::AdminRemoved { .. } => 13,
-        Event::Started { .. } => 14,
-        Event::Stopped { .. } => 15,
+        Event::Replay(_) => 3,
+        Event::AgentLoaded { .. } => 4,
+        Event::AgentRemoved { .. } => 5,
+        Event::BudgetLoaded { .. } => 6,
+        Event::PolicyFile(_) => 7,
+        Event::PolicyLoaded { .. } => 8,
+        Event::PricesLoaded { .. } => 9,
+        Event::UpstreamsLoaded { .. } => 10,
+        Event::KeyIssued { .. } => 11,
+        Event::KeyRevoked { .. } => 12,
+        Event::AdminAdded { .. } => 13,
+        Event::AdminRemoved { .. } => 14,
+        Event::Started { .. } => 15,
+        Event::Stopped { .. } => 16,
     }
 }
 
-const KINDS: usize = 16;
+const KINDS: usize = 17;
 
 #[test]
 fn every_kind_has_these_bytes() {

@@ -320,3 +320,37 @@ fn outcomes() {
         [("a second outcome", Event::Outcome(outcome), "has no open hold")],
     );
 }
+
+/// A call that is sent again is not paid for again, whoever writes the log.
+#[test]
+fn idempotency_keys() {
+    let mut log = log();
+    let keyed = |log: &Log, number: u8, attempt: u16| Intent {
+        attempt,
+        idempotency: Some("key".to_owned()),
+        ..log.intent("alone", action_id(number), 10).unwrap()
+    };
+    let attempt = |number: u8, attempt: u16| Attempt {
+        action: action_id(number),
+        number: attempt,
+    };
+    log.push(Event::Intent(keyed(&log, 5, 0)));
+    let other = |log: &Log| {
+        [(
+            "a key of another call",
+            Event::Intent(keyed(log, 6, 0)),
+            "the idempotency key is another",
+        )]
+    };
+    check_events(&log, other(&log));
+    // Another attempt of the same call may have it, also after one that used nothing.
+    log.push(Event::Outcome(Outcome {
+        source: model::UsageSource::Nothing,
+        ..log.outcome(attempt(5, 0), 0)
+    }));
+    log.push(Event::Intent(keyed(&log, 5, 1)));
+    log.push(Event::Outcome(log.outcome(attempt(5, 1), 10)));
+    check_events(&log, other(&log));
+    log.now += crate::REPEATS_REMEMBERED_US;
+    log.push(Event::Intent(keyed(&log, 6, 0)));
+}

@@ -8,7 +8,7 @@ use model::{
 
 use crate::{
     Action, AdminRecord, AgentRecord, Denial, Entry, Event, Intent, KeyRecord, Outcome, Over, PolicyFile, PriceRecord,
-    Role, State, Status, UpstreamRecord, VERSION, Why,
+    Replay, Role, State, Status, UpstreamRecord, VERSION, Why,
 };
 
 /// 2026-09-21T12:00:00Z.
@@ -123,6 +123,7 @@ pub(super) fn intent() -> Intent {
         }],
         expires: at(NOON + 960_000_000),
         boot: 12,
+        idempotency: None,
     }
 }
 
@@ -179,6 +180,11 @@ pub(super) fn every_event() -> Vec<Event> {
         Event::Intent(intent()),
         Event::Outcome(outcome()),
         Event::Denial(denial()),
+        Event::Replay(Replay {
+            action: action(action_id(3), 18_206),
+            why: why(),
+            of: action_id(1),
+        }),
         agent_loaded("nightly-report", &["nightly-report", "data-team"]),
         Event::AgentRemoved {
             agent: agent("nightly-report"),

@@ -8,4 +8,5 @@ mod calls;
 mod endpoints;
 mod harness;
 mod refusals;
+mod repeats;
 mod streams;

@@ -14,7 +14,7 @@ use crate::{Clock, Hold, hold::End};
 /// An answer that may be given once the batch is durable.
 pub(super) enum Reply {
     Hold(Admitted, OwnedPermit<End>, oneshot::Sender<HoldAnswer>),
-    Denied(u64, oneshot::Sender<Result<u64, Unavailable>>),
+    Recorded(u64, oneshot::Sender<Result<u64, Unavailable>>),
     Changed(
         Result<Changed, ChangeError>,
         oneshot::Sender<Result<Changed, ChangeError>>,
@@ -27,7 +27,7 @@ impl Reply {
     pub(super) fn refuse(self) {
         match self {
             Self::Hold(_, _, answer) => drop(answer.send(HoldAnswer::Unavailable)),
-            Self::Denied(_, answer) => drop(answer.send(Err(Unavailable))),
+            Self::Recorded(_, answer) => drop(answer.send(Err(Unavailable))),
             Self::Changed(_, answer) => drop(answer.send(Err(Unavailable.into()))),
             Self::View(_, answer) => drop(answer.send(Err(Unavailable))),
         }
@@ -88,7 +88,14 @@ impl<C: Clock> Committer<C> {
             Command::Deny(denied, answer) => {
                 let shard = self.shards.get_mut(&denied.ask.tenant);
                 match shard.and_then(|shard| recorded(shard.deny(*denied, now))) {
-                    Some(index) => return Some(Reply::Denied(index, answer)),
+                    Some(index) => return Some(Reply::Recorded(index, answer)),
+                    None => drop(answer.send(Err(Unavailable))),
+                }
+            }
+            Command::Replay(replayed, answer) => {
+                let shard = self.shards.get_mut(&replayed.ask.tenant);
+                match shard.and_then(|shard| recorded(shard.replay(*replayed, now))) {
+                    Some(index) => return Some(Reply::Recorded(index, answer)),
                     None => drop(answer.send(Err(Unavailable))),
                 }
             }
@@ -149,9 +156,10 @@ impl<C: Clock> Committer<C> {
                 }
                 Admitted::Refused(over, resets_at) => HoldAnswer::Refused(over, resets_at),
                 Admitted::Stale(epoch) => HoldAnswer::Stale(epoch),
+                Admitted::Repeated(action) => HoldAnswer::Repeated(action),
                 Admitted::UnknownAgent => HoldAnswer::UnknownAgent,
             })),
-            Reply::Denied(index, answer) => drop(answer.send(Ok(index))),
+            Reply::Recorded(index, answer) => drop(answer.send(Ok(index))),
             Reply::Changed(changed, answer) => drop(answer.send(changed)),
             Reply::View(tenant, answer) => {
                 let now = self.wall.read();

@@ -43,6 +43,8 @@ pub struct HoldRequest {
     pub amount: NanoUsd,
     /// How long after now the hold is booked in full if nobody ended it, in microseconds.
     pub lifetime_us: i64,
+    /// The idempotency key of the call, hashed.
+    pub idempotency: Option<String>,
 }
 
 impl HoldRequest {
@@ -63,6 +65,8 @@ pub enum HoldAnswer {
     Refused(Box<Over>, Option<Timestamp>),
     /// Something that decisions depend on changed since: decide again under at least this epoch.
     Stale(u64),
+    /// The idempotency key belongs to this action, which was paid for; the denial is recorded.
+    Repeated(ActionId),
     /// As many calls are in flight as may be.
     Overloaded,
     /// The agent is not, or no longer, known.
@@ -80,6 +84,17 @@ pub struct Denied {
     pub reason: Reason,
     /// What decided.
     pub why: Option<Why>,
+}
+
+/// A reply that is delivered again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replayed {
+    /// Who, what.
+    pub ask: Ask,
+    /// What permitted it.
+    pub why: Why,
+    /// The action whose reply it is.
+    pub of: ActionId,
 }
 
 /// Where a change stands in the log.
@@ -140,6 +155,7 @@ pub struct Person {
 pub(crate) enum Command {
     Hold(Box<HoldRequest>, OwnedPermit<End>, oneshot::Sender<HoldAnswer>),
     Deny(Box<Denied>, oneshot::Sender<Result<u64, Unavailable>>),
+    Replay(Box<Replayed>, oneshot::Sender<Result<u64, Unavailable>>),
     Change(TenantName, Vec<Event>, oneshot::Sender<Result<Changed, ChangeError>>),
     View(TenantName, oneshot::Sender<Result<View, Unavailable>>),
     Remember(TenantName, Vec<Person>, oneshot::Sender<Result<(), StoreError>>),
@@ -154,7 +170,7 @@ impl Command {
         // Whoever asked may have gone.
         match self {
             Self::Hold(_, _, answer) => drop(answer.send(HoldAnswer::Unavailable)),
-            Self::Deny(_, answer) => drop(answer.send(Err(Unavailable))),
+            Self::Deny(_, answer) | Self::Replay(_, answer) => drop(answer.send(Err(Unavailable))),
             Self::Change(_, _, answer) => drop(answer.send(Err(Unavailable.into()))),
             Self::View(_, answer) => drop(answer.send(Err(Unavailable))),
             // Dropping the sender tells the asker that there is no answer.

@@ -14,7 +14,7 @@ use tokio::sync::{
 };
 
 use super::{
-    command::{ChangeError, Changed, Command, Denied, HoldAnswer, HoldRequest, Person, Unavailable, View},
+    command::{ChangeError, Changed, Command, Denied, HoldAnswer, HoldRequest, Person, Replayed, Unavailable, View},
     stats::Stats,
 };
 use crate::{StoreError, hold::End};
@@ -77,6 +77,13 @@ impl Handle {
     /// Records a denial. Returns the entry's index once it is durable.
     pub async fn deny(&self, denied: Denied) -> Result<u64, Unavailable> {
         self.ask(|answer| Command::Deny(Box::new(denied), answer))
+            .await
+            .and_then(|answer| answer)
+    }
+
+    /// Records that a reply is delivered again. Returns the entry's index once it is durable.
+    pub async fn replay(&self, replayed: Replayed) -> Result<u64, Unavailable> {
+        self.ask(|answer| Command::Replay(Box::new(replayed), answer))
             .await
             .and_then(|answer| answer)
     }

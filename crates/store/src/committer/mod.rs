@@ -13,7 +13,7 @@ mod shard;
 mod stats;
 mod wall;
 
-pub use command::{Ask, ChangeError, Changed, Denied, HoldAnswer, HoldRequest, Person, Unavailable, View};
+pub use command::{Ask, ChangeError, Changed, Denied, HoldAnswer, HoldRequest, Person, Replayed, Unavailable, View};
 pub use handle::{Handle, Head, Heads, Health};
 pub use run::{Committer, Config};
 pub use stats::Stats;

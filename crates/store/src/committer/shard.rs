@@ -1,11 +1,11 @@
 //! One tenant's log as the committer writes it: commands in, entries out. No I/O.
 
-use entry::{Action, Denial, Entry, EntryError, Event, Intent, Outcome, Over, Status, VERSION};
+use entry::{Action, Denial, Entry, EntryError, Event, Intent, Outcome, Over, Replay, Status, VERSION};
 use ledger::{Attempt, Booking, NotAdmitted, Refusal};
-use model::{BatchId, NanoUsd, Reason, TenantName, Timestamp};
+use model::{ActionId, BatchId, NanoUsd, Reason, TenantName, Timestamp};
 use tlog::{CompactRange, leaf_hash};
 
-use super::command::{ChangeError, Changed, Denied, HoldRequest, View};
+use super::command::{ChangeError, Changed, Denied, HoldRequest, Replayed, View};
 use crate::{
     Batch, Ending, Head,
     hold::{End, Granted},
@@ -27,6 +27,7 @@ pub(crate) enum Admitted {
     Granted(Granted),
     Refused(Box<Over>, Option<Timestamp>),
     Stale(u64),
+    Repeated(ActionId),
     UnknownAgent,
 }
 
@@ -77,6 +78,15 @@ impl Shard {
         if request.epoch != self.state.epoch {
             return Ok(Admitted::Stale(self.state.epoch));
         }
+        if let Some(action) = self.repeated(&request, now) {
+            let denied = Denied {
+                ask: request.ask,
+                reason: Reason::IdempotencyKeyUsed,
+                why: Some(request.why),
+            };
+            self.denial(denied, None, wall)?;
+            return Ok(Admitted::Repeated(action));
+        }
         let bookings = match self.state.ledger.admit(&record.budgets, request.amount, now) {
             Ok(bookings) => bookings,
             Err(NotAdmitted::Refused(refusal)) => return self.refuse(request, *refusal, wall),
@@ -106,6 +116,7 @@ impl Shard {
             bookings,
             expires: now.saturating_add_micros(request.lifetime_us),
             boot,
+            idempotency: request.idempotency,
         };
         let intent = self.push(Event::Intent(intent), wall)?;
         Ok(Admitted::Granted(Granted {
@@ -134,6 +145,22 @@ impl Shard {
         };
         self.denial(denied, Some(over.clone()), wall)?;
         Ok(Admitted::Refused(Box::new(over), balance.resets_at))
+    }
+
+    /// The other action that the request's idempotency key belongs to.
+    fn repeated(&self, request: &HoldRequest, now: Timestamp) -> Option<ActionId> {
+        let Action { agent, id, .. } = &request.ask.action;
+        let key = request.idempotency.as_ref()?;
+        self.state.repeats.find(agent, key, now).filter(|action| action != id)
+    }
+
+    /// Records that a reply is delivered again.
+    pub(crate) fn replay(&mut self, replayed: Replayed, wall: Timestamp) -> Result<u64, EntryError> {
+        let Replayed { ask, why, of } = replayed;
+        let agent = self.state.agents.get(&ask.action.agent);
+        let seq = agent.map_or(0, |agent| agent.seq) + 1;
+        let action = Action { seq, ..ask.action };
+        self.push(Event::Replay(Replay { action, why, of }), wall)
     }
 
     /// Records a denial that was decided elsewhere.

@@ -4,10 +4,11 @@ use entry::{Denial, Event, Intent, Outcome, Status};
 use model::NanoUsd;
 
 /// The kinds of entries, as the log spells them.
-pub(super) const KINDS: [&str; 16] = [
+pub(super) const KINDS: [&str; 17] = [
     "intent",
     "outcome",
     "denial",
+    "replay",
     "agent_loaded",
     "agent_removed",
     "budget_loaded",
@@ -29,6 +30,13 @@ pub(super) fn describe(event: &Event) -> String {
         Event::Intent(intent) => of_intent(intent),
         Event::Outcome(outcome) => of_outcome(outcome),
         Event::Denial(denial) => of_denial(denial),
+        Event::Replay(replay) => {
+            let model = &replay.action.model;
+            format!(
+                "{}/{model}: the reply to {} once more",
+                replay.action.upstream, replay.of
+            )
+        }
         Event::AgentLoaded { agent, by } => format!("owner {} by {by}", agent.owner),
         Event::AgentRemoved { by, .. } => format!("by {by}"),
         Event::BudgetLoaded { budget, by } => {

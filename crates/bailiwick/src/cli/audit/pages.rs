@@ -76,6 +76,7 @@ impl<'a> Log<'a> {
         let (action, intent) = match event {
             Event::Intent(intent) => return Ok(intent.action.agent.to_string()),
             Event::Denial(denial) => return Ok(denial.action.agent.to_string()),
+            Event::Replay(replay) => return Ok(replay.action.agent.to_string()),
             Event::AgentLoaded { agent, .. } => return Ok(agent.name.to_string()),
             Event::AgentRemoved { agent, .. } => return Ok(agent.to_string()),
             Event::KeyIssued { key, .. } => return Ok(key.agent.to_string()),
@@ -100,6 +101,7 @@ pub(super) fn action_of(event: &Event) -> Option<ActionId> {
     match event {
         Event::Intent(intent) => Some(intent.action.id),
         Event::Denial(denial) => Some(denial.action.id),
+        Event::Replay(replay) => Some(replay.action.id),
         Event::Outcome(outcome) => Some(outcome.action),
         _ => None,
     }

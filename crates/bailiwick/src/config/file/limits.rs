@@ -23,6 +23,9 @@ pub(crate) struct RawLimits {
     /// The longest JSON reply that is held back so that its cost can be a header; longer ones pass as they come.
     #[schemars(extend("default" = "8MiB"))]
     reply_size: Field<Size>,
+    /// How much of replies is kept in memory for calls that are sent again under the same `Idempotency-Key`.
+    #[schemars(extend("default" = "64MiB"))]
+    replay_size: Field<Size>,
     /// The output limit, in tokens, written into requests that give none and whose agent declares none.
     #[schemars(extend("default" = 4096, "minimum" = OUTPUT_LIMITS.start(), "maximum" = OUTPUT_LIMITS.end()))]
     output_limit: Field<u64>,
@@ -92,6 +95,7 @@ impl TryFrom<RawBounds> for Limits {
         };
         let request_bytes = bytes(raw.request_size, SIZES, default.request_bytes);
         let reply_bytes = bytes(raw.reply_size, REPLY_SIZES, default.reply_bytes);
+        let replay_bytes = bytes(raw.replay_size, REPLY_SIZES, default.replay_bytes);
         let output_limit = within(raw.output_limit, OUTPUT_LIMITS, &mut findings).unwrap_or(default.output_limit);
         let in_flight = match within(raw.in_flight, IN_FLIGHT, &mut findings) {
             Some(calls) => usize::try_from(calls).unwrap_or(usize::MAX),
@@ -103,6 +107,7 @@ impl TryFrom<RawBounds> for Limits {
         let limits = Self {
             request_bytes,
             reply_bytes,
+            replay_bytes,
             output_limit,
             in_flight,
             request_timeout: length(times.request, default.request_timeout),

@@ -57,6 +57,7 @@ fn everything_can_be_said() {
         [limits]
         request_size = "1MiB"
         reply_size = "0B"
+        replay_size = "2MiB"
         output_limit = 1000
         in_flight = 5
         [timeouts]
@@ -115,6 +116,7 @@ fn everything_can_be_said() {
     let expected = Limits {
         request_bytes: 1 << 20,
         reply_bytes: 0,
+        replay_bytes: 2 << 20,
         output_limit: 1_000,
         in_flight: 5,
         request_timeout: Duration::from_secs(1),

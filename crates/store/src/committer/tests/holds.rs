@@ -232,6 +232,35 @@ async fn what_changed_since_makes_a_decision_stale() {
     assert!(matches!(world.handle.hold(decided_before).await, HoldAnswer::Held(_)));
 }
 
+/// The key is in the log, so a restart forgets nothing.
+#[tokio::test]
+async fn an_idempotency_key_is_paid_for_once_across_a_restart() {
+    let world = World::new().await;
+    let keyed = |request: HoldRequest| HoldRequest {
+        idempotency: Some("key".to_owned()),
+        ..request
+    };
+    let HoldAnswer::Held(mut hold) = world.handle.hold(keyed(world.request(1, 100).await)).await else {
+        panic!("there is room")
+    };
+    let first = hold.attempt().action;
+    hold.begin();
+    hold.settle(Ending {
+        cost: NanoUsd(40),
+        source: UsageSource::Provider,
+        ..Ending::unused(Status::Ok)
+    });
+    world.open_is(0).await;
+    let world = world.restart().await;
+    let answer = world.handle.hold(keyed(world.request(2, 100).await)).await;
+    assert!(matches!(answer, HoldAnswer::Repeated(of) if of == first), "{answer:?}");
+    let HoldAnswer::Held(hold) = world.handle.hold(world.request(3, 100).await).await else {
+        panic!("without a key it is another call")
+    };
+    drop(hold);
+    assert!(world.kinds().await.contains(&"denial"));
+}
+
 /// Also where the gateway is wrong: the log does not take an intent under a credential that was revoked.
 #[tokio::test]
 async fn a_revoked_credential_gets_no_hold_whatever_epoch_is_named() {

@@ -390,6 +390,7 @@ pub(super) fn request(number: u32, amount: i64, epoch: u64) -> HoldRequest {
         request: String::new(),
         amount: NanoUsd(amount),
         lifetime_us: LIFETIME,
+        idempotency: None,
     }
 }
 

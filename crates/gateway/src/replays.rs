@@ -1,0 +1,343 @@
+//! Replies that are kept for calls sent again under the same idempotency key (the header `Idempotency-Key`, as in the
+//! IETF's draft-ietf-httpapi-idempotency-key-header).
+//!
+//! Kept in memory, within bounds: what makes sure that nothing is paid for twice is in the log (`control/src/repeat.rs`).
+
+use std::{
+    collections::{HashMap, VecDeque},
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use control::RepeatKey;
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::{BodyExt as _, Either, Full};
+use model::ActionId;
+use tokio::{sync::watch, time::Instant};
+
+use crate::{reply, reply::ReplyBody, stream::BrokenOff};
+
+/// How long a reply is kept: as long as the log remembers the key.
+const KEPT_FOR: Duration = Duration::from_secs(24 * 3_600);
+/// What a kept reply costs beside its body, roughly: its headers and its place.
+const OVERHEAD: usize = 1_024;
+
+/// Replies by key.
+#[derive(Debug)]
+pub(crate) struct Replays {
+    slots: Mutex<Slots>,
+}
+
+#[derive(Debug)]
+struct Slots {
+    by_key: HashMap<RepeatKey, Slot>,
+    /// Kept replies, oldest first. Some may be gone.
+    order: VecDeque<(Instant, RepeatKey)>,
+    bytes: usize,
+    most: usize,
+}
+
+#[derive(Debug)]
+enum Slot {
+    Running { print: String, done: watch::Receiver<()> },
+    Kept { print: String, reply: Arc<KeptReply> },
+}
+
+/// A reply as it was delivered.
+#[derive(Debug)]
+pub(crate) struct KeptReply {
+    /// The action it is of.
+    pub(crate) of: ActionId,
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+/// What a call with a key meets.
+pub(crate) enum Entered {
+    /// It is the first of its key: whoever has the turn makes the call.
+    First(Turn),
+    /// The first is under way; this ends with it.
+    Running(watch::Receiver<()>),
+    /// The first was answered so.
+    Kept(Arc<KeptReply>),
+    /// The key was used for another request.
+    OtherRequest,
+}
+
+impl Replays {
+    /// Keeps up to `most` bytes.
+    pub(crate) fn new(most: usize) -> Arc<Self> {
+        let slots = Slots {
+            by_key: HashMap::new(),
+            order: VecDeque::new(),
+            bytes: 0,
+            most,
+        };
+        Arc::new(Self {
+            slots: Mutex::new(slots),
+        })
+    }
+
+    /// Looks a key up. `print` tells the request from others.
+    pub(crate) fn enter(self: &Arc<Self>, key: &RepeatKey, print: &str) -> Entered {
+        let mut slots = self.slots();
+        slots.forget(Instant::now());
+        match slots.by_key.get(key) {
+            Some(Slot::Running { print: other, .. } | Slot::Kept { print: other, .. }) if other != print => {
+                Entered::OtherRequest
+            }
+            Some(Slot::Running { done, .. }) => Entered::Running(done.clone()),
+            Some(Slot::Kept { reply, .. }) => Entered::Kept(reply.clone()),
+            None => {
+                let (ended, done) = watch::channel(());
+                let print = print.to_owned();
+                slots.by_key.insert(key.clone(), Slot::Running { print, done });
+                Entered::First(Turn {
+                    replays: self.clone(),
+                    key: key.clone(),
+                    _ended: ended,
+                })
+            }
+        }
+    }
+
+    /// A poisoned lock only means that somebody died between two of these few lines.
+    fn slots(&self) -> MutexGuard<'_, Slots> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Slots {
+    fn forget(&mut self, now: Instant) {
+        while self
+            .order
+            .front()
+            .is_some_and(|(since, _)| self.bytes > self.most || now.duration_since(*since) >= KEPT_FOR)
+        {
+            let Some((_, key)) = self.order.pop_front() else { return };
+            if let Some(Slot::Kept { reply, .. }) = self.by_key.remove(&key) {
+                self.bytes -= reply.body.len() + OVERHEAD;
+            }
+        }
+    }
+}
+
+/// The right to make the call of a key. Dropped, the next one with the key has it.
+pub(crate) struct Turn {
+    replays: Arc<Replays>,
+    key: RepeatKey,
+    /// Dropped with the turn, which wakes who waits.
+    _ended: watch::Sender<()>,
+}
+
+impl Turn {
+    /// The longest reply worth keeping.
+    fn most(&self) -> usize {
+        self.replays.slots().most.saturating_sub(OVERHEAD)
+    }
+
+    fn keep(self, reply: KeptReply) {
+        let mut slots = self.replays.slots();
+        let size = reply.body.len() + OVERHEAD;
+        if size > slots.most {
+            return;
+        }
+        if let Some(Slot::Running { print, .. }) = slots.by_key.remove(&self.key) {
+            let reply = Arc::new(reply);
+            slots.by_key.insert(self.key.clone(), Slot::Kept { print, reply });
+            slots.bytes += size;
+            slots.order.push_back((Instant::now(), self.key.clone()));
+            slots.forget(Instant::now());
+        }
+    }
+
+    /// Keeps a reply while it is delivered. Errors are not kept: another call with the key may go better, or is told by
+    /// the log that this one was paid for.
+    pub(crate) async fn record(self, of: ActionId, response: Response<ReplyBody>) -> Response<Recorded> {
+        let (head, body) = response.into_parts();
+        if !head.status.is_success() {
+            return Response::from_parts(head, Recorded::plain(body));
+        }
+        let kept = KeptReply {
+            of,
+            status: head.status,
+            headers: head.headers.clone(),
+            body: Bytes::new(),
+        };
+        let body = match body {
+            Either::Left(whole) => {
+                // A whole body is there at once.
+                let Ok(whole) = whole.collect().await;
+                let body = whole.to_bytes();
+                self.keep(KeptReply {
+                    body: body.clone(),
+                    ..kept
+                });
+                Recorded::plain(Either::Left(Full::new(body)))
+            }
+            Either::Right(passing) => Recorded {
+                body: Either::Right(passing),
+                recorder: Some(Recorder {
+                    most: self.most(),
+                    turn: self,
+                    kept,
+                    seen: BytesMut::new(),
+                }),
+            },
+        };
+        Response::from_parts(head, body)
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut slots = self.replays.slots();
+        if matches!(slots.by_key.get(&self.key), Some(Slot::Running { .. })) {
+            slots.by_key.remove(&self.key);
+        }
+    }
+}
+
+impl KeptReply {
+    /// The reply once more. It cost what it cost the first time, so it names no cost.
+    pub(crate) fn again(&self) -> Response<Recorded> {
+        let mut response = Response::new(Recorded::plain(Either::Left(Full::new(self.body.clone()))));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.clone_from(&self.headers);
+        reply::replayed(headers);
+        response
+    }
+}
+
+/// A reply's body, written down on its way if it may be asked for again.
+pub(crate) struct Recorded {
+    body: ReplyBody,
+    recorder: Option<Recorder>,
+}
+
+struct Recorder {
+    turn: Turn,
+    kept: KeptReply,
+    seen: BytesMut,
+    most: usize,
+}
+
+impl Recorded {
+    /// A body that is not written down.
+    pub(crate) fn plain(body: ReplyBody) -> Self {
+        Self { body, recorder: None }
+    }
+
+    fn note(&mut self, data: &Bytes) {
+        let Some(recorder) = &mut self.recorder else { return };
+        if recorder.seen.len() + data.len() > recorder.most {
+            self.recorder = None;
+        } else {
+            recorder.seen.extend_from_slice(data);
+        }
+    }
+
+    fn end(&mut self) {
+        let whole = match &self.body {
+            Either::Left(_) => true,
+            Either::Right(passing) => passing.is_whole(),
+        };
+        if let Some(Recorder { turn, kept, seen, .. }) = self.recorder.take().filter(|_| whole) {
+            let body = seen.freeze();
+            turn.keep(KeptReply { body, ..kept });
+        }
+    }
+}
+
+impl Body for Recorded {
+    type Data = Bytes;
+    type Error = BrokenOff;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let this = &mut *self;
+        let frame = match &mut this.body {
+            Either::Left(whole) => Pin::new(whole).poll_frame(cx).map_err(|never| match never {}),
+            Either::Right(passing) => Pin::new(passing).poll_frame(cx),
+        };
+        if this.recorder.is_none() {
+            return frame;
+        }
+        let frame = ready!(frame);
+        match &frame {
+            Some(Ok(frame)) => {
+                if let Some(data) = frame.data_ref() {
+                    this.note(data);
+                }
+            }
+            Some(Err(_)) => this.recorder = None,
+            None => {}
+        }
+        // A caller of a body that is at its end need not ask once more.
+        if frame.is_none() || this.body.is_end_stream() {
+            this.end();
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// The longest key, as the draft's examples and most services have it.
+const KEY_BYTES: usize = 255;
+
+/// The idempotency key of a request, or what is wrong with it.
+pub(crate) fn key(headers: &HeaderMap) -> Result<Option<&str>, &'static str> {
+    let mut values = headers.get_all("idempotency-key").iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let plain = |text: &&str| (1..=KEY_BYTES).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    match (value.to_str().ok().filter(plain), values.next()) {
+        (Some(key), None) => Ok(Some(key)),
+        _ => Err("The header Idempotency-Key takes one key of 1 to 255 visible ASCII characters."),
+    }
+}
+
+/// The header that says that a reply was delivered before.
+pub(crate) const REPLAYED: (&str, HeaderValue) = ("idempotent-replayed", HeaderValue::from_static("true"));
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_short_and_visible() {
+        let map = |values: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append("idempotency-key", value.parse().unwrap());
+            }
+            headers
+        };
+        let long = "k".repeat(256);
+        for (values, expected) in [
+            (&[][..], Ok(None)),
+            (
+                &["8e03978e-40d5-43dd-bc93-6894a57f9324"],
+                Ok(Some("8e03978e-40d5-43dd-bc93-6894a57f9324")),
+            ),
+            (&["\"quoted\""], Ok(Some("\"quoted\""))),
+            (&[""], Err(())),
+            (&["two words"], Err(())),
+            (&["a", "a"], Err(())),
+            (&[long.as_str()], Err(())),
+        ] {
+            assert_eq!(key(&map(values)).map_err(drop), expected, "{values:?}");
+        }
+    }
+}
