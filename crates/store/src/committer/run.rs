@@ -29,6 +29,9 @@ use crate::{BatchError, Clock, Store, StoreError, hold::End};
 pub(super) const BATCH: usize = 1_024;
 /// How many commands may wait. More callers wait for a place.
 const WAITING: usize = 4_096;
+/// How long ends wait for company. Nobody waits for them, so most are written with the next request and cost no commit of
+/// their own; a request that needs the room they make takes them along at once. A crash meanwhile books them in full.
+const END_PATIENCE: Duration = Duration::from_millis(2);
 /// How often holds are looked through for ones whose owner is gone.
 pub(super) const EXPIRY_TICK: Duration = Duration::from_secs(5);
 
@@ -162,13 +165,22 @@ impl<C: Clock> Committer<C> {
         let mut gathered = Vec::with_capacity(BATCH);
         // Both close when nobody has a handle any more; holds keep the way of their ends open.
         let (mut asking, mut ending) = (true, true);
+        let mut lull = None;
         while self.stopping.is_none() {
             tokio::select! {
                 biased;
-                count = self.ending.recv_many(&mut self.ends, BATCH), if ending => ending = count > 0,
                 count = self.commands.recv_many(&mut gathered, BATCH), if asking => asking = count > 0,
+                count = self.ending.recv_many(&mut self.ends, BATCH), if ending => {
+                    ending = count > 0;
+                    if ending && self.ends.len() < BATCH {
+                        lull = lull.or_else(|| Some(tokio::time::Instant::now() + END_PATIENCE));
+                        continue;
+                    }
+                }
+                () = over(lull) => {}
                 _ = tick.tick() => {}
             }
+            lull = None;
             if !asking && !ending {
                 break;
             }
@@ -271,6 +283,14 @@ impl<C: Clock> Committer<C> {
         self.stats.failures.fetch_add(1, Relaxed);
         let trouble = Some(error.to_string());
         self.health.send_replace(Health { trouble });
+    }
+}
+
+/// Ends when the lull does; never if there is none.
+async fn over(lull: Option<tokio::time::Instant>) {
+    match lull {
+        Some(end) => tokio::time::sleep_until(end).await,
+        None => std::future::pending().await,
     }
 }
 
