@@ -17,6 +17,7 @@ use serde::Deserialize;
 
 use crate::workspace::Workspace;
 
+mod extra;
 mod machine;
 mod report;
 
@@ -93,17 +94,21 @@ fn measure(bins: &Path, dir: &Path, options: &Options, workspace: &Workspace) ->
         Target {
             name: "bailiwick",
             url: format!("http://{}{path}", serve.address("agents")?),
-            key,
+            key: key.clone(),
             process: Some(serve.child.id()),
         },
     ];
     let admin = serve.address("admin")?;
     let rows = rounds(bins, &targets, options, &admin)?;
+    let loaded_kib = machine::resident_kib(serve.child.id())?;
+    drop(serve);
+    eprintln!("allocations, open streams, disk");
     let facts = report::Facts {
         ready,
         idle_kib,
-        loaded_kib: machine::resident_kib(serve.child.id())?,
+        loaded_kib,
         policies: options.policies,
+        extra: extra::measure(bins, dir, &config, &key)?,
     };
     let text = report::render(&rows, &facts);
     println!("{text}");

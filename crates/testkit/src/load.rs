@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Uri};
+use http::{Request, Uri, uri::Authority};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -94,25 +94,32 @@ fn percentile(sorted: &[u64], percent: usize) -> u64 {
     sorted.get(at).copied().unwrap_or(0)
 }
 
-async fn connection(plan: Plan, until: Instant) -> io::Result<Samples> {
-    let authority = plan
-        .url
+async fn connect(url: &Uri) -> io::Result<(Authority, http1::SendRequest<Full<Bytes>>)> {
+    let authority = url
         .authority()
-        .ok_or_else(|| io::Error::other("the URL names no host"))?
-        .clone();
+        .ok_or_else(|| io::Error::other("the URL names no host"))?;
     let stream = TcpStream::connect(authority.as_str()).await?;
     stream.set_nodelay(true)?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
     tokio::spawn(connection);
+    Ok((authority.clone(), sender))
+}
+
+fn request(plan: &Plan, authority: &Authority) -> io::Result<Request<Full<Bytes>>> {
     let path = plan.url.path_and_query().map_or("/", |path| path.as_str());
+    Request::post(path)
+        .header("host", authority.as_str())
+        .header("authorization", format!("Bearer {}", plan.key))
+        .header("content-type", "application/json")
+        .body(Full::new(plan.body.clone()))
+        .map_err(io::Error::other)
+}
+
+async fn connection(plan: Plan, until: Instant) -> io::Result<Samples> {
+    let (authority, mut sender) = connect(&plan.url).await?;
     let mut samples = Samples::default();
     while Instant::now() < until {
-        let request = Request::post(path)
-            .header("host", authority.as_str())
-            .header("authorization", format!("Bearer {}", plan.key))
-            .header("content-type", "application/json")
-            .body(Full::new(plan.body.clone()))
-            .map_err(io::Error::other)?;
+        let request = request(&plan, &authority)?;
         // The end of a stream may be read before its connection is free again.
         sender.ready().await.map_err(io::Error::other)?;
         let sent = Instant::now();
@@ -132,6 +139,60 @@ async fn connection(plan: Plan, until: Instant) -> io::Result<Samples> {
         }
     }
     Ok(samples)
+}
+
+/// Streams that were begun and are neither read on nor left.
+#[derive(Debug)]
+pub struct Held {
+    streams: Vec<hyper::body::Incoming>,
+}
+
+impl Held {
+    /// How many.
+    pub fn count(&self) -> usize {
+        self.streams.len()
+    }
+}
+
+/// Opens one stream on each connection, waits for the first event of each, and holds them all.
+pub async fn hold(plan: &Plan, script: &str) -> io::Result<Held> {
+    let mut streams = Vec::new();
+    let opening = tokio::sync::Semaphore::new(OPENING);
+    let opening = std::sync::Arc::new(opening);
+    let tasks: Vec<_> = (0..plan.connections)
+        .map(|_| {
+            let (plan, script, opening) = (plan.clone(), script.to_owned(), opening.clone());
+            tokio::spawn(async move {
+                let _turn = opening.acquire().await.map_err(io::Error::other)?;
+                held(plan, &script).await
+            })
+        })
+        .collect();
+    for task in tasks {
+        streams.push(task.await.map_err(io::Error::other)??);
+    }
+    Ok(Held { streams })
+}
+
+/// How many streams are opened at the same time: the listeners' queues are no longer.
+const OPENING: usize = 64;
+
+async fn held(plan: Plan, script: &str) -> io::Result<hyper::body::Incoming> {
+    let (authority, mut sender) = connect(&plan.url).await?;
+    let request = request(&plan, &authority)?;
+    let (mut head, body) = request.into_parts();
+    let script = script.parse().map_err(io::Error::other)?;
+    head.headers.insert("fake-script", script);
+    let sent = sender.send_request(Request::from_parts(head, body)).await;
+    let response = sent.map_err(io::Error::other)?;
+    if !response.status().is_success() {
+        return Err(io::Error::other(format!("answered with {}", response.status())));
+    }
+    let mut body = response.into_body();
+    match body.frame().await {
+        Some(Ok(_)) => Ok(body),
+        _ => Err(io::Error::other("a stream ended before its first event")),
+    }
 }
 
 fn micros(time: Duration) -> u64 {

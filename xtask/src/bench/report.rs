@@ -5,7 +5,10 @@ use std::{fmt::Write as _, fs, path::Path, time::Duration};
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
-use super::{machine, millis};
+use super::{
+    extra::{Extra, STREAMS},
+    machine, millis,
+};
 
 /// What the load generator says of one turn.
 #[derive(Clone, Debug, Deserialize)]
@@ -45,6 +48,7 @@ pub(super) struct Facts {
     pub(super) idle_kib: u64,
     pub(super) loaded_kib: u64,
     pub(super) policies: usize,
+    pub(super) extra: Extra,
 }
 
 #[expect(clippy::cast_precision_loss, reason = "figures for people")]
@@ -97,6 +101,21 @@ pub(super) fn render(rows: &[Row], facts: &Facts) -> String {
         float(facts.idle_kib) / 1024.0,
         float(facts.loaded_kib) / 1024.0
     );
+    let Extra {
+        allocations: (json, stream),
+        streams_kib,
+        opening,
+        fsync,
+    } = facts.extra;
+    let _ = writeln!(
+        text,
+        "Allocations: {json:.0} a JSON call, {stream:.0} a stream. {STREAMS} open streams: {:.0} MiB resident, opened in \
+         {:.1} s. Writing 4 KiB and waiting for the disk: {:.0} us.\n",
+        float(streams_kib) / 1024.0,
+        opening.as_secs_f64(),
+        fsync.as_secs_f64() * 1e6
+    );
+    added(&mut text, rows);
     let _ = writeln!(
         text,
         "| kind | connections | target | requests/s | of bare | p50 ms | p99 ms | first byte p50 ms | CPU us/request | entries/commit | commit us |"
@@ -127,6 +146,26 @@ pub(super) fn render(rows: &[Row], facts: &Facts) -> String {
         );
     }
     text
+}
+
+/// What a single caller waits longer for than without a gateway, and when a stream begins and ends.
+fn added(text: &mut String, rows: &[Row]) {
+    let alone = |kind: &str, target: &str| {
+        rows.iter()
+            .find(|row| row.kind == kind && row.target == target && row.connections == 1)
+    };
+    let both = |kind| alone(kind, "bailiwick").zip(alone(kind, "direct"));
+    let (Some((json, direct)), Some((stream, _))) = (both("json"), both("stream")) else {
+        return;
+    };
+    let _ = writeln!(
+        text,
+        "Alone: a JSON call takes {:.2} ms longer than without a gateway; the first event of a stream comes after {:.2} ms, \
+         the last after {:.2} ms.\n",
+        (json.p50_us - direct.p50_us) / 1e3,
+        stream.first_p50_us / 1e3,
+        stream.p50_us / 1e3
+    );
 }
 
 const BEGIN: &str = "<!-- bench: begin -->\n";

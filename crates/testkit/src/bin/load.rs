@@ -23,6 +23,10 @@ struct Args {
     /// For how long, in milliseconds.
     #[arg(long, default_value_t = 2_000)]
     millis: u64,
+    /// Open one stream on each connection with this script for the simulated provider, report when all have begun, and hold
+    /// them until the standard input ends.
+    #[arg(long, value_name = "SCRIPT", conflicts_with = "millis")]
+    hold: Option<String>,
 }
 
 #[tokio::main]
@@ -33,16 +37,24 @@ async fn main() -> std::io::Result<()> {
         body,
         connections,
         millis,
+        hold,
     } = Args::parse();
     let duration = Duration::from_millis(millis);
-    let report = run(&Plan {
+    let plan = Plan {
         url,
         key,
         body: body.into(),
         connections,
         duration,
-    })
-    .await?;
+    };
+    if let Some(script) = hold {
+        let held = testkit::load::hold(&plan, &script).await?;
+        println!("{}", serde_json::json!({ "held": held.count() }));
+        return tokio::task::spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink()))
+            .await?
+            .map(drop);
+    }
+    let report = run(&plan).await?;
     println!("{}", serde_json::to_string(&report)?);
     Ok(())
 }
