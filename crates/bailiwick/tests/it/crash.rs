@@ -1,6 +1,9 @@
 //! The server is killed at random moments under load and restarted. What the log says afterwards is held against what
 //! the provider saw.
 //!
+//! The load is mixed: JSON and streams, both dialects, calls that fail and are tried again, calls whose first upstream is
+//! gone, and calls that are sent twice under one idempotency key.
+//!
 //! Each request carries an id of its own, once as a header that passes to the provider and once as the run that the
 //! audit entry names, so that both sides can be joined.
 
@@ -29,8 +32,30 @@ use crate::harness::{Agent, PATIENCE, World};
 
 /// How often the server is killed. The long version is `cargo xtask soak`.
 const KILLS: u64 = 20;
-/// How many clients call at once.
+/// How many clients call at once: each has its own kind of call.
 const CLIENTS: u64 = 6;
+/// Every so many calls the provider answers with an error.
+const ERROR_EVERY: u64 = 7;
+/// Errors are tried again, and an upstream that is gone has a fallback.
+const ROUTES: &str = r#"
+[upstreams.gone]
+kind = "openai"
+base_url = "http://127.0.0.1:1"
+api_key = { env = "OPENAI_API_KEY" }
+[routes.openai]
+upstream = "openai"
+tries = 3
+retry_on = ["connect", "5xx"]
+backoff = "1ms"
+[routes.anthropic]
+upstream = "anthropic"
+tries = 3
+retry_on = ["connect", "5xx"]
+backoff = "1ms"
+[routes.gone]
+upstream = "gone"
+fallback = [{ upstream = "openai", model = "gpt-4o" }]
+"#;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_answered_is_lost_and_nothing_sent_is_free() {
@@ -50,7 +75,11 @@ async fn nothing_answered_is_lost_and_nothing_sent_is_free() {
     let mut random = Random(seed);
     let mut world = World::builder()
         .agent(Agent::new("tester", "10000 USD"))
-        .provider(|provider| provider.chunk_delay = Duration::from_micros(300))
+        .configuration(ROUTES)
+        .provider(|provider| {
+            provider.chunk_delay = Duration::from_micros(300);
+            provider.error_every = Some(ERROR_EVERY);
+        })
         .start()
         .await;
     let key = world.key("tester");
@@ -93,14 +122,17 @@ impl Load {
                 let mut answered = 0;
                 while !stop.load(Relaxed) {
                     let id = format!("call-{}", ids.fetch_add(1, Relaxed));
-                    let Ok(response) = http.request(request(&url, &key, &id, client)).await else {
-                        break;
-                    };
-                    let ok = response.status().is_success();
-                    if response.into_body().collect().await.is_err() {
-                        break;
+                    let times = if is_keyed(client) { 2 } else { 1 };
+                    for _ in 0..times {
+                        let Ok(response) = http.request(request(&url, &key, &id, client)).await else {
+                            return answered;
+                        };
+                        let ok = response.status().is_success();
+                        if response.into_body().collect().await.is_err() {
+                            return answered;
+                        }
+                        answered += u64::from(ok);
                     }
-                    answered += u64::from(ok);
                 }
                 answered
             })
@@ -121,7 +153,12 @@ impl Load {
     }
 }
 
-/// Half of the clients stream, a third speak Anthropic's dialect.
+/// Whether a client sends each of its calls twice, under one idempotency key.
+fn is_keyed(client: u64) -> bool {
+    client >= 4
+}
+
+/// Half of the clients stream, a third speak Anthropic's dialect, one begins at an upstream that is gone.
 fn request(url: &str, key: &str, id: &str, client: u64) -> Request<Full<bytes::Bytes>> {
     let stream = if client.is_multiple_of(2) {
         r#","stream":true"#
@@ -130,18 +167,22 @@ fn request(url: &str, key: &str, id: &str, client: u64) -> Request<Full<bytes::B
     };
     let (path, model) = if client.is_multiple_of(3) {
         ("/anthropic/v1/messages", "claude-sonnet-4-5")
+    } else if client == 1 {
+        ("/gone/v1/chat/completions", "gpt-4o-mini")
     } else {
         ("/openai/v1/chat/completions", "gpt-4o-mini")
     };
     let body =
         format!(r#"{{"model":"{model}","messages":[{{"role":"user","content":"Go on"}}],"max_tokens":40{stream}}}"#);
-    Request::post(format!("{url}{path}"))
+    let mut request = Request::post(format!("{url}{path}"))
         .header("authorization", format!("Bearer {key}"))
         .header("content-type", "application/json")
         .header("bailiwick-run", id)
-        .header("x-call-id", id)
-        .body(Full::new(body.into()))
-        .unwrap()
+        .header("x-call-id", id);
+    if is_keyed(client) {
+        request = request.header("idempotency-key", id);
+    }
+    request.body(Full::new(body.into())).unwrap()
 }
 
 /// Invariants 1 to 4 of ARCHITECTURE.md, from the stored log and the provider's own count.
@@ -160,7 +201,7 @@ async fn check(data: &Path, calls: &Calls, guards: &[String]) {
         }
     }
     assert!(!signed.is_empty(), "checkpoints were signed between the kills");
-    let mut booked: HashMap<String, NanoUsd> = HashMap::new();
+    let mut ledger: HashMap<String, Booked> = HashMap::new();
     let mut runs = HashMap::new();
     // Folding checks order, density, that each hold ends once, and that none was granted above the limit (1, 2, 4).
     let state = fold(data, |entry, root| {
@@ -174,11 +215,13 @@ async fn check(data: &Path, calls: &Calls, guards: &[String]) {
         }
         match &entry.event {
             Event::Intent(intent) => {
-                runs.insert(intent.action.id, intent.action.run.clone().unwrap());
+                let run = intent.action.run.clone().unwrap();
+                ledger.entry(run.clone()).or_default().attempts += 1;
+                runs.insert(intent.action.id, run);
             }
             Event::Outcome(outcome) => {
-                let before = booked.insert(runs[&outcome.action].clone(), outcome.cost);
-                assert!(before.is_none(), "{} ended twice", runs[&outcome.action]);
+                let booked = ledger.get_mut(&runs[&outcome.action]).unwrap();
+                booked.cost = booked.cost.saturating_add(outcome.cost);
             }
             _ => {}
         }
@@ -186,20 +229,74 @@ async fn check(data: &Path, calls: &Calls, guards: &[String]) {
     .await;
     assert_eq!(state.open.len(), 0, "every hold ended");
     assert_eq!(state.overrun, NanoUsd::ZERO);
-    let prices = PriceBook::builtin();
-    let mut seen = 0;
-    for call in calls.snapshot() {
-        let id = call
-            .headers
-            .iter()
-            .find(|(name, _)| name == "x-call-id")
-            .map(|(_, id)| id.clone())
-            .unwrap();
-        // 3: no upstream sees a request whose intent is not durable. A retry of ours would show as a second call.
-        let cost = booked
-            .remove(&id)
+    let provider = billed(calls);
+    assert!(!provider.is_empty());
+    for (id, billed) in &provider {
+        // 3: no upstream sees a request whose intent is not durable, however often it is tried.
+        let booked = ledger
+            .get(id)
             .unwrap_or_else(|| panic!("the provider saw {id}, the log does not know it"));
-        let provider = if call.path.ends_with("messages") {
+        assert!(
+            booked.attempts >= billed.calls,
+            "{id} reached the provider {} times with {} intents",
+            billed.calls,
+            booked.attempts
+        );
+        assert!(
+            booked.cost >= billed.cost,
+            "{id} was billed at {} USD and booked at {} USD",
+            billed.cost,
+            booked.cost
+        );
+        assert!(
+            !billed.keyed || billed.paid <= 1,
+            "{id} was paid for {} times",
+            billed.paid
+        );
+    }
+    // What the provider never saw was not sent: it may cost nothing, or its hold where the server died in between.
+    let tried_again = provider
+        .values()
+        .filter(|billed| billed.calls > billed.paid.max(1))
+        .count();
+    let keyed = provider.values().filter(|billed| billed.keyed).count();
+    println!(
+        "{} ids seen by the provider ({tried_again} tried again, {keyed} sent under a key), {} more in the log that never \
+         reached it",
+        provider.len(),
+        ledger.len() - provider.len()
+    );
+    assert!(tried_again > 0 && keyed > 0, "the load was not mixed");
+}
+
+/// What the log says of one id.
+#[derive(Default)]
+struct Booked {
+    attempts: usize,
+    cost: NanoUsd,
+}
+
+/// What the provider says of one id.
+#[derive(Default)]
+struct Billed {
+    calls: usize,
+    paid: usize,
+    cost: NanoUsd,
+    keyed: bool,
+}
+
+fn billed(calls: &Calls) -> HashMap<String, Billed> {
+    let prices = PriceBook::builtin();
+    let mut provider: HashMap<String, Billed> = HashMap::new();
+    for call in calls.snapshot() {
+        let header = |name: &str| {
+            call.headers
+                .iter()
+                .find(|(found, _)| found == name)
+                .map(|(_, value)| value.clone())
+        };
+        let billed = provider.entry(header("x-call-id").unwrap()).or_default();
+        let catalogue = if call.path.ends_with("messages") {
             "anthropic"
         } else {
             "openai"
@@ -209,23 +306,14 @@ async fn check(data: &Path, calls: &Calls, guards: &[String]) {
             output: call.billed.output,
             ..Usage::default()
         };
-        let billed = prices
-            .require(provider, &call.model)
-            .unwrap()
-            .cost(&usage, ServiceTier::Standard)
-            .unwrap();
-        assert!(
-            cost >= billed,
-            "{id} was billed at {billed} USD and booked at {cost} USD"
-        );
-        seen += 1;
+        let prices = prices.require(catalogue, &call.model).unwrap();
+        let cost = prices.cost(&usage, ServiceTier::Standard).unwrap();
+        billed.calls += 1;
+        billed.paid += usize::from(cost > NanoUsd::ZERO);
+        billed.cost = billed.cost.saturating_add(cost);
+        billed.keyed |= header("idempotency-key").is_some();
     }
-    assert!(seen > 0);
-    // What the provider never saw was not sent: it may cost nothing, or its hold where the server died in between.
-    println!(
-        "{seen} calls seen by the provider, {} more in the log that never reached it",
-        booked.len()
-    );
+    provider
 }
 
 async fn fold(data: &Path, mut each: impl FnMut(&Entry, &dyn Fn() -> Hash)) -> State {
