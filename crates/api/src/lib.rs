@@ -25,6 +25,7 @@ mod input;
 mod keys;
 mod listener;
 mod operations;
+mod overruns;
 mod problem;
 mod reload;
 mod routes;

@@ -122,7 +122,7 @@ impl From<AdminError> for Problem {
         let kind = match &error {
             AdminError::Unauthenticated => Kind::Unauthenticated,
             AdminError::Forbidden(_) => Kind::Forbidden,
-            AdminError::NotFound { .. } => Kind::NotFound,
+            AdminError::NotFound { .. } | AdminError::NoOverrun { .. } => Kind::NotFound,
             AdminError::Invalid(_) => Kind::Invalid,
             AdminError::Conflict(_) => Kind::Conflict,
             AdminError::Problems(_) => Kind::Declarations,
@@ -220,6 +220,14 @@ mod tests {
         let forbidden = "the role viewer of administrator vera does not allow this";
         check(AdminError::Forbidden(viewer), 403, "forbidden", forbidden).await;
         check(missing, 404, "not_found", "there is no agent \"nobody\"").await;
+        let no_overrun = AdminError::NoOverrun {
+            tenant: model::TenantName::default_tenant(),
+            name: "openai/gpt-4o-mni".to_owned(),
+            known: vec!["openai/gpt-4o-mini".to_owned()],
+        };
+        let detail = "there is no overrun of openai/gpt-4o-mni to accept in tenant default; there is one of \
+                      openai/gpt-4o-mini";
+        check(no_overrun, 404, "not_found", detail).await;
         check(AdminError::Conflict("twice".to_owned()), 409, "conflict", "twice").await;
         check(AdminError::Invalid("too long".to_owned()), 422, "invalid", "too long").await;
         let problems = AdminError::Problems(vec![load_problem()]);

@@ -14,7 +14,7 @@ use crate::{
     input::BODY_MAX,
     keys,
     listener::Shared,
-    operations,
+    operations, overruns,
     problem::{Kind, Problem},
     reload, upstreams,
 };
@@ -65,6 +65,8 @@ pub(crate) fn routes() -> Vec<Route> {
         post_("/api/v1/keys", keys::issue),
         delete_("/api/v1/keys/{id}", keys::revoke),
         get_("/api/v1/budgets", budgets::list),
+        get_("/api/v1/overruns", overruns::list),
+        post_("/api/v1/overruns/accept", overruns::accept),
         get_("/api/v1/upstreams", upstreams::list),
         get_("/api/v1/admins", admins::list),
         post_("/api/v1/admins", admins::add),

@@ -5,7 +5,9 @@
 
 use std::fmt;
 
-use control::{AdminReport, AgentReport, BudgetReport, EntryReport, KeyReport, LoadProblem, UpstreamReport};
+use control::{
+    AdminReport, AgentReport, BudgetReport, EntryReport, KeyReport, LoadProblem, OverrunReport, UpstreamReport,
+};
 use entry::Role;
 use model::{AdminName, AgentName, KeyId, TenantName, Tier, UpstreamName};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -30,6 +32,28 @@ pub struct Keys {
 pub struct Budgets {
     /// As they stand now.
     pub budgets: Vec<BudgetReport>,
+}
+
+/// `GET /api/v1/overruns`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overruns {
+    /// The models that are held at their maximum, by tenant, upstream and model.
+    pub overruns: Vec<OverrunReport>,
+}
+
+/// `POST /api/v1/overruns/accept`: which model is trusted again. Answered with its [`OverrunReport`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AcceptOverrun {
+    /// In whose log; `default` if absent.
+    #[serde(default = "TenantName::default_tenant")]
+    pub tenant: TenantName,
+    /// The upstream.
+    pub upstream: UpstreamName,
+    /// The model, as the list spells it.
+    pub model: String,
+    /// Why, for the audit trail.
+    pub note: String,
 }
 
 /// `GET /api/v1/upstreams`

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The longest text an administrator may attach to something.
-const TEXT_MAX: usize = 200;
+pub(crate) const TEXT_MAX: usize = 200;
 /// The most entries one question returns.
 const ENTRIES_MAX: usize = 1_000;
 
@@ -63,6 +63,16 @@ pub enum AdminError {
         /// The name.
         name: String,
     },
+    /// No overrun of this model is to be accepted.
+    #[error("there is no overrun of {name} to accept in tenant {tenant}; {}", to_accept(.known))]
+    NoOverrun {
+        /// In whose log.
+        tenant: TenantName,
+        /// The upstream and the model.
+        name: String,
+        /// The ones that are.
+        known: Vec<String>,
+    },
     /// The request makes no sense.
     #[error("{0}")]
     Invalid(String),
@@ -75,6 +85,20 @@ pub enum AdminError {
     /// Nothing can be recorded or read now.
     #[error("{0}")]
     Unavailable(String),
+}
+
+/// The models whose overruns are to be accepted, some of them if there are many.
+fn to_accept(known: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let shown: Vec<_> = known.iter().take(SHOWN).map(String::as_str).collect();
+    match known.len() {
+        0 => "there is none at all".to_owned(),
+        count if count > SHOWN => format!(
+            "there are ones of {} and others (`bailiwick overrun list`)",
+            shown.join(", ")
+        ),
+        _ => format!("there is one of {}", shown.join(", ")),
+    }
 }
 
 impl From<ChangeError> for AdminError {
@@ -150,7 +174,7 @@ impl Control {
             .ok_or(AdminError::Unauthenticated)
     }
 
-    fn require(actor: &Actor, permission: Permission) -> Result<(), AdminError> {
+    pub(crate) fn require(actor: &Actor, permission: Permission) -> Result<(), AdminError> {
         if permission.granted_to(actor.role) {
             Ok(())
         } else {

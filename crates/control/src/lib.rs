@@ -2,16 +2,19 @@
 //!
 //! `control` never sees HTTP types: edges are codecs around it. Its files, in the order of a first reading:
 //! `pipeline.rs` (what happens to an action), `route.rs` (how often it is tried, and where), `quote.rs` (what it can cost),
-//! `record.rs` (what is recorded of a refusal), `repeat.rs` (what is sent again), `meter.rs` (what it used), `governance.rs` and `upstream.rs` (what is declared), `load.rs` and
-//! `publish.rs` (how that takes effect), `snapshot.rs` (what requests read), `admin.rs` (what administrators may do),
-//! `signer.rs` (checkpoints), `start.rs` (how it all begins and ends).
+//! `bound.rs` (how much output is reserved for), `record.rs` (what is recorded of a refusal), `repeat.rs` (what is sent
+//! again), `meter.rs` (what it used), `governance.rs` and `upstream.rs` (what is declared), `load.rs` and `publish.rs`
+//! (how that takes effect), `snapshot.rs` (what requests read), `admin.rs` and `overruns.rs` (what administrators may
+//! do), `signer.rs` (checkpoints), `start.rs` (how it all begins and ends).
 
 mod admin;
+mod bound;
 mod credential;
 mod governance;
 mod load;
 mod meter;
 mod metrics;
+mod overruns;
 mod pipeline;
 mod privacy;
 mod publish;
@@ -31,10 +34,13 @@ pub use admin::{AdminError, IssuedAdmin, IssuedKey, KeyOrder, Permission};
 pub use credential::{ADMIN_PREFIX, AGENT_PREFIX};
 pub use governance::{AgentSpec, Governance, Limits, LoadProblem, TenantGovernance};
 pub use meter::{BodyEnd, Cleared, Meter, Settled};
+pub use overruns::Acceptance;
 pub use pipeline::{Ask, Failure, Forwarded, Session, Unauthenticated, Upstream};
 pub use refusal::Refusal;
 pub use repeat::RepeatKey;
-pub use report::{AdminReport, AgentReport, BudgetReport, EntryReport, KeyReport, LoadReport, UpstreamReport, rfc3339};
+pub use report::{
+    AdminReport, AgentReport, BudgetReport, EntryReport, KeyReport, LoadReport, OverrunReport, UpstreamReport, rfc3339,
+};
 pub use route::{Bounds, Cause, Fallback, ModelPattern, Places, Retry, RouteSpec};
 pub use signer::{GuardFile, KeyFiles, log_keys};
 pub use snapshot::Actor;

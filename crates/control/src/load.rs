@@ -160,6 +160,7 @@ fn record_of(upstream: &UpstreamSpec) -> UpstreamRecord {
         kind: upstream.kind_name().to_owned(),
         base_url: upstream.base_url.clone(),
         prices: upstream.prices.clone(),
+        honours_output_limit: upstream.honours_output_limit,
     }
 }
 

@@ -447,7 +447,7 @@ impl Meter {
             reply: reply.unwrap_or_default(),
             ..ending
         };
-        self.counted.ended(&ending, elapsed);
+        self.counted.ended(&ending, hold.amount(), elapsed);
         self.place = None;
         hold.settle(ending);
     }

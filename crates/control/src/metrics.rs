@@ -7,7 +7,7 @@ use std::{
 };
 
 use entry::Status;
-use model::{AgentName, Principal, Reason, TenantName, UpstreamName};
+use model::{AgentName, NanoUsd, Principal, Reason, TenantName, UpstreamName};
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
@@ -50,6 +50,12 @@ struct UpstreamLabels {
     upstream: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DistrustLabels {
+    tenant: String,
+    upstream: String,
+}
+
 /// All metrics of the data plane.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -61,6 +67,8 @@ pub(crate) struct Metrics {
     seconds: Family<CostLabels, Histogram, fn() -> Histogram>,
     unauthenticated: Counter,
     again: Family<UpstreamLabels, Counter>,
+    overruns: Family<CostLabels, Counter>,
+    distrusted: Family<DistrustLabels, Gauge>,
 }
 
 fn seconds() -> Histogram {
@@ -77,6 +85,8 @@ impl Metrics {
         let seconds: Family<CostLabels, Histogram, fn() -> Histogram> = Family::new_with_constructor(seconds);
         let unauthenticated = Counter::default();
         let again = Family::default();
+        let overruns = Family::default();
+        let distrusted = Family::default();
         registry.register("calls", "Calls forwarded, by how they ended", calls.clone());
         registry.register("denials", "Actions refused, by reason", denials.clone());
         registry.register(
@@ -100,6 +110,16 @@ impl Metrics {
             "Attempts after the first, by the upstream they went to",
             again.clone(),
         );
+        registry.register(
+            "overruns",
+            "Calls that a provider billed past their hold",
+            overruns.clone(),
+        );
+        registry.register(
+            "distrusted_models",
+            "Models held at their maximum because of an overrun that nobody accepted",
+            distrusted.clone(),
+        );
         Self {
             registry,
             calls,
@@ -109,6 +129,8 @@ impl Metrics {
             seconds,
             unauthenticated,
             again,
+            overruns,
+            distrusted,
         }
     }
 
@@ -120,6 +142,19 @@ impl Metrics {
 
     pub(crate) fn unauthenticated(&self) {
         self.unauthenticated.inc();
+    }
+
+    /// Shows how many models are held at their maximum.
+    pub(crate) fn distrusted<'a>(&self, counts: impl Iterator<Item = (&'a TenantName, &'a UpstreamName, usize)>) {
+        self.distrusted.clear();
+        for (tenant, upstream, models) in counts {
+            let labels = DistrustLabels {
+                tenant: tenant.to_string(),
+                upstream: upstream.to_string(),
+            };
+            let models = i64::try_from(models).unwrap_or(i64::MAX);
+            self.distrusted.get_or_create(&labels).set(models);
+        }
     }
 
     /// Counts a refusal. `upstream` is a declared one, or empty: what a caller made up becomes no label.
@@ -211,7 +246,8 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    pub(crate) fn ended(&self, ending: &Ending, elapsed: Duration) {
+    /// Counts the end of a call for which so much was held.
+    pub(crate) fn ended(&self, ending: &Ending, held: NanoUsd, elapsed: Duration) {
         let Labels {
             tenant,
             agent,
@@ -224,6 +260,9 @@ impl Call {
         };
         let nano = u64::try_from(ending.cost.0).unwrap_or(0);
         self.metrics.cost.get_or_create(&cost).inc_by(nano);
+        if ending.cost > held {
+            self.metrics.overruns.get_or_create(&cost).inc();
+        }
         self.metrics.seconds.get_or_create(&cost).observe(elapsed.as_secs_f64());
         let outcome = outcome(ending.status).to_owned();
         self.metrics

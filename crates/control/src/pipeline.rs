@@ -19,7 +19,7 @@ use store::{Hold, HoldAnswer, HoldRequest};
 use tokio::time::Instant;
 
 use crate::{
-    Control, Refusal, UpstreamSpec,
+    Control, Refusal, UpstreamSpec, bound,
     meter::Cleared,
     quote::Quote,
     record::{ids, who},
@@ -380,7 +380,10 @@ impl Control {
             match self.committer().hold(wanted).await {
                 HoldAnswer::Held(hold) => return Ok((permit, hold, quote)),
                 HoldAnswer::Stale(epoch) => self.await_epoch(&key.principal.tenant, epoch).await,
-                answer => return Err(self.not_held(session, attempt, answer).await),
+                answer => {
+                    let refusal = self.not_held(session, attempt, answer).await;
+                    return Err(bound::explain(refusal, &quote, &attempt.call.model));
+                }
             }
         }
         Err(Refusal::unavailable(ask.id))
@@ -436,6 +439,7 @@ impl Control {
             prices: tenant.prices_entry,
             stream: attempt.call.stream,
             limit: quote.limit,
+            bound: quote.bound,
             bytes: u64::try_from(quote.body.len()).unwrap_or(u64::MAX),
             request: request.to_owned(),
             amount: quote.worst_case,

@@ -1,9 +1,13 @@
 //! How changes take effect: appended to the log first, then published as a new picture for requests.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use entry::Event;
-use model::{AdminName, TenantName};
+use model::{AdminName, TenantName, UpstreamName};
 use store::View;
 
 use crate::{
@@ -11,6 +15,7 @@ use crate::{
     load::{self, Compiled},
     route::Routes,
     snapshot::{Snapshot, Tenant, keys_of},
+    start::Inner,
     tariffs::Tariffs,
 };
 
@@ -43,6 +48,35 @@ impl Control {
         if let Ok(Err(error)) = publishing.await {
             tracing::warn!(%error, "the state that requests are decided on could not be read");
         }
+    }
+
+    /// Publishes a picture whenever the logs are ahead of it: an overrun changes what decisions depend on, and nobody asked
+    /// for it. Ends with the committer, or when nobody needs it any more.
+    pub(crate) async fn follow(inner: Weak<Inner>, mut epochs: tokio::sync::watch::Receiver<u64>) {
+        while epochs.changed().await.is_ok() {
+            let Some(control) = inner.upgrade().map(|inner| Self { inner }) else {
+                return;
+            };
+            // Whoever changes something publishes it, and holds this until then.
+            let loaded = control.inner.loaded.lock().await;
+            if control.is_behind()
+                && let Err(error) = control.publish(&loaded).await
+            {
+                // The next request that is told so makes it.
+                tracing::warn!(%error, "the state that requests are decided on could not be read");
+            }
+        }
+    }
+
+    /// Whether the picture is older than a committed control epoch.
+    fn is_behind(&self) -> bool {
+        let snapshot = self.snapshot();
+        let heads = self.committer().heads();
+        let heads = heads.borrow();
+        snapshot
+            .tenants
+            .iter()
+            .any(|(name, tenant)| heads.get(name).is_some_and(|head| head.epoch > tenant.epoch))
     }
 
     /// Appends events and publishes what follows from them.
@@ -182,12 +216,17 @@ impl Control {
         let snapshot = Arc::new(snapshot);
         self.inner.snapshot.store(snapshot.clone());
         snapshot.cancel_the_gone(&before);
+        self.tell_distrust(&before, &snapshot);
         self.inner.published.send_modify(|count| *count += 1);
         Ok(())
     }
 }
 
 fn tenant_of(view: View, bundle: Arc<policy::Bundle>) -> Tenant {
+    let mut distrusted: HashMap<UpstreamName, HashSet<String>> = HashMap::new();
+    for (upstream, model) in view.distrusted.into_keys() {
+        distrusted.entry(upstream).or_default().insert(model);
+    }
     let agents = view
         .agents
         .into_iter()
@@ -198,6 +237,7 @@ fn tenant_of(view: View, bundle: Arc<policy::Bundle>) -> Tenant {
         bundle,
         bundle_entry: view.bundle.map_or(0, |(_, entry)| entry),
         prices_entry: view.prices.map_or(0, |(_, entry)| entry),
+        distrusted,
     }
 }
 

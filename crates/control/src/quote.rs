@@ -10,6 +10,7 @@ use pricing::{Allowances, Demand, ModelPrices};
 
 use crate::{
     Control, UpstreamSpec,
+    bound::output_bound,
     pipeline::{Attempt, REMOVED},
     snapshot::{Key, Snapshot, Tenant},
 };
@@ -19,6 +20,8 @@ use crate::{
 pub(crate) struct Quote {
     pub(crate) body: Bytes,
     pub(crate) limit: u64,
+    /// The output that is reserved for, where that is not `limit`.
+    pub(crate) bound: Option<u64>,
     pub(crate) worst_case: NanoUsd,
     /// `None` for what providers do for nothing.
     pub(crate) prices: Option<ModelPrices>,
@@ -52,6 +55,7 @@ impl Control {
             return Ok(Quote {
                 body,
                 limit: 0,
+                bound: None,
                 worst_case: NanoUsd::ZERO,
                 prices: None,
                 upstream: upstream.clone(),
@@ -60,6 +64,7 @@ impl Control {
         let unpriced = |error: pricing::PriceError| (reason_of(&error), error.to_string());
         let prices = snapshot.tariffs.of(upstream, &call.model).map_err(unpriced)?;
         let limit = self.output_limit(agent, call, &prices);
+        let bound = output_bound(tenant, upstream, call, &prices, limit)?;
         let edit = Edit {
             output_limit: call.output_limit.is_none().then_some(limit),
             legacy_output_limit: upstream.legacy_output_limit,
@@ -73,7 +78,7 @@ impl Control {
             searches: 0,
             // Files are bounded by the work they ask for, not by the tokens of a text of their length.
             request_bytes: length.saturating_sub(call.file_bytes),
-            output_limit: limit,
+            output_limit: bound.unwrap_or(limit),
             choices: call.choices,
             features: &call.features,
             tier: call.tier,
@@ -84,6 +89,7 @@ impl Control {
         Ok(Quote {
             body,
             limit,
+            bound,
             worst_case,
             prices: Some(prices),
             upstream: upstream.clone(),

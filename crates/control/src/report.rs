@@ -1,9 +1,9 @@
 //! What administrators read: plain values that the API serves as JSON and the command line prints. Money is decimal
 //! text, time RFC 3339.
 
-use entry::{AgentState, Entry, KeyState};
+use entry::{AgentState, Distrust, Entry, KeyState};
 use ledger::Balance;
-use model::{NanoUsd, Timestamp};
+use model::{NanoUsd, Timestamp, UpstreamName};
 use serde::{Deserialize, Serialize};
 use store::View;
 
@@ -86,6 +86,35 @@ pub struct BudgetReport {
     /// When the window ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resets_at: Option<String>,
+}
+
+/// A model that is held at its maximum because a provider billed past a hold of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OverrunReport {
+    /// Whose log.
+    pub tenant: String,
+    /// The upstream.
+    pub upstream: String,
+    /// The model, as requests spell it.
+    pub model: String,
+    /// When it began.
+    pub since: String,
+    /// The overrun entry that began it.
+    pub entry: u64,
+    /// How many overruns there were since.
+    pub overruns: u64,
+    /// What they booked past their holds in all, US dollars.
+    pub past_usd: String,
+    /// The action of the last of them.
+    pub last_action: String,
+    /// Its agent.
+    pub last_agent: String,
+    /// What was held for it, US dollars.
+    pub last_held_usd: String,
+    /// What is booked for it, US dollars.
+    pub last_booked_usd: String,
+    /// The output limit that was sent, in tokens.
+    pub last_limit: u64,
 }
 
 /// An upstream.
@@ -183,6 +212,26 @@ impl KeyReport {
             expires: record.expires.map(rfc3339),
             last_used: key.last_used.map(rfc3339),
             state: state.to_owned(),
+        }
+    }
+}
+
+impl OverrunReport {
+    pub(crate) fn of(view: &View, (upstream, model): &(UpstreamName, String), distrust: &Distrust) -> Self {
+        let last = &distrust.last;
+        Self {
+            tenant: view.tenant.to_string(),
+            upstream: upstream.to_string(),
+            model: model.clone(),
+            since: rfc3339(distrust.at),
+            entry: distrust.since,
+            overruns: distrust.count,
+            past_usd: usd(distrust.past),
+            last_action: last.action.to_string(),
+            last_agent: last.agent.to_string(),
+            last_held_usd: usd(last.held),
+            last_booked_usd: usd(last.booked),
+            last_limit: last.limit,
         }
     }
 }

@@ -1,6 +1,9 @@
 //! What requests read: an immutable picture that is swapped whole.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use entry::{AgentRecord, KeyRecord, KeyState, Role};
 use model::{AdminName, AgentName, Digest, Principal, Reason, TenantName, Timestamp, UpstreamName};
@@ -41,6 +44,17 @@ pub(crate) struct Tenant {
     /// The entries that put the bundle and the prices in effect.
     pub(crate) bundle_entry: u64,
     pub(crate) prices_entry: u64,
+    /// The models that are not trusted to keep to output limits, by upstream and as requests spell them.
+    pub(crate) distrusted: HashMap<UpstreamName, HashSet<String>>,
+}
+
+impl Tenant {
+    /// Whether a provider billed past a hold of this model, and nobody has accepted that yet.
+    pub(crate) fn distrusts(&self, upstream: &UpstreamName, model: &str) -> bool {
+        self.distrusted
+            .get(upstream)
+            .is_some_and(|models| models.contains(model))
+    }
 }
 
 /// An authenticated administrator.

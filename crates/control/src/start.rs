@@ -191,6 +191,8 @@ impl Control {
         let mut loaded = control.inner.loaded.lock().await;
         control.apply(&mut loaded, compiled, &starter).await?;
         drop(loaded);
+        let epochs = control.committer().epochs();
+        tokio::spawn(Self::follow(Arc::downgrade(&control.inner), epochs));
         Ok(control)
     }
 

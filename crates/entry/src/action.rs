@@ -63,6 +63,10 @@ pub struct Intent {
     pub stream: bool,
     /// The output limit of the request as forwarded, in tokens.
     pub limit: u64,
+    /// The output that the hold reserves for, in tokens, where that is not `limit`: the model's maximum, because the
+    /// upstream is declared as not honouring output limits or a provider billed past a hold of this model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound: Option<u64>,
     /// The length of the request's body as forwarded.
     pub bytes: u64,
     /// A keyed commitment to the request's body as the agent sent it: HMAC-SHA256, base64url.
@@ -151,6 +155,34 @@ pub struct Outcome {
     /// The provider's id of the call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider_id: Option<String>,
+}
+
+/// A provider billed past a hold. Stands right behind the outcome that says so.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Overrun {
+    /// The action.
+    pub action: ActionId,
+    /// Which attempt.
+    pub attempt: u16,
+    /// The outcome's entry.
+    pub outcome: u64,
+    /// The agent whose call it was.
+    pub agent: AgentName,
+    /// The upstream.
+    pub upstream: UpstreamName,
+    /// The model, as the request spells it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub model: String,
+    /// What was reserved.
+    pub held: NanoUsd,
+    /// What is booked.
+    pub booked: NanoUsd,
+    /// The output limit that was sent, in tokens.
+    pub limit: u64,
+    /// The output that the hold reserved for, where that was not `limit`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound: Option<u64>,
 }
 
 fn is_zero(amount: &NanoUsd) -> bool {

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use crate::{Entry, EntryError};
 
 /// The version of the schema that is written now.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The longest entry, in bytes.
 pub const MAX_ENTRY_BYTES: usize = 16 * 1024;
@@ -40,16 +40,30 @@ impl Entry {
             });
         }
         let unreadable = |error: serde_json::Error| match serde_json::from_slice::<Versioned>(bytes) {
-            Ok(Versioned { v }) if v != VERSION => EntryError::Version(v),
+            Ok(Versioned { v }) if !(1..=VERSION).contains(&v) => EntryError::Version(v),
             _ => EntryError::Unreadable(error.to_string()),
         };
         let entry: Self = serde_json::from_slice(bytes).map_err(unreadable)?;
-        if entry.v != VERSION {
-            return Err(EntryError::Version(entry.v));
-        }
+        entry.check_version()?;
         if entry.encode()? != bytes {
             return Err(EntryError::Unreadable("not in the form it is written in".to_owned()));
         }
         Ok(entry)
+    }
+
+    /// Checks that the version is one that this program reads, and one that could say what the entry says.
+    pub(crate) fn check_version(&self) -> Result<(), EntryError> {
+        if !(1..=VERSION).contains(&self.v) {
+            return Err(EntryError::Version(self.v));
+        }
+        let since = self.event.since();
+        if self.v < since {
+            return Err(EntryError::Early {
+                kind: self.event.kind(),
+                version: self.v,
+                since,
+            });
+        }
+        Ok(())
     }
 }

@@ -14,6 +14,24 @@ pub enum EntryError {
     /// Written by another version of the program.
     #[error("the entry has version {0}; this program reads up to version {VERSION}")]
     Version(u32),
+    /// It says what its version could not say yet.
+    #[error("an entry of kind {kind} has version {version}, but says what only version {since} can say")]
+    Early {
+        /// The kind.
+        kind: &'static str,
+        /// Its version.
+        version: u32,
+        /// The first version that could.
+        since: u32,
+    },
+    /// An older program wrote behind a newer one.
+    #[error("the entry has version {found}, behind entries of version {last}")]
+    Older {
+        /// The version of the entry before it.
+        last: u32,
+        /// The entry's.
+        found: u32,
+    },
     /// Above the hard cap.
     #[error("an entry of kind {kind} has {bytes} bytes, at most {max} are allowed", max = crate::MAX_ENTRY_BYTES)]
     TooLong {

@@ -1,11 +1,11 @@
 //! What can have happened.
 
 use ledger::BudgetSpec;
-use model::{AdminName, AgentName, Digest, KeyId, TenantName, Timestamp};
+use model::{AdminName, AgentName, Digest, KeyId, Reason, TenantName, Timestamp, UpstreamName};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    action::{Denial, Intent, Outcome, Replay},
+    action::{Denial, Intent, Outcome, Overrun, Replay},
     record::{AdminRecord, AgentRecord, KeyRecord, PolicyFile, PriceRecord, UpstreamRecord},
 };
 
@@ -135,6 +135,19 @@ pub enum Event {
         /// Why: `signal`, `requested`.
         why: String,
     },
+    /// A provider billed past a hold: the model is not trusted to keep to output limits any more.
+    Overrun(Overrun),
+    /// Somebody accepted the overruns of a model: it is trusted again.
+    OverrunCleared {
+        /// The upstream.
+        upstream: UpstreamName,
+        /// The model, as requests spell it.
+        model: String,
+        /// Why, in the words of who did it.
+        note: String,
+        /// Who accepted them.
+        by: AdminName,
+    },
 }
 
 impl Event {
@@ -158,10 +171,25 @@ impl Event {
             Self::AdminRemoved { .. } => "admin_removed",
             Self::Started { .. } => "started",
             Self::Stopped { .. } => "stopped",
+            Self::Overrun(_) => "overrun",
+            Self::OverrunCleared { .. } => "overrun_cleared",
         }
     }
 
-    /// Whether decisions taken before this event must be taken again: it advances the control epoch.
+    /// The first version of the schema that can say this.
+    pub fn since(&self) -> u32 {
+        let second = match self {
+            Self::Overrun(_) | Self::OverrunCleared { .. } => true,
+            Self::Intent(intent) => intent.bound.is_some(),
+            Self::Denial(denial) => denial.reason == Reason::UnboundedOutput,
+            Self::UpstreamsLoaded { upstreams, .. } => upstreams.iter().any(|upstream| !upstream.honours_output_limit),
+            _ => false,
+        };
+        if second { 2 } else { 1 }
+    }
+
+    /// Whether decisions taken before this event must be taken again: it advances the control epoch. Of the overruns of a
+    /// model, only the first that makes it distrusted does.
     pub fn advances_epoch(&self) -> bool {
         matches!(
             self,
@@ -172,6 +200,8 @@ impl Event {
                 | Self::PricesLoaded { .. }
                 | Self::UpstreamsLoaded { .. }
                 | Self::KeyRevoked { .. }
+                | Self::Overrun(_)
+                | Self::OverrunCleared { .. }
         )
     }
 }

@@ -9,14 +9,16 @@
 
 mod action;
 mod codec;
+mod distrust;
 mod error;
 mod event;
 mod record;
 mod repeats;
 mod state;
 
-pub use action::{Action, Denial, Intent, Outcome, Over, Replay, Status, Why};
+pub use action::{Action, Denial, Intent, Outcome, Over, Overrun, Replay, Status, Why};
 pub use codec::{MAX_ENTRY_BYTES, VERSION};
+pub use distrust::Distrust;
 pub use error::EntryError;
 pub use event::{Entry, Event};
 pub use record::{AdminRecord, AgentRecord, KeyRecord, PolicyFile, PriceRecord, Role, UpstreamRecord};

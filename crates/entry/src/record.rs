@@ -132,4 +132,15 @@ pub struct UpstreamRecord {
     pub base_url: String,
     /// The provider of the catalogue that prices its models.
     pub prices: String,
+    /// Whether it keeps to the output limits of requests. Left out where it does.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub honours_output_limit: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn is_yes(value: &bool) -> bool {
+    *value
 }

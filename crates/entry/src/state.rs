@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 
 use ledger::{Attempt, Hold, Ledger, LedgerError, MAX_BUDGETS_PER_HOLD};
-use model::{AdminName, AgentName, Digest, KeyId, NanoUsd, TenantName, Timestamp, UsageSource};
+use model::{AdminName, AgentName, Digest, KeyId, NanoUsd, TenantName, Timestamp, UpstreamName, UsageSource};
 
 use crate::{
-    Entry, EntryError, Event, Repeats, VERSION,
-    action::{Action, Denial, Intent, Outcome, Replay},
+    Entry, EntryError, Event, Repeats,
+    action::{Action, Denial, Intent, Outcome, Overrun, Replay},
+    distrust::Distrust,
     record::{AdminRecord, AgentRecord, KeyRecord, UpstreamRecord},
 };
 
@@ -42,6 +43,14 @@ pub struct OpenIntent {
     pub agent: AgentName,
     /// Its idempotency key, as the entry has it.
     pub idempotency: Option<String>,
+    /// The upstream.
+    pub upstream: UpstreamName,
+    /// The model, as the request spells it.
+    pub model: String,
+    /// The output limit that was sent, in tokens.
+    pub limit: u64,
+    /// The output that the hold reserves for, where that is not `limit`.
+    pub bound: Option<u64>,
 }
 
 /// The fold of one tenant's log.
@@ -49,6 +58,8 @@ pub struct OpenIntent {
 pub struct State {
     /// Whose log.
     pub tenant: TenantName,
+    /// The version of the last entry: versions never go back.
+    pub version: u32,
     /// How many entries were folded: the index of the next.
     pub size: u64,
     /// The time of the last entry.
@@ -81,6 +92,10 @@ pub struct State {
     pub spent: NanoUsd,
     /// Everything booked past a hold so far.
     pub overrun: NanoUsd,
+    /// The models that are not trusted to keep to output limits, by upstream and as requests spell them.
+    pub distrusted: BTreeMap<(UpstreamName, String), Distrust>,
+    /// The overrun that has to be the next entry: the last one is an outcome that passed its hold.
+    pub owed: Option<Overrun>,
 }
 
 impl State {
@@ -88,6 +103,7 @@ impl State {
     pub fn new(tenant: TenantName) -> Self {
         Self {
             tenant,
+            version: 0,
             size: 0,
             time: Timestamp::default(),
             epoch: 0,
@@ -104,6 +120,8 @@ impl State {
             upstreams: Vec::new(),
             spent: NanoUsd::ZERO,
             overrun: NanoUsd::ZERO,
+            distrusted: BTreeMap::new(),
+            owed: None,
         }
     }
 
@@ -111,9 +129,11 @@ impl State {
     /// before the first write.
     pub fn apply(&mut self, entry: &Entry) -> Result<(), EntryError> {
         self.check_order(entry)?;
+        self.check_owed(&entry.event)?;
+        let advances = self.advances_epoch(&entry.event);
         match &entry.event {
             Event::Intent(intent) => self.intent(intent, entry)?,
-            Event::Outcome(outcome) => self.outcome(outcome)?,
+            Event::Outcome(outcome) => self.outcome(outcome, entry)?,
             Event::Denial(Denial { action, .. }) | Event::Replay(Replay { action, .. }) => {
                 self.check_action(action)?;
                 self.count(action, entry.time);
@@ -146,16 +166,23 @@ impl State {
             Event::UpstreamsLoaded { upstreams, .. } => self.upstreams.clone_from(upstreams),
             Event::Started { boot, .. } => self.started(*boot)?,
             Event::Stopped { .. } => {}
+            Event::Overrun(overrun) => self.overrun(overrun, entry),
+            Event::OverrunCleared { upstream, model, .. } => self.overrun_cleared(upstream, model)?,
         }
+        self.version = entry.v;
         self.time = entry.time;
-        self.epoch += u64::from(entry.event.advances_epoch());
+        self.epoch += u64::from(advances);
         self.size += 1;
         Ok(())
     }
 
     fn check_order(&self, entry: &Entry) -> Result<(), EntryError> {
-        if entry.v != VERSION {
-            return Err(EntryError::Version(entry.v));
+        entry.check_version()?;
+        if entry.v < self.version {
+            return Err(EntryError::Older {
+                last: self.version,
+                found: entry.v,
+            });
         }
         if entry.tenant != self.tenant {
             return Err(EntryError::Tenant {
@@ -242,6 +269,7 @@ impl State {
         self.check_action(&intent.action)?;
         self.check_authority(intent)?;
         self.check_repeat(intent, entry.time)?;
+        self.check_bound(intent)?;
         let hold = Hold {
             amount: intent.hold,
             bookings: intent.bookings.clone(),
@@ -258,12 +286,16 @@ impl State {
             index: entry.index,
             agent: agent.clone(),
             idempotency: intent.idempotency.clone(),
+            upstream: intent.action.upstream.clone(),
+            model: intent.action.model.clone(),
+            limit: intent.limit,
+            bound: intent.bound,
         };
         self.open.insert(intent.attempt(), open);
         Ok(())
     }
 
-    fn outcome(&mut self, outcome: &Outcome) -> Result<(), EntryError> {
+    fn outcome(&mut self, outcome: &Outcome, entry: &Entry) -> Result<(), EntryError> {
         let attempt = Attempt {
             action: outcome.action,
             number: outcome.attempt,
@@ -280,7 +312,9 @@ impl State {
                 "the overrun is not what was booked above the hold",
             ));
         }
+        let owed = Self::owed_by(outcome, open, hold, entry);
         self.ledger.end(attempt, outcome.cost)?;
+        self.owed = owed;
         if let Some(OpenIntent {
             agent,
             idempotency: Some(key),

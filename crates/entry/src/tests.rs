@@ -2,6 +2,7 @@
 
 mod bytes;
 mod changes;
+mod overruns;
 mod refusals;
 mod replay;
 mod samples;

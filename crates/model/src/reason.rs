@@ -74,6 +74,8 @@ reasons! {
     UnpricedModel = "unpriced_model", 403, Caller;
     /// The request uses a feature whose cost has no upper bound.
     UnboundedFeature = "unbounded_feature", 403, Caller;
+    /// The upstream is not relied on to keep to output limits, and it is not known how much the model produces at most.
+    UnboundedOutput = "unbounded_output", 403, Caller;
     /// The request is not well-formed.
     InvalidRequest = "invalid_request", 400, Caller;
     /// The body is larger than the limit.

@@ -57,6 +57,11 @@ pub enum BatchError {
         /// Why.
         source: EntryError,
     },
+    /// The overrun of the last outcome is missing: both are written at once.
+    #[error(
+        "entry {0} is an outcome that passed its hold, and its batch ends without the overrun entry that follows it"
+    )]
+    Overrun(u64),
     /// The root is not that of the entries.
     #[error("the tree head after entry {0} is not that of the entries up to it: an entry of this batch was changed")]
     Root(u64),
@@ -107,6 +112,9 @@ impl Batch {
             each(&entry, bytes);
         }
         let last = state.size.saturating_sub(1);
+        if state.owed.is_some() {
+            return Err(BatchError::Overrun(last));
+        }
         if range.root() != self.root {
             return Err(BatchError::Root(last));
         }

@@ -29,6 +29,7 @@ fn table() -> Vec<Line> {
     let none = Value::Null;
     let key = json!({ "agent": "reader" });
     let admin = json!({ "name": "new", "role": "viewer" });
+    let overrun = json!({ "upstream": "openai", "model": "gpt-4o-mini", "note": "refunded" });
     let everybody = [200, 200, 200, 200, 200, 200];
     let reads_state = [200, 200, 200, 200, 200, 401];
     let reads_audit = [200, 200, 403, 403, 200, 401];
@@ -49,6 +50,13 @@ fn table() -> Vec<Line> {
             operates_on_nothing,
         ),
         line("GET /api/v1/budgets", "/api/v1/budgets", none.clone(), reads_state),
+        line("GET /api/v1/overruns", "/api/v1/overruns", none.clone(), reads_state),
+        line(
+            "POST /api/v1/overruns/accept",
+            "/api/v1/overruns/accept",
+            overrun,
+            operates_on_nothing,
+        ),
         line("GET /api/v1/upstreams", "/api/v1/upstreams", none.clone(), reads_state),
         line("GET /api/v1/admins", "/api/v1/admins", none.clone(), reads_state),
         line(

@@ -81,6 +81,55 @@ async fn state_is_listed() {
 }
 
 #[tokio::test]
+async fn an_overrun_is_accepted_by_name_and_with_a_note() {
+    let world = World::new().await;
+    assert_eq!(
+        world.get(Role::Viewer, "/api/v1/overruns").await,
+        json!({ "overruns": [] })
+    );
+    let whole = json!({ "upstream": "openai", "model": "gpt-4o-mini", "note": "refunded" });
+    let with = |key: &str, value: Value| {
+        let mut body = whole.clone();
+        body[key] = value;
+        body
+    };
+    for (body, status, code, detail) in [
+        (
+            whole.clone(),
+            404,
+            "not_found",
+            "there is no overrun of openai/gpt-4o-mini to accept in tenant default; there is none at all",
+        ),
+        (
+            with("tenant", json!("nobody")),
+            404,
+            "not_found",
+            "there is no tenant \"nobody\"",
+        ),
+        (with("note", json!(" ")), 422, "invalid", "say in the note why"),
+        (with("note", json!("a\nb")), 422, "invalid", "no control characters"),
+        (
+            with("note", json!("x".repeat(201))),
+            422,
+            "invalid",
+            "at most 200 characters",
+        ),
+        (with("notes", json!("x")), 422, "invalid", "unknown field `notes`"),
+        (
+            json!({ "upstream": "openai", "model": "m" }),
+            422,
+            "invalid",
+            "missing field `note`",
+        ),
+    ] {
+        let answer = world.ask(OWNER, "POST", "/api/v1/overruns/accept", body.clone()).await;
+        assert_eq!((answer.status, answer.code()), (status, code.to_owned()), "{body}");
+        let told = answer.json()["detail"].as_str().unwrap().to_owned();
+        assert!(told.contains(detail), "{body}: {told}");
+    }
+}
+
+#[tokio::test]
 async fn the_trail_is_paged() {
     let world = World::new().await;
     let all = world.get(Role::Auditor, "/api/v1/audit?from=0&tenant=_system").await;

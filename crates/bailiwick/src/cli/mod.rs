@@ -19,6 +19,7 @@ mod init;
 mod key;
 mod length;
 mod output;
+mod overrun;
 mod prices;
 mod serve;
 mod table;
@@ -85,6 +86,9 @@ enum Command {
     /// Show budgets
     #[command(subcommand)]
     Budget(budget::Command),
+    /// Show and accept what providers billed past its hold
+    #[command(subcommand)]
+    Overrun(overrun::Command),
     /// Add, show and remove administrators
     #[command(subcommand)]
     Admin(admin::Command),
@@ -121,6 +125,7 @@ fn run(common: &Common, command: Command) -> Result<(), Failure> {
         Command::Agent(command) => wait_for(agent::run(common, &command, &mut out)),
         Command::Key(command) => wait_for(key::run(common, &command, &mut out)),
         Command::Budget(command) => wait_for(budget::run(common, &command, &mut out)),
+        Command::Overrun(command) => wait_for(overrun::run(common, &command, &mut out)),
         Command::Admin(command) => wait_for(admin::run(common, &command, &mut out)),
         Command::Audit(command) => wait_for(audit::run(common, &command, &mut out)),
         Command::Prices(command) => prices::run(&command, &mut out),

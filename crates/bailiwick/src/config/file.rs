@@ -145,6 +145,7 @@ impl Settings {
                 credential,
                 prices: upstream.prices.clone(),
                 legacy_output_limit: upstream.legacy_output_limit,
+                honours_output_limit: upstream.honours_output_limit,
                 ..UpstreamSpec::new(upstream.name.clone(), upstream.kind, &upstream.base_url)
             });
         }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use proptest::prelude::*;
 
-use super::samples::{NOON, action_id, at, denial, every_event, intent, outcome};
+use super::samples::{NOON, action_id, at, denial, every_event, intent, outcome, overrun};
 use crate::{Entry, EntryError, Event, MAX_ENTRY_BYTES, VERSION};
 
 use model::TenantName;
@@ -43,10 +43,12 @@ fn number(event: &Event) -> usize {
         Event::AdminRemoved { .. } => 14,
         Event::Started { .. } => 15,
         Event::Stopped { .. } => 16,
+        Event::Overrun(_) => 17,
+        Event::OverrunCleared { .. } => 18,
     }
 }
 
-const KINDS: usize = 17;
+const KINDS: usize = 19;
 
 #[test]
 fn every_kind_has_these_bytes() {
@@ -85,6 +87,7 @@ fn entries_of_calls_are_small() {
         ),
         ("an outcome", Event::Outcome(outcome()), 470),
         ("a denial", Event::Denial(denial()), 600),
+        ("an overrun", Event::Overrun(overrun()), 350),
     ] {
         let bytes = text(event).len();
         println!("{what}: {bytes} bytes");
@@ -94,7 +97,7 @@ fn entries_of_calls_are_small() {
 
 /// Changes to the bytes of an entry: what | which entry | from | to | the words of the refusal.
 const NOT_ENTRIES: &str = r#"
-an unknown field of the entry    | started       | "v":1,          | "v":1,"w":0,            | unknown field `w`
+an unknown field of the entry    | started       | "v":2,          | "v":2,"w":0,            | unknown field `w`
 an unknown field of the event    | started       | "boot":         | "more":1,"boot":        | unknown field `more`
 an unknown field of a booking    | intent        | "used":         | "note":"x","used":      | not a readable entry
 an unknown field of the usage    | outcome       | "output":       | "note":"x","output":    | not a readable entry
@@ -108,15 +111,17 @@ an amount as text                | outcome       | :50172000       | :"50172000"
 an amount too large              | outcome       | :50172000       | :9223372036854775808    | invalid value: integer
 an impossible name               | budget_loaded | :"nightly       | :"Nightly               | a name starts with
 a short digest                   | policy_loaded | 0101            | 01                      | 64 hexadecimal digits
-another version                  | started       | "v":1,          | "v":2,                  | the entry has version 2; this program reads up to version 1
-another version's fields         | started       | "v":1,          | "v":2,"w":0,            | the entry has version 2
-version 0                        | started       | "v":1,          | "v":0,                  | the entry has version 0
+another version                  | started       | "v":2,          | "v":3,                  | the entry has version 3; this program reads up to version 2
+another version's fields         | started       | "v":2,          | "v":3,"w":0,            | the entry has version 3
+version 0                        | started       | "v":2,          | "v":0,                  | the entry has version 0
+a kind before its version        | overrun       | "v":2,          | "v":1,                  | an entry of kind overrun has version 1, but says what only version 2 can say
+a field before its version       | upstreams_loaded | "v":2,"tenant":"default","index":184467,"time":1789992000000000,"event":{"upstreams_loaded":{"upstreams":[{"name":"anthropic","kind":"anthropic","base_url":"https://api.anthropic.com","prices":"anthropic" | "v":1,"tenant":"default","index":184467,"time":1789992000000000,"event":{"upstreams_loaded":{"upstreams":[{"name":"anthropic","kind":"anthropic","base_url":"https://api.anthropic.com","prices":"anthropic","honours_output_limit":false | but says what only version 2 can say
 something behind                 | started       | }}}             | }}}x                    | trailing characters
 another entry behind             | started       | }}}             | }}}{}                   | trailing characters
 an end too early                 | started       | }}}             | }}                      | EOF
 a space                          | started       | :12             | : 12                    | not in the form it is written in
 another spelling of a letter     | started       | 0.1.0           | 0.1.\u0030              | not in the form it is written in
-another order                    | admin_removed | "v":1,"tenant":"default" | "tenant":"default","v":1 | not in the form it is written in
+another order                    | admin_removed | "v":2,"tenant":"default" | "tenant":"default","v":2 | not in the form it is written in
 a default written out            | outcome       | ,"duration_us"  | ,"overrun":0,"duration_us" | not in the form it is written in
 an absent field written out      | key_issued    | "tier"          | "user":null,"tier"      | not in the form it is written in
 an upper-case digest             | key_issued    | "verifier":"07  | "verifier":"0A          | not in the form it is written in

@@ -178,7 +178,9 @@ fn the_epoch_counts_what_decisions_depend_on() {
             "policy_loaded",
             "prices_loaded",
             "upstreams_loaded",
-            "key_revoked"
+            "key_revoked",
+            "overrun",
+            "overrun_cleared"
         ]
     );
     let counted = log.entries.iter().filter(|entry| entry.event.advances_epoch()).count();

@@ -82,7 +82,15 @@ fn order() {
                 v: VERSION + 1,
                 ..right.clone()
             },
-            "the entry has version 2",
+            "the entry has version 3",
+        ),
+        (
+            "an older version",
+            Entry {
+                v: VERSION - 1,
+                ..right.clone()
+            },
+            "the entry has version 1, behind entries of version 2",
         ),
         (
             "another tenant",

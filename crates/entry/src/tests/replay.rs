@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use ledger::Attempt;
 use model::Digest;
 
-use super::samples::{Log, action_id, agent, agent_loaded, budget_loaded, by, denial, key_issued};
+use super::samples::{Log, action_id, agent, agent_loaded, budget_loaded, by, denial, key_issued, overrun_cleared};
 use crate::{AdminRecord, Denial, Entry, EntryError, Event, PolicyFile, Role, State};
 
 /// One thing that may happen next. What is impossible when its turn comes is left out.
@@ -22,6 +22,7 @@ enum Step {
     Revoke { which: prop::sample::Index },
     Policy,
     Admin,
+    Accept,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -37,6 +38,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => any::<prop::sample::Index>().prop_map(|which| Step::Revoke { which }),
         1 => Just(Step::Policy),
         1 => Just(Step::Admin),
+        1 => Just(Step::Accept),
     ]
 }
 
@@ -101,6 +103,7 @@ fn grow(steps: Vec<Step>) -> Log {
                 };
                 Some(Event::AdminAdded { admin, by: by() })
             }
+            Step::Accept => Some(overrun_cleared()),
         };
         if let Some(event) = event
             && log.state.clone().apply(&log.next(event.clone())).is_ok()
@@ -175,6 +178,9 @@ proptest! {
             entry.index -= u64::from(entry.index > left_out);
             if let Event::Outcome(outcome) = &mut entry.event {
                 outcome.intent -= u64::from(outcome.intent > left_out);
+            }
+            if let Event::Overrun(overrun) = &mut entry.event {
+                overrun.outcome -= u64::from(overrun.outcome > left_out);
             }
             if let Event::PolicyLoaded { files, .. } = &mut entry.event {
                 files.iter_mut().for_each(|file| *file -= u64::from(*file > left_out));

@@ -7,8 +7,8 @@ use model::{
 };
 
 use crate::{
-    Action, AdminRecord, AgentRecord, Denial, Entry, Event, Intent, KeyRecord, Outcome, Over, PolicyFile, PriceRecord,
-    Replay, Role, State, Status, UpstreamRecord, VERSION, Why,
+    Action, AdminRecord, AgentRecord, Denial, Entry, Event, Intent, KeyRecord, Outcome, Over, Overrun, PolicyFile,
+    PriceRecord, Replay, Role, State, Status, UpstreamRecord, VERSION, Why,
 };
 
 /// 2026-09-21T12:00:00Z.
@@ -112,6 +112,7 @@ pub(super) fn intent() -> Intent {
         prices: 39,
         stream: true,
         limit: 4_096,
+        bound: None,
         bytes: 28_411,
         request: "q1Wl8jvU0mZf0Qx9g2cT3r5k7pNn4bYyHs6aDdEeFfG".to_owned(),
         hold: NanoUsd(146_673_000),
@@ -169,6 +170,32 @@ pub(super) fn denial() -> Denial {
     }
 }
 
+pub(super) fn overrun() -> Overrun {
+    Overrun {
+        action: action_id(1),
+        attempt: 0,
+        outcome: 184_466,
+        agent: agent("nightly-report"),
+        upstream: UpstreamName::new("anthropic").unwrap(),
+        model: "claude-sonnet-4-5-20250929".to_owned(),
+        held: NanoUsd(146_673_000),
+        booked: NanoUsd(150_000_000),
+        limit: 4_096,
+        bound: None,
+    }
+}
+
+/// What lets the model of the samples be trusted again.
+pub(super) fn overrun_cleared() -> Event {
+    let Overrun { upstream, model, .. } = overrun();
+    Event::OverrunCleared {
+        upstream,
+        model,
+        note: "the provider refunded it".to_owned(),
+        by: by(),
+    }
+}
+
 /// One event of every kind, in the order of their declaration.
 pub(super) fn every_event() -> Vec<Event> {
     let admin = AdminRecord {
@@ -215,6 +242,7 @@ pub(super) fn every_event() -> Vec<Event> {
                 kind: "anthropic".to_owned(),
                 base_url: "https://api.anthropic.com".to_owned(),
                 prices: "anthropic".to_owned(),
+                honours_output_limit: true,
             }],
             by: by(),
         },
@@ -239,6 +267,8 @@ pub(super) fn every_event() -> Vec<Event> {
             boot: 12,
             why: "signal".to_owned(),
         },
+        Event::Overrun(overrun()),
+        overrun_cleared(),
     ]
 }
 
@@ -286,7 +316,16 @@ impl Log {
         }
     }
 
+    /// Appends an event, and the overrun that it owes.
     pub(super) fn push(&mut self, event: Event) -> u64 {
+        let index = self.push_alone(event);
+        if let Some(overrun) = self.state.owed.clone() {
+            self.push_alone(Event::Overrun(overrun));
+        }
+        index
+    }
+
+    pub(super) fn push_alone(&mut self, event: Event) -> u64 {
         let entry = self.next(event);
         self.state.apply(&entry).unwrap();
         self.entries.push(entry);
@@ -307,8 +346,11 @@ impl Log {
     pub(super) fn intent(&self, name: &str, id: ActionId, hold: i64) -> Option<Intent> {
         let budgets = &self.state.agents[&agent(name)].record.as_ref()?.budgets;
         let bookings = self.state.ledger.admit(budgets, NanoUsd(hold), at(self.now)).ok()?;
+        let action = self.action(name, id);
+        let bound = self.state.distrust(&action.upstream, &action.model).map(|_| 64_000);
         Some(Intent {
-            action: self.action(name, id),
+            action,
+            bound,
             hold: NanoUsd(hold),
             bookings,
             ..intent()

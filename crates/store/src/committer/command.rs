@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use entry::{Action, AdminRecord, AgentState, Event, KeyState, Over, Why};
+use entry::{Action, AdminRecord, AgentState, Distrust, Event, KeyState, Over, Why};
 use ledger::{Attempt, Balance};
-use model::{ActionId, AdminName, AgentName, Digest, KeyId, NanoUsd, Pseudonym, Reason, TenantName, Timestamp};
+use model::{
+    ActionId, AdminName, AgentName, Digest, KeyId, NanoUsd, Pseudonym, Reason, TenantName, Timestamp, UpstreamName,
+};
 use tokio::sync::{mpsc::OwnedPermit, oneshot};
 
 use crate::{StoreError, hold::End};
@@ -35,6 +37,8 @@ pub struct HoldRequest {
     pub stream: bool,
     /// The output limit as forwarded, in tokens.
     pub limit: u64,
+    /// The output that the hold reserves for, where that is not `limit`.
+    pub bound: Option<u64>,
     /// The length of the body as forwarded.
     pub bytes: u64,
     /// The commitment to the body as sent.
@@ -135,6 +139,8 @@ pub struct View {
     pub prices: Option<(Digest, u64)>,
     /// The upstreams in effect.
     pub upstreams: Vec<entry::UpstreamRecord>,
+    /// The models that are not trusted to keep to output limits, by upstream and as requests spell them.
+    pub distrusted: BTreeMap<(UpstreamName, String), Distrust>,
     /// Attempts in flight.
     pub open: Vec<(ActionId, AgentName)>,
 }

@@ -49,6 +49,7 @@ pub struct Handle {
     pub(super) ends: mpsc::Sender<End>,
     pub(super) heads: watch::Receiver<Heads>,
     pub(super) health: watch::Receiver<Health>,
+    pub(super) epochs: watch::Receiver<u64>,
     pub(super) stats: Arc<Stats>,
     pub(super) boot: u64,
 }
@@ -133,6 +134,12 @@ impl Handle {
     /// Whether the store can record, as it changes.
     pub fn health(&self) -> watch::Receiver<Health> {
         self.health.clone()
+    }
+
+    /// The sum of all tenants' control epochs, as it grows: something that decisions depend on was committed, by whomever.
+    /// The heads say whose.
+    pub fn epochs(&self) -> watch::Receiver<u64> {
+        self.epochs.clone()
     }
 
     /// Counters for metrics.

@@ -71,6 +71,7 @@ pub struct Committer<C> {
     pub(super) ending: mpsc::Receiver<End>,
     pub(super) heads: watch::Sender<Heads>,
     pub(super) health: watch::Sender<Health>,
+    pub(super) epochs: watch::Sender<u64>,
     pub(super) stats: Arc<Stats>,
 }
 
@@ -100,6 +101,7 @@ impl<C: Clock> Committer<C> {
         let (send_end, ending) = mpsc::channel(config.open_holds.max(1));
         let (heads, watch_heads) = watch::channel(Heads::new());
         let (health, watch_health) = watch::channel(Health::default());
+        let (epochs, watch_epochs) = watch::channel(0);
         let stats = Arc::new(Stats::default());
         let wall = Wall::new(clock);
         let mut committer = Self {
@@ -118,6 +120,7 @@ impl<C: Clock> Committer<C> {
             ending,
             heads,
             health,
+            epochs,
             stats: stats.clone(),
         };
         committer.refold().await?;
@@ -133,6 +136,7 @@ impl<C: Clock> Committer<C> {
             ends: send_end,
             heads: watch_heads,
             health: watch_health,
+            epochs: watch_epochs,
             stats,
             boot,
         };
@@ -274,6 +278,10 @@ impl<C: Clock> Committer<C> {
             }
             moved
         });
+        // After the heads, so that whoever is woken finds the epoch there.
+        let sum = self.shards.values().map(|shard| shard.state.epoch).sum();
+        self.epochs
+            .send_if_modified(|known| std::mem::replace(known, sum) != sum);
         let open = self.shards.values().map(|shard| shard.state.open.len()).sum();
         self.stats.open(open);
     }

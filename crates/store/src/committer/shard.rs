@@ -110,6 +110,7 @@ impl Shard {
             prices: request.prices,
             stream: request.stream,
             limit: request.limit,
+            bound: request.bound,
             bytes: request.bytes,
             request: request.request,
             hold: amount,
@@ -212,10 +213,21 @@ impl Shard {
             reply: Some(&ending.reply).filter(fits).cloned().unwrap_or_default(),
             provider_id: ending.provider_id.as_ref().filter(fits).cloned(),
         };
-        let recorded = self.push(Event::Outcome(outcome), wall);
+        let recorded = self
+            .push(Event::Outcome(outcome), wall)
+            .and_then(|_| self.overrun(wall));
         recorded
             .inspect_err(|error| tracing::error!(action = %attempt.action, %error, "an outcome cannot be recorded"))
             .is_ok()
+    }
+
+    /// Records, right behind an outcome, that it passed its hold. It says less than the intent did, so it is no longer than
+    /// an entry may be.
+    fn overrun(&mut self, wall: Timestamp) -> Result<(), EntryError> {
+        match self.state.owed.clone() {
+            Some(overrun) => self.push(Event::Overrun(overrun), wall).map(drop),
+            None => Ok(()),
+        }
     }
 
     /// Books in full every hold that `dead` says has no owner any more. Returns how many.
@@ -313,6 +325,7 @@ impl Shard {
             bundle: state.bundle,
             prices: state.prices,
             upstreams: state.upstreams.clone(),
+            distrusted: state.distrusted.clone(),
             open: state
                 .open
                 .iter()

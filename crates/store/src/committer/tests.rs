@@ -3,6 +3,7 @@
 mod faults;
 mod holds;
 mod lifetimes;
+mod overruns;
 mod random;
 mod stopping;
 mod tampering;

@@ -1,10 +1,10 @@
 //! An entry in a few words.
 
-use entry::{Denial, Event, Intent, Outcome, Status};
+use entry::{Denial, Event, Intent, Outcome, Overrun, Status};
 use model::NanoUsd;
 
 /// The kinds of entries, as the log spells them.
-pub(super) const KINDS: [&str; 17] = [
+pub(super) const KINDS: [&str; 19] = [
     "intent",
     "outcome",
     "denial",
@@ -22,6 +22,8 @@ pub(super) const KINDS: [&str; 17] = [
     "admin_removed",
     "started",
     "stopped",
+    "overrun",
+    "overrun_cleared",
 ];
 
 /// What happened, in a few words. Nothing of it is cleaned for a terminal.
@@ -60,6 +62,13 @@ pub(super) fn describe(event: &Event) -> String {
         Event::AdminRemoved { admin, by } => format!("{admin} by {by}"),
         Event::Started { node, boot, version } => format!("start {boot} of {node}, version {version}"),
         Event::Stopped { node, boot, why } => format!("start {boot} of {node}: {why}"),
+        Event::Overrun(overrun) => of_overrun(overrun),
+        Event::OverrunCleared {
+            upstream,
+            model,
+            note,
+            by,
+        } => format!("{upstream}/{model} by {by}: {note}"),
     }
 }
 
@@ -70,8 +79,12 @@ fn of_intent(intent: &Intent) -> String {
         attempt => format!(", attempt {attempt}"),
     };
     let action = &intent.action;
+    let bound = match intent.bound {
+        Some(bound) => format!(" for {bound} tokens of output"),
+        None => String::new(),
+    };
     format!(
-        "{}/{} holds {} USD{stream}{attempt}",
+        "{}/{} holds {} USD{bound}{stream}{attempt}",
         action.upstream, action.model, intent.hold
     )
 }
@@ -87,6 +100,13 @@ fn of_outcome(outcome: &Outcome) -> String {
         word(outcome.status),
         outcome.cost,
         outcome.intent
+    )
+}
+
+fn of_overrun(overrun: &Overrun) -> String {
+    format!(
+        "{}/{} booked {} USD of {} USD held, of entry {}",
+        overrun.upstream, overrun.model, overrun.booked, overrun.held, overrun.outcome
     )
 }
 

@@ -75,6 +75,7 @@ fn everything_can_be_said() {
         api_key = { file = "secrets/local.key" }
         prices = "local"
         legacy_output_limit = true
+        honours_output_limit = false
         [upstreams.anthropic]
         kind = "anthropic"
         base_url = "https://api.anthropic.com"
@@ -148,6 +149,10 @@ fn everything_can_be_said() {
     );
     assert_eq!((anthropic.key.as_ref(), anthropic.legacy_output_limit), (None, false));
     assert_eq!(settings.routes, [quick_route()]);
+    assert_eq!(
+        (local.honours_output_limit, anthropic.honours_output_limit),
+        (false, true)
+    );
     let [price] = settings.prices.as_slice() else {
         panic!("one price")
     };

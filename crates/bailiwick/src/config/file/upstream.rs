@@ -38,6 +38,10 @@ pub(crate) struct RawUpstream {
     /// kind `openai`.
     #[schemars(extend("default" = false))]
     legacy_output_limit: Field<bool>,
+    /// Whether it keeps to the output limit of a request. If not, each call reserves for all the output that its model can
+    /// produce, and a model of which that is not known is refused.
+    #[schemars(extend("default" = true))]
+    honours_output_limit: Field<bool>,
 }
 
 /// The dialect a provider speaks.
@@ -83,6 +87,8 @@ pub(crate) struct Upstream {
     pub(crate) prices: String,
     /// Whether the output limit is written as `max_tokens`.
     pub(crate) legacy_output_limit: bool,
+    /// Whether it keeps to output limits.
+    pub(crate) honours_output_limit: bool,
     /// Where its base URL is written.
     pub(super) url_mark: Mark,
     /// Where its price provider is written, if it is.
@@ -117,6 +123,7 @@ impl TryFrom<(Placed<String>, RawUpstream)> for Upstream {
                 "remove it: Anthropic's API has only ever known `max_tokens`",
             );
         }
+        let honours = raw.honours_output_limit.value();
         let name = upstream_name(&name, &mut findings);
         let upstream = || {
             let kind = kind?.value;
@@ -127,6 +134,7 @@ impl TryFrom<(Placed<String>, RawUpstream)> for Upstream {
                 key: raw.api_key.given(),
                 prices: prices.unwrap_or_else(|| kind.provider().to_owned()),
                 legacy_output_limit: legacy.is_some_and(|legacy| legacy.value),
+                honours_output_limit: honours.unwrap_or(true),
                 url_mark: url_mark?,
                 prices_mark,
             })

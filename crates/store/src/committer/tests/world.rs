@@ -386,6 +386,7 @@ pub(super) fn request(number: u32, amount: i64, epoch: u64) -> HoldRequest {
         prices: 0,
         stream: false,
         limit: 100,
+        bound: None,
         bytes: 200,
         request: String::new(),
         amount: NanoUsd(amount),
@@ -427,6 +428,7 @@ fn assert_same(view: &View, folded: &View) {
     assert_eq!(view.policy_files, folded.policy_files);
     assert_eq!((view.bundle, view.prices), (folded.bundle, folded.prices));
     assert_eq!(view.upstreams, folded.upstreams);
+    assert_eq!(view.distrusted, folded.distrusted);
     let sorted = |view: &View| {
         let mut open = view.open.clone();
         open.sort_unstable();
