@@ -201,6 +201,9 @@ impl TryFrom<(RawFile, &Path)> for Checked {
         let routes = route::routes(raw.routes, &upstreams, &mut findings);
         let prices = prices(raw.prices, &mut findings);
         warn_of_unknown_providers(&upstreams, &prices, &mut warnings);
+        upstreams
+            .iter()
+            .for_each(|upstream| upstream.warn_of_unknown_maxima(&prices, &mut warnings));
         let settings = || {
             Some(Settings {
                 file: String::new(),

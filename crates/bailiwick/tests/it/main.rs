@@ -19,5 +19,6 @@ mod errors;
 mod first_steps;
 mod harness;
 mod keys;
+mod overruns;
 mod serving;
 mod verifying;

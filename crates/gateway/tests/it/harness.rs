@@ -44,6 +44,8 @@ pub(crate) struct Setup {
     pub(crate) policy: &'static str,
     pub(crate) provider: fake::Config,
     pub(crate) routes: Vec<control::RouteSpec>,
+    /// Changes what is declared.
+    pub(crate) declare: fn(&mut Governance),
 }
 
 impl Default for Setup {
@@ -55,6 +57,7 @@ impl Default for Setup {
                 when { resource.name like "gpt-4o*" || resource.name like "claude-*" };"#,
             provider: fake::Config::default(),
             routes: Vec::new(),
+            declare: |_| {},
         }
     }
 }
@@ -112,7 +115,8 @@ impl Harness {
         };
         let provider = Provider::start(provider_config).await.unwrap();
         let dir = tempfile::tempdir().unwrap();
-        let governance = governance(&setup, &provider.url());
+        let mut governance = governance(&setup, &provider.url());
+        (setup.declare)(&mut governance);
         let options = Options {
             dir: DataDir::open(&dir.path().join("data")).unwrap(),
             trust_domain: "agents.acme.example".to_owned(),

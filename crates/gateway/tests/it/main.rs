@@ -7,6 +7,7 @@ mod attempts;
 mod calls;
 mod endpoints;
 mod harness;
+mod overruns;
 mod refusals;
 mod repeats;
 mod streams;

@@ -3,6 +3,7 @@
 use http::Uri;
 use llm::Dialect;
 use model::UpstreamName;
+use pricing::{Override, PriceBook};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -89,6 +90,8 @@ pub(crate) struct Upstream {
     pub(crate) legacy_output_limit: bool,
     /// Whether it keeps to output limits.
     pub(crate) honours_output_limit: bool,
+    /// Where that is written, if it is.
+    honours_mark: Option<Mark>,
     /// Where its base URL is written.
     pub(super) url_mark: Mark,
     /// Where its price provider is written, if it is.
@@ -123,6 +126,7 @@ impl TryFrom<(Placed<String>, RawUpstream)> for Upstream {
                 "remove it: Anthropic's API has only ever known `max_tokens`",
             );
         }
+        let honours_mark = raw.honours_output_limit.mark();
         let honours = raw.honours_output_limit.value();
         let name = upstream_name(&name, &mut findings);
         let upstream = || {
@@ -135,6 +139,7 @@ impl TryFrom<(Placed<String>, RawUpstream)> for Upstream {
                 prices: prices.unwrap_or_else(|| kind.provider().to_owned()),
                 legacy_output_limit: legacy.is_some_and(|legacy| legacy.value),
                 honours_output_limit: honours.unwrap_or(true),
+                honours_mark,
                 url_mark: url_mark?,
                 prices_mark,
             })
@@ -164,6 +169,34 @@ impl Upstream {
                 format!("the key of `{}` is sent to {host} unencrypted", self.name),
                 "use https",
             );
+        }
+    }
+}
+
+impl Upstream {
+    /// Models of an upstream that does not keep to output limits have to have a known maximum.
+    pub(super) fn warn_of_unknown_maxima(&self, prices: &[Override], warnings: &mut Findings) {
+        let mut doubtful = prices
+            .iter()
+            .filter(|price| !self.honours_output_limit && price.provider == self.prices)
+            .filter(|price| price.max_output_tokens.is_none())
+            .peekable();
+        if doubtful.peek().is_none() {
+            return;
+        }
+        let book = PriceBook::builtin();
+        let listed = |price: &&Override| {
+            let listed = book.find(&price.provider, &price.model);
+            listed.is_some_and(|prices| prices.max_output_tokens().is_some())
+        };
+        for price in doubtful.filter(|price| !listed(price)) {
+            let message = format!(
+                "`{}` does not honour output limits, and it is not known how much `{}` produces at most",
+                self.name,
+                shown(&price.model)
+            );
+            let help = "add `max_output_tokens` to its [[prices]], or its calls are refused where they have a limit";
+            warnings.add_with_help(self.honours_mark, message, help);
         }
     }
 }
