@@ -19,11 +19,12 @@ use super::{
 pub(super) enum Command {
     /// Show the models that are held at their maximum because a provider billed past a hold
     #[command(after_help = "\
-Each was billed at more than what was reserved for a call. The provider's figure is booked in full, and until the overrun
-is accepted, each call to the model reserves for all the output that the model can produce.
+A call to each of them was billed at more than what was reserved for it. What the provider says is
+booked in full, and until that is accepted, each call reserves for all that the model can produce.
 
-Amounts are US dollars, times UTC. CALLS is how many calls were billed past their hold, PAST by how much in all; LIMIT is
-the output limit that the last of them was sent with, HELD and BOOKED what was reserved and what is booked for it.
+Amounts are US dollars, times UTC. CALLS is how many calls were billed past their hold, PAST by how
+much in all. LIMIT is the output limit that the last of them was sent with, HELD what was reserved
+for it, BOOKED what it cost.
 
 Examples:
   bailiwick overrun list
