@@ -8,7 +8,7 @@ use super::{
     super::shard::Shard,
     world::{NOON, World, agent_loaded, ask, budget_loaded, by, ended, key_issued, outcomes, replay, request, tenant},
 };
-use crate::{BatchError, HoldAnswer, HoldRequest};
+use crate::{BatchError, HoldAnswer, HoldRequest, db::faults::Fate};
 
 fn cleared() -> Event {
     let action = ask(1).action;
@@ -111,6 +111,22 @@ async fn more_overruns_of_a_distrusted_model_throw_no_decision_away() {
         if let Event::Overrun(overrun) = &entry.event {
             assert_eq!(overrun.outcome, u64::try_from(index).unwrap() - 1);
         }
+    }
+}
+
+/// A write that fails takes the outcome and its overrun with it, or neither; recovery writes what is missing, once.
+#[tokio::test]
+async fn a_failed_write_loses_and_doubles_no_overrun() {
+    for fate in [Fate::Fails, Fate::FailsButLands] {
+        let world = World::new().await;
+        let hold = world.held(1, 400).await;
+        world.faults.appends(&[fate]);
+        hold.settle(ended(450));
+        world.faults_are_met().await;
+        world.healthy().await;
+        world.open_is(0).await;
+        assert_eq!(world.kinds().await, ["intent", "outcome", "overrun"], "{fate:?}");
+        assert_eq!(world.view().await.distrusted.len(), 1, "{fate:?}");
     }
 }
 
