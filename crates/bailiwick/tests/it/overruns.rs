@@ -122,12 +122,14 @@ async fn mistakes_in_accepting_are_explained() {
         world.json(&["overrun", "list"])["overruns"].as_array().unwrap().len(),
         1
     );
-    let shown = world.run(&["audit", "list", "--kind", "overrun"]).exits(0);
-    assert!(
-        shown.stdout.contains("openai/gpt-4o-mini booked 0.003"),
-        "{}",
-        shown.stdout
-    );
+    let shown = world.run(&["audit", "list", "--kind", "overrun"]).exits(0).stdout;
+    assert!(shown.contains("openai/gpt-4o-mini booked 0.003"), "{shown}");
+    assert!(shown.contains("  worker  "), "{shown}");
+    let action = world.json(&["overrun", "list"])["overruns"][0]["last_action"].clone();
+    let entries = world.json(&["audit", "show", action.as_str().unwrap()])["entries"].clone();
+    let entries: Vec<control::EntryReport> = serde_json::from_value(entries).unwrap();
+    let kinds: Vec<_> = entries.iter().map(|report| report.entry.event.kind()).collect();
+    assert_eq!(kinds, ["intent", "outcome", "overrun"]);
 }
 
 /// A model of which nobody knows how much it produces cannot be held at its maximum; saying it mends that.

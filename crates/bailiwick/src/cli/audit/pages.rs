@@ -80,6 +80,7 @@ impl<'a> Log<'a> {
             Event::AgentLoaded { agent, .. } => return Ok(agent.name.to_string()),
             Event::AgentRemoved { agent, .. } => return Ok(agent.to_string()),
             Event::KeyIssued { key, .. } => return Ok(key.agent.to_string()),
+            Event::Overrun(overrun) => return Ok(overrun.agent.to_string()),
             Event::Outcome(outcome) => (outcome.action, outcome.intent),
             _ => return Ok(String::new()),
         };
@@ -103,6 +104,7 @@ pub(super) fn action_of(event: &Event) -> Option<ActionId> {
         Event::Denial(denial) => Some(denial.action.id),
         Event::Replay(replay) => Some(replay.action.id),
         Event::Outcome(outcome) => Some(outcome.action),
+        Event::Overrun(overrun) => Some(overrun.action),
         _ => None,
     }
 }
