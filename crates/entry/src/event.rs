@@ -179,9 +179,12 @@ impl Event {
     /// The first version of the schema that can say this.
     pub fn since(&self) -> u32 {
         let second = match self {
-            Self::Overrun(_) | Self::OverrunCleared { .. } => true,
-            Self::Intent(intent) => intent.bound.is_some(),
-            Self::Denial(denial) => denial.reason == Reason::UnboundedOutput,
+            Self::Overrun(_) | Self::OverrunCleared { .. } | Self::Replay(_) => true,
+            Self::Intent(intent) => intent.bound.is_some() || intent.idempotency.is_some(),
+            Self::Denial(denial) => matches!(
+                denial.reason,
+                Reason::UnboundedOutput | Reason::IdempotencyKeyUsed | Reason::IdempotencyKeyReused
+            ),
             Self::UpstreamsLoaded { upstreams, .. } => upstreams.iter().any(|upstream| !upstream.honours_output_limit),
             _ => false,
         };
