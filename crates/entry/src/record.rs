@@ -1,5 +1,7 @@
 //! The objects that entries carry whole, so that budgets, prices, policies and credentials can be replayed offline.
 
+use std::collections::BTreeMap;
+
 use model::{AdminName, AgentName, BudgetName, Digest, KeyId, Pseudonym, Tier, Timestamp, UpstreamName};
 use serde::{Deserialize, Serialize};
 
@@ -117,7 +119,7 @@ pub struct PriceRecord {
     /// The model.
     pub model: String,
     /// US dollars per million tokens and limits, as the configuration writes them.
-    pub prices: std::collections::BTreeMap<String, String>,
+    pub prices: BTreeMap<String, String>,
 }
 
 /// Where requests of one upstream go, and how they are priced.
@@ -132,4 +134,25 @@ pub struct UpstreamRecord {
     pub base_url: String,
     /// The provider of the catalogue that prices its models.
     pub prices: String,
+    /// The template of paths, where a call does not go to the path it asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// The templates of single endpoints, by their path below `/v1/`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub paths: BTreeMap<String, String>,
+    /// What is added to the query.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub query: String,
+    /// The headers put on requests, as templates: the credential is a variable.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// The provider's names of models, by the names that entries use.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub models: BTreeMap<String, String>,
+    /// Whether agents may ask in the paths of Azure's clients.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub azure_paths: bool,
+    /// Whether the name of its host may lead to an address inside the network.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub private_network: bool,
 }

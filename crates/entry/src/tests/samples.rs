@@ -1,5 +1,7 @@
 //! A sample of every event, and a log that grows the way the committer grows one.
 
+use std::collections::BTreeMap;
+
 use ledger::{Attempt, Booking, BudgetSpec, Unit, Window};
 use model::{
     ActionId, AdminName, AgentName, BudgetName, Digest, KeyId, NanoUsd, Pseudonym, Reason, TenantName, Tier, Timestamp,
@@ -215,6 +217,13 @@ pub(super) fn every_event() -> Vec<Event> {
                 kind: "anthropic".to_owned(),
                 base_url: "https://api.anthropic.com".to_owned(),
                 prices: "anthropic".to_owned(),
+                path: None,
+                paths: BTreeMap::new(),
+                query: String::new(),
+                headers: BTreeMap::new(),
+                models: BTreeMap::new(),
+                azure_paths: false,
+                private_network: false,
             }],
             by: by(),
         },
