@@ -44,6 +44,9 @@ pub(crate) struct Setup {
     pub(crate) policy: &'static str,
     pub(crate) provider: fake::Config,
     pub(crate) routes: Vec<control::RouteSpec>,
+    /// More upstreams, given the provider's URL.
+    pub(crate) upstreams: fn(&str) -> Vec<UpstreamSpec>,
+    pub(crate) prices: Vec<pricing::Override>,
 }
 
 impl Default for Setup {
@@ -55,6 +58,8 @@ impl Default for Setup {
                 when { resource.name like "gpt-4o*" || resource.name like "claude-*" };"#,
             provider: fake::Config::default(),
             routes: Vec::new(),
+            upstreams: |_| Vec::new(),
+            prices: Vec::new(),
         }
     }
 }
@@ -90,13 +95,16 @@ fn governance(setup: &Setup, provider: &str) -> Governance {
     };
     Governance {
         tenants: BTreeMap::from([(TenantName::default_tenant(), tenant)]),
-        upstreams: vec![
+        upstreams: [
             upstream("openai", Dialect::OpenAi, provider),
             upstream("anthropic", Dialect::Anthropic, provider),
             upstream("gone", Dialect::OpenAi, "http://127.0.0.1:1"),
-        ],
+        ]
+        .into_iter()
+        .chain((setup.upstreams)(provider))
+        .collect(),
         routes: setup.routes.clone(),
-        prices: Vec::new(),
+        prices: setup.prices.clone(),
     }
 }
 
