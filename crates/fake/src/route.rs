@@ -18,13 +18,13 @@ pub(crate) enum Endpoint<'a> {
 
 /// The dialect is known by the path; where both have the same path, by the header that Anthropic requires. `azure` is what
 /// [`azure::path_of`](crate::azure::path_of) says of the path.
-pub(crate) fn route<'a>(parts: &'a Parts, azure: Option<Result<&'a str, ()>>) -> (Dialect, Endpoint<'a>) {
+pub(crate) fn route<'a>(parts: &'a Parts, azure: Option<Result<&'a str, &()>>) -> (Dialect, Endpoint<'a>) {
     let anthropic = parts.headers.contains_key("anthropic-version") || parts.headers.contains_key("x-api-key");
     let guess = if anthropic { Dialect::Anthropic } else { Dialect::OpenAi };
     let path = match azure {
         None => parts.uri.path(),
         Some(Ok(path)) => path,
-        Some(Err(())) => return (Dialect::OpenAi, Endpoint::Nowhere),
+        Some(Err(&())) => return (Dialect::OpenAi, Endpoint::Nowhere),
     };
     let guess = if azure.is_some() { Dialect::OpenAi } else { guess };
     let (dialect, method, endpoint) = match path {

@@ -118,7 +118,7 @@ pub(crate) async fn answer(
 /// Records the call and decides its answer. A request without a body was too long. Nothing here waits.
 fn decide(state: &State, parts: &Parts, body: Option<&[u8]>) -> Decided {
     let azure = azure::path_of(parts.uri.path());
-    let (dialect, endpoint) = route(parts, azure.as_ref().map(|path| path.as_deref().map_err(|()| ())));
+    let (dialect, endpoint) = route(parts, azure.as_ref().map(|path| path.as_deref()));
     let refuse_long = || Refusal::scripted(dialect, StatusCode::PAYLOAD_TOO_LARGE);
     let content_type = parts.headers.get(header::CONTENT_TYPE);
     let content_type = content_type.and_then(|value| value.to_str().ok()).unwrap_or_default();
