@@ -101,14 +101,6 @@ impl Splices {
         self.model != ModelSplice::Fixed
     }
 
-    pub(super) fn json_model(&mut self, at: Range<usize>) {
-        self.model = Some(ModelSplice::Json(at));
-    }
-
-    pub(super) fn form_model(&mut self, at: Range<usize>) {
-        self.model = Some(ModelSplice::Form(at));
-    }
-
     pub(super) fn null_limit(&mut self, field: LimitField, at: Range<usize>) {
         self.null_limits.push((field, at));
     }
@@ -233,6 +225,24 @@ impl Call {
     }
 }
 
+/// `body` with each range replaced by its text.
+fn spliced(body: &Bytes, mut changes: Vec<(Range<usize>, String)>) -> Bytes {
+    if changes.is_empty() {
+        return body.clone();
+    }
+    changes.sort_by_key(|(at, _)| at.start);
+    let added = changes.iter().map(|(_, text)| text.len()).sum::<usize>();
+    let mut rewritten = BytesMut::with_capacity(body.len() + added);
+    let mut done = 0;
+    for (at, text) in changes {
+        rewritten.put_slice(body.get(done..at.start).unwrap_or_default());
+        rewritten.put_slice(text.as_bytes());
+        done = at.end;
+    }
+    rewritten.put_slice(body.get(done..).unwrap_or_default());
+    rewritten.freeze()
+}
+
 /// A name as a JSON string. It has no control characters.
 fn quoted(name: &str) -> String {
     let mut text = String::with_capacity(name.len() + 2);
@@ -245,4 +255,66 @@ fn quoted(name: &str) -> String {
     }
     text.push('"');
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Target;
+
+    /// Asks for another model, and expects the body with nothing but the name changed.
+    fn check(endpoint: Endpoint, content_type: &str, body: &str, model: &str, expected: Option<&str>) {
+        let target = Target { endpoint, id: None };
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        let call = Call::read(target, Some(content_type), &body).unwrap();
+        let renamed = call.with_model(&body, model);
+        assert_eq!(renamed.as_deref(), expected.map(str::as_bytes), "{body:?}");
+        let Some(renamed) = renamed else { return };
+        let again = Call::read(target, Some(content_type), &renamed).unwrap();
+        assert_eq!((again.model.as_str(), again.messages), (model, call.messages));
+    }
+
+    #[test]
+    fn another_model_changes_nothing_else() {
+        let json = "application/json";
+        let chat = |body, model, expected| check(Endpoint::ChatCompletions, json, body, model, Some(expected));
+        chat(
+            r#"{"model":"gpt-4o","messages":[],"x":"gpt-4o"}"#,
+            "m",
+            r#"{"model":"m","messages":[],"x":"gpt-4o"}"#,
+        );
+        chat(
+            r#"{ "messages" : [] , "model" : "a\"\u0062" }"#,
+            "org/b-2",
+            r#"{ "messages" : [] , "model" : "org/b-2" }"#,
+        );
+        chat(
+            r#"{"model":"a","messages":[]}"#,
+            "quote\"d",
+            r#"{"model":"quote\"d","messages":[]}"#,
+        );
+        check(Endpoint::Moderations, json, r#"{"input":"x"}"#, "m", None);
+    }
+
+    #[test]
+    fn another_model_in_a_form() {
+        let kind = "multipart/form-data; boundary=B";
+        let form = |model: &str, head: &str| {
+            format!(
+                "--B\r\nContent-Disposition: form-data; name=\"model\"\r\n{head}\r\n{model}\r\n--B\r\nContent-Disposition: \
+                 form-data; name=\"file\"; filename=\"a.mp3\"\r\n\r\nwhisper-1\r\n--B--\r\n"
+            )
+        };
+        let endpoint = Endpoint::Transcriptions;
+        let renamed = form("gpt-4o-transcribe", "");
+        check(
+            endpoint,
+            kind,
+            &form("whisper-1", ""),
+            "gpt-4o-transcribe",
+            Some(&renamed),
+        );
+        // The part says how long it is: it would lie.
+        check(endpoint, kind, &form("whisper-1", "Content-Length: 9\r\n"), "m", None);
+    }
 }

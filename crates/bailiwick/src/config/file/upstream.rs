@@ -286,6 +286,11 @@ impl Upstream {
         &self.spec.name
     }
 
+    /// The dialect it speaks.
+    pub(crate) fn kind(&self) -> Dialect {
+        self.spec.kind
+    }
+
     /// The provider of the price catalogue.
     pub(crate) fn prices(&self) -> &str {
         &self.spec.prices
