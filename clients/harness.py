@@ -134,12 +134,20 @@ class Server:
     """A server with its own data and governance directories, in front of one fake provider."""
 
     def __init__(
-        self, binary: Path, directory: Path, fake: Fake, agents=None, policies=None, configuration="", **environment
+        self,
+        binary: Path,
+        directory: Path,
+        fake: Fake,
+        agents=None,
+        policies=None,
+        configuration="",
+        upstreams="",
+        **environment,
     ):
         """
         `agents`: manifests by agent name, see `agent`; `policies`: Cedar text by file name. Each replaces all that
-        `init` wrote of its kind; None keeps it. `configuration` is appended to bailiwick.toml, `environment` added to
-        the server's.
+        `init` wrote of its kind; None keeps it. `configuration` is appended to bailiwick.toml, and so are `upstreams`, in
+        which the fake provider's URL stands for FAKE. `environment` is added to the server's.
         """
         self.binary = binary
         self.fake = fake
@@ -150,7 +158,7 @@ class Server:
         self.process = None
         self.log = directory / "server.log"
         self.run("init", self.directory, config=False)
-        self._configure(fake.url, configuration)
+        self._configure(fake.url, configuration + upstreams.replace("FAKE", fake.url))
         governance = self.directory / "governance"
         if agents is not None:
             replace_all(governance / "agents", ".yaml", {name: json.dumps(text) for name, text in agents.items()})

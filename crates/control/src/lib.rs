@@ -45,4 +45,6 @@ pub use route::{Bounds, Cause, Fallback, ModelPattern, Places, Retry, RouteSpec}
 pub use signer::{GuardFile, KeyFiles, log_keys};
 pub use snapshot::Actor;
 pub use start::{Control, Loader, Options, StartError};
-pub use upstream::{Secret, UpstreamSpec};
+pub use upstream::{
+    HeaderTemplate, MAX_TEMPLATE, NoSegment, PathTemplate, Preset, QueryTemplate, Secret, TemplateError, UpstreamSpec,
+};

@@ -147,21 +147,11 @@ fn agent_changes(view: &View, agent: &AgentSpec, privacy: &Privacy, by: &AdminNa
 }
 
 fn upstream_change(view: &View, upstreams: &[UpstreamSpec], by: &AdminName) -> Option<Event> {
-    let upstreams: Vec<UpstreamRecord> = upstreams.iter().map(record_of).collect();
+    let upstreams: Vec<UpstreamRecord> = upstreams.iter().map(UpstreamSpec::record).collect();
     (upstreams != view.upstreams).then(|| Event::UpstreamsLoaded {
         upstreams,
         by: by.clone(),
     })
-}
-
-fn record_of(upstream: &UpstreamSpec) -> UpstreamRecord {
-    UpstreamRecord {
-        name: upstream.name.clone(),
-        kind: upstream.kind_name().to_owned(),
-        base_url: upstream.base_url.clone(),
-        prices: upstream.prices.clone(),
-        honours_output_limit: upstream.honours_output_limit,
-    }
 }
 
 fn price_change(view: &View, compiled: &Compiled, by: &AdminName) -> Option<Event> {

@@ -23,6 +23,7 @@ use crate::{
 pub struct Cleared {
     permit: Permit,
     upstream: Arc<UpstreamSpec>,
+    address: String,
     body: Bytes,
     bounds: Bounds,
     deadline: Instant,
@@ -71,7 +72,11 @@ impl Cleared {
     ) -> Self {
         let call: &Call = &attempt.call;
         let Quote {
-            body, prices, upstream, ..
+            body,
+            prices,
+            upstream,
+            address,
+            ..
         } = quote;
         let tariff = Tariff {
             prices,
@@ -97,6 +102,7 @@ impl Cleared {
         Self {
             permit,
             upstream,
+            address,
             body,
             bounds: attempt.route.bounds,
             deadline: attempt.deadline,
@@ -109,6 +115,11 @@ impl Cleared {
     /// Where to.
     pub fn upstream(&self) -> &Arc<UpstreamSpec> {
         &self.upstream
+    }
+
+    /// The URL of this attempt, without the query: made from the upstream's templates and this attempt's model.
+    pub fn address(&self) -> &str {
+        &self.address
     }
 
     /// The model the permit is for.

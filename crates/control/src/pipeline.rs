@@ -60,7 +60,7 @@ pub struct Ask {
     pub upstream: Arc<UpstreamSpec>,
     /// Which endpoint of it.
     pub endpoint: Endpoint,
-    /// What stands in the path for an id, where the endpoint has one.
+    /// The model, where the path names it.
     pub target: Option<String>,
     /// The body's content type.
     pub content_type: Option<String>,
@@ -261,12 +261,12 @@ impl Control {
         if upstream.kind != ask.upstream.kind {
             return None;
         }
-        // An id in the path belongs to the upstream it came from.
+        // An id in the path of a list belongs to the upstream it came from. A model in that of a call is the call's.
         let target = Target {
             endpoint: ask.endpoint,
             id: None,
         };
-        if ask.target.is_some() {
+        if ask.target.is_some() && !ask.endpoint.has_body() {
             return None;
         }
         let (call, body) = match &fallback.model {

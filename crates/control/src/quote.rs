@@ -15,6 +15,10 @@ use crate::{
     snapshot::{Key, Snapshot, Tenant},
 };
 
+/// What the caller is told whose form says how long the model's name is.
+const MEASURED: &str = "The model has another name at this upstream, and the form says how long the name is; send that \
+                        part without Content-Length.";
+
 /// What a call can cost at most, and what of it is sent.
 #[derive(Debug)]
 pub(crate) struct Quote {
@@ -27,6 +31,8 @@ pub(crate) struct Quote {
     pub(crate) prices: Option<ModelPrices>,
     /// The upstream as it was when the call was decided.
     pub(crate) upstream: Arc<UpstreamSpec>,
+    /// Where the call goes there.
+    pub(crate) address: String,
 }
 
 impl Control {
@@ -50,15 +56,26 @@ impl Control {
             );
             return Err((Reason::CredentialScope, message));
         }
+        let address = upstream
+            .address(call.endpoint, &call.model)
+            .map_err(|error| (Reason::InvalidRequest, error.to_string()))?;
+        let sent_as = upstream.sent_as(&call.model);
+        if !call.can_name(sent_as) {
+            return Err((Reason::InvalidRequest, MEASURED.to_owned()));
+        }
+        let edit = Edit {
+            model: Some(sent_as),
+            ..Edit::default()
+        };
         if call.work == Work::Free {
-            let body = attempt.body.clone();
             return Ok(Quote {
-                body,
+                body: call.rewrite(&attempt.body, edit),
                 limit: 0,
                 bound: None,
                 worst_case: NanoUsd::ZERO,
                 prices: None,
                 upstream: upstream.clone(),
+                address,
             });
         }
         let unpriced = |error: pricing::PriceError| (reason_of(&error), error.to_string());
@@ -68,7 +85,8 @@ impl Control {
         let edit = Edit {
             output_limit: call.output_limit.is_none().then_some(limit),
             legacy_output_limit: upstream.legacy_output_limit,
-            include_usage: call.stream,
+            include_usage: call.stream && upstream.stream_usage_option,
+            ..edit
         };
         let body = call.rewrite(&attempt.body, edit);
         let length = u64::try_from(body.len()).unwrap_or(u64::MAX);
@@ -93,6 +111,7 @@ impl Control {
             worst_case,
             prices: Some(prices),
             upstream: upstream.clone(),
+            address,
         })
     }
 

@@ -185,7 +185,7 @@ impl Event {
                 denial.reason,
                 Reason::UnboundedOutput | Reason::IdempotencyKeyUsed | Reason::IdempotencyKeyReused
             ),
-            Self::UpstreamsLoaded { upstreams, .. } => upstreams.iter().any(|upstream| !upstream.honours_output_limit),
+            Self::UpstreamsLoaded { upstreams, .. } => !upstreams.iter().all(UpstreamRecord::is_plain),
             _ => false,
         };
         if second { 2 } else { 1 }

@@ -1,5 +1,7 @@
 //! The objects that entries carry whole, so that budgets, prices, policies and credentials can be replayed offline.
 
+use std::collections::BTreeMap;
+
 use model::{AdminName, AgentName, BudgetName, Digest, KeyId, Pseudonym, Tier, Timestamp, UpstreamName};
 use serde::{Deserialize, Serialize};
 
@@ -117,7 +119,7 @@ pub struct PriceRecord {
     /// The model.
     pub model: String,
     /// US dollars per million tokens and limits, as the configuration writes them.
-    pub prices: std::collections::BTreeMap<String, String>,
+    pub prices: BTreeMap<String, String>,
 }
 
 /// Where requests of one upstream go, and how they are priced.
@@ -135,6 +137,50 @@ pub struct UpstreamRecord {
     /// Whether it keeps to the output limits of requests. Left out where it does.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub honours_output_limit: bool,
+    /// The template of paths, where a call does not go to the path it asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// The templates of single endpoints, by their path below `/v1/`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub paths: BTreeMap<String, String>,
+    /// What is added to the query.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub query: String,
+    /// The headers put on requests, as templates: the credential is a variable.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// The provider's names of models, by the names that entries use.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub models: BTreeMap<String, String>,
+    /// Whether agents may ask in the paths of Azure's clients.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub azure_paths: bool,
+    /// Whether the name of its host may lead to an address inside the network.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub private_network: bool,
+}
+
+impl UpstreamRecord {
+    /// Whether it says nothing that the first version of the schema could not say.
+    pub(crate) fn is_plain(&self) -> bool {
+        let Self {
+            name: _,
+            kind: _,
+            base_url: _,
+            prices: _,
+            honours_output_limit,
+            path,
+            paths,
+            query,
+            headers,
+            models,
+            azure_paths,
+            private_network,
+        } = self;
+        let tables = [paths, headers, models];
+        let switches = [!honours_output_limit, *azure_paths, *private_network];
+        path.is_none() && query.is_empty() && tables.iter().all(|table| table.is_empty()) && !switches.contains(&true)
+    }
 }
 
 fn yes() -> bool {

@@ -110,7 +110,7 @@ pub struct SeenCall {
     pub stream: bool,
     /// The request headers, in order.
     pub headers: Vec<(String, String)>,
-    /// The API key presented, as `x-api-key` or as a bearer credential.
+    /// The API key presented, as `x-api-key`, as `api-key` or as a bearer credential.
     pub credential: Option<String>,
     /// The request body; see `trimmed`.
     #[serde(skip)]

@@ -17,7 +17,8 @@ pub struct Config {
     pub chunk_delay: Duration,
     /// Every call whose number is a multiple of this is answered with status 500.
     pub error_every: Option<u64>,
-    /// The only API key that is accepted, as `Authorization: Bearer KEY` or `x-api-key: KEY`. `None` accepts all calls.
+    /// The only API key that is accepted, as `Authorization: Bearer KEY`, `x-api-key: KEY` or `api-key: KEY`. `None` accepts all
+    /// calls, in Azure's paths all that have an `api-key`.
     pub expect_key: Option<String>,
     /// How many tokens an answer has where neither the request's output limit nor its script makes it shorter or longer.
     pub output_tokens: u64,

@@ -47,6 +47,16 @@ pub(crate) fn provider(headers: &mut HeaderMap, dialect: Dialect, request_id: &s
     }
 }
 
+/// The API key that a request presents: Anthropic's header, or Azure's, or a bearer credential.
+pub(crate) fn key(headers: &HeaderMap) -> Option<&[u8]> {
+    let key = |name| headers.get(name).map(HeaderValue::as_bytes);
+    let bearer = || {
+        let value = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes)?;
+        Some(value.strip_prefix(b"Bearer ").unwrap_or(value))
+    };
+    key("x-api-key").or_else(|| key("api-key")).or_else(bearer)
+}
+
 /// What the script says about headers.
 pub(crate) fn scripted(headers: &mut HeaderMap, script: &Script) {
     let words = [

@@ -28,6 +28,9 @@
 //! `/v1/messages/count_tokens`; `GET /v1/models` and `/v1/models/{id}` of both. Anything else is answered with the
 //! provider's own 404 or 405. The endpoints that generate text also stream; the others answer whole documents only. Where both providers have the same path, a request with `anthropic-version` or `x-api-key` is Anthropic's.
 //!
+//! OpenAI's endpoints are also where Azure OpenAI has them: below `/openai/v1`, and below
+//! `/openai/deployments/{deployment}` with a dated `api-version` in the query. These want the key in `api-key`.
+//!
 //! Any model is answered except [`UNKNOWN_MODEL`]. Input is billed at about a quarter of the bytes of the text, and never
 //! at more tokens than the request has bytes. Output is prose, [`Config::output_tokens`] tokens of it or what the
 //! request's output limit allows. A request that offers tools and ends with a user's message is answered with one call
@@ -81,6 +84,7 @@ pub use self::{
 };
 
 mod anthropic;
+mod azure;
 mod body;
 mod calls;
 mod completion;

@@ -102,6 +102,19 @@ impl Refusal {
         }
     }
 
+    /// The request came without Azure's header.
+    pub(crate) fn unauthorized_at_azure() -> Self {
+        Self {
+            code: Some("401"),
+            ..Self::new(
+                Dialect::OpenAi,
+                StatusCode::UNAUTHORIZED,
+                "Access denied due to missing subscription key. Make sure to include subscription key when making requests \
+                 to an API.",
+            )
+        }
+    }
+
     /// There is no such model.
     pub(crate) fn no_model(dialect: Dialect, model: &str) -> Self {
         match dialect {

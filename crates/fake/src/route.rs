@@ -16,11 +16,17 @@ pub(crate) enum Endpoint<'a> {
     WrongMethod,
 }
 
-/// The dialect is known by the path; where both have the same path, by the header that Anthropic requires.
-pub(crate) fn route(parts: &Parts) -> (Dialect, Endpoint<'_>) {
+/// The dialect is known by the path; where both have the same path, by the header that Anthropic requires. `azure` is what
+/// [`azure::path_of`](crate::azure::path_of) says of the path.
+pub(crate) fn route<'a>(parts: &'a Parts, azure: Option<Result<&'a str, &()>>) -> (Dialect, Endpoint<'a>) {
     let anthropic = parts.headers.contains_key("anthropic-version") || parts.headers.contains_key("x-api-key");
     let guess = if anthropic { Dialect::Anthropic } else { Dialect::OpenAi };
-    let path = parts.uri.path();
+    let path = match azure {
+        None => parts.uri.path(),
+        Some(Ok(path)) => path,
+        Some(Err(&())) => return (Dialect::OpenAi, Endpoint::Nowhere),
+    };
+    let guess = if azure.is_some() { Dialect::OpenAi } else { guess };
     let (dialect, method, endpoint) = match path {
         "/v1/chat/completions" => (Dialect::OpenAi, Method::POST, Endpoint::Generate(Wire::Chat)),
         "/v1/responses" => (Dialect::OpenAi, Method::POST, Endpoint::Generate(Wire::Responses)),

@@ -7,12 +7,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header, request::Parts};
+use http::{HeaderValue, Request, Response, StatusCode, header, request::Parts};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 
 use crate::{
-    UNKNOWN_MODEL,
+    UNKNOWN_MODEL, azure,
     body::{Body, Pace, Stream},
     calls::{Arrival, Calls, Finished, Ticket},
     completion::{Completion, Moment},
@@ -117,7 +117,8 @@ pub(crate) async fn answer(
 
 /// Records the call and decides its answer. A request without a body was too long. Nothing here waits.
 fn decide(state: &State, parts: &Parts, body: Option<&[u8]>) -> Decided {
-    let (dialect, endpoint) = route(parts);
+    let azure = azure::path_of(parts.uri.path());
+    let (dialect, endpoint) = route(parts, azure.as_ref().map(|path| path.as_deref()));
     let refuse_long = || Refusal::scripted(dialect, StatusCode::PAYLOAD_TOO_LARGE);
     let content_type = parts.headers.get(header::CONTENT_TYPE);
     let content_type = content_type.and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -154,7 +155,7 @@ fn decide(state: &State, parts: &Parts, body: Option<&[u8]>) -> Decided {
     let (script, answer) = match Script::of(&parts.headers) {
         Ok(script) => {
             let script = state.turns.now(script, &parts.headers);
-            let answer = refuse_early(state, dialect, &parts.headers, &script, ticket.number()).and_then(|()| {
+            let answer = refuse_early(state, dialect, parts, &script, ticket.number()).and_then(|()| {
                 let moment = Moment {
                     ids,
                     created: now,
@@ -196,18 +197,10 @@ fn decide(state: &State, parts: &Parts, body: Option<&[u8]>) -> Decided {
 }
 
 /// What is refused whatever the request says: a wrong key, and what the script or the configuration wants refused.
-fn refuse_early(
-    state: &State,
-    dialect: Dialect,
-    headers: &HeaderMap,
-    script: &Script,
-    number: u64,
-) -> Result<(), Refusal> {
+fn refuse_early(state: &State, dialect: Dialect, parts: &Parts, script: &Script, number: u64) -> Result<(), Refusal> {
+    azure::refuse(parts)?;
     if let Some(expected) = &state.config.expect_key {
-        let given = headers.get("x-api-key").map(HeaderValue::as_bytes).or_else(|| {
-            let value = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
-            value.map(|value| value.strip_prefix(b"Bearer ").unwrap_or(value))
-        });
+        let given = headers::key(&parts.headers);
         if given != Some(expected.as_bytes()) {
             return Err(Refusal::unauthorized(dialect, given.is_some()));
         }

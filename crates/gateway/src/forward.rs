@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use control::{BodyEnd, Cause, Cleared, Failure, Forwarded, Meter, Refusal, Upstream, UpstreamSpec};
+use control::{BodyEnd, Cause, Cleared, Failure, Forwarded, HeaderTemplate, Meter, Refusal, Upstream, UpstreamSpec};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Either, Full};
 use llm::Dialect;
@@ -28,7 +28,6 @@ const ERROR_MAX: usize = 256 * 1024;
 pub(crate) struct Outgoing<'a> {
     pub(crate) upstreams: &'a Upstreams,
     pub(crate) id: ActionId,
-    pub(crate) path: &'a str,
     pub(crate) query: Option<&'a str>,
     pub(crate) headers: &'a HeaderMap,
 }
@@ -54,7 +53,7 @@ impl Upstream for Outgoing<'_> {
             Ok(request) => request,
             // Nothing begins, so the hold ends in nothing.
             Err(error) => {
-                let message = format!("The base URL of upstream {name} cannot be used: {error}.");
+                let message = format!("The URL or the headers of upstream {name} cannot be used: {error}.");
                 let reply = failed(Reason::UpstreamUnreachable, message);
                 return Forwarded::Failed(Failure::of(Cause::Connect), reply);
             }
@@ -116,13 +115,16 @@ impl Outgoing<'_> {
     fn request(&self, cleared: &Cleared) -> Result<Request<Full<Bytes>>, http::Error> {
         let upstream = cleared.upstream();
         let method = Method::from_bytes(cleared.method().as_bytes())?;
-        let query = self.query.map(|query| format!("?{query}")).unwrap_or_default();
-        let uri = Uri::try_from(format!("{}{}{query}", upstream.base_url, self.path))?;
+        let mut uri = cleared.address().to_owned();
+        if let Some(query) = upstream.query(self.query) {
+            uri.push('?');
+            uri.push_str(&query);
+        }
         let mut request = Request::builder()
             .method(method)
-            .uri(uri)
+            .uri(Uri::try_from(uri)?)
             .body(Full::new(cleared.body().clone()))?;
-        *request.headers_mut() = headers::to_upstream(self.headers, credential(upstream)?);
+        *request.headers_mut() = headers::to_upstream(self.headers, own_headers(upstream)?);
         Ok(request)
     }
 
@@ -239,20 +241,28 @@ impl Outgoing<'_> {
     }
 }
 
-fn credential(upstream: &UpstreamSpec) -> Result<Option<(HeaderName, HeaderValue)>, http::Error> {
-    let Some(secret) = &upstream.credential else {
-        return Ok(None);
-    };
-    Ok(Some(match upstream.kind {
-        Dialect::OpenAi => (
-            header::AUTHORIZATION,
-            HeaderValue::from_str(&format!("Bearer {}", secret.expose_secret()))?,
-        ),
-        Dialect::Anthropic => (
-            HeaderName::from_static("x-api-key"),
-            HeaderValue::from_str(secret.expose_secret())?,
-        ),
-    }))
+/// The headers that the operator wants on every request. The credential stands where a template says, and if none does
+/// where the upstream's dialect has it.
+fn own_headers(upstream: &UpstreamSpec) -> Result<Vec<(HeaderName, HeaderValue)>, http::Error> {
+    let mut headers = Vec::with_capacity(upstream.headers.len() + 1);
+    let credential = upstream.credential.as_ref();
+    if let Some(secret) = credential.filter(|_| !upstream.headers.iter().any(HeaderTemplate::has_credential)) {
+        let secret = secret.expose_secret();
+        headers.push(match upstream.kind {
+            Dialect::OpenAi => (
+                header::AUTHORIZATION,
+                HeaderValue::from_str(&format!("Bearer {secret}"))?,
+            ),
+            Dialect::Anthropic => (HeaderName::from_static("x-api-key"), HeaderValue::from_str(secret)?),
+        });
+    }
+    for template in &upstream.headers {
+        if let Some(value) = template.value(credential) {
+            let name = HeaderName::from_bytes(template.name().as_bytes())?;
+            headers.push((name, HeaderValue::from_str(value.expose_secret())?));
+        }
+    }
+    Ok(headers)
 }
 
 fn is_event_stream(headers: &HeaderMap) -> bool {

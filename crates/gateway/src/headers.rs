@@ -48,7 +48,7 @@ pub(crate) const RUN: &str = "bailiwick-run";
 /// The task type an agent names.
 pub(crate) const TASK: &str = "bailiwick-task";
 
-/// The credential a request presents: a bearer credential, or Anthropic's header.
+/// The credential a request presents: a bearer credential, or Anthropic's header, or Azure's.
 pub(crate) fn credential(headers: &HeaderMap) -> Option<&str> {
     let bearer = headers
         .get(header::AUTHORIZATION)
@@ -57,12 +57,8 @@ pub(crate) fn credential(headers: &HeaderMap) -> Option<&str> {
             let (scheme, rest) = value.split_once(' ')?;
             scheme.eq_ignore_ascii_case("bearer").then(|| rest.trim())
         });
-    let key = || {
-        headers
-            .get("x-api-key")
-            .and_then(|value| value.to_str().ok())
-            .map(str::trim)
-    };
+    let key = |name| headers.get(name)?.to_str().ok().map(str::trim);
+    let key = || ["x-api-key", "api-key"].into_iter().find_map(key);
     bearer.or_else(key).filter(|text| !text.is_empty())
 }
 
@@ -89,9 +85,10 @@ pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         .or_else(|| number("retry-after").map(Duration::from_secs))
 }
 
-/// The headers to send upstream: everything but hop-by-hop and identity headers, with the upstream's credential.
-pub(crate) fn to_upstream(from: &HeaderMap, credential: Option<(HeaderName, HeaderValue)>) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(from.len() + 2);
+/// The headers to send upstream: everything but hop-by-hop and identity headers, and the upstream's own in place of any
+/// of the same name.
+pub(crate) fn to_upstream(from: &HeaderMap, own: Vec<(HeaderName, HeaderValue)>) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(from.len() + 1 + own.len());
     let dropped = connection_names(from);
     for (name, value) in from {
         let text = name.as_str();
@@ -103,7 +100,8 @@ pub(crate) fn to_upstream(from: &HeaderMap, credential: Option<(HeaderName, Head
     }
     // The reply has to be read for its usage, so it must not come compressed.
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    if let Some((name, mut value)) = credential {
+    for (name, mut value) in own {
+        // Most are credentials; whatever they are, they are not the caller's to see.
         value.set_sensitive(true);
         headers.insert(name, value);
     }
@@ -156,6 +154,8 @@ mod tests {
                 map(&[("authorization", "Bearer bwk_1"), ("x-api-key", "bwk_2")]),
                 Some("bwk_1"),
             ),
+            (map(&[("api-key", "bwk_3")]), Some("bwk_3")),
+            (map(&[("x-api-key", "bwk_2"), ("api-key", "bwk_3")]), Some("bwk_2")),
             (map(&[("authorization", "Basic abc")]), None),
             (map(&[("authorization", "Bearer ")]), None),
             (map(&[]), None),
@@ -177,11 +177,14 @@ mod tests {
             ("x-private", "1"),
             ("accept-encoding", "gzip"),
             ("anthropic-version", "2023-06-01"),
+            ("api-key", "bwk_1"),
+            ("x-team", "theirs"),
             ("x-stainless-lang", "python"),
             ("content-type", "application/json"),
         ]);
         let credential = (header::AUTHORIZATION, HeaderValue::from_static("Bearer sk-up"));
-        let to = to_upstream(&from, Some(credential));
+        let team = (HeaderName::from_static("x-team"), HeaderValue::from_static("ours"));
+        let to = to_upstream(&from, vec![credential, team]);
         let mut names: Vec<_> = to.keys().map(HeaderName::as_str).collect();
         names.sort_unstable();
         assert_eq!(
@@ -191,10 +194,14 @@ mod tests {
                 "anthropic-version",
                 "authorization",
                 "content-type",
-                "x-stainless-lang"
+                "x-stainless-lang",
+                "x-team"
             ]
         );
-        assert_eq!(to["authorization"], "Bearer sk-up");
+        assert_eq!(
+            (&to["authorization"], &to["x-team"]),
+            (&"Bearer sk-up".parse().unwrap(), &"ours".parse().unwrap())
+        );
         assert_eq!(to["accept-encoding"], "identity");
         assert!(!format!("{to:?}").contains("sk-up"), "a sensitive value is not printed");
     }

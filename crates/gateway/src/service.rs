@@ -7,7 +7,7 @@ use control::{Ask, Control, Refusal, RepeatKey, Session, Unauthenticated, Upstre
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use llm::{Dialect, Endpoint, EndpointError};
+use llm::{Dialect, EndpointError};
 use model::{ActionId, Reason, UpstreamName};
 use tokio_util::task::TaskTracker;
 
@@ -51,7 +51,7 @@ impl Service {
             .as_ref()
             .map_or_else(|| guess_dialect(&head.headers), |upstream| upstream.kind);
         let mut body = Some(body);
-        match self.govern(&head, &mut body, upstream, name, rest).await {
+        match self.govern(&head, &mut body, upstream.clone(), name, rest).await {
             Ok(response) => response,
             Err(refusal) => {
                 let mut response = reply::refusal(dialect, &refusal).map(Recorded::plain);
@@ -62,7 +62,8 @@ impl Service {
                         .insert(header::CONNECTION, http::HeaderValue::from_static("close"));
                 }
                 if refusal.reason == Reason::MethodNotAllowed
-                    && let Err(EndpointError::Method { allowed }) = Endpoint::find(dialect, head.method.as_str(), rest)
+                    && let Some(upstream) = &upstream
+                    && let Err(EndpointError::Method { allowed }) = upstream.find(head.method.as_str(), rest)
                 {
                     response
                         .headers_mut()
@@ -95,7 +96,7 @@ impl Service {
             id,
             upstream: &upstream.name,
         };
-        let target = match Endpoint::find(upstream.kind, head.method.as_str(), rest) {
+        let target = match upstream.find(head.method.as_str(), rest) {
             Ok(target) => target,
             Err(error) => {
                 let reason = match &error {
@@ -123,11 +124,12 @@ impl Service {
             .headers
             .get(header::CONTENT_TYPE)
             .and_then(|value| value.to_str().ok());
+        let (endpoint, target) = (target.endpoint, target.id.map(str::to_owned));
         let ask = Ask {
             id,
-            upstream,
-            endpoint: target.endpoint,
-            target: target.id.map(str::to_owned),
+            upstream: upstream.clone(),
+            endpoint,
+            target,
             content_type: content_type.map(str::to_owned),
             body,
             run,
@@ -136,7 +138,7 @@ impl Service {
         };
         match ask.idempotency.clone() {
             None => self
-                .forward(&session, ask, head, rest)
+                .forward(&session, ask, head)
                 .await
                 .map(|reply| reply.map(Recorded::plain)),
             Some(key) => Box::pin(self.once(&key, session, ask, head, rest)).await,
@@ -148,12 +150,10 @@ impl Service {
         session: &Session,
         ask: Ask,
         head: &http::request::Parts,
-        path: &str,
     ) -> Result<Response<ReplyBody>, Refusal> {
         let outgoing = Outgoing {
             upstreams: &self.upstreams,
             id: ask.id,
-            path,
             query: head.uri.query(),
             headers: &head.headers,
         };
@@ -175,7 +175,7 @@ impl Service {
         let print = self.control.fingerprint(&[&parts[..], &[&ask.body]].concat());
         loop {
             match self.replays.enter(key, &print) {
-                Entered::First(turn) => return self.first(turn, session, ask, head, path).await,
+                Entered::First(turn) => return self.first(turn, session, ask, head).await,
                 // Its end is the only change. It is bounded by its own time-outs.
                 Entered::Running(mut first) => drop(first.changed().await),
                 Entered::Kept(kept) => {
@@ -194,12 +194,11 @@ impl Service {
         session: Session,
         ask: Ask,
         head: &http::request::Parts,
-        path: &str,
     ) -> Result<Response<Recorded>, Refusal> {
         let id = ask.id;
-        let (service, head, path) = (self.clone(), head.clone(), path.to_owned());
+        let (service, head) = (self.clone(), head.clone());
         let made = self.detached.spawn(async move {
-            let response = service.forward(&session, ask, &head, &path).await?;
+            let response = service.forward(&session, ask, &head).await?;
             Ok(turn.record(id, response).await)
         });
         made.await.unwrap_or_else(|_| {

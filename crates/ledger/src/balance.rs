@@ -65,9 +65,10 @@ impl Standing {
         amount(self.carried + self.settled + self.held)
     }
 
-    /// Whether a hold stays within a limit.
+    /// Whether a hold stays within a limit. What costs nothing takes nothing, so it is admitted whatever is used: a budget
+    /// that is in debt must not stop models that run on one's own machines.
     pub(crate) fn admits(&self, hold: NanoUsd, limit: NanoUsd) -> bool {
-        self.carried + self.settled + self.held + i128::from(hold.0) <= i128::from(limit.0)
+        hold == NanoUsd::ZERO || self.carried + self.settled + self.held + i128::from(hold.0) <= i128::from(limit.0)
     }
 }
 

@@ -183,7 +183,6 @@ impl Ledger {
         let window = |error| NotAdmitted::Error(LedgerError::Window(error));
         let standing = budget.standing(now).map_err(window)?;
         let limit = budget.spec.limit;
-        // A budget that is used up refuses even what costs nothing only if it is in debt: 0 fits into 0.
         if !standing.admits(amount, limit) {
             let balance = budget.balance(now).map_err(window)?;
             return Err(NotAdmitted::Refused(Box::new(Refusal { balance, amount })));

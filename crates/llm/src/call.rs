@@ -108,6 +108,9 @@ impl Call {
     /// `content_type` is the request's header. A body in JSON may come without one; a form's boundary stands in it.
     /// Refused is what [`parse`](Self::parse) and [`parse_multipart`](Self::parse_multipart) refuse, another content
     /// type, and a body where none belongs.
+    ///
+    /// A model that the path names is the model, whatever the body says, and the body need not say any: so it is at
+    /// Azure, where the deployment in the path answers. [`rewrite`](Self::rewrite) makes the body say the same.
     pub fn read(target: Target<'_>, content_type: Option<&str>, body: &[u8]) -> Result<Self, ParseError> {
         let endpoint = target.endpoint;
         let content_type = content_type.unwrap_or_default();
@@ -115,16 +118,14 @@ impl Call {
             if !body.is_empty() {
                 return Err(ParseError::Body);
             }
-            let mut draft = Draft::new(endpoint, 0);
-            draft.call.model = target.id.unwrap_or_default().to_owned();
-            return draft.finish(|_| true);
+            return Draft::new(target, Splices::new(0)).finish(|_| true);
         }
         let essence = content_type.split(';').next().unwrap_or_default().trim();
         let is_form = essence.eq_ignore_ascii_case("multipart/form-data");
         match (endpoint.takes_json(), endpoint.takes_form()) {
-            (_, true) if is_form => Self::parse_multipart(endpoint, content_type, body),
+            (_, true) if is_form => multipart::parse(target, content_type, body),
             (true, _) if essence.is_empty() || essence.eq_ignore_ascii_case("application/json") => {
-                Self::parse(endpoint, body)
+                Self::parse_json(target, body)
             }
             (true, true) => Err(ParseError::ContentType("application/json or multipart/form-data")),
             (true, false) => Err(ParseError::ContentType("application/json")),
@@ -138,6 +139,11 @@ impl Call {
     /// a top-level key given twice; a known field of the wrong type; a request without a field that the endpoint cannot
     /// be judged without (`model`, `messages`, for Anthropic `max_tokens`). Unknown fields never fail.
     pub fn parse(endpoint: Endpoint, body: &[u8]) -> Result<Self, ParseError> {
+        Self::parse_json(Target { endpoint, id: None }, body)
+    }
+
+    fn parse_json(target: Target<'_>, body: &[u8]) -> Result<Self, ParseError> {
+        let endpoint = target.endpoint;
         if !endpoint.takes_json() {
             return Err(match endpoint.has_body() {
                 true => ParseError::ContentType("multipart/form-data"),
@@ -149,15 +155,21 @@ impl Call {
             return Err(Place::Body.must_be("a JSON object"));
         }
         reader.begin_object()?;
-        let mut draft = Draft::new(endpoint, reader.at());
+        let mut draft = Draft::new(target, Splices::new(reader.at()));
         let mut fields = Fields::new(fields::top_level(endpoint)).refusing_every_duplicate();
+        let mut empty = true;
         while let Some(key) = reader.key()? {
+            empty = false;
             match fields.admit(key, &Place::Body)? {
                 Some((name, field)) => draft.read(&mut reader, name, field)?,
                 None => reader.skip()?,
             }
         }
         reader.end()?;
+        if empty {
+            // What has to be said is put before what is said.
+            draft.named = None;
+        }
         draft.finish(|name| fields.has(name))
     }
 
@@ -167,7 +179,7 @@ impl Call {
     /// `multipart/form-data` as browsers and HTTP libraries write it; a known field twice, as a file, not in UTF-8 or of
     /// the wrong kind; a request without `model` or its file. Unknown fields with plain names never fail.
     pub fn parse_multipart(endpoint: Endpoint, content_type: &str, body: &[u8]) -> Result<Self, ParseError> {
-        multipart::parse(endpoint, content_type, body)
+        multipart::parse(Target { endpoint, id: None }, content_type, body)
     }
 
     /// What the call used if its reply is nothing but audio, which tells no figures: the characters that were to be
@@ -184,8 +196,10 @@ impl Call {
 }
 
 /// A call of which not all fields have been read yet.
-struct Draft {
+struct Draft<'a> {
     call: Call,
+    /// The model that the path names.
+    named: Option<&'a str>,
     findings: Findings,
     prompts: u64,
     best_of: u64,
@@ -195,11 +209,12 @@ struct Draft {
     characters: u64,
 }
 
-impl Draft {
-    fn new(endpoint: Endpoint, behind_brace: usize) -> Self {
+impl<'a> Draft<'a> {
+    fn new(target: Target<'a>, splices: Splices) -> Self {
         Self {
+            named: target.id,
             call: Call {
-                endpoint,
+                endpoint: target.endpoint,
                 model: String::new(),
                 work: Work::Generate,
                 stream: false,
@@ -214,7 +229,7 @@ impl Draft {
                 file_bytes: 0,
                 pictures: 1,
                 echo: false,
-                splices: Splices::new(behind_brace),
+                splices,
             },
             findings: Findings::default(),
             prompts: 1,
@@ -233,7 +248,7 @@ impl Draft {
                 reader.peek()?;
                 let start = reader.at();
                 self.call.model = label(reader, &place)?;
-                self.call.splices.json_model(start..reader.at());
+                self.call.splices.model_at(start..reader.at());
             }
             Field::Stream => self.call.stream = flag(reader, &place)?.unwrap_or(false),
             Field::StreamFormat => self.call.stream = word(reader, &place)?.is_some_and(|format| format == "sse"),
@@ -323,9 +338,22 @@ impl Draft {
     /// `has` says whether a field was there.
     fn finish(mut self, has: impl Fn(&str) -> bool) -> Result<Call, ParseError> {
         let endpoint = self.call.endpoint;
-        let missing = |name: &&&str| !has(name) || (**name == "max_tokens" && self.call.output_limit.is_none());
+        let named = self.named;
+        let missing = |name: &&&str| match **name {
+            "model" => named.is_none() && !has("model"),
+            "max_tokens" => self.call.output_limit.is_none() || !has("max_tokens"),
+            name => !has(name),
+        };
         if let Some(name) = fields::required(endpoint).iter().find(missing) {
             return Err(ParseError::Missing((*name).to_owned()));
+        }
+        if let Some(named) = named
+            && self.call.model != named
+        {
+            named.clone_into(&mut self.call.model);
+            if !self.call.splices.overrule_model() {
+                return Err(Place::Body.member("model").must_be("in a part without Content-Length"));
+            }
         }
         self.call.work = self.work();
         self.call.choices = match endpoint {

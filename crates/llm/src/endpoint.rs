@@ -57,7 +57,8 @@ pub enum Endpoint {
 pub struct Target<'p> {
     /// The endpoint.
     pub endpoint: Endpoint,
-    /// What stands in the path for `{id}`: 1 to [`MAX_NAME_BYTES`](crate::MAX_NAME_BYTES) of `A-Z a-z 0-9 . _ : -`.
+    /// The model, where the path names one: what stands for `{id}`, or for Azure's `{deployment}`. 1 to
+    /// [`MAX_NAME_BYTES`](crate::MAX_NAME_BYTES) of `A-Z a-z 0-9 . _ : -`.
     pub id: Option<&'p str>,
 }
 
@@ -128,10 +129,15 @@ impl Endpoint {
     }
 
     fn at(self, path: &str) -> Option<Target<'_>> {
-        let id = match self.path().strip_suffix(ID) {
-            None if path == self.path() => None,
+        self.matches(self.path(), path)
+    }
+
+    /// Whether a path has this form, which holds [`ID`] at most once.
+    fn matches<'p>(self, form: &str, path: &'p str) -> Option<Target<'p>> {
+        let id = match form.split_once(ID) {
+            None if path == form => None,
             None => return None,
-            Some(before) => Some(path.strip_prefix(before).filter(|id| is_id(id))?),
+            Some((before, behind)) => Some(path.strip_prefix(before)?.strip_suffix(behind).filter(|id| is_id(id))?),
         };
         Some(Target { endpoint: self, id })
     }
@@ -168,6 +174,11 @@ impl Endpoint {
             Self::Models | Self::AnthropicModels => "/v1/models",
             Self::Model | Self::AnthropicModel => "/v1/models/{id}",
         }
+    }
+
+    /// Its path below `/v1/`, with `{id}` where an id stands: what templates of paths and their exceptions are about.
+    pub fn operation(self) -> &'static str {
+        self.path().strip_prefix("/v1/").unwrap_or_default()
     }
 
     /// The action's name in policies: what kind of work the endpoint does, whatever the provider calls it.
@@ -253,6 +264,8 @@ impl fmt::Display for Endpoint {
         f.write_str(self.path())
     }
 }
+
+mod azure;
 
 #[cfg(test)]
 mod tests;

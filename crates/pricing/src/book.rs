@@ -79,8 +79,8 @@ impl PriceBook {
     /// [`ModelPrices::refusal`] says so, and every computation with it.
     ///
     /// `provider` is a name of the catalogue's (`openai`, `anthropic`, `azure`, `mistral` ...), `model` the name that
-    /// requests use. The catalogue's entry is `provider/model`, or else `model` if it is of that provider. Names must match
-    /// exactly: a dated snapshot is found if it is listed, never by what its name begins with, since a later snapshot may
+    /// requests use. The catalogue's entry is `provider/model`, or else `model` if it is of that provider, or of what the
+    /// catalogue calls `text-completion-` and that provider. Names must match exactly: a dated snapshot is found if it is listed, never by what its name begins with, since a later snapshot may
     /// well have another price.
     pub fn find(&self, provider: &str, model: &str) -> Option<ModelPrices> {
         let listed = self.listed(provider, model);
@@ -134,7 +134,7 @@ impl PriceBook {
             } else {
                 self.entry(model, Some((provider, model)))
             };
-            plain.filter(|prices| prices.listed_provider() == provider)
+            plain.filter(|prices| sells(prices.listed_provider(), provider))
         });
         // Some models are listed by the sizes of their pictures alone.
         listed.or_else(|| {
@@ -184,6 +184,12 @@ impl PriceBook {
         };
         sizes.filter_map(variant).collect()
     }
+}
+
+/// Whether what the catalogue lists under `listed` is sold by `provider`. The catalogue has models that only complete
+/// texts under names of their own (`text-completion-openai` has `gpt-3.5-turbo-instruct`): one server sells both.
+fn sells(listed: &str, provider: &str) -> bool {
+    listed.strip_prefix("text-completion-").unwrap_or(listed) == provider || listed == provider
 }
 
 fn key(own: &Override) -> (&str, &str) {

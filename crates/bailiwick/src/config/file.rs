@@ -40,6 +40,8 @@ use super::{
     suggest,
 };
 
+/// The most bytes that all upstreams may take in their audit entry, which has more in it than them.
+const MAX_RECORDED: usize = entry::MAX_ENTRY_BYTES - 1024;
 /// All prices stand in one audit entry of at most 16 KiB.
 const MAX_PRICES: usize = 64;
 
@@ -76,7 +78,7 @@ pub(crate) struct RawFile {
 }
 
 /// What `bailiwick.toml` says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Settings {
     /// The file, as a person would type it.
     pub(crate) file: String,
@@ -141,13 +143,7 @@ impl Settings {
                     .map_err(|message| report(&mut findings, key.mark, &message))
                     .ok()
             });
-            upstreams.push(UpstreamSpec {
-                credential,
-                prices: upstream.prices.clone(),
-                legacy_output_limit: upstream.legacy_output_limit,
-                honours_output_limit: upstream.honours_output_limit,
-                ..UpstreamSpec::new(upstream.name.clone(), upstream.kind, &upstream.base_url)
-            });
+            upstreams.push(upstream.spec(credential));
         }
         findings.of_file(&self.file).or_value(upstreams)
     }
@@ -290,8 +286,17 @@ fn upstreams(field: Field<Keyed<RawUpstream>>, dir: &Path, findings: &mut Findin
         });
         upstreams.push(upstream);
     }
+    let recorded: usize = upstreams.iter().map(Upstream::recorded_bytes).sum();
+    if recorded > MAX_RECORDED {
+        let message = format!("the upstreams take {recorded} bytes in the audit log, more than {MAX_RECORDED}");
+        findings.add_with_help(
+            mark,
+            message,
+            "one audit entry carries them all: shorten `models`, or leave some out",
+        );
+    }
     // So that moving a table changes nothing that is recorded.
-    upstreams.sort_by(|a, b| a.name.cmp(&b.name));
+    upstreams.sort_by(|a, b| a.name().cmp(b.name()));
     upstreams
 }
 
@@ -327,7 +332,7 @@ fn prices(field: Field<Vec<Field<RawPrice>>>, findings: &mut Findings) -> Vec<Ov
 
 /// An upstream whose provider nobody has a price of: every call to it would be refused.
 fn warn_of_unknown_providers(upstreams: &[Upstream], prices: &[Override], warnings: &mut Findings) {
-    let unpriced = |upstream: &&Upstream| prices.iter().all(|price| price.provider != upstream.prices);
+    let unpriced = |upstream: &&Upstream| prices.iter().all(|price| price.provider != upstream.prices());
     let mut doubtful = upstreams
         .iter()
         .filter(|upstream| upstream.prices_mark.is_some())
@@ -340,12 +345,12 @@ fn warn_of_unknown_providers(upstreams: &[Upstream], prices: &[Override], warnin
     let models: Vec<_> = book.models().collect();
     let known: BTreeSet<&str> = models.iter().map(|model| model.provider()).collect();
     let words: Vec<&str> = known.iter().copied().collect();
-    for upstream in doubtful.filter(|upstream| !known.contains(upstream.prices.as_str())) {
-        let help = match suggest::nearest(&upstream.prices, &words) {
+    for upstream in doubtful.filter(|upstream| !known.contains(upstream.prices())) {
+        let help = match suggest::nearest(upstream.prices(), &words) {
             Some(near) => format!("did you mean `{near}`?"),
             None => "add its models under [[prices]], or their calls are refused".to_owned(),
         };
-        let message = format!("no price is known of the provider `{}`", upstream.prices);
+        let message = format!("no price is known of the provider `{}`", upstream.prices());
         warnings.add_with_help(upstream.prices_mark, message, help);
     }
 }

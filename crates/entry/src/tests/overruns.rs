@@ -164,10 +164,8 @@ fn an_upstream_that_does_not_honour_limits_is_held_at_the_maximum() {
     let right = log.intent("alone", action_id(1), 100).unwrap();
     let record = |honours_output_limit| UpstreamRecord {
         name: right.action.upstream.clone(),
-        kind: "anthropic".to_owned(),
-        base_url: "https://api.anthropic.com".to_owned(),
-        prices: "anthropic".to_owned(),
         honours_output_limit,
+        ..super::samples::upstream_record()
     };
     let loaded = |honours| Event::UpstreamsLoaded {
         upstreams: vec![record(honours)],

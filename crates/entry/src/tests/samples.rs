@@ -1,5 +1,7 @@
 //! A sample of every event, and a log that grows the way the committer grows one.
 
+use std::collections::BTreeMap;
+
 use ledger::{Attempt, Booking, BudgetSpec, Unit, Window};
 use model::{
     ActionId, AdminName, AgentName, BudgetName, Digest, KeyId, NanoUsd, Pseudonym, Reason, TenantName, Tier, Timestamp,
@@ -196,6 +198,24 @@ pub(super) fn overrun_cleared() -> Event {
     }
 }
 
+/// An upstream of which nothing special was configured.
+pub(super) fn upstream_record() -> UpstreamRecord {
+    UpstreamRecord {
+        name: UpstreamName::new("anthropic").unwrap(),
+        kind: "anthropic".to_owned(),
+        base_url: "https://api.anthropic.com".to_owned(),
+        prices: "anthropic".to_owned(),
+        honours_output_limit: true,
+        path: None,
+        paths: BTreeMap::new(),
+        query: String::new(),
+        headers: BTreeMap::new(),
+        models: BTreeMap::new(),
+        azure_paths: false,
+        private_network: false,
+    }
+}
+
 /// One event of every kind, in the order of their declaration.
 pub(super) fn every_event() -> Vec<Event> {
     let admin = AdminRecord {
@@ -237,13 +257,7 @@ pub(super) fn every_event() -> Vec<Event> {
             by: by(),
         },
         Event::UpstreamsLoaded {
-            upstreams: vec![UpstreamRecord {
-                name: UpstreamName::new("anthropic").unwrap(),
-                kind: "anthropic".to_owned(),
-                base_url: "https://api.anthropic.com".to_owned(),
-                prices: "anthropic".to_owned(),
-                honours_output_limit: true,
-            }],
+            upstreams: vec![upstream_record()],
             by: by(),
         },
         key_issued("k7f3a9c2e1b4d", "nightly-report"),

@@ -237,7 +237,7 @@ fn credential(headers: &[(String, String)]) -> Option<&str> {
             .map(|(_, value)| value.as_str())
     };
     let bearer = value(AUTHORIZATION.as_str()).map(|value| value.strip_prefix("Bearer ").unwrap_or(value));
-    value("x-api-key").or(bearer)
+    value("x-api-key").or_else(|| value("api-key")).or(bearer)
 }
 
 #[cfg(test)]

@@ -54,6 +54,64 @@ async fn a_wrong_key_is_refused_and_never_repeated() {
 }
 
 #[tokio::test]
+async fn azure_wants_its_own_header_and_version() {
+    let bench = Bench::with(Config {
+        expect_key: Some("sk-right".to_owned()),
+        ..Config::default()
+    })
+    .await;
+    let deployed = "/openai/deployments/dep/chat/completions";
+    let with_version = |version: &str| format!("{deployed}?api-version={version}");
+    for (path, name, value, status) in [
+        (with_version("2024-10-21"), "api-key", "sk-right", 200),
+        (with_version("2025-04-01-preview"), "api-key", "sk-right", 200),
+        ("/openai/v1/chat/completions".to_owned(), "api-key", "sk-right", 200),
+        (
+            "/openai/responses?api-version=2025-04-01-preview".to_owned(),
+            "api-key",
+            "sk-right",
+            400,
+        ),
+        (with_version("2024-10-21"), "api-key", "sk-wrong", 401),
+        (with_version("2024-10-21"), "api-key", "", 401),
+        (with_version("2024-10-21"), "authorization", "Bearer sk-right", 401),
+        (deployed.to_owned(), "api-key", "sk-right", 404),
+        (with_version("latest"), "api-key", "sk-right", 404),
+        (
+            with_version("2024-10-21&api-version=2024-10-21"),
+            "api-key",
+            "sk-right",
+            404,
+        ),
+        (
+            "/openai/v1/chat/completions?api-version=2024-10-21".to_owned(),
+            "api-key",
+            "sk-right",
+            404,
+        ),
+        (
+            "/openai/deployments/dep/files?api-version=2024-10-21".to_owned(),
+            "api-key",
+            "sk-right",
+            404,
+        ),
+        (
+            "/openai/chat/completions?api-version=2024-10-21".to_owned(),
+            "api-key",
+            "sk-right",
+            404,
+        ),
+    ] {
+        let request = Request::post(bench.provider.url() + &path).header(name, value);
+        let reply = bench
+            .send(request.body(Full::from(hello(false).to_string())).unwrap())
+            .await;
+        assert_eq!(reply.status, status, "{path} {name}: {value}");
+        assert!(!str::from_utf8(&reply.body).unwrap().contains("sk-"));
+    }
+}
+
+#[tokio::test]
 async fn bad_requests_are_refused_in_the_dialect() {
     let bench = Bench::start().await;
     let unknown = with(hello(false), &json!({"model": UNKNOWN_MODEL}));

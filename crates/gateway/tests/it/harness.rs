@@ -46,6 +46,9 @@ pub(crate) struct Setup {
     pub(crate) routes: Vec<control::RouteSpec>,
     /// Changes what is declared.
     pub(crate) declare: fn(&mut Governance),
+    /// More upstreams, given the provider's URL.
+    pub(crate) upstreams: fn(&str) -> Vec<UpstreamSpec>,
+    pub(crate) prices: Vec<pricing::Override>,
 }
 
 impl Default for Setup {
@@ -58,6 +61,8 @@ impl Default for Setup {
             provider: fake::Config::default(),
             routes: Vec::new(),
             declare: |_| {},
+            upstreams: |_| Vec::new(),
+            prices: Vec::new(),
         }
     }
 }
@@ -93,13 +98,16 @@ fn governance(setup: &Setup, provider: &str) -> Governance {
     };
     Governance {
         tenants: BTreeMap::from([(TenantName::default_tenant(), tenant)]),
-        upstreams: vec![
+        upstreams: [
             upstream("openai", Dialect::OpenAi, provider),
             upstream("anthropic", Dialect::Anthropic, provider),
             upstream("gone", Dialect::OpenAi, "http://127.0.0.1:1"),
-        ],
+        ]
+        .into_iter()
+        .chain((setup.upstreams)(provider))
+        .collect(),
         routes: setup.routes.clone(),
-        prices: Vec::new(),
+        prices: setup.prices.clone(),
     }
 }
 

@@ -11,3 +11,4 @@ mod overruns;
 mod refusals;
 mod repeats;
 mod streams;
+mod templates;

@@ -212,7 +212,7 @@ fn replay_under_other_rules_after_an_edit() {
          at 2026-03-24T10:00 expect carried=9
          define day 7
          define wk: week 20
-         at 2026-03-24T11:00 hold g 0 in wk => refused: 29 of 20 used in wk
+         at 2026-03-24T11:00 hold g 0.000000001 in wk => refused: 29 of 20 used in wk
          at 2026-03-25T10:00 expect carried=2
          hold b 5
          define hour 10

@@ -378,7 +378,7 @@ impl Run {
         let names = Self::selected(budgets);
         let too_much = names.iter().find(|name| {
             let limit = i128::from(self.model.spec(name.as_str()).limit.0);
-            self.model.sums(name.as_str(), self.now).used() + i128::from(amount) > limit
+            amount > 0 && self.model.sums(name.as_str(), self.now).used() + i128::from(amount) > limit
         });
         match (self.ledger.admit(&names, NanoUsd(amount), self.now), too_much) {
             (Ok(bookings), None) => {
@@ -443,7 +443,7 @@ impl Run {
             Forgery::Limit(by) => booking.limit.0 += by,
             Forgery::Period => booking.period.start = booking.period.end.saturating_add_micros(1),
             Forgery::Budget => booking.budget = budget("nobody"),
-            Forgery::Amount => amount = booking.limit.0 - booking.used.0 + 1,
+            Forgery::Amount => amount = (booking.limit.0 - booking.used.0 + 1).max(1),
         }
         let before = self.ledger.clone();
         let (attempt, hold) = (self.next_attempt(), self.intent(amount, bookings));

@@ -35,7 +35,9 @@ fn a_budget_exhausted_exactly() {
          at 2026-03-02T23:59:59.999999 hold c 1 => refused: 5 of 5 used
          at 2026-03-03T00:00 hold c 5
          end c 6
-         hold d 0 => refused: 6 of 5 used               # but not into a debt
+         hold d 0                                       # and does not add to a debt
+         end d 0
+         hold e 0.000000001 => refused: 6 of 5 used
          expect used=6 remaining=0",
     );
 }
@@ -195,7 +197,7 @@ fn an_overrun_of_a_rolling_window_counts_until_it_rolls_out() {
          at 2026-03-02T10:00:00 hold a 2
          end a 12
          expect used=12 remaining=0 carried=0
-         at 2026-03-02T10:01:00.999999 hold b 0 => refused: 12 of 5 used
+         at 2026-03-02T10:01:00.999999 hold b 0.000000001 => refused: 12 of 5 used
          at 2026-03-02T10:01:01 hold b 5
          at 2026-03-02T10:02:02 expect used=0
          hold c 5
@@ -214,7 +216,7 @@ fn an_overrun_is_paid_off_by_the_windows_after_it() {
          end a 12
          expect used=12 remaining=0 carried=0 settled=12
          at 2026-03-03T00:00 expect carried=7 settled=0 used=7 remaining=0
-         hold b 0 => refused: 7 of 5 used
+         hold b 0.000000001 => refused: 7 of 5 used
          at 2026-03-04T12:00 expect carried=2 used=2 remaining=3
          hold b 3
          end b 3
@@ -223,7 +225,7 @@ fn an_overrun_is_paid_off_by_the_windows_after_it() {
     );
 }
 
-/// A debt stops every hold: only the passing of windows pays it off, whether or not anything is asked in them.
+/// A debt stops every hold of an amount: only the passing of windows pays it off, whether or not anything is asked in them.
 #[test]
 fn idle_windows_pay_off_a_debt() {
     check(
@@ -273,7 +275,7 @@ fn a_lowered_limit_leaves_a_debt() {
          end a 9
          define day 4
          expect used=9 remaining=0 carried=0
-         hold b 0 => refused: 9 of 4 used
+         hold b 0.000000001 => refused: 9 of 4 used
          at 2026-03-03T10:00 expect carried=5 remaining=0
          at 2026-03-04T10:00 expect carried=1 remaining=3",
     );
@@ -321,7 +323,7 @@ fn a_limit_edited_while_a_debt_is_paid_off() {
 fn a_negative_limit_is_no_source_of_debt() {
     check(
         "define day -5
-         at 2026-03-02T10:00 hold a 0 => refused: 0 of -5 used
+         at 2026-03-02T10:00 hold a 0.000000001 => refused: 0 of -5 used
          expect used=0 remaining=0
          define day 5
          hold a 5
@@ -627,14 +629,14 @@ fn absurd_amounts_refuse_instead_of_wrapping() {
          hold b 0.000000001 => refused: 9223372036.854775807 of 9223372036.854775807 used
          end a 9223372036.854775807
          define day 1
-         hold b 0 => refused: 9223372036.854775807 of 1 used
+         hold b 0.000000001 => refused: 9223372036.854775807 of 1 used
          define day 9223372036.854775807
          define day 9223372036.854775806
          at 2026-03-03T10:00 expect carried=0.000000001
          hold c 9223372036.854775805
          hold d 0
          end c 9223372036.854775807
-         hold e 0 => refused: 9223372036.854775807 of 9223372036.854775806 used
+         hold e 0.000000001 => refused: 9223372036.854775807 of 9223372036.854775806 used
          end d 9223372036.854775807
          expect used=9223372036.854775807 settled=9223372036.854775807 remaining=0
          at 2026-03-04T10:00 expect carried=9223372036.854775807

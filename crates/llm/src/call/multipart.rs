@@ -4,9 +4,10 @@ use model::Feature;
 
 use super::findings::{Place, as_label, shown};
 use super::options::is_plain_picture;
+use super::rewrite::Splices;
 use super::{Call, Draft, ParseError};
-use crate::Endpoint;
 use crate::form::{Part, boundary, each_part};
+use crate::{Endpoint, Target};
 
 /// How to read a form's field.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -68,7 +69,8 @@ fn table(endpoint: Endpoint) -> &'static [(&'static str, Field)] {
     }
 }
 
-pub(super) fn parse(endpoint: Endpoint, content_type: &str, body: &[u8]) -> Result<Call, ParseError> {
+pub(super) fn parse(target: Target<'_>, content_type: &str, body: &[u8]) -> Result<Call, ParseError> {
+    let endpoint = target.endpoint;
     if !endpoint.takes_form() {
         return Err(match endpoint.has_body() {
             true => ParseError::ContentType("application/json"),
@@ -79,7 +81,7 @@ pub(super) fn parse(endpoint: Endpoint, content_type: &str, body: &[u8]) -> Resu
         "multipart/form-data with a boundary and no other parameter",
     ))?;
     let mut form = Form {
-        draft: Draft::new(endpoint, 0),
+        draft: Draft::new(target, Splices::of_form(boundary)),
         seen: Vec::new(),
     };
     each_part(boundary, body, |part| form.read(part))?;
@@ -87,13 +89,13 @@ pub(super) fn parse(endpoint: Endpoint, content_type: &str, body: &[u8]) -> Resu
     draft.finish(|name| seen.contains(&name))
 }
 
-struct Form {
-    draft: Draft,
+struct Form<'a> {
+    draft: Draft<'a>,
     /// The known fields so far, each once.
     seen: Vec<&'static str>,
 }
 
-impl Form {
+impl Form<'_> {
     fn read(&mut self, part: Part<'_>) -> Result<(), ParseError> {
         let Some((name, field)) = self.admit(part)? else {
             // A file where nobody expects one may be read as text after all, so it is no measured file.
@@ -117,11 +119,10 @@ impl Form {
             Field::Charset => return Err(place.must_be("left out: fields are in UTF-8")),
             Field::Model => {
                 self.draft.call.model = as_label(text(part, &place)?, &place)?;
-                if !part.is_measured {
-                    self.draft
-                        .call
-                        .splices
-                        .form_model(part.at..part.at + part.content.len());
+                let at = part.at..part.at + part.content.len();
+                match part.is_measured {
+                    true => self.draft.call.splices.model_fixed(),
+                    false => self.draft.call.splices.model_at(at),
                 }
             }
             Field::Stream => {

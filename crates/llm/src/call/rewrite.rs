@@ -12,7 +12,11 @@ use crate::json::{Kind, Reader};
 
 /// What to add to a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Edit {
+pub struct Edit<'a> {
+    /// The name to send in place of the model's, where the provider has another for it: 1 to
+    /// [`MAX_NAME_BYTES`](crate::MAX_NAME_BYTES) bytes without control characters. If `None`, the call's model, which is
+    /// written only where the body says another or none because the path had named it.
+    pub model: Option<&'a str>,
     /// The output limit to write if the client sent none and the endpoint has one; one that the client sent is never
     /// touched.
     pub output_limit: Option<u64>,
@@ -25,21 +29,27 @@ pub struct Edit {
 /// Where in the body an edit would go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Splices {
-    /// Behind the opening brace. Something always follows, for the body has at least a model.
+    /// Behind the opening brace. Something always follows: a body that says nothing is refused.
     start: usize,
     /// Output limits that are null, with where.
     null_limits: Vec<(LimitField, Range<usize>)>,
     usage: UsageSplice,
-    model: Option<ModelSplice>,
+    model: ModelSplice,
+    /// The boundary, if the body is a form.
+    boundary: Option<String>,
 }
 
 /// Where the model stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum ModelSplice {
-    /// A JSON string, with its quotes.
-    Json(Range<usize>),
-    /// The content of a form's part.
-    Form(Range<usize>),
+    /// Nowhere.
+    Absent,
+    /// Here: in JSON with its quotes, in a form the bare text.
+    At(Range<usize>),
+    /// Here, and the path named another.
+    Overruled(Range<usize>),
+    /// In a form's part whose head says how long it is: no other name fits.
+    Fixed,
 }
 
 /// How to make `stream_options.include_usage` true.
@@ -63,16 +73,32 @@ impl Splices {
             start,
             null_limits: Vec::new(),
             usage: UsageSplice::Absent,
-            model: None,
+            model: ModelSplice::Absent,
+            boundary: None,
         }
     }
 
-    pub(super) fn json_model(&mut self, at: Range<usize>) {
-        self.model = Some(ModelSplice::Json(at));
+    pub(super) fn of_form(boundary: &str) -> Self {
+        Self {
+            boundary: Some(boundary.to_owned()),
+            ..Self::new(0)
+        }
     }
 
-    pub(super) fn form_model(&mut self, at: Range<usize>) {
-        self.model = Some(ModelSplice::Form(at));
+    pub(super) fn model_at(&mut self, at: Range<usize>) {
+        self.model = ModelSplice::At(at);
+    }
+
+    pub(super) fn model_fixed(&mut self) {
+        self.model = ModelSplice::Fixed;
+    }
+
+    /// The path named another model than the body. False if the body cannot be made to say it.
+    pub(super) fn overrule_model(&mut self) -> bool {
+        if let ModelSplice::At(at) = &self.model {
+            self.model = ModelSplice::Overruled(at.clone());
+        }
+        self.model != ModelSplice::Fixed
     }
 
     pub(super) fn null_limit(&mut self, field: LimitField, at: Range<usize>) {
@@ -119,24 +145,51 @@ impl Call {
     /// What the edit asks for and the client already said is left alone, and usage is asked for only of an OpenAI
     /// stream, so that the same edit fits every call. If nothing is to be done this is `body` itself, not a copy.
     /// Given another body the result is not well-formed, and the provider refuses it.
-    pub fn rewrite(&self, body: &Bytes, edit: Edit) -> Bytes {
+    pub fn rewrite(&self, body: &Bytes, edit: Edit<'_>) -> Bytes {
         let mut changes: Vec<(Range<usize>, String)> = Vec::new();
+        self.change_model(edit, &mut changes);
         self.change_usage(edit, &mut changes);
         self.change_limit(edit, &mut changes);
         spliced(body, changes)
     }
 
     /// The same request for another model: `body`, which must be the one this call was parsed from, with the model's name
-    /// replaced. It is to be parsed anew. `None` if no model stands in the body, or not where it could be replaced.
+    /// replaced. It is to be parsed anew. `None` if it names no model, or not where it could be replaced.
     pub fn with_model(&self, body: &Bytes, model: &str) -> Option<Bytes> {
-        let change = match self.splices.model.clone()? {
-            ModelSplice::Json(at) => (at, serde_json::Value::from(model).to_string()),
-            ModelSplice::Form(at) => (at, model.to_owned()),
+        let named = !self.model.is_empty() && self.endpoint.has_body() && self.can_name(model);
+        let edit = Edit {
+            model: Some(model),
+            ..Edit::default()
         };
-        Some(spliced(body, vec![change]))
+        named.then(|| self.rewrite(body, edit))
     }
 
-    fn change_limit(&self, edit: Edit, changes: &mut Vec<(Range<usize>, String)>) {
+    /// Whether [`rewrite`](Self::rewrite) can make the body name this model: not where a form says how long the name is.
+    pub fn can_name(&self, model: &str) -> bool {
+        self.splices.model != ModelSplice::Fixed || model == self.model
+    }
+
+    fn change_model(&self, edit: Edit<'_>, changes: &mut Vec<(Range<usize>, String)>) {
+        let name = edit.model.unwrap_or(&self.model);
+        // A list names none, and a moderation may leave it to the provider.
+        if name.is_empty() || !self.endpoint.has_body() {
+            return;
+        }
+        let splices = &self.splices;
+        changes.push(match (&splices.model, &splices.boundary) {
+            (ModelSplice::Fixed, _) => return,
+            (ModelSplice::At(_), _) if name == self.model => return,
+            (ModelSplice::At(at) | ModelSplice::Overruled(at), None) => (at.clone(), quoted(name)),
+            (ModelSplice::At(at) | ModelSplice::Overruled(at), Some(_)) => (at.clone(), name.to_owned()),
+            (ModelSplice::Absent, None) => (splices.start..splices.start, format!("\"model\":{},", quoted(name))),
+            (ModelSplice::Absent, Some(boundary)) => {
+                let part = format!("--{boundary}\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\n{name}\r\n");
+                (0..0, part)
+            }
+        });
+    }
+
+    fn change_limit(&self, edit: Edit<'_>, changes: &mut Vec<(Range<usize>, String)>) {
         let (None, Some(limit)) = (self.output_limit, edit.output_limit) else {
             return;
         };
@@ -155,7 +208,7 @@ impl Call {
         });
     }
 
-    fn change_usage(&self, edit: Edit, changes: &mut Vec<(Range<usize>, String)>) {
+    fn change_usage(&self, edit: Edit<'_>, changes: &mut Vec<(Range<usize>, String)>) {
         const OPTIONS: &str = "{\"include_usage\":true}";
         if !edit.include_usage || !self.stream || !self.endpoint.has_usage_option() {
             return;
@@ -188,6 +241,20 @@ fn spliced(body: &Bytes, mut changes: Vec<(Range<usize>, String)>) -> Bytes {
     }
     rewritten.put_slice(body.get(done..).unwrap_or_default());
     rewritten.freeze()
+}
+
+/// A name as a JSON string. It has no control characters.
+fn quoted(name: &str) -> String {
+    let mut text = String::with_capacity(name.len() + 2);
+    text.push('"');
+    for c in name.chars() {
+        if matches!(c, '"' | '\\') {
+            text.push('\\');
+        }
+        text.push(c);
+    }
+    text.push('"');
+    text
 }
 
 #[cfg(test)]

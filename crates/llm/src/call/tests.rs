@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
+mod naming;
 mod others;
 
 const CHAT: Endpoint = Endpoint::ChatCompletions;
@@ -689,7 +690,7 @@ proptest! {
     fn a_rewritten_body_says_what_was_meant_and_is_otherwise_the_same(
         body in any_request(), limit in prop::option::of(1..9999_u64), legacy in any::<bool>(), include_usage in any::<bool>(),
     ) {
-        let edit = Edit { output_limit: limit, legacy_output_limit: legacy, include_usage };
+        let edit = Edit { output_limit: limit, legacy_output_limit: legacy, include_usage, ..Edit::default() };
         let before = Call::parse(CHAT, body.as_bytes()).unwrap();
         let text = rewritten(CHAT, &body, edit);
         let after = Call::parse(CHAT, text.as_bytes()).unwrap();

@@ -174,3 +174,135 @@ fn what_each_endpoint_is() {
         );
     }
 }
+
+#[test]
+fn azure_clients_name_the_deployment_in_the_path() {
+    let deployed = |operation: &str| format!("/openai/deployments/my-dep.1/{operation}");
+    for (method, path, endpoint, id) in [
+        (
+            "POST",
+            deployed("chat/completions"),
+            Endpoint::ChatCompletions,
+            Some("my-dep.1"),
+        ),
+        ("POST", deployed("completions"), Endpoint::Completions, Some("my-dep.1")),
+        ("POST", deployed("embeddings"), Endpoint::Embeddings, Some("my-dep.1")),
+        (
+            "POST",
+            deployed("images/generations"),
+            Endpoint::ImageGenerations,
+            Some("my-dep.1"),
+        ),
+        ("POST", deployed("images/edits"), Endpoint::ImageEdits, Some("my-dep.1")),
+        ("POST", deployed("audio/speech"), Endpoint::Speech, Some("my-dep.1")),
+        (
+            "POST",
+            deployed("audio/transcriptions"),
+            Endpoint::Transcriptions,
+            Some("my-dep.1"),
+        ),
+        (
+            "POST",
+            deployed("audio/translations"),
+            Endpoint::Translations,
+            Some("my-dep.1"),
+        ),
+        ("POST", "/openai/responses".to_owned(), Endpoint::Responses, None),
+        ("GET", "/openai/models".to_owned(), Endpoint::Models, None),
+        (
+            "GET",
+            "/openai/models/gpt-4o".to_owned(),
+            Endpoint::Model,
+            Some("gpt-4o"),
+        ),
+        (
+            "POST",
+            "/openai/v1/chat/completions".to_owned(),
+            Endpoint::ChatCompletions,
+            None,
+        ),
+        (
+            "GET",
+            "/openai/v1/models/gpt-4o".to_owned(),
+            Endpoint::Model,
+            Some("gpt-4o"),
+        ),
+        (
+            "POST",
+            "/v1/chat/completions".to_owned(),
+            Endpoint::ChatCompletions,
+            None,
+        ),
+        ("GET", "/v1/models".to_owned(), Endpoint::Models, None),
+    ] {
+        assert_eq!(
+            Endpoint::find_azure(method, &path),
+            Ok(Target { endpoint, id }),
+            "{path}"
+        );
+        for wrong in [if method == "POST" { "GET" } else { "POST" }, "post", "DELETE"] {
+            let error = Err(EndpointError::Method { allowed: method });
+            assert_eq!(Endpoint::find_azure(wrong, &path), error, "{wrong} {path}");
+        }
+        // No other upstream has these paths.
+        if path.starts_with("/openai") {
+            assert!(Endpoint::find(OpenAi, method, &path).is_err());
+        }
+    }
+}
+
+#[test]
+fn azures_other_operations_are_refused() {
+    for path in [
+        "/openai/deployments/d/responses",
+        "/openai/deployments/d/chat/completions/",
+        "/openai/deployments/d/chat//completions",
+        "/openai/deployments/d//chat/completions",
+        "/openai/deployments//chat/completions",
+        "/openai/deployments/../chat/completions",
+        "/openai/deployments/./chat/completions",
+        "/openai/deployments/%2e%2e/chat/completions",
+        "/openai/deployments/a%2fb/chat/completions",
+        "/openai/deployments/a/b/chat/completions",
+        "/openai/deployments/a\\b/chat/completions",
+        "/openai/deployments/a;b/chat/completions",
+        "/openai/Deployments/d/chat/completions",
+        "/OpenAI/deployments/d/chat/completions",
+        "/openai/deployments/d/chat/Completions",
+        "/openai/deployments/d/extensions/chat/completions",
+        "/openai/deployments/d",
+        "/openai/deployments",
+        "/openai/deployments/{id}/chat/completions",
+        "/openai/chat/completions",
+        "/openai/files",
+        "/openai/batches",
+        "/openai/assistants",
+        "/openai/threads",
+        "/openai/fine_tuning/jobs",
+        "/openai/realtime",
+        "/openai/v1/files",
+        "/openai/v1",
+        "/openai/v1/../files",
+        "/openai/v1//chat/completions",
+        "/openai/openai/v1/chat/completions",
+        "/openai//v1/chat/completions",
+        "/openai",
+        "/openai/",
+        "",
+    ] {
+        for method in ["GET", "POST"] {
+            let error = Endpoint::find_azure(method, path).unwrap_err().to_string();
+            let says = format!("{path:?} is not a governed endpoint of this upstream; the governed ones are /v1/chat/");
+            assert!(error.starts_with(&says), "{error}");
+        }
+    }
+}
+
+#[test]
+fn operations_are_paths_below_the_version() {
+    assert_eq!(Endpoint::ChatCompletions.operation(), "chat/completions");
+    assert_eq!(Endpoint::Model.operation(), "models/{id}");
+    for endpoint in Endpoint::ALL {
+        assert_eq!(format!("/v1/{}", endpoint.operation()), endpoint.path());
+    }
+}

@@ -31,6 +31,25 @@ fn own(provider: &str, model: &str, input: &str, output: &str) -> Override {
     }
 }
 
+/// The catalogue lists models that only complete texts under a name of their own.
+#[test]
+fn models_that_complete_texts_are_sold_by_the_same_provider() {
+    let book = PriceBook::builtin();
+    let instruct = book.require("openai", "gpt-3.5-turbo-instruct").unwrap();
+    let same = book
+        .require("text-completion-openai", "gpt-3.5-turbo-instruct")
+        .unwrap();
+    assert_eq!(instruct.max_output_tokens(), same.max_output_tokens());
+    for (provider, model) in [
+        ("azure", "gpt-3.5-turbo-instruct"),
+        ("", "gpt-3.5-turbo-instruct"),
+        ("text-completion-", "gpt-3.5-turbo-instruct"),
+        ("text-completion-openai", "gpt-4o"),
+    ] {
+        assert!(book.find(provider, model).is_none(), "{provider}");
+    }
+}
+
 #[test]
 fn every_model_is_read_and_falls_into_a_class() {
     let table = PriceBook::builtin().classes().to_string();

@@ -221,7 +221,7 @@ fn route(name: Placed<String>, raw: RawRoute, upstreams: &[Upstream], findings: 
     let request_bytes = within(raw.request_size, SIZES, findings);
     Some(RouteSpec {
         name: name.value,
-        upstream: upstream?.name.clone(),
+        upstream: upstream?.name().clone(),
         models: models.iter().map(|model| ModelPattern::new(model)).collect(),
         retry,
         fallback,
@@ -235,9 +235,9 @@ fn route(name: Placed<String>, raw: RawRoute, upstreams: &[Upstream], findings: 
 }
 
 fn declared<'a>(name: &Placed<String>, upstreams: &'a [Upstream], findings: &mut Findings) -> Option<&'a Upstream> {
-    let found = upstreams.iter().find(|upstream| upstream.name.as_str() == name.value);
+    let found = upstreams.iter().find(|upstream| upstream.name().as_str() == name.value);
     if found.is_none() {
-        let names: Vec<&str> = upstreams.iter().map(|upstream| upstream.name.as_str()).collect();
+        let names: Vec<&str> = upstreams.iter().map(|upstream| upstream.name().as_str()).collect();
         let help = match suggest::nearest(&name.value, &names) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("declared are: {}", names.join(", ")),
@@ -296,7 +296,7 @@ fn fallbacks(
         };
         check_fallback(mark, from, to, model.is_some(), findings);
         fallbacks.push(Fallback {
-            upstream: to.name.clone(),
+            upstream: to.name().clone(),
             model,
         });
     }
@@ -305,15 +305,15 @@ fn fallbacks(
 
 fn check_fallback(mark: Mark, from: Option<&Upstream>, to: &Upstream, other_model: bool, findings: &mut Findings) {
     let Some(from) = from else { return };
-    if from.kind != to.kind {
-        let message = format!("`{}` and `{}` are upstreams of different kinds", from.name, to.name);
+    if from.kind() != to.kind() {
+        let message = format!("`{}` and `{}` are upstreams of different kinds", from.name(), to.name());
         findings.add_with_help(
             mark,
             message,
             "a fallback must speak the dialect that the caller speaks",
         );
-    } else if from.name == to.name && !other_model {
-        let message = format!("the fallback is where the call comes from: `{}`", to.name);
+    } else if from.name() == to.name() && !other_model {
+        let message = format!("the fallback is where the call comes from: `{}`", to.name());
         findings.add_with_help(
             mark,
             message,

@@ -39,7 +39,7 @@ fn what_is_left_out_has_defaults() {
         prices: Vec::new(),
         warnings: Problems::default(),
     };
-    assert_eq!(settings, expected);
+    assert_eq!(format!("{settings:?}"), format!("{expected:?}"));
 }
 
 #[test]
@@ -76,6 +76,13 @@ fn everything_can_be_said() {
         prices = "local"
         legacy_output_limit = true
         honours_output_limit = false
+        stream_usage_option = false
+        private_network = true
+        path = "/{model}/{operation}"
+        paths = { models = "/list" }
+        query = "a=1&b=%20"
+        headers = { "X-Team" = "agents", "x-key" = "Token {api_key}" }
+        models = { small = "org/small-1" }
         [upstreams.anthropic]
         kind = "anthropic"
         base_url = "https://api.anthropic.com"
@@ -131,23 +138,28 @@ fn everything_can_be_said() {
     let [anthropic, local] = settings.upstreams.as_slice() else {
         panic!("two upstreams")
     };
+    let key = local.key.as_ref().unwrap().value.clone();
+    assert_eq!(key, KeyReference::File("etc/secrets/local.key".into()));
+    assert!(anthropic.key.is_none());
+    let (local, anthropic) = (local.spec(None), anthropic.spec(None));
     assert_eq!(
         (local.name.as_str(), local.kind, local.legacy_output_limit),
         ("local", Dialect::OpenAi, true)
     );
+    assert_eq!((local.stream_usage_option, local.private_network), (false, true));
     assert_eq!(
-        (local.base_url.as_str(), local.prices.as_str()),
-        ("http://localhost:8000/openai", "local")
+        serde_json::to_string(&local.record()).unwrap(),
+        concat!(
+            r#"{"name":"local","kind":"openai","base_url":"http://localhost:8000/openai","prices":"local","#,
+            r#""honours_output_limit":false,"path":"/{model}/{operation}","paths":{"models":"/list"},"query":"a=1&b=%20","#,
+            r#""headers":{"x-key":"Token {api_key}","x-team":"agents"},"models":{"small":"org/small-1"},"#,
+            r#""private_network":true}"#
+        )
     );
     assert_eq!(
-        local.key.as_ref().unwrap().value,
-        KeyReference::File("etc/secrets/local.key".into())
+        (anthropic.kind, anthropic.prices.as_str(), anthropic.legacy_output_limit),
+        (Dialect::Anthropic, "anthropic", false)
     );
-    assert_eq!(
-        (anthropic.kind, anthropic.prices.as_str()),
-        (Dialect::Anthropic, "anthropic")
-    );
-    assert_eq!((anthropic.key.as_ref(), anthropic.legacy_output_limit), (None, false));
     assert_eq!(settings.routes, [quick_route()]);
     assert_eq!(
         (local.honours_output_limit, anthropic.honours_output_limit),
@@ -246,6 +258,162 @@ fn there_is_room_for_so_many() {
         problems,
         "bailiwick.toml:2:1: there are 65 prices, more than 64\n  help: one audit entry carries them all"
     );
+}
+
+#[test]
+fn the_audit_log_has_room_for_all_upstreams() {
+    let long = |count: usize| -> String {
+        let models: String = (0..10).map(|n| format!("m{n} = \"{}\"\n", "x".repeat(150))).collect();
+        let upstream = |n| {
+            format!("[upstreams.u{n}]\npreset = \"vllm\"\nbase_url = \"http://10.0.0.1\"\nmodels = {{}}\n")
+                .replace("models = {}", &format!("[upstreams.u{n}.models]\n{models}"))
+        };
+        (0..count).map(upstream).collect()
+    };
+    assert!(parse(&named(&long(5))).is_ok());
+    let problems = parse(&named(&long(12))).unwrap_err().to_string();
+    assert!(
+        problems.contains("bytes in the audit log, more than 15360"),
+        "{problems}"
+    );
+}
+
+/// Three lines are enough for each kind of server, and every key that is given wins.
+#[test]
+fn presets_are_defaults() {
+    let spec = |text: &str| {
+        let settings =
+            parse(&named(&format!("[upstreams.up]\n{text}"))).unwrap_or_else(|problems| panic!("{problems}\n{text}"));
+        assert!(settings.warnings.is_empty(), "{}", settings.warnings);
+        settings.upstreams[0].spec(None)
+    };
+    let key = "api_key = { env = \"KEY\" }";
+    for preset in control::Preset::ALL {
+        let base = match preset.base_url() {
+            Some(_) => String::new(),
+            None => "base_url = \"https://models.example\"\n".to_owned(),
+        };
+        let found = spec(&format!("preset = \"{}\"\n{base}{key}", preset.name()));
+        let expected = preset.spec(
+            found.name.clone(),
+            preset.base_url().unwrap_or("https://models.example"),
+        );
+        assert_eq!(format!("{found:?}"), format!("{:?}", expected.unwrap()));
+    }
+    let azure = format!("preset = \"azure\"\nbase_url = \"https://a.openai.azure.com\"\n{key}\n");
+    let headers = |spec: &UpstreamSpec| -> Vec<String> {
+        spec.headers
+            .iter()
+            .map(|header| format!("{}: {}", header.name(), header.as_str()))
+            .collect()
+    };
+    let found = spec(&format!(
+        "{azure}kind = \"openai\"\nprices = \"openai\"\nlegacy_output_limit = true\nstream_usage_option = false\n\
+         private_network = true\nquery = \"api-version=2025-04-01-preview\"\npaths = {{ responses = \"/r\" }}\n\
+         headers = {{ \"Authorization\" = \"Bearer {{api_key}}\", \"x-team\" = \"a\" }}"
+    ));
+    // Elsewhere than in the preset's header, the credential is not in that as well.
+    assert_eq!(headers(&found), ["authorization: Bearer {api_key}", "x-team: a"]);
+    let found = (
+        found.prices.as_str(),
+        found.legacy_output_limit,
+        found.stream_usage_option,
+        found.private_network,
+        found.query.as_str(),
+        found.address(llm::Endpoint::Responses, "m").unwrap(),
+    );
+    let address = "https://a.openai.azure.com/r".to_owned();
+    assert_eq!(
+        found,
+        ("openai", true, false, true, "api-version=2025-04-01-preview", address)
+    );
+    let found = spec(&format!(
+        "{azure}headers = {{ x-team = \"a\" }}\npath = \"/x/{{operation}}\""
+    ));
+    assert_eq!(headers(&found), ["api-key: {api_key}", "x-team: a"]);
+    assert_eq!(
+        found.address(llm::Endpoint::Responses, "m").unwrap(),
+        "https://a.openai.azure.com/x/responses"
+    );
+    assert!(
+        !spec("preset = \"ollama\"\nbase_url = \"http://localhost:11434\"\nprivate_network = false").private_network
+    );
+}
+
+/// Hosts that lead to a machine's or a cloud's own settings, in whatever spelling.
+#[test]
+fn hosts_inside_the_network() {
+    let with = |host: &str, more: &str| {
+        let text = format!("[upstreams.a]\nkind = \"openai\"\nbase_url = \"http://{host}/x\"\n{more}");
+        parse(&named(&text))
+            .map(|settings| settings.warnings.to_string())
+            .map_err(|problems| problems.to_string())
+    };
+    for host in [
+        "169.254.169.254",
+        "169.254.0.1:8080",
+        "[fe80::1]",
+        "[febf::1]:80",
+        "[fd00:ec2::254]",
+        "[FD00:0EC2::0254]",
+        "[::ffff:169.254.169.254]",
+        "[::ffff:a9fe:a9fe]",
+        "[::169.254.169.254]",
+        "[64:ff9b::a9fe:a9fe]",
+        "[2002:a9fe:a9fe::1]",
+        "100.100.100.200",
+        "168.63.129.16",
+        "192.0.0.192",
+        "169.254.169.254.",
+        "metadata.google.internal",
+        "Metadata.Google.Internal.",
+        "metadata",
+    ] {
+        let error = with(host, "").unwrap_err();
+        assert!(
+            error.contains("the base URL leads to a ") && error.contains("private_network = true"),
+            "{host}: {error}"
+        );
+        assert_eq!(with(host, "private_network = true").as_deref(), Ok(""), "{host}");
+    }
+    // A preset's word is not the operator's.
+    let preset = "[upstreams.a]\npreset = \"ollama\"\nbase_url = \"http://169.254.169.254\"";
+    assert!(parse(&named(preset)).is_err());
+    for host in [
+        "2852039166",
+        "0xa9fea9fe",
+        "0xa9.0xfe.0xa9.0xfe",
+        "0251.0376.0251.0376",
+        "169.254.43518",
+        "10.1",
+        "1.2.3.4.5",
+    ] {
+        for more in ["", "private_network = true"] {
+            let error = with(host, more).unwrap_err();
+            assert!(
+                error.contains("is a number that some systems take for an address"),
+                "{host}: {error}"
+            );
+        }
+    }
+    for host in [
+        "10.0.0.5:8000",
+        "127.0.0.1",
+        "[::1]",
+        "localhost:8000",
+        "192.168.1.1",
+        "[fd00::1]",
+        "api.openai.com",
+    ] {
+        assert_eq!(with(host, "").as_deref(), Ok(""), "{host}");
+    }
+    for host in ["ollama", "vllm.models.svc", "gpu.internal", "box.local."] {
+        assert!(
+            with(host, "").unwrap().contains("looks like one inside the network"),
+            "{host}"
+        );
+        assert_eq!(with(host, "private_network = true").as_deref(), Ok(""), "{host}");
+    }
 }
 
 const KEYS: &str = r#"
@@ -354,6 +522,14 @@ fn a_misplaced_credential_is_never_shown() {
         "base_url = \"https://example.com/?key=CANARY\"",
         "base_url = \"CANARY\"",
         "prices = \"CANARY!\"",
+        "path = \"/CANARY?\"",
+        "paths = { responses = \"CANARY\" }",
+        "query = \"key=CANARY\"",
+        "query = \"CANARY\"",
+        "headers = { Authorization = \"Bearer CANARY\" }",
+        "headers = { x-team = \"CANARY \" }",
+        "headers = { x-team = [\"CANARY\"] }",
+        "models = { a = \"-CANARY\" }",
     ] {
         let line = line.replace("CANARY", CANARY);
         let text = format!("[upstreams.openai]\nkind = \"openai\"\n{line}\n");

@@ -1,17 +1,24 @@
 //! `[upstreams.NAME]`: a model provider.
 
+mod host;
+mod templates;
+mod url;
+
+use std::borrow::Cow;
+
+use control::{Preset, Secret, UpstreamSpec};
 use http::Uri;
 use llm::Dialect;
 use model::UpstreamName;
 use pricing::{Override, PriceBook};
-use schemars::JsonSchema;
-use serde::Deserialize;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer};
 
 use super::KeyReference;
 use crate::config::{
-    node::{Field, Placed},
+    node::{Field, Keyed, Placed, parse_text},
     problem::{Findings, Mark},
-    suggest::shown,
+    suggest::{self, shown},
 };
 
 /// First path segments of the agents' listener that are Bailiwick's own.
@@ -19,18 +26,32 @@ const RESERVED: [&str; 7] = ["oauth2", "access", ".well-known", "mcp", "healthz"
 
 /// All upstreams stand in one audit entry of at most 16 KiB, with their names and base URLs.
 pub(crate) const MAX_UPSTREAMS: usize = 32;
-const MAX_URL: usize = 255;
 const MAX_PROVIDER: usize = 64;
 
 /// A model provider. The table's name is the first path segment of requests to it.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[schemars(rename = "Upstream", extend("required" = ["kind", "base_url"]))]
+#[schemars(rename = "Upstream", extend("anyOf" = [{ "required": ["kind", "base_url"] }, { "required": ["preset"] }]))]
 pub(crate) struct RawUpstream {
+    /// A kind of server that Bailiwick knows: it gives defaults to the other keys. `kind` is then `openai`.
+    preset: Field<Known>,
     /// The dialect it speaks.
     kind: Field<Kind>,
-    /// What the path of a request is appended to: http or https, without credentials, query and fragment.
+    /// What the path of a request is appended to: http or https, without credentials, query and fragment. Servers of which
+    /// there is only one (`mistral`, `groq`, `deepseek`) need none.
     base_url: Field<String>,
+    /// Where a request goes below `base_url`, such as `/openai/deployments/{model}/{operation}`. `{path}` is the path as
+    /// asked for (`v1/chat/completions`), `{operation}` the same below `/v1`, `{model}` the provider's name for the model.
+    #[schemars(extend("default" = "/{path}"))]
+    path: Field<String>,
+    /// The same for single endpoints, by their path below `/v1/`, such as `responses`.
+    paths: Field<Keyed<String>>,
+    /// What is added to the query, such as `api-version=2024-10-21`.
+    query: Field<String>,
+    /// Headers put on requests by name. `{api_key}` stands for the credential, which is then put on there only.
+    headers: Field<Keyed<String>>,
+    /// The provider's names of models (its deployments), by the names that agents, policies and prices use.
+    models: Field<Keyed<String>>,
     /// Where the credential is that is put on requests. None is put on if absent.
     api_key: Field<KeyReference>,
     /// The provider of the price catalogue whose prices apply. As `kind` if absent.
@@ -43,6 +64,48 @@ pub(crate) struct RawUpstream {
     /// produce, and a model of which that is not known is refused.
     #[schemars(extend("default" = true))]
     honours_output_limit: Field<bool>,
+    /// Whether it takes `stream_options.include_usage`, for servers of the kind `openai`: without it, the usage of a stream
+    /// is known only if the server tells it unasked.
+    #[schemars(extend("default" = true))]
+    stream_usage_option: Field<bool>,
+    /// Whether the name of its host may lead to an address inside the network.
+    #[schemars(extend("default" = false))]
+    private_network: Field<bool>,
+}
+
+/// The name of a preset.
+#[derive(Clone, Copy, Debug)]
+struct Known(Preset);
+
+impl<'de> Deserialize<'de> for Known {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        parse_text(deserializer, "the name of a preset", |text| {
+            let found = Preset::ALL.into_iter().find(|preset| preset.name() == text);
+            let names = Preset::ALL.map(Preset::name);
+            let unknown = || {
+                format!(
+                    "unknown preset `{}`\n{}",
+                    shown(text),
+                    suggest::help(text, "presets", &names)
+                )
+            };
+            found.map(Self).ok_or_else(unknown)
+        })
+    }
+}
+
+impl JsonSchema for Known {
+    fn schema_name() -> Cow<'static, str> {
+        "Preset".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "enum": Preset::ALL.map(Preset::name) })
+    }
 }
 
 /// The dialect a provider speaks.
@@ -63,37 +126,19 @@ impl Kind {
             Self::Anthropic => Dialect::Anthropic,
         }
     }
-
-    /// The provider whose prices apply unless another is named.
-    fn provider(self) -> &'static str {
-        match self {
-            Self::OpenAi => "openai",
-            Self::Anthropic => "anthropic",
-        }
-    }
 }
 
 /// A model provider whose credential is still a reference.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Upstream {
-    /// The first path segment of requests to it.
-    pub(crate) name: UpstreamName,
-    /// The dialect it speaks.
-    pub(crate) kind: Dialect,
-    /// What the rest of the path is appended to, without a trailing slash.
-    pub(crate) base_url: String,
+    /// All of it but the credential.
+    spec: UpstreamSpec,
     /// Where its credential is.
     pub(crate) key: Option<Placed<KeyReference>>,
-    /// The provider of the price catalogue.
-    pub(crate) prices: String,
-    /// Whether the output limit is written as `max_tokens`.
-    pub(crate) legacy_output_limit: bool,
-    /// Whether it keeps to output limits.
-    pub(crate) honours_output_limit: bool,
-    /// Where that is written, if it is.
+    /// Where `honours_output_limit` is written, if it is.
     honours_mark: Option<Mark>,
-    /// Where its base URL is written.
-    pub(super) url_mark: Mark,
+    /// Where its base URL is written; its name, if that follows from the preset.
+    url_mark: Mark,
     /// Where its price provider is written, if it is.
     pub(super) prices_mark: Option<Mark>,
 }
@@ -101,84 +146,216 @@ pub(crate) struct Upstream {
 impl TryFrom<(Placed<String>, RawUpstream)> for Upstream {
     type Error = Findings;
 
-    fn try_from((name, raw): (Placed<String>, RawUpstream)) -> Result<Self, Findings> {
+    fn try_from((name, mut raw): (Placed<String>, RawUpstream)) -> Result<Self, Findings> {
         let mut findings = Findings::default();
-        let at = Some(name.mark);
-        let missing = |key: &str| format!("the upstream `{}` has no `{key}`", shown(&name.value));
-        let kind = raw.kind.required(
-            at,
-            missing("kind"),
-            "`kind` is \"openai\" or \"anthropic\"",
+        let at = name.mark;
+        let preset = std::mem::take(&mut raw.preset);
+        let kind = kind(&name, &preset, std::mem::take(&mut raw.kind), &mut findings);
+        let private = raw.private_network.clone().value();
+        let base = base_url(
+            &name,
+            &preset,
+            std::mem::take(&mut raw.base_url),
+            private,
             &mut findings,
         );
-        let help = "where requests go, such as base_url = \"https://api.openai.com\"";
-        let url = raw.base_url.required(at, missing("base_url"), help, &mut findings);
-        let url_mark = url.as_ref().map(|url| url.mark);
-        let base_url = url.and_then(|url| base_url(&url, &mut findings));
-        let prices_mark = raw.prices.mark();
-        let prices = raw.prices.given().map(|prices| provider(prices, &mut findings));
-        let legacy = raw.legacy_output_limit.given();
-        if let (Some(Kind::Anthropic), Some(Placed { mark, value: true })) = (kind.as_ref().map(|k| k.value), &legacy) {
-            let message = "`legacy_output_limit` is only for upstreams of the kind \"openai\"";
-            findings.add_with_help(
-                *mark,
-                message,
-                "remove it: Anthropic's API has only ever known `max_tokens`",
-            );
-        }
-        let honours_mark = raw.honours_output_limit.mark();
-        let honours = raw.honours_output_limit.value();
-        let name = upstream_name(&name, &mut findings);
-        let upstream = || {
-            let kind = kind?.value;
-            Some(Self {
-                name: name?,
-                kind: kind.dialect(),
-                base_url: base_url?,
-                key: raw.api_key.given(),
-                prices: prices.unwrap_or_else(|| kind.provider().to_owned()),
-                legacy_output_limit: legacy.is_some_and(|legacy| legacy.value),
-                honours_output_limit: honours.unwrap_or(true),
-                honours_mark,
-                url_mark: url_mark?,
-                prices_mark,
-            })
+        let checked = upstream_name(&name, &mut findings);
+        let started = match (preset.value(), checked, kind, &base) {
+            (Some(Known(preset)), Some(name), Some(_), Some(base)) => {
+                let spec = preset.spec(name, &base.value);
+                spec.map_err(|error| findings.add(at, error.to_string())).ok()
+            }
+            (None, Some(name), Some(kind), Some(base)) => Some(UpstreamSpec::new(name, kind, &base.value)),
+            _ => None,
         };
-        findings.conclude(upstream())
+        let (prices_mark, honours_mark) = (raw.prices.mark(), raw.honours_output_limit.mark());
+        // What else is wrong is told as well.
+        let mut spec = started
+            .or_else(|| {
+                Some(UpstreamSpec::new(
+                    UpstreamName::new("_").ok()?,
+                    kind.unwrap_or(Dialect::OpenAi),
+                    "",
+                ))
+            })
+            .ok_or_else(Findings::default)?;
+        options(&mut spec, &mut raw, &mut findings);
+        templates::apply(&mut spec, &mut raw, at, &mut findings);
+        let url_mark = base.map_or(at, |base| base.mark);
+        findings.conclude(Some(Self {
+            spec,
+            key: raw.api_key.given(),
+            honours_mark,
+            url_mark,
+            prices_mark,
+        }))
+    }
+}
+
+/// The dialect; a preset has one.
+fn kind(name: &Placed<String>, preset: &Field<Known>, kind: Field<Kind>, findings: &mut Findings) -> Option<Dialect> {
+    if !preset.is_present() {
+        let missing = format!("the upstream `{}` has no `kind`", shown(&name.value));
+        let help = "`kind` is \"openai\" or \"anthropic\"; or name a `preset`";
+        let kind = kind.required(Some(name.mark), missing, help, findings);
+        return kind.map(|kind| kind.value.dialect());
+    }
+    if let Field::Given(Placed { mark, value }) = kind
+        && value.dialect() != Dialect::OpenAi
+    {
+        let help = "every preset is of the kind \"openai\": remove one of the two";
+        findings.add_with_help(mark, "`kind` contradicts `preset`", help);
+        return None;
+    }
+    Some(Dialect::OpenAi)
+}
+
+/// The base URL, checked: the one given, or the preset's.
+fn base_url(
+    name: &Placed<String>,
+    preset: &Field<Known>,
+    url: Field<String>,
+    private: Option<bool>,
+    findings: &mut Findings,
+) -> Option<Placed<String>> {
+    let known = match preset {
+        Field::Given(Placed {
+            value: Known(preset), ..
+        }) => Some(*preset),
+        Field::Absent | Field::Bad(_) => None,
+    };
+    if let (false, Some(base)) = (url.is_present(), known.and_then(Preset::base_url)) {
+        return Some(Placed {
+            mark: name.mark,
+            value: base.to_owned(),
+        });
+    }
+    let example = match known {
+        Some(Preset::Azure | Preset::AzureV1) => "https://my-resource.openai.azure.com",
+        Some(Preset::Ollama) => "http://localhost:11434",
+        Some(Preset::Vllm) => "http://localhost:8000",
+        _ => "https://api.openai.com",
+    };
+    if matches!(preset, Field::Bad(_)) && !url.is_present() {
+        return None;
+    }
+    let missing = format!("the upstream `{}` has no `base_url`", shown(&name.value));
+    let help = format!("where requests go, such as base_url = \"{example}\"");
+    let url = url.required(Some(name.mark), missing, &help, findings)?;
+    url::check(&url, private == Some(true), findings).map(|value| Placed { value, ..url })
+}
+
+/// The keys that are a switch or a word.
+fn options(spec: &mut UpstreamSpec, raw: &mut RawUpstream, findings: &mut Findings) {
+    if let Some(prices) = std::mem::take(&mut raw.prices).given() {
+        spec.prices = provider(prices, findings);
+    }
+    let switches = [
+        (
+            "legacy_output_limit",
+            &mut raw.legacy_output_limit,
+            true,
+            &mut spec.legacy_output_limit,
+        ),
+        (
+            "stream_usage_option",
+            &mut raw.stream_usage_option,
+            false,
+            &mut spec.stream_usage_option,
+        ),
+    ];
+    for (key, field, odd, to) in switches {
+        let Some(Placed { mark, value }) = std::mem::take(field).given() else {
+            continue;
+        };
+        if spec.kind == Dialect::Anthropic && value == odd {
+            let message = format!("`{key}` is only for upstreams of the kind \"openai\"");
+            let help = "remove it: Anthropic's API has only ever known `max_tokens`, and tells usage unasked";
+            findings.add_with_help(mark, message, help);
+        }
+        *to = value;
+    }
+    if let Some(honours) = std::mem::take(&mut raw.honours_output_limit).value() {
+        spec.honours_output_limit = honours;
+    }
+    if let Some(private) = std::mem::take(&mut raw.private_network).value() {
+        spec.private_network = private;
     }
 }
 
 impl Upstream {
+    /// The upstream with its credential.
+    pub(crate) fn spec(&self, credential: Option<Secret>) -> UpstreamSpec {
+        UpstreamSpec {
+            credential,
+            ..self.spec.clone()
+        }
+    }
+
+    /// Its name.
+    pub(crate) fn name(&self) -> &UpstreamName {
+        &self.spec.name
+    }
+
+    /// The dialect it speaks.
+    pub(crate) fn kind(&self) -> Dialect {
+        self.spec.kind
+    }
+
+    /// The provider of the price catalogue.
+    pub(crate) fn prices(&self) -> &str {
+        &self.spec.prices
+    }
+
+    /// How many bytes it takes in the audit log, with a comma.
+    pub(super) fn recorded_bytes(&self) -> usize {
+        serde_json::to_vec(&self.spec.record()).map_or(usize::MAX, |json| json.len() + 1)
+    }
+
     /// Adds what is legal but looks like a mistake.
     pub(super) fn warn(&self, findings: &mut Findings) {
-        if self.base_url.ends_with("/v1") {
-            findings.add_with_help(
-                self.url_mark,
-                format!(
-                    "the base URL of `{}` ends in /v1, and so do the paths of requests",
-                    self.name
-                ),
-                "requests would go to /v1/v1/...; leave /v1 out",
-            );
+        let spec = &self.spec;
+        let endpoint = match spec.kind {
+            Dialect::OpenAi => llm::Endpoint::ChatCompletions,
+            Dialect::Anthropic => llm::Endpoint::Messages,
+        };
+        let address = spec.address(endpoint, "m").unwrap_or_default();
+        for part in ["/v1", "/openai"] {
+            if spec.base_url.ends_with(part) && address.starts_with(&format!("{}{part}/", spec.base_url)) {
+                let message = format!(
+                    "the base URL of `{}` ends in {part}, with which the paths of requests begin",
+                    spec.name
+                );
+                let help = format!("requests would go to {part}{part}/...; leave {part} out");
+                findings.add_with_help(self.url_mark, message, help);
+            }
         }
-        let uri: Option<Uri> = self.base_url.parse().ok();
+        let uri: Option<Uri> = spec.base_url.parse().ok();
         let host = uri.as_ref().and_then(Uri::host).unwrap_or_default();
-        if self.key.is_some() && self.base_url.starts_with("http:") && !is_loopback(host) {
+        if self.key.is_some() && spec.base_url.starts_with("http:") && !host::is_loopback(host) {
             findings.add_with_help(
                 self.url_mark,
-                format!("the key of `{}` is sent to {host} unencrypted", self.name),
+                format!("the key of `{}` is sent to {host} unencrypted", spec.name),
                 "use https",
             );
         }
+        if !spec.private_network && host::is_inside(host) {
+            findings.add_with_help(
+                self.url_mark,
+                format!(
+                    "the name of the host of `{}` looks like one inside the network",
+                    spec.name
+                ),
+                "connections to addresses inside are refused unless private_network = true says that this is meant",
+            );
+        }
     }
-}
 
-impl Upstream {
     /// Models of an upstream that does not keep to output limits have to have a known maximum.
     pub(super) fn warn_of_unknown_maxima(&self, prices: &[Override], warnings: &mut Findings) {
         let mut doubtful = prices
             .iter()
-            .filter(|price| !self.honours_output_limit && price.provider == self.prices)
+            .filter(|price| !self.spec.honours_output_limit && price.provider == self.spec.prices)
             .filter(|price| price.max_output_tokens.is_none())
             .peekable();
         if doubtful.peek().is_none() {
@@ -192,7 +369,7 @@ impl Upstream {
         for price in doubtful.filter(|price| !listed(price)) {
             let message = format!(
                 "`{}` does not honour output limits, and it is not known how much `{}` produces at most",
-                self.name,
+                self.spec.name,
                 shown(&price.model)
             );
             let help = "add `max_output_tokens` to its [[prices]], or its calls are refused where they have a limit";
@@ -213,42 +390,6 @@ fn upstream_name(name: &Placed<String>, findings: &mut Findings) -> Option<Upstr
     checked.map_err(|error| findings.add(name.mark, message(error))).ok()
 }
 
-/// Checks a base URL. Messages never repeat it: it may hold a credential.
-fn base_url(url: &Placed<String>, findings: &mut Findings) -> Option<String> {
-    let checked = check_url(&url.value);
-    let checked = checked.map_err(|(message, help)| findings.add_with_help(url.mark, message, help));
-    checked.ok().map(|()| url.value.trim_end_matches('/').to_owned())
-}
-
-fn check_url(text: &str) -> Result<(), (&'static str, &'static str)> {
-    let example = "write a base URL such as \"https://api.openai.com\"";
-    let wrong = |message| Err((message, example));
-    let Ok(uri) = text.parse::<Uri>() else {
-        return wrong("the base URL is not a URL");
-    };
-    let authority = uri.authority().map(http::uri::Authority::as_str).unwrap_or_default();
-    if authority.contains('@') {
-        return Err((
-            "the base URL holds credentials (user:password@...)",
-            "put the key into `api_key`, by reference",
-        ));
-    }
-    let host = uri.host().unwrap_or_default();
-    let port = authority.strip_prefix(host).unwrap_or_default();
-    match uri.scheme_str() {
-        _ if text.len() > MAX_URL => wrong("the base URL is longer than 255 characters"),
-        Some("http" | "https") if host.is_empty() => wrong("the base URL has no host"),
-        Some("http" | "https") if !port.is_empty() && uri.port_u16().is_none() => {
-            wrong("the base URL has a port that is not a number up to 65535")
-        }
-        Some("http" | "https") if uri.query().is_some() => wrong("the base URL has a query (?...)"),
-        // `Uri` leaves a fragment out.
-        Some("http" | "https") if text.contains('#') => wrong("the base URL has a fragment (#...)"),
-        Some("http" | "https") => Ok(()),
-        _ => wrong("the base URL does not start with https:// or http://"),
-    }
-}
-
 fn provider(prices: Placed<String>, findings: &mut Findings) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/');
     let fits = (1..=MAX_PROVIDER).contains(&prices.value.len()) && prices.value.chars().all(plain);
@@ -260,9 +401,4 @@ fn provider(prices: Placed<String>, findings: &mut Findings) -> String {
         );
     }
     prices.value
-}
-
-fn is_loopback(host: &str) -> bool {
-    let address: Result<std::net::IpAddr, _> = host.trim_matches(['[', ']']).parse();
-    host == "localhost" || address.is_ok_and(|address| address.to_canonical().is_loopback())
 }
