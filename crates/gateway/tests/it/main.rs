@@ -4,10 +4,13 @@
 
 mod admission;
 mod attempts;
+mod bad_clients;
+mod bad_input;
 mod calls;
 mod endpoints;
 mod harness;
 mod overruns;
+mod raw;
 mod refusals;
 mod repeats;
 mod streams;
