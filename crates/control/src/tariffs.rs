@@ -1,7 +1,7 @@
 //! The prices of models that were asked for, read from the book once.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, RwLock},
 };
 
@@ -23,6 +23,30 @@ impl Tariffs {
             book,
             found: RwLock::default(),
         }
+    }
+
+    /// Whether the price book lists a model behind an upstream, with a price or without.
+    pub(crate) fn lists(&self, upstream: &UpstreamSpec, model: &str) -> bool {
+        self.book.find(&upstream.prices, model).is_some()
+    }
+
+    /// What to say about a model that none of these providers' prices list. Reads the whole book.
+    pub(crate) fn explain_unlisted(&self, model: &str, providers: &BTreeSet<&str>) -> String {
+        let models = self.book.models();
+        let listed = models.filter(|listed| providers.contains(listed.provider()));
+        // Where a name of the catalogue begins with its provider, requests leave that out.
+        let names = listed.map(|listed| {
+            let name = listed.model().strip_prefix(listed.provider());
+            let name = name.and_then(|name| name.strip_prefix('/'));
+            name.unwrap_or(listed.model()).to_owned()
+        });
+        let names: Vec<String> = names.collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let hint = match model::nearest(model, &names) {
+            Some(near) => format!("did you mean {near:?}?"),
+            None => "one of your own needs a price under [[prices]] in bailiwick.toml".to_owned(),
+        };
+        format!("no upstream that the credential may reach has a model {model:?} in its prices: {hint}")
     }
 
     /// The prices of a model behind an upstream, or why its calls cannot be priced.
