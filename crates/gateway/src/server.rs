@@ -136,14 +136,16 @@ fn serve(
     let answer = service_fn(move |request| {
         let (service, unread) = (service.clone(), unread.clone());
         async move {
-            let response = service.answer(request).await;
+            // Boxed: hyper keeps room for it as long as the connection lasts, and most are idle most of the time.
+            let response = Box::pin(service.answer(request)).await;
             if response.extensions().get::<Unread>().is_some() {
                 unread.store(true, Relaxed);
             }
             Ok::<_, Infallible>(response)
         }
     });
-    let connection = connections.watch(http.serve_connection(TokioIo::new(stream), answer));
+    // Boxed: every future around it would have room for it twice, once given and once awaited.
+    let connection = Box::pin(connections.watch(http.serve_connection(TokioIo::new(stream), answer)));
     async move {
         // A caller that breaks off or sends nonsense is answered by hyper, and of no further interest.
         if let Err(error) = connection.await {
