@@ -12,7 +12,6 @@ use crate::{
     LoadProblem, LoadReport, UpstreamReport,
     credential::{make, recognise},
     privacy::KEY_EPOCH,
-    snapshot::Snapshot,
 };
 
 /// The longest text an administrator may attach to something.
@@ -270,7 +269,12 @@ impl Control {
                 "a credential is narrowed to at most 32 upstreams and 32 models".to_owned(),
             ));
         }
-        check_models(&snapshot, order)
+        let reachable = |name: &UpstreamName| order.upstreams.is_empty() || order.upstreams.contains(name);
+        let upstreams = snapshot.upstreams.values().filter(|upstream| reachable(&upstream.name));
+        let checked = snapshot
+            .tariffs
+            .check_models(&upstreams.collect::<Vec<_>>(), &order.models);
+        checked.map_err(AdminError::Invalid)
     }
 
     /// Revokes a credential: when this returns, no request of it starts, and those in flight were told to end.
@@ -484,23 +488,5 @@ impl Control {
             name: tenant.to_string(),
         };
         head.map(|head| head.size).ok_or_else(missing)
-    }
-}
-
-/// A credential that is narrowed to models nobody lists would work for nothing: most likely a name is misspelt.
-fn check_models(snapshot: &Snapshot, order: &KeyOrder) -> Result<(), AdminError> {
-    let reachable = |name: &UpstreamName| order.upstreams.is_empty() || order.upstreams.contains(name);
-    let upstreams = snapshot.upstreams.values().filter(|upstream| reachable(&upstream.name));
-    let upstreams: Vec<_> = upstreams.collect();
-    let listed = |model: &str| upstreams.iter().any(|upstream| snapshot.tariffs.lists(upstream, model));
-    match order.models.iter().find(|model| !listed(model)) {
-        // Where no upstream is declared yet, nothing is known of their models.
-        Some(unknown) if !upstreams.is_empty() => {
-            let providers = upstreams.iter().map(|upstream| upstream.prices.as_str()).collect();
-            Err(AdminError::Invalid(
-                snapshot.tariffs.explain_unlisted(unknown, &providers),
-            ))
-        }
-        _ => Ok(()),
     }
 }

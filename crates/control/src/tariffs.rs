@@ -25,13 +25,23 @@ impl Tariffs {
         }
     }
 
-    /// Whether the price book lists a model behind an upstream, with a price or without.
-    pub(crate) fn lists(&self, upstream: &UpstreamSpec, model: &str) -> bool {
-        self.book.find(&upstream.prices, model).is_some()
+    /// A credential that is narrowed to a model that none of these upstreams lists would work for nothing: most likely the
+    /// name is misspelt. A listed model need not have a price.
+    pub(crate) fn check_models(&self, upstreams: &[&Arc<UpstreamSpec>], models: &[String]) -> Result<(), String> {
+        let lists = |upstream: &UpstreamSpec, model: &str| self.book.find(&upstream.prices, model).is_some();
+        let listed = |model: &&String| upstreams.iter().any(|upstream| lists(upstream, model));
+        match models.iter().find(|model| !listed(model)) {
+            // Where no upstream is declared yet, nothing is known of their models.
+            Some(unlisted) if !upstreams.is_empty() => {
+                let providers = upstreams.iter().map(|upstream| upstream.prices.as_str()).collect();
+                Err(self.explain_unlisted(unlisted, &providers))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What to say about a model that none of these providers' prices list. Reads the whole book.
-    pub(crate) fn explain_unlisted(&self, model: &str, providers: &BTreeSet<&str>) -> String {
+    fn explain_unlisted(&self, model: &str, providers: &BTreeSet<&str>) -> String {
         let models = self.book.models();
         let listed = models.filter(|listed| providers.contains(listed.provider()));
         // Where a name of the catalogue begins with its provider, requests leave that out.
