@@ -85,6 +85,7 @@ impl Server {
             guards: guard_dir(&settings),
             limits: settings.limits.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            clock: std::sync::Arc::new(store::SystemClock::new()),
             loader: loader(settings.clone(), loaded.governance),
         };
         let control = Control::start(options).await.map_err(|error| match error {

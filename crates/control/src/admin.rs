@@ -253,7 +253,7 @@ impl Control {
                 name: unknown.to_string(),
             });
         }
-        if order.expires.is_some_and(|at| at <= self.now()) {
+        if order.expires.is_some_and(|at| at <= self.now_of(&order.tenant)) {
             return Err(AdminError::Invalid("the expiry lies in the past".to_owned()));
         }
         let texts = order.models.iter().chain([&order.label]).chain(&order.user);
@@ -269,7 +269,12 @@ impl Control {
                 "a credential is narrowed to at most 32 upstreams and 32 models".to_owned(),
             ));
         }
-        Ok(())
+        let reachable = |name: &UpstreamName| order.upstreams.is_empty() || order.upstreams.contains(name);
+        let upstreams = snapshot.upstreams.values().filter(|upstream| reachable(&upstream.name));
+        let checked = snapshot
+            .tariffs
+            .check_models(&upstreams.collect::<Vec<_>>(), &order.models);
+        checked.map_err(AdminError::Invalid)
     }
 
     /// Revokes a credential: when this returns, no request of it starts, and those in flight were told to end.
@@ -311,12 +316,13 @@ impl Control {
     /// All credentials, revoked ones too.
     pub async fn keys(&self, actor: &Actor) -> Result<Vec<KeyReport>, AdminError> {
         Self::require(actor, Permission::ReadState)?;
-        let now = self.now();
         let views = self.views().await?;
-        Ok(views
-            .iter()
-            .flat_map(|view| view.keys.values().map(move |key| KeyReport::of(view, key, now)))
-            .collect())
+        let of_view = |view: &store::View| {
+            let now = self.now_of(&view.tenant);
+            let reports = view.keys.values().map(|key| KeyReport::of(view, key, now));
+            reports.collect::<Vec<_>>()
+        };
+        Ok(views.iter().flat_map(of_view).collect())
     }
 
     /// All agents in effect.

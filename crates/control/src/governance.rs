@@ -130,7 +130,9 @@ pub struct Limits {
     pub output_limit: u64,
     /// The most calls in flight at once.
     pub in_flight: usize,
-    /// How long a caller may take to send its request.
+    /// How long a connection may take to send the head of a request, the wait for it included.
+    pub head_timeout: Duration,
+    /// How long a caller may take to send its request's body.
     pub request_timeout: Duration,
     /// How long connecting to an upstream may take.
     pub connect_timeout: Duration,
@@ -152,6 +154,7 @@ impl Default for Limits {
             replay_bytes: 64 * 1024 * 1024,
             output_limit: 4_096,
             in_flight: 10_000,
+            head_timeout: Duration::from_secs(75),
             request_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(10),
             first_byte_timeout: Duration::from_secs(300),

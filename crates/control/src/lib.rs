@@ -3,13 +3,15 @@
 //! `control` never sees HTTP types: edges are codecs around it. Its files, in the order of a first reading:
 //! `pipeline.rs` (what happens to an action), `route.rs` (how often it is tried, and where), `quote.rs` (what it can cost),
 //! `bound.rs` (how much output is reserved for), `record.rs` (what is recorded of a refusal), `repeat.rs` (what is sent
-//! again), `meter.rs` (what it used), `governance.rs` and `upstream.rs` (what is declared), `load.rs` and `publish.rs`
+//! again), `meter.rs` (what it used), `expiry.rs` (when its
+//! credential ends it), `governance.rs` and `upstream.rs` (what is declared), `load.rs` and `publish.rs`
 //! (how that takes effect), `snapshot.rs` (what requests read), `admin.rs` and `overruns.rs` (what administrators may
 //! do), `signer.rs` (checkpoints), `start.rs` (how it all begins and ends).
 
 mod admin;
 mod bound;
 mod credential;
+mod expiry;
 mod governance;
 mod load;
 mod meter;

@@ -14,8 +14,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Bounds, Control, Refusal, Session, UpstreamSpec, metrics::Call as Counted, pipeline::Attempt, privacy::Commitment,
-    quote::Quote, route::Place,
+    Bounds, Control, Refusal, Session, UpstreamSpec, expiry::Expiry, metrics::Call as Counted, pipeline::Attempt,
+    privacy::Commitment, quote::Quote, route::Place,
 };
 
 /// A decided, durable, reserved action: what forwarding needs, and the only thing that can be forwarded.
@@ -82,6 +82,9 @@ impl Cleared {
             prices,
             tier: call.tier,
         };
+        let cancel = session.key.cancel.child_token();
+        let longest = control.limits().total_timeout;
+        let expiry = Expiry::of(&cancel, hold.placed(), session.key.record.expires, longest);
         let observer = call.stream.then(|| StreamObserver::for_call(call));
         let counted = control.metrics().call(session.principal(), &upstream.name);
         let meter = Meter {
@@ -97,8 +100,8 @@ impl Cleared {
             proven: 0,
             counted,
             place,
+            _expiry: expiry,
         };
-        let cancel = session.key.cancel.child_token();
         Self {
             permit,
             upstream,
@@ -163,7 +166,7 @@ impl Cleared {
         self.number
     }
 
-    /// Cancelled when the principal is revoked.
+    /// Cancelled when the credential is revoked or expires.
     pub fn cancelled(&self) -> CancellationToken {
         self.cancel.clone()
     }
@@ -187,7 +190,7 @@ pub enum BodyEnd {
     Broken,
     /// Nothing came for too long.
     Timeout,
-    /// The principal was revoked.
+    /// The credential was revoked, or expired.
     Revoked,
 }
 
@@ -210,6 +213,7 @@ pub struct Meter {
     counted: Counted,
     /// The place it runs in: given back with the meter.
     place: Option<Place>,
+    _expiry: Option<Expiry>,
 }
 
 /// What a JSON reply cost, for the response headers.
@@ -501,7 +505,7 @@ fn broken_off(end: BodyEnd) -> (Status, Reason, &'static str) {
         BodyEnd::Revoked => (
             Status::Revoked,
             Reason::Revoked,
-            "This credential was revoked while the call was running.",
+            "This credential was revoked or has expired while the call was running.",
         ),
     }
 }

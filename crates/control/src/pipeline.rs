@@ -161,7 +161,7 @@ impl Control {
             verifier,
             key: key.clone(),
         };
-        match key.usable(self.now()) {
+        match key.usable(self.now_of(&key.principal.tenant)) {
             Ok(()) => Ok(session),
             Err((reason, message)) => Err(Unauthenticated {
                 known: Some(session),
@@ -348,7 +348,7 @@ impl Control {
             let snapshot = self.snapshot();
             // The credential may have been revoked since the last round.
             let key = snapshot.keys.get(&session.verifier).unwrap_or(&session.key);
-            if let Err((reason, message)) = key.usable(self.now()) {
+            if let Err((reason, message)) = key.usable(self.now_of(&key.principal.tenant)) {
                 return Err(self.refuse_attempt(session, attempt, reason, message.to_owned()).await);
             }
             // So may the upstream have been changed: what leaves must be what the log says is in effect.

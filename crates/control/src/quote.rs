@@ -130,6 +130,7 @@ impl Control {
 fn reason_of(error: &pricing::PriceError) -> Reason {
     match error {
         pricing::PriceError::Feature { .. } => Reason::UnboundedFeature,
+        pricing::PriceError::Overflow => Reason::InvalidRequest,
         _ => Reason::UnpricedModel,
     }
 }

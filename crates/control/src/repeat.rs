@@ -61,7 +61,7 @@ impl Control {
         let attempt = self.first(session, ask, &call).await?;
         let snapshot = self.snapshot();
         let key = snapshot.keys.get(&session.verifier).unwrap_or(&session.key);
-        if let Err((reason, message)) = key.usable(self.now()) {
+        if let Err((reason, message)) = key.usable(self.now_of(&key.principal.tenant)) {
             return Err(self.refuse_attempt(session, &attempt, reason, message.to_owned()).await);
         }
         let Some(tenant) = snapshot.tenants.get(&key.principal.tenant) else {

@@ -47,6 +47,8 @@ pub struct Options {
     pub limits: Limits,
     /// The program's version.
     pub version: String,
+    /// What time it is. A test brings its own.
+    pub clock: Arc<dyn Clock>,
     /// Reads the declarations, at the start and at every reload.
     pub loader: Loader,
 }
@@ -94,7 +96,7 @@ pub(crate) struct Inner {
     pub(crate) published: watch::Sender<u64>,
     pub(crate) committer: Handle,
     pub(crate) reader: Reader,
-    pub(crate) clock: store::SystemClock,
+    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) privacy: Privacy,
     pub(crate) limits: Arc<Limits>,
     pub(crate) metrics: Arc<Metrics>,
@@ -125,6 +127,7 @@ impl Control {
             guards,
             limits,
             version,
+            clock,
             loader,
         } = options;
         let compiled = Arc::new(loader().and_then(load::compile).map_err(StartError::Problems)?);
@@ -165,7 +168,7 @@ impl Control {
             open_holds: limits.in_flight,
             random: random_bytes,
         };
-        let (committer, committing) = Committer::start(store, store::SystemClock::new(), config).await?;
+        let (committer, committing) = Committer::start(store, clock.clone(), config).await?;
         let (stop_signer, stopping) = watch::channel(false);
         let signing = tokio::spawn(signer.run(committer.clone(), stopping));
         let inner = Inner {
@@ -173,7 +176,7 @@ impl Control {
             published: watch::Sender::new(0),
             committer,
             reader,
-            clock: store::SystemClock::new(),
+            clock,
             privacy: Privacy::new(&privacy),
             limits: Arc::new(limits),
             metrics: Arc::new(Metrics::new()),
@@ -255,6 +258,12 @@ impl Control {
 
     pub(crate) fn now(&self) -> Timestamp {
         self.inner.clock.now()
+    }
+
+    /// The time that a tenant's credentials expire by: setting the wall clock back revives none that its log has outlived.
+    pub(crate) fn now_of(&self, tenant: &TenantName) -> Timestamp {
+        let logged = self.committer().time(tenant);
+        logged.map_or(self.now(), |logged| logged.max(self.now()))
     }
 
     pub(crate) fn random_secret(&self) -> Zeroizing<[u8; 32]> {

@@ -1,7 +1,7 @@
 //! The prices of models that were asked for, read from the book once.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, RwLock},
 };
 
@@ -23,6 +23,40 @@ impl Tariffs {
             book,
             found: RwLock::default(),
         }
+    }
+
+    /// A credential that is narrowed to a model that none of these upstreams lists would work for nothing: most likely the
+    /// name is misspelt. A listed model need not have a price.
+    pub(crate) fn check_models(&self, upstreams: &[&Arc<UpstreamSpec>], models: &[String]) -> Result<(), String> {
+        let lists = |upstream: &UpstreamSpec, model: &str| self.book.find(&upstream.prices, model).is_some();
+        let listed = |model: &&String| upstreams.iter().any(|upstream| lists(upstream, model));
+        match models.iter().find(|model| !listed(model)) {
+            // Where no upstream is declared yet, nothing is known of their models.
+            Some(unlisted) if !upstreams.is_empty() => {
+                let providers = upstreams.iter().map(|upstream| upstream.prices.as_str()).collect();
+                Err(self.explain_unlisted(unlisted, &providers))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What to say about a model that none of these providers' prices list. Reads the whole book.
+    fn explain_unlisted(&self, model: &str, providers: &BTreeSet<&str>) -> String {
+        let models = self.book.models();
+        let listed = models.filter(|listed| providers.contains(listed.provider()));
+        // Where a name of the catalogue begins with its provider, requests leave that out.
+        let names = listed.map(|listed| {
+            let name = listed.model().strip_prefix(listed.provider());
+            let name = name.and_then(|name| name.strip_prefix('/'));
+            name.unwrap_or(listed.model()).to_owned()
+        });
+        let names: Vec<String> = names.collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let hint = match model::nearest(model, &names) {
+            Some(near) => format!("did you mean {near:?}?"),
+            None => "one of your own needs a price under [[prices]] in bailiwick.toml".to_owned(),
+        };
+        format!("no upstream that the credential may reach has a model {model:?} in its prices: {hint}")
     }
 
     /// The prices of a model behind an upstream, or why its calls cannot be priced.

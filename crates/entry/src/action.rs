@@ -112,7 +112,7 @@ pub enum Status {
     ClientGone,
     /// The stream was cut: what was provably used passed the hold.
     Cut,
-    /// The credential was revoked while the call was running.
+    /// The credential was revoked, or expired, while the call was running.
     Revoked,
     /// The call was never forwarded.
     NotForwarded,

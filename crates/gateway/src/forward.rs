@@ -19,8 +19,8 @@ use crate::{
     upstreams::{SendError, UpstreamBody, Upstreams},
 };
 
-/// What the holder of a credential is told that was revoked under way.
-const REVOKED: &str = "This credential was revoked while the call was running.";
+/// What the holder of a credential is told that was revoked or expired under way.
+const REVOKED: &str = "This credential was revoked or has expired while the call was running.";
 /// The longest error body that is passed on.
 const ERROR_MAX: usize = 256 * 1024;
 
@@ -194,7 +194,7 @@ impl Outgoing<'_> {
                 meter.lost(end);
                 let (reason, message) = match end {
                     BodyEnd::Timeout => (Reason::UpstreamTimeout, "did not finish its answer in time"),
-                    BodyEnd::Revoked => (Reason::Revoked, "was left: this credential was revoked"),
+                    BodyEnd::Revoked => (Reason::Revoked, "was left: this credential was revoked or has expired"),
                     BodyEnd::Broken | BodyEnd::Complete => (Reason::UpstreamBroken, "broke its answer off"),
                 };
                 failed(reason, format!("Upstream {name} {message}."))

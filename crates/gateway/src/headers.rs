@@ -40,6 +40,16 @@ const IDENTITY: [&str; 16] = [
     "from",
 ];
 
+/// Headers by which some servers take a request for one of another method or path: it would be another than the one that
+/// was governed.
+const OTHER_REQUEST: [&str; 5] = [
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-original-url",
+    "x-rewrite-url",
+];
+
 /// The prefixes of more such headers.
 const IDENTITY_PREFIXES: [&str; 3] = ["x-forwarded-", "x-auth-", "bailiwick-"];
 
@@ -48,25 +58,46 @@ pub(crate) const RUN: &str = "bailiwick-run";
 /// The task type an agent names.
 pub(crate) const TASK: &str = "bailiwick-task";
 
-/// The credential a request presents: a bearer credential, or Anthropic's header, or Azure's.
-pub(crate) fn credential(headers: &HeaderMap) -> Option<&str> {
-    let bearer = headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| {
-            let (scheme, rest) = value.split_once(' ')?;
-            scheme.eq_ignore_ascii_case("bearer").then(|| rest.trim())
-        });
-    let key = |name| headers.get(name)?.to_str().ok().map(str::trim);
-    let key = || ["x-api-key", "api-key"].into_iter().find_map(key);
-    bearer.or_else(key).filter(|text| !text.is_empty())
+/// Credentials that differ: which of them is meant is not ours to guess.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ambiguous;
+
+/// The credential a request presents: a bearer credential, or Anthropic's header, or Azure's. The same one may be in all.
+pub(crate) fn credential(headers: &HeaderMap) -> Result<Option<&str>, Ambiguous> {
+    let text = |name: HeaderName| headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    let bearers = text(header::AUTHORIZATION).filter_map(|value| {
+        let (scheme, rest) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| rest.trim())
+    });
+    let keys = ["x-api-key", "api-key"].map(HeaderName::from_static);
+    let keys = keys.into_iter().flat_map(text).map(str::trim);
+    let mut presented = bearers.chain(keys).filter(|text| !text.is_empty());
+    let first = presented.next();
+    if presented.any(|other| Some(other) != first) {
+        return Err(Ambiguous);
+    }
+    Ok(first)
+}
+
+/// The content type, if there is one. Of two, an upstream may believe the other: a form's boundary stands in it.
+pub(crate) fn content_type(headers: &HeaderMap) -> Result<Option<&str>, String> {
+    let mut values = headers.get_all(header::CONTENT_TYPE).iter();
+    let first = values.next();
+    if values.next().is_some() {
+        return Err("The header content-type is given twice.".to_owned());
+    }
+    Ok(first.and_then(|value| value.to_str().ok()))
 }
 
 /// A run or task type: short, printable, or refused.
 pub(crate) fn label(headers: &HeaderMap, name: &str) -> Result<Option<String>, String> {
-    let Some(value) = headers.get(name) else {
+    let mut values = headers.get_all(name).iter();
+    let Some(value) = values.next() else {
         return Ok(None);
     };
+    if values.next().is_some() {
+        return Err(format!("The header {name} is given twice."));
+    }
     let text = value.to_str().ok().filter(|text| {
         (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ')
     });
@@ -92,7 +123,9 @@ pub(crate) fn to_upstream(from: &HeaderMap, own: Vec<(HeaderName, HeaderValue)>)
     let dropped = connection_names(from);
     for (name, value) in from {
         let text = name.as_str();
-        let identity = IDENTITY.contains(&text) || IDENTITY_PREFIXES.iter().any(|prefix| text.starts_with(prefix));
+        let identity = IDENTITY.contains(&text)
+            || OTHER_REQUEST.contains(&text)
+            || IDENTITY_PREFIXES.iter().any(|prefix| text.starts_with(prefix));
         let ours = matches!(text, "host" | "accept-encoding" | "expect" | "content-encoding");
         if !identity && !ours && !HOP_BY_HOP.contains(&text) && !dropped.iter().any(|drop| drop == text) {
             headers.append(name.clone(), value.clone());
@@ -147,18 +180,26 @@ mod tests {
     #[test]
     fn credentials_are_found_where_sdks_put_them() {
         for (headers, expected) in [
-            (map(&[("authorization", "Bearer bwk_1")]), Some("bwk_1")),
-            (map(&[("authorization", "bearer  bwk_1 ")]), Some("bwk_1")),
-            (map(&[("x-api-key", "bwk_2")]), Some("bwk_2")),
+            (map(&[("authorization", "Bearer bwk_1")]), Ok(Some("bwk_1"))),
+            (map(&[("authorization", "bearer  bwk_1 ")]), Ok(Some("bwk_1"))),
+            (map(&[("x-api-key", "bwk_2")]), Ok(Some("bwk_2"))),
+            (
+                map(&[("authorization", "Bearer bwk_1"), ("x-api-key", "bwk_1")]),
+                Ok(Some("bwk_1")),
+            ),
             (
                 map(&[("authorization", "Bearer bwk_1"), ("x-api-key", "bwk_2")]),
-                Some("bwk_1"),
+                Err(Ambiguous),
             ),
-            (map(&[("api-key", "bwk_3")]), Some("bwk_3")),
-            (map(&[("x-api-key", "bwk_2"), ("api-key", "bwk_3")]), Some("bwk_2")),
-            (map(&[("authorization", "Basic abc")]), None),
-            (map(&[("authorization", "Bearer ")]), None),
-            (map(&[]), None),
+            (map(&[("api-key", "bwk_3")]), Ok(Some("bwk_3"))),
+            (map(&[("x-api-key", "bwk_2"), ("api-key", "bwk_3")]), Err(Ambiguous)),
+            (
+                map(&[("authorization", "Basic abc"), ("x-api-key", "bwk_2")]),
+                Ok(Some("bwk_2")),
+            ),
+            (map(&[("authorization", "Basic abc")]), Ok(None)),
+            (map(&[("authorization", "Bearer ")]), Ok(None)),
+            (map(&[]), Ok(None)),
         ] {
             assert_eq!(credential(&headers), expected, "{headers:?}");
         }

@@ -6,11 +6,13 @@
 //! `server.rs` accepts, `service.rs` takes one request through, `forward.rs` calls the
 //! upstream through `upstreams.rs` (its connections), `stream.rs` is the body
 //! of a reply that passes as it comes, `replays.rs` keeps replies for calls
-//! that are sent again, `patience.rs` lets go of callers that stop reading,
+//! that are sent again, `patience.rs` lets go of callers that stop reading, `linger.rs` closes connections
+//! so that answers are found on them, `unreadable.rs` answers what is no HTTP,
 //! `route.rs`, `headers.rs` and `reply.rs` are the small rules.
 
 mod forward;
 mod headers;
+mod linger;
 mod patience;
 mod replays;
 mod reply;
@@ -18,6 +20,7 @@ mod route;
 mod server;
 mod service;
 mod stream;
+mod unreadable;
 mod upstreams;
 
 pub use server::Gateway;

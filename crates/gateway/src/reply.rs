@@ -1,7 +1,7 @@
 //! What the caller gets that does not come from a provider.
 
 use bytes::Bytes;
-use control::Refusal;
+use control::{Refusal, Unauthenticated};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body_util::{Either, Full};
 use llm::Dialect;
@@ -24,6 +24,10 @@ const REASON: &str = "bailiwick-reason";
 const COST: &str = "bailiwick-cost-usd";
 /// What was left in the tightest budget once the call was reserved.
 const REMAINING: &str = "bailiwick-budget-remaining-usd";
+
+/// Marks a reply to a request whose body was not read to its end: the connection closes, and more may come before.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Unread;
 
 /// A refusal, in the caller's dialect.
 pub(crate) fn refusal(dialect: Dialect, refusal: &Refusal) -> Response<ReplyBody> {
@@ -65,6 +69,42 @@ pub(crate) fn refusal(dialect: Dialect, refusal: &Refusal) -> Response<ReplyBody
     let retry = if reason.retryable() { "true" } else { "false" };
     headers.insert("x-should-retry", HeaderValue::from_static(retry));
     response
+}
+
+/// The whole reply to what could not be read as an HTTP request. Nothing says which dialect its sender speaks, so it is the
+/// one that most do.
+pub(crate) fn unreadable(status: StatusCode, id: ActionId) -> Bytes {
+    let message = match status {
+        StatusCode::URI_TOO_LONG => "The request's target is longer than is read here.",
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
+            "The request's headers are more or longer than are read here: at most 100, of 64 KiB in all."
+        }
+        _ => "This cannot be read as an HTTP/1.1 request: its first line, a header or its length is malformed.",
+    };
+    let (id, reason) = (id.to_string(), Reason::InvalidRequest);
+    let body = llm::error_body(Dialect::OpenAi, status.as_u16(), reason, message, &id);
+    let head = format!(
+        "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
+         {REQUEST_ID}: {id}\r\n{DECISION}: deny\r\n{REASON}: {reason}\r\nx-should-retry: false\r\n\r\n",
+        body.len()
+    );
+    [head.as_bytes(), &body].concat().into()
+}
+
+/// What a caller is told who presents two credentials: whose it is cannot be known.
+pub(crate) fn two_credentials() -> Unauthenticated {
+    let message = "Two different credentials were sent (in Authorization and x-api-key headers). Send the Bailiwick \
+                   credential alone, as `Authorization: Bearer bwk_...` or as `x-api-key`.";
+    Unauthenticated {
+        known: None,
+        refusal: Refusal {
+            id: None,
+            reason: Reason::InvalidCredential,
+            message: message.to_owned(),
+            retry_after: None,
+            remaining: None,
+        },
+    }
 }
 
 /// Marks a reply as allowed, and says how many attempts it took if it took more than one.

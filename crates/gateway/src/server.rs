@@ -1,6 +1,15 @@
 //! Accepting connections, and letting go of them.
 
-use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use control::Control;
 use hyper::{server::conn::http1, service::service_fn};
@@ -15,10 +24,11 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
-use crate::{patience::Patient, replays::Replays, service::Service, upstreams::Upstreams};
+use crate::{
+    linger::Lingering, patience::Patient, replays::Replays, reply::Unread, service::Service, unreadable::Unreadable,
+    upstreams::Upstreams,
+};
 
-/// How long a connection may take to send the head of a request, the wait for it included.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
 /// The longest head of a request, and the size of a connection's read buffer.
 const HEAD_BYTES: usize = 64 * 1024;
 /// The most connections at once. More wait in the operating system's queue.
@@ -113,16 +123,29 @@ fn serve(
 ) -> impl Future<Output = ()> + Send + use<> {
     // Each event of a stream leaves when it is written, not when the one before was acknowledged.
     drop(stream.set_nodelay(true));
-    let patience = service.control.limits().idle_timeout;
+    let limits = service.control.limits();
+    let (patience, head_timeout) = (limits.idle_timeout, limits.head_timeout);
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
+        .header_read_timeout(head_timeout)
         .max_buf_size(HEAD_BYTES);
+    let unread = Arc::new(AtomicBool::new(false));
+    let stream = Lingering::new(Patient::new(stream, patience), unread.clone());
+    let control = service.control.clone();
+    let stream = Unreadable::new(stream, move || control.new_action());
     let answer = service_fn(move |request| {
-        let service = service.clone();
-        async move { Ok::<_, Infallible>(service.answer(request).await) }
+        let (service, unread) = (service.clone(), unread.clone());
+        async move {
+            // Boxed: hyper keeps room for it as long as the connection lasts, and most are idle most of the time.
+            let response = Box::pin(service.answer(request)).await;
+            if response.extensions().get::<Unread>().is_some() {
+                unread.store(true, Relaxed);
+            }
+            Ok::<_, Infallible>(response)
+        }
     });
-    let connection = connections.watch(http.serve_connection(TokioIo::new(Patient::new(stream, patience)), answer));
+    // Boxed: every future around it would have room for it twice, once given and once awaited.
+    let connection = Box::pin(connections.watch(http.serve_connection(TokioIo::new(stream), answer)));
     async move {
         // A caller that breaks off or sends nonsense is answered by hyper, and of no further interest.
         if let Err(error) = connection.await {

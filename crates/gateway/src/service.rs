@@ -51,15 +51,15 @@ impl Service {
             .as_ref()
             .map_or_else(|| guess_dialect(&head.headers), |upstream| upstream.kind);
         let mut body = Some(body);
-        match self.govern(&head, &mut body, upstream.clone(), name, rest).await {
+        let in_chunks = head.headers.contains_key(header::TRANSFER_ENCODING);
+        let mut response = match self.govern(&head, &mut body, upstream.clone(), name, rest).await {
             Ok(response) => response,
             Err(refusal) => {
                 let mut response = reply::refusal(dialect, &refusal).map(Recorded::plain);
-                if !swallowed(body).await {
+                if !read_over(&head.headers, refusal.reason, body).await {
                     // What was not read closes the connection, and a caller that is not told would use it again.
-                    response
-                        .headers_mut()
-                        .insert(header::CONNECTION, http::HeaderValue::from_static("close"));
+                    close(&mut response);
+                    response.extensions_mut().insert(reply::Unread);
                 }
                 if refusal.reason == Reason::MethodNotAllowed
                     && let Some(upstream) = &upstream
@@ -71,7 +71,13 @@ impl Service {
                 }
                 response
             }
+        };
+        if in_chunks {
+            // Whether it had a Content-Length besides, hyper does not tell. If so the connection has to end here (RFC 9112,
+            // section 6.3): a proxy that believed the length would see another end of the request than we did.
+            close(&mut response);
         }
+        response
     }
 
     async fn govern(
@@ -83,7 +89,8 @@ impl Service {
         rest: &str,
     ) -> Result<Response<Recorded>, Refusal> {
         let id = self.control.new_action();
-        let session = match self.control.authenticate(headers::credential(&head.headers)) {
+        let credential = headers::credential(&head.headers).map_err(|headers::Ambiguous| reply::two_credentials());
+        let session = match credential.and_then(|credential| self.control.authenticate(credential)) {
             Ok(session) => session,
             Err(unauthenticated) => return Err(self.unauthenticated(unauthenticated, id, name).await),
         };
@@ -116,14 +123,14 @@ impl Service {
             Ok(key) => key.map(|key| self.control.repeat_key(&session, key)),
             Err(message) => return Err(at_edge.refuse(Reason::InvalidRequest, message.to_owned()).await),
         };
-        let body = match self.read(&head.headers, body.take()).await {
+        let content_type = match headers::content_type(&head.headers) {
+            Ok(content_type) => content_type,
+            Err(message) => return Err(at_edge.refuse(Reason::InvalidRequest, message).await),
+        };
+        let body = match self.read(&head.headers, body).await {
             Ok(body) => body,
             Err((reason, message)) => return Err(at_edge.refuse(reason, message).await),
         };
-        let content_type = head
-            .headers
-            .get(header::CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok());
         let (endpoint, target) = (target.endpoint, target.id.map(str::to_owned));
         let ask = Ask {
             id,
@@ -207,14 +214,14 @@ impl Service {
         })
     }
 
-    /// Reads the body whole: it decides what the call may cost. Bounded in length and time.
-    async fn read(&self, headers: &HeaderMap, body: Option<Incoming>) -> Result<Bytes, (Reason, String)> {
+    /// Reads the body whole: it decides what the call may cost. Bounded in length and time. Taken if it was read.
+    async fn read(&self, headers: &HeaderMap, body: &mut Option<Incoming>) -> Result<Bytes, (Reason, String)> {
         let limits = self.control.limits();
-        let Some(body) = body else { return Ok(Bytes::new()) };
-        if headers
-            .get(header::CONTENT_ENCODING)
-            .is_some_and(|encoding| encoding != "identity")
-        {
+        let Some(incoming) = body.as_mut() else {
+            return Ok(Bytes::new());
+        };
+        let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter();
+        if encodings.any(|encoding| encoding != "identity") {
             let message = "A compressed request body cannot be read here; send it without Content-Encoding.";
             return Err((Reason::InvalidRequest, message.to_owned()));
         }
@@ -225,12 +232,15 @@ impl Service {
                 format!("The request body has more than {most} bytes ([limits] request_size)."),
             )
         };
-        if http_body::Body::size_hint(&body).lower() > u64::try_from(limits.request_bytes).unwrap_or(u64::MAX) {
+        if http_body::Body::size_hint(incoming).lower() > u64::try_from(limits.request_bytes).unwrap_or(u64::MAX) {
             return Err(too_large());
         }
-        let whole = Limited::new(body, limits.request_bytes).collect();
+        let whole = Limited::new(incoming, limits.request_bytes).collect();
         match tokio::time::timeout(limits.request_timeout, whole).await {
-            Ok(Ok(body)) => Ok(body.to_bytes()),
+            Ok(Ok(read)) => {
+                *body = None;
+                Ok(read.to_bytes())
+            }
             Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
             Ok(Err(_)) => Err((Reason::InvalidRequest, "The request body broke off.".to_owned())),
             Err(_) => {
@@ -254,7 +264,11 @@ impl Service {
         self.control.count_unauthenticated();
         match caller.known {
             Some(session) => self.refuse(&session, id, name, caller.refusal).await,
-            None => caller.refusal,
+            // Nothing is recorded, but whoever asks an operator about it can name it.
+            None => Refusal {
+                id: Some(id),
+                ..caller.refusal
+            },
         }
     }
 
@@ -295,8 +309,15 @@ impl Edge<'_> {
 }
 
 /// Reads to its end what of a refused request is short and on its way anyhow, so that the connection can be used again.
-async fn swallowed(body: Option<Incoming>) -> bool {
-    let Some(body) = body else { return true };
+/// Whether it was.
+async fn read_over(headers: &HeaderMap, reason: Reason, body: Option<Incoming>) -> bool {
+    let Some(body) = body.filter(|body| !http_body::Body::is_end_stream(body)) else {
+        return true;
+    };
+    // Who waits to be asked for its body is not asked for what nobody wants, and who was late is not waited for again.
+    if headers.contains_key(header::EXPECT) || reason == Reason::RequestTimeout {
+        return false;
+    }
     if http_body::Body::size_hint(&body)
         .upper()
         .is_none_or(|upper| upper > SWALLOW_MAX)
@@ -306,6 +327,12 @@ async fn swallowed(body: Option<Incoming>) -> bool {
     tokio::time::timeout(SWALLOW_TIME, body.collect())
         .await
         .is_ok_and(|read| read.is_ok())
+}
+
+/// Says that the connection ends with this reply.
+fn close<B>(response: &mut Response<B>) {
+    let headers = response.headers_mut();
+    headers.insert(header::CONNECTION, http::HeaderValue::from_static("close"));
 }
 
 fn guess_dialect(headers: &HeaderMap) -> Dialect {

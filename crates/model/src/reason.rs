@@ -98,7 +98,7 @@ reasons! {
     UpstreamBroken = "upstream_broken", 502, Upstream;
     /// The provider used more than the hold covers, so the stream was cut.
     HoldExceeded = "hold_exceeded", 402, Upstream;
-    /// The principal was revoked while the call was running.
+    /// The credential was revoked, or expired, while the call was running.
     Revoked = "revoked", 403, Caller;
 }
 

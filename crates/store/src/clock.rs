@@ -1,6 +1,9 @@
 //! The two clocks of a machine, behind a trait so that a simulation can bring its own.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
 
 use model::Timestamp;
 
@@ -28,6 +31,16 @@ impl SystemClock {
 impl Default for SystemClock {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+impl<C: Clock + ?Sized> Clock for Arc<C> {
+    fn now(&self) -> Timestamp {
+        self.as_ref().now()
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.as_ref().elapsed()
     }
 }
 

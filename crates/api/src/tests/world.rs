@@ -104,6 +104,7 @@ impl World {
             guards: dir.path().join("guard"),
             limits: Limits::default(),
             version: "test".to_owned(),
+            clock: std::sync::Arc::new(store::SystemClock::new()),
             loader: Box::new(move || source.lock().unwrap().clone()),
         };
         let control = Control::start(options).await.unwrap();

@@ -1,6 +1,8 @@
 //! "Did you mean ...?"
 
-/// Longer words are no misspelling of ours, and comparing them would take time.
+pub(crate) use model::nearest;
+
+/// The longest word that is shown whole.
 const MAX_WORD: usize = 64;
 
 /// What to say about a word that is none of the known ones: the one it was probably meant to be, or all of them.
@@ -15,54 +17,6 @@ pub(crate) fn help(word: &str, kind: &str, known: &[&str]) -> String {
     }
 }
 
-/// The known word that `word` was probably meant to be: one that reads the same but for case and hyphens, contains it
-/// or is contained in it, or is within a few typing mistakes.
-pub(crate) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
-    if word.len() > MAX_WORD {
-        return None;
-    }
-    let plain = |text: &str| -> Vec<char> {
-        let unified = text.chars().map(|c| if c == '-' { '_' } else { c });
-        unified.flat_map(char::to_lowercase).collect()
-    };
-    let written = plain(word);
-    let scored = known.iter().filter_map(|&candidate| {
-        let meant = plain(candidate);
-        let mistakes = distance(&written, &meant);
-        let close = mistakes <= (written.len().max(meant.len()) / 3).max(1) && mistakes < written.len();
-        (close || part_of(&written, &meant) || part_of(&meant, &written)).then_some((mistakes, candidate))
-    });
-    scored
-        .min_by_key(|&(mistakes, _)| mistakes)
-        .map(|(_, candidate)| candidate)
-}
-
-/// Whether the shorter text is a piece of the longer one, and long enough that this is hardly chance.
-fn part_of(short: &[char], long: &[char]) -> bool {
-    short.len() >= 3 && long.windows(short.len()).any(|piece| piece == short)
-}
-
-/// How many characters have to be inserted, removed, replaced or swapped with their neighbour.
-fn distance(a: &[char], b: &[char]) -> usize {
-    let mut before_last: Vec<usize> = Vec::new();
-    let mut last: Vec<usize> = (0..=b.len()).collect();
-    let at = |row: &[usize], column: usize| row.get(column).copied().unwrap_or(usize::MAX / 2);
-    for (i, from) in a.iter().enumerate() {
-        let mut row = vec![i + 1];
-        for (j, to) in b.iter().enumerate() {
-            let replaced = at(&last, j) + usize::from(from != to);
-            let mut best = replaced.min(at(&last, j + 1) + 1).min(at(&row, j) + 1);
-            let swapped = i > 0 && j > 0 && a.get(i - 1) == Some(to) && b.get(j - 1) == Some(from);
-            if swapped {
-                best = best.min(at(&before_last, j - 1) + 1);
-            }
-            row.push(best);
-        }
-        before_last = std::mem::replace(&mut last, row);
-    }
-    at(&last, b.len())
-}
-
 /// A word of the files as it can be shown: what could move the cursor is escaped, and no more than a line of it.
 pub(crate) fn shown(word: &str) -> String {
     let mut text: String = word.chars().take(MAX_WORD).flat_map(char::escape_debug).collect();
@@ -75,37 +29,6 @@ pub(crate) fn shown(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_nearest_word_is_found() {
-        let keys = [
-            "name",
-            "owner",
-            "team",
-            "environment",
-            "time_zone",
-            "output_limit",
-            "budget",
-        ];
-        for (written, meant) in [
-            ("ownr", Some("owner")),
-            ("onwer", Some("owner")),
-            ("Owner", Some("owner")),
-            ("output-limit", Some("output_limit")),
-            ("enviroment", Some("environment")),
-            ("env", Some("environment")),
-            ("timezone", Some("time_zone")),
-            ("zone", Some("time_zone")),
-            ("budgets", Some("budget")),
-            ("limit", Some("output_limit")),
-            ("colour", None),
-            ("x", None),
-            ("", None),
-        ] {
-            assert_eq!(nearest(written, &keys), meant, "{written}");
-        }
-        assert_eq!(nearest(&"o".repeat(100_000), &keys), None);
-    }
 
     #[test]
     fn shown_words_are_short_and_plain() {

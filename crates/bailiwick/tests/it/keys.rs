@@ -157,3 +157,49 @@ async fn a_removed_tenant_stops_and_its_log_says_so() {
         .any(|entry| matches!(entry.event, entry::Event::AgentRemoved { .. }));
     assert!(removed);
 }
+
+/// What opens one listener is nothing at the other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_listeners_take_each_their_own() {
+    let world = World::start_default().await;
+    let key = world.key("worker");
+    let owner = std::fs::read_to_string(world.data().join("owner.credential")).unwrap();
+    let reply = world.chat(owner.trim(), &chat("gpt-4o-mini")).await.is(401);
+    assert_eq!(reply.reason(), "invalid_credential");
+    let url = format!("{}/api/v1/keys", world.admin_url());
+    let new = json!({ "agent": "worker" });
+    let issued = world.http().post(&url, &key, "", &new).await.unwrap().is(401);
+    assert!(!issued.text().contains("bwk_"), "{}", issued.text());
+    world.http().post(&url, owner.trim(), "", &new).await.unwrap().is(201);
+    assert_eq!(world.calls().count().received, 0);
+}
+
+/// A credential that is narrowed to a model nobody has would work for nothing: a slip is found when it is made.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_is_not_narrowed_to_a_slip() {
+    let own = "[[prices]]\nprovider = \"openai\"\nmodel = \"own-model\"\ninput = \"1\"\noutput = \"1\"\n";
+    let world = World::builder().configuration(own).start().await;
+    for (arguments, code, says) in [
+        (&["--model", "gpt-4o-mni"][..], 1, "did you mean \"gpt-4o-mini\"?"),
+        (
+            &["--model", "gpt-4o-mini", "--model", "claude-sonet-4-5"],
+            1,
+            "did you mean \"claude-sonnet-4-5\"?",
+        ),
+        (
+            &["--model", "gpt-4o-mini", "--upstream", "anthropic"],
+            1,
+            "no upstream that the credential may reach",
+        ),
+        (&["--model", "\u{2603}"], 1, "[[prices]]"),
+        (&["--model", "own-model", "--model", "claude-sonnet-4-5"], 0, ""),
+        (&["--model", "omni-moderation-latest", "--upstream", "openai"], 0, ""),
+    ] {
+        let done = world
+            .run(&[&["key", "issue", "worker"], arguments].concat())
+            .exits(code);
+        assert!(done.stderr.contains(says), "{arguments:?}: {}", done.stderr);
+        assert_eq!(done.stdout.is_empty(), code == 1, "{arguments:?}");
+    }
+    assert_eq!(world.json(&["key", "list"])["keys"].as_array().unwrap().len(), 2);
+}

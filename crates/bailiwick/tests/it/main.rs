@@ -19,6 +19,8 @@ mod errors;
 mod first_steps;
 mod harness;
 mod keys;
+#[cfg(target_os = "linux")]
+mod memory;
 mod overruns;
 mod serving;
 mod verifying;

@@ -1,6 +1,10 @@
 //! A whole deployment in one process. Checks on the way out that the log verifies and that no hold is open.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use control::{Actor, AgentSpec, Control, Governance, KeyOrder, Limits, Options, TenantGovernance, UpstreamSpec};
@@ -17,7 +21,7 @@ use hyper_util::{
 };
 use ledger::{BudgetSpec, Window};
 use llm::Dialect;
-use model::{AgentName, BudgetName, KeyId, TenantName, Tier, UpstreamName};
+use model::{AgentName, BudgetName, KeyId, TenantName, Tier, Timestamp, UpstreamName};
 use secrecy::ExposeSecret as _;
 use store::DataDir;
 use tlog::CompactRange;
@@ -33,6 +37,7 @@ pub(crate) struct Harness {
     pub(crate) key_id: KeyId,
     pub(crate) owner: Actor,
     gateway: Option<Gateway>,
+    governance: Arc<Mutex<Governance>>,
     dir: tempfile::TempDir,
     client: Client<HttpConnector, Full<Bytes>>,
 }
@@ -49,6 +54,47 @@ pub(crate) struct Setup {
     /// More upstreams, given the provider's URL.
     pub(crate) upstreams: fn(&str) -> Vec<UpstreamSpec>,
     pub(crate) prices: Vec<pricing::Override>,
+    /// The machine's clocks if there is none.
+    pub(crate) clock: Option<ManualClock>,
+}
+
+/// A wall clock that stands still until it is moved. The steady clock stands still with it.
+#[derive(Clone, Debug)]
+pub(crate) struct ManualClock(Arc<Mutex<(i64, Duration)>>);
+
+impl ManualClock {
+    /// It shows the machine's time.
+    pub(crate) fn now() -> Self {
+        let now = store::Clock::now(&store::SystemClock::new());
+        Self(Arc::new(Mutex::new((now.unix_micros(), Duration::ZERO))))
+    }
+
+    /// Time passes.
+    pub(crate) fn pass(&self, time: Duration) {
+        let mut clocks = self.0.lock().unwrap();
+        clocks.0 += i64::try_from(time.as_micros()).unwrap();
+        clocks.1 += time;
+    }
+
+    /// Somebody sets the wall clock back.
+    pub(crate) fn step_back(&self, time: Duration) {
+        self.0.lock().unwrap().0 -= i64::try_from(time.as_micros()).unwrap();
+    }
+
+    /// The instant so long after what it shows.
+    pub(crate) fn after(&self, time: Duration) -> Timestamp {
+        store::Clock::now(self).saturating_add_micros(i64::try_from(time.as_micros()).unwrap())
+    }
+}
+
+impl store::Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_unix_micros(self.0.lock().unwrap().0)
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.0.lock().unwrap().1
+    }
 }
 
 impl Default for Setup {
@@ -63,6 +109,7 @@ impl Default for Setup {
             declare: |_| {},
             upstreams: |_| Vec::new(),
             prices: Vec::new(),
+            clock: None,
         }
     }
 }
@@ -125,13 +172,20 @@ impl Harness {
         let dir = tempfile::tempdir().unwrap();
         let mut governance = governance(&setup, &provider.url());
         (setup.declare)(&mut governance);
+        let governance = Arc::new(Mutex::new(governance));
+        let declared = governance.clone();
+        let clock: Arc<dyn store::Clock> = match setup.clock {
+            Some(clock) => Arc::new(clock),
+            None => Arc::new(store::SystemClock::new()),
+        };
         let options = Options {
             dir: DataDir::open(&dir.path().join("data")).unwrap(),
             trust_domain: "agents.acme.example".to_owned(),
             guards: dir.path().join("guard"),
             limits: setup.limits,
             version: "test".to_owned(),
-            loader: Box::new(move || Ok(governance.clone())),
+            clock,
+            loader: Box::new(move || Ok(declared.lock().unwrap().clone())),
         };
         let control = Control::start(options).await.unwrap();
         let text = std::fs::read_to_string(control.owner_file()).unwrap();
@@ -154,6 +208,7 @@ impl Harness {
             key_id: issued.id,
             owner,
             gateway: Some(gateway),
+            governance,
             dir,
             client,
         }
@@ -230,39 +285,54 @@ impl Harness {
 
     /// Waits for the `count`-th outcome entry and gives all of them.
     pub(crate) async fn outcomes(&self, count: usize) -> Vec<entry::Outcome> {
+        self.at_least(count, outcome).await
+    }
+
+    /// Waits for the `count`-th denial entry and gives all of them.
+    pub(crate) async fn denied(&self, count: usize) -> Vec<entry::Denial> {
+        self.at_least(count, denial).await
+    }
+
+    async fn at_least<T>(&self, count: usize, pick: impl Fn(Event) -> Option<T>) -> Vec<T> {
         let tenant = TenantName::default_tenant();
         let waited = tokio::time::timeout(Duration::from_secs(20), async {
             loop {
                 let entries = self.entries().await;
                 let size = u64::try_from(entries.len()).unwrap();
-                let found: Vec<_> = entries.into_iter().filter_map(|entry| outcome(entry.event)).collect();
+                let found: Vec<_> = entries.into_iter().filter_map(|entry| pick(entry.event)).collect();
                 if found.len() >= count {
                     return found;
                 }
                 self.control.grown(&self.owner, &tenant, size).await.unwrap();
             }
         });
-        waited.await.expect("the outcomes come in time")
+        waited.await.expect("the entries come in time")
     }
 
     pub(crate) async fn denials(&self) -> Vec<entry::Denial> {
-        let denial = |event| {
-            if let Event::Denial(denial) = event {
-                Some(denial)
-            } else {
-                None
-            }
-        };
-        self.entries()
-            .await
-            .into_iter()
-            .filter_map(|entry| denial(entry.event))
-            .collect()
+        self.denied(0).await
     }
 
     pub(crate) async fn issue(&self, change: impl FnOnce(&mut KeyOrder)) -> (KeyId, String) {
-        let issued = self.control.issue_key(&self.owner, order(change)).await.unwrap();
-        (issued.id, issued.credential.expose_secret().to_owned())
+        self.try_issue(change).await.unwrap()
+    }
+
+    /// The same where the order may be refused.
+    pub(crate) async fn try_issue(
+        &self,
+        change: impl FnOnce(&mut KeyOrder),
+    ) -> Result<(KeyId, String), control::AdminError> {
+        let issued = self.control.issue_key(&self.owner, order(change)).await?;
+        Ok((issued.id, issued.credential.expose_secret().to_owned()))
+    }
+
+    /// Takes the agent's manifest away and reloads. Its credentials stay.
+    pub(crate) async fn remove_agent(&self) {
+        for tenant in self.governance.lock().unwrap().tenants.values_mut() {
+            tenant.agents.clear();
+            tenant.policies.clear();
+        }
+        self.control.reload(&self.owner).await.unwrap();
     }
 
     /// Takes the gateway out, to drain it.
@@ -302,6 +372,14 @@ fn order(change: impl FnOnce(&mut KeyOrder)) -> KeyOrder {
     };
     change(&mut order);
     order
+}
+
+fn denial(event: Event) -> Option<entry::Denial> {
+    if let Event::Denial(denial) = event {
+        Some(denial)
+    } else {
+        None
+    }
 }
 
 fn outcome(event: Event) -> Option<entry::Outcome> {

@@ -1,13 +1,21 @@
 //! The gateway in process: real listener, real store, real HTTP client, the simulated provider behind it.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 mod admission;
 mod attempts;
+mod bad_clients;
+mod bad_input;
 mod calls;
 mod endpoints;
 mod harness;
 mod overruns;
+mod raw;
 mod refusals;
 mod repeats;
 mod streams;

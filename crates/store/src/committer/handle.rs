@@ -131,6 +131,11 @@ impl Handle {
         self.heads.clone()
     }
 
+    /// A tenant's time as of its last commit: it never goes back, whatever is done to the wall clock.
+    pub fn time(&self, tenant: &TenantName) -> Option<Timestamp> {
+        self.heads.borrow().get(tenant).map(|head| head.time)
+    }
+
     /// Whether the store can record, as it changes.
     pub fn health(&self) -> watch::Receiver<Health> {
         self.health.clone()

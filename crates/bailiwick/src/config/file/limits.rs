@@ -39,7 +39,10 @@ pub(crate) struct RawLimits {
 #[serde(default, deny_unknown_fields)]
 #[schemars(rename = "Timeouts")]
 pub(crate) struct RawTimeouts {
-    /// How long a caller may take to send its request.
+    /// How long a connection may take to send the head of a request, the wait for it included.
+    #[schemars(extend("default" = "75s"))]
+    head: Field<Time>,
+    /// How long a caller may take to send its request's body.
     #[schemars(extend("default" = "30s"))]
     request: Field<Time>,
     /// How long connecting to an upstream may take.
@@ -110,6 +113,7 @@ impl TryFrom<RawBounds> for Limits {
             replay_bytes,
             output_limit,
             in_flight,
+            head_timeout: length(times.head, default.head_timeout),
             request_timeout: length(times.request, default.request_timeout),
             connect_timeout: length(times.connect, default.connect_timeout),
             first_byte_timeout: length(times.first_byte, default.first_byte_timeout),

@@ -61,6 +61,7 @@ fn everything_can_be_said() {
         output_limit = 1000
         in_flight = 5
         [timeouts]
+        head = "2s"
         request = "1s"
         connect = "250ms"
         first_byte = "2m"
@@ -127,6 +128,7 @@ fn everything_can_be_said() {
         replay_bytes: 2 << 20,
         output_limit: 1_000,
         in_flight: 5,
+        head_timeout: Duration::from_secs(2),
         request_timeout: Duration::from_secs(1),
         connect_timeout: Duration::from_millis(250),
         first_byte_timeout: Duration::from_secs(120),
