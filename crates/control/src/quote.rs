@@ -68,7 +68,8 @@ impl Control {
         let edit = Edit {
             output_limit: call.output_limit.is_none().then_some(limit),
             legacy_output_limit: upstream.legacy_output_limit,
-            include_usage: call.stream,
+            include_usage: true,
+            stream: !upstream.honours_output_limit,
         };
         let body = call.rewrite(&attempt.body, edit);
         let length = u64::try_from(body.len()).unwrap_or(u64::MAX);

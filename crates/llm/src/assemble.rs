@@ -52,6 +52,22 @@ pub enum AssembleError {
     TooLarge,
 }
 
+impl AssembleError {
+    /// A stable word for logs, which must not quote what a provider said.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Failed(_) => "failed",
+            Self::Json(_) => "json",
+            Self::NotAnObject => "not-an-object",
+            Self::Mixed => "mixed",
+            Self::Fragment => "fragment",
+            Self::Missing(_) => "missing",
+            Self::Unfinished => "unfinished",
+            Self::TooLarge => "too-large",
+        }
+    }
+}
+
 /// Puts one reply together. Holds no more than the bound it is given, and some bytes for each part of the reply.
 #[derive(Debug)]
 pub struct Assembler {

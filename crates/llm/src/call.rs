@@ -180,6 +180,12 @@ impl Call {
         !self.stream && self.endpoint.has_output_limit() && !has_sound && !self.chooses
     }
 
+    /// Whether the reply's text proves output: all of it was generated, or spoken by somebody. Not so where it repeats the
+    /// prompt (`echo`).
+    pub fn text_proves_output(&self) -> bool {
+        !self.echo
+    }
+
     /// What the call used if its reply is nothing but audio, which tells no figures: the characters that were to be
     /// spoken. `None` for any other work.
     pub fn spoken(&self) -> Option<model::Usage> {

@@ -97,6 +97,14 @@ fn governance(setup: &Setup, provider: &str) -> Governance {
             upstream("openai", Dialect::OpenAi, provider),
             upstream("anthropic", Dialect::Anthropic, provider),
             upstream("gone", Dialect::OpenAi, "http://127.0.0.1:1"),
+            UpstreamSpec {
+                honours_output_limit: false,
+                ..upstream("loose", Dialect::OpenAi, provider)
+            },
+            UpstreamSpec {
+                honours_output_limit: false,
+                ..upstream("loose-anthropic", Dialect::Anthropic, provider)
+            },
         ],
         routes: setup.routes.clone(),
         prices: Vec::new(),

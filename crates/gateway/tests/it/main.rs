@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod admission;
+mod assembled;
 mod attempts;
 mod calls;
 mod endpoints;
@@ -11,3 +12,4 @@ mod overruns;
 mod refusals;
 mod repeats;
 mod streams;
+mod vectors;
