@@ -39,7 +39,8 @@ pub enum BodyEnd {
 const CUT: &str = "The provider produced more than this request's output limit allows, so the call was cut at the amount \
                    reserved for it.";
 
-/// Meters one attempt and ends its hold. Dropped without an end, it takes the caller for gone and books the hold in full.
+/// Meters one attempt and ends its hold. Dropped without an end, it takes the caller for gone and books the hold in full;
+/// if nothing had begun, the hold ends in nothing.
 #[derive(Debug)]
 pub struct Meter {
     endpoint: Endpoint,
@@ -53,6 +54,8 @@ pub struct Meter {
     text_proves: bool,
     /// `None` once it ended.
     hold: Option<Hold>,
+    /// The permit was used up: the request counts as sent.
+    begun: bool,
     started: Instant,
     http: Option<u16>,
     bytes: u64,
@@ -336,10 +339,15 @@ impl Meter {
     }
 }
 
-/// Nobody ended it: the caller went away and dropped everything.
+/// Nobody ended it: nothing was forwarded, or the caller went away and dropped everything.
 impl Drop for Meter {
     fn drop(&mut self) {
-        if self.hold.is_some() {
+        if self.hold.is_none() {
+            return;
+        }
+        if !self.begun {
+            self.end(Ending::unused(Status::NotForwarded));
+        } else {
             let seen = self.observer.as_ref().filter(|observer| observer.ended());
             match seen.map(|observer| observer.reading().clone()) {
                 // All of the reply had come: what it used is known.

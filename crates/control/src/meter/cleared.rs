@@ -89,6 +89,7 @@ impl Cleared {
             known: call.spoken(),
             text_proves: call.text_proves_output(),
             hold: Some(hold),
+            begun: false,
             started: Instant::now(),
             http: None,
             bytes: 0,
@@ -169,6 +170,7 @@ impl Cleared {
     /// Uses the permit up. From here on the request counts as sent: not knowing its outcome books the hold in full.
     pub fn begin(mut self) -> Meter {
         self.meter.started = Instant::now();
+        self.meter.begun = true;
         if let Some(hold) = &mut self.meter.hold {
             hold.begin();
         }

@@ -265,6 +265,11 @@ impl Harness {
         (issued.id, issued.credential.expose_secret().to_owned())
     }
 
+    /// The data directory.
+    pub(crate) fn data(&self) -> std::path::PathBuf {
+        self.dir.path().join("data")
+    }
+
     /// Takes the gateway out, to drain it.
     pub(crate) fn take_gateway(&mut self) -> Gateway {
         self.gateway.take().unwrap()

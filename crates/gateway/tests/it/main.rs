@@ -2,10 +2,10 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
-mod admission;
 mod assembled;
 mod attempts;
 mod calls;
+mod cases;
 mod endpoints;
 mod harness;
 mod overruns;
