@@ -175,8 +175,8 @@ impl Load {
                         if response.into_body().collect().await.is_err() {
                             return answered;
                         }
+                        answered.push(id.clone());
                     }
-                    answered.push(id);
                 }
                 answered
             })

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use control::{Ask, Cleared, Limits, Session, Upstream};
+use control::{Ask, Cleared, Forwarded, Limits, Session, Upstream};
 use entry::{Outcome, Status};
 use http_body_util::BodyExt as _;
 use llm::Endpoint;
@@ -104,7 +104,7 @@ impl Upstream for Panicking {
     type Reply = ();
 
     #[expect(clippy::panic, reason = "that is the test")]
-    async fn forward(&self, cleared: Cleared) -> Self::Reply {
+    async fn forward(&self, cleared: Cleared) -> Forwarded<Self::Reply> {
         let _meter = if self.begun { Some(cleared.begin()) } else { None };
         panic!("a handler panics");
     }
@@ -127,6 +127,7 @@ async fn case_05_a_panic_in_a_handler_releases_its_hold_once() {
             body: r#"{"model":"gpt-4o-mini","messages":[],"max_tokens":5}"#.into(),
             run: None,
             task: None,
+            idempotency: None,
         };
         let (control, session) = (harness.control.clone(), session.clone());
         let handler = tokio::spawn(async move { control.run(&session, ask, &Panicking { begun }).await });
