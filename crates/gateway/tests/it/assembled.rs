@@ -10,7 +10,7 @@ use llm::{Assembler, Endpoint};
 use model::{NanoUsd, UsageSource};
 use serde_json::Value;
 
-use crate::harness::{Harness, Setup, header};
+use crate::harness::{Harness, Setup, header, loose};
 
 /// Permits all that agents can do.
 const ALL: &str = r#"@id("all") permit (principal == Agent::"tester", action in Action::"llm:use", resource);"#;
@@ -105,6 +105,7 @@ fn comparable(mut reply: Value) -> Value {
 async fn the_caller_gets_the_json_that_it_asked_for() {
     let harness = Harness::with(Setup {
         policy: ALL,
+        declare: loose,
         ..Setup::default()
     })
     .await;
@@ -210,6 +211,7 @@ async fn a_json_call_is_cut_when_it_passes_its_hold() {
     };
     let harness = Harness::with(Setup {
         limits,
+        declare: loose,
         ..Setup::default()
     })
     .await;
@@ -248,6 +250,7 @@ async fn what_cannot_be_assembled_is_an_error_in_the_callers_dialect() {
     };
     let harness = Harness::with(Setup {
         limits,
+        declare: loose,
         ..Setup::default()
     })
     .await;
@@ -302,6 +305,7 @@ async fn what_cannot_be_assembled_is_an_error_in_the_callers_dialect() {
 async fn what_has_no_stream_goes_as_it_is() {
     let harness = Harness::with(Setup {
         policy: ALL,
+        declare: loose,
         ..Setup::default()
     })
     .await;
@@ -341,7 +345,11 @@ async fn what_has_no_stream_goes_as_it_is() {
 /// A caller that leaves is booked as with any call, and the provider is left.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_caller_that_leaves_ends_the_stream_behind_it() {
-    let harness = Harness::start().await;
+    let harness = Harness::with(Setup {
+        declare: loose,
+        ..Setup::default()
+    })
+    .await;
     let body = r#"{"model":"gpt-4o-mini","messages":[{"role":"user","content":"Hi"}],"max_tokens":5}"#;
     let request = Harness::scripted(harness.request("/loose/v1/chat/completions", body), "hang-after=2");
     let sent = harness.try_send(request);

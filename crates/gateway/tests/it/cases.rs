@@ -10,7 +10,7 @@ use http_body_util::Full;
 use model::{NanoUsd, ServiceTier, Usage};
 use pricing::{PriceBook, Region};
 
-use crate::harness::{Harness, Setup};
+use crate::harness::{Harness, Setup, loose};
 
 mod case_01;
 mod case_05;
@@ -26,12 +26,14 @@ const ALL: &str = r#"@id("all") permit (principal == Agent::"tester", action in 
 async fn permitting() -> Harness {
     Harness::with(Setup {
         policy: ALL,
+        declare: loose,
         ..Setup::default()
     })
     .await
 }
 
-/// The endpoints that generate text, and a body for each.
+/// The endpoints that generate text, and a body for each. The models differ, so that what one of them overran does not
+/// raise the holds of another.
 const TEXTS: [(&str, &str); 4] = [
     (
         "/openai/v1/chat/completions",
@@ -39,11 +41,11 @@ const TEXTS: [(&str, &str); 4] = [
     ),
     (
         "/openai/v1/responses",
-        r#""model":"gpt-4o-mini","input":"Hi","max_output_tokens":50"#,
+        r#""model":"gpt-4o","input":"Hi","max_output_tokens":50"#,
     ),
     (
         "/openai/v1/completions",
-        r#""model":"gpt-4o-mini","prompt":"Hi","max_tokens":50"#,
+        r#""model":"gpt-4o-mini-2024-07-18","prompt":"Hi","max_tokens":50"#,
     ),
     (
         "/anthropic/v1/messages",

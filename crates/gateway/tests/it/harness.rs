@@ -97,17 +97,24 @@ fn governance(setup: &Setup, provider: &str) -> Governance {
             upstream("openai", Dialect::OpenAi, provider),
             upstream("anthropic", Dialect::Anthropic, provider),
             upstream("gone", Dialect::OpenAi, "http://127.0.0.1:1"),
-            UpstreamSpec {
-                honours_output_limit: false,
-                ..upstream("loose", Dialect::OpenAi, provider)
-            },
-            UpstreamSpec {
-                honours_output_limit: false,
-                ..upstream("loose-anthropic", Dialect::Anthropic, provider)
-            },
         ],
         routes: setup.routes.clone(),
         prices: Vec::new(),
+    }
+}
+
+/// Declares the provider twice more, as one that does not keep to output limits: `loose` and `loose-anthropic`.
+pub(crate) fn loose(governance: &mut Governance) {
+    for (name, of) in [("loose", "openai"), ("loose-anthropic", "anthropic")] {
+        let mut upstream = governance
+            .upstreams
+            .iter()
+            .find(|it| it.name.as_str() == of)
+            .unwrap()
+            .clone();
+        upstream.name = UpstreamName::new(name).unwrap();
+        upstream.honours_output_limit = false;
+        governance.upstreams.push(upstream);
     }
 }
 
