@@ -35,7 +35,7 @@ mod upstream;
 pub use admin::{AdminError, IssuedAdmin, IssuedKey, KeyOrder, Permission};
 pub use credential::{ADMIN_PREFIX, AGENT_PREFIX};
 pub use governance::{AgentSpec, Governance, Limits, LoadProblem, TenantGovernance};
-pub use meter::{BodyEnd, Cleared, Meter, Settled};
+pub use meter::{BodyEnd, Cleared, Meter, Settled, Unassembled};
 pub use overruns::Acceptance;
 pub use pipeline::{Ask, Failure, Forwarded, Session, Unauthenticated, Upstream};
 pub use refusal::Refusal;

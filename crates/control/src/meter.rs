@@ -4,182 +4,23 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use entry::Status;
-use llm::{Call, Endpoint, Reading, StreamObserver, read_reply};
-use model::{ActionId, NanoUsd, Reason, ServiceTier, Usage, UsageSource};
-use policy::Permit;
-use pricing::{ModelPrices, PriceError, Region};
-use std::sync::Arc;
+use llm::{Assembler, Endpoint, LONGEST_TOKEN_BYTES, Reading, StreamObserver, read_reply};
+use model::{ActionId, NanoUsd, Reason, Usage, UsageSource};
 use store::{Ending, Hold};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
-use crate::{
-    Bounds, Control, Refusal, Session, UpstreamSpec, expiry::Expiry, metrics::Call as Counted, pipeline::Attempt,
-    privacy::Commitment, quote::Quote, route::Place,
-};
+use crate::{Refusal, expiry::Expiry, metrics::Call as Counted, privacy::Commitment, route::Place};
 
-/// A decided, durable, reserved action: what forwarding needs, and the only thing that can be forwarded.
-#[derive(Debug)]
-pub struct Cleared {
-    permit: Permit,
-    upstream: Arc<UpstreamSpec>,
-    address: String,
-    body: Bytes,
-    bounds: Bounds,
-    deadline: Instant,
-    number: u16,
-    cancel: CancellationToken,
-    meter: Meter,
-}
+mod assembling;
+mod cleared;
+
+pub use assembling::Unassembled;
+pub use cleared::Cleared;
+pub(crate) use cleared::Tariff;
 
 /// The statuses by which a proxy says that the server behind it did not answer in time: 504 (RFC 9110, section 15.6.5)
 /// and 524 of a large content network.
 const GATEWAY_TIMEOUTS: [u16; 2] = [504, 524];
-
-/// How an action is priced when it is over.
-#[derive(Debug)]
-pub(crate) struct Tariff {
-    /// `None` for what providers do for nothing.
-    pub(crate) prices: Option<ModelPrices>,
-    /// The tier that was asked for, if the reply names none.
-    pub(crate) tier: ServiceTier,
-}
-
-impl Tariff {
-    /// What a usage costs, in the tier and the region that the reply names.
-    fn cost(&self, usage: &Usage, tier: Option<ServiceTier>, region: Option<&str>) -> Result<NanoUsd, PriceError> {
-        let Some(prices) = &self.prices else {
-            return Ok(NanoUsd::ZERO);
-        };
-        let tier = tier.unwrap_or(self.tier);
-        match region {
-            Some(region) => prices
-                .clone()
-                .in_region(Region::of_inference_geo(region))
-                .cost(usage, tier),
-            None => prices.cost(usage, tier),
-        }
-    }
-}
-
-impl Cleared {
-    pub(crate) fn new(
-        control: &Control,
-        (permit, hold, quote): (Permit, Hold, Quote),
-        attempt: &Attempt<'_>,
-        session: &Session,
-        place: Option<Place>,
-    ) -> Self {
-        let call: &Call = &attempt.call;
-        let Quote {
-            body,
-            prices,
-            upstream,
-            address,
-            ..
-        } = quote;
-        let tariff = Tariff {
-            prices,
-            tier: call.tier,
-        };
-        let cancel = session.key.cancel.child_token();
-        let longest = control.limits().total_timeout;
-        let expiry = Expiry::of(&cancel, hold.placed(), session.key.record.expires, longest);
-        let observer = call.stream.then(|| StreamObserver::for_call(call));
-        let counted = control.metrics().call(session.principal(), &upstream.name);
-        let meter = Meter {
-            endpoint: call.endpoint,
-            observer,
-            tariff,
-            known: call.spoken(),
-            hold: Some(hold),
-            started: Instant::now(),
-            http: None,
-            bytes: 0,
-            commitment: Some(control.privacy().commitment()),
-            proven: 0,
-            counted,
-            place,
-            _expiry: expiry,
-        };
-        Self {
-            permit,
-            upstream,
-            address,
-            body,
-            bounds: attempt.route.bounds,
-            deadline: attempt.deadline,
-            number: attempt.number,
-            cancel,
-            meter,
-        }
-    }
-
-    /// Where to.
-    pub fn upstream(&self) -> &Arc<UpstreamSpec> {
-        &self.upstream
-    }
-
-    /// The URL of this attempt, without the query: made from the upstream's templates and this attempt's model.
-    pub fn address(&self) -> &str {
-        &self.address
-    }
-
-    /// The model the permit is for.
-    pub fn model(&self) -> &str {
-        self.permit.model()
-    }
-
-    /// What to send.
-    pub fn body(&self) -> &Bytes {
-        &self.body
-    }
-
-    /// Whether the caller asked for a stream.
-    pub fn is_stream(&self) -> bool {
-        self.meter.observer.is_some()
-    }
-
-    /// Whether the reply tells nothing that has to be read before it is delivered: audio, whose price is known from the
-    /// request.
-    pub fn is_unread(&self) -> bool {
-        self.meter.known.is_some()
-    }
-
-    /// The HTTP method to send it with.
-    pub fn method(&self) -> &'static str {
-        self.meter.endpoint.method()
-    }
-
-    /// The bounds of the attempt.
-    pub fn bounds(&self) -> &Bounds {
-        &self.bounds
-    }
-
-    /// When the whole action must be over.
-    pub fn deadline(&self) -> Instant {
-        self.deadline
-    }
-
-    /// Which attempt of the action it is, from 0.
-    pub fn number(&self) -> u16 {
-        self.number
-    }
-
-    /// Cancelled when the credential is revoked or expires.
-    pub fn cancelled(&self) -> CancellationToken {
-        self.cancel.clone()
-    }
-
-    /// Uses the permit up. From here on the request counts as sent: not knowing its outcome books the hold in full.
-    pub fn begin(mut self) -> Meter {
-        self.meter.started = Instant::now();
-        if let Some(hold) = &mut self.meter.hold {
-            hold.begin();
-        }
-        self.meter
-    }
-}
 
 /// How a reply's body ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,16 +35,27 @@ pub enum BodyEnd {
     Revoked,
 }
 
-/// Meters one attempt and ends its hold. Dropped without an end, it takes the caller for gone and books the hold in full.
+/// What the caller of a call that was cut is told.
+const CUT: &str = "The provider produced more than this request's output limit allows, so the call was cut at the amount \
+                   reserved for it.";
+
+/// Meters one attempt and ends its hold. Dropped without an end, it takes the caller for gone and books the hold in full;
+/// if nothing had begun, the hold ends in nothing.
 #[derive(Debug)]
 pub struct Meter {
     endpoint: Endpoint,
     observer: Option<StreamObserver>,
+    /// Makes JSON of the stream, where the caller asked for that.
+    assembler: Option<Box<Assembler>>,
     tariff: Tariff,
     /// What is used if the reply comes whole, where the request alone says so.
     known: Option<Usage>,
+    /// Whether the text of a reply proves output tokens.
+    text_proves: bool,
     /// `None` once it ended.
     hold: Option<Hold>,
+    /// The permit was used up: the request counts as sent.
+    begun: bool,
     started: Instant,
     http: Option<u16>,
     bytes: u64,
@@ -236,9 +88,9 @@ impl Meter {
         self.hold.as_ref().map_or(NanoUsd::ZERO, Hold::remaining)
     }
 
-    /// Whether the reply is an event stream, whose last event can say that it broke off.
+    /// Whether what the caller gets is an event stream, whose last event can say that it broke off.
     pub fn is_stream(&self) -> bool {
-        self.observer.is_some()
+        self.observer.is_some() && self.assembler.is_none()
     }
 
     /// How long the attempt has been running.
@@ -274,7 +126,12 @@ impl Meter {
         self.delivered(body);
         let remaining = self.remaining();
         let cost = match read_reply(self.endpoint, content_type, body) {
-            Ok(reading) => self.end_with(Status::Ok, reading),
+            Ok(reading) => {
+                if self.text_proves {
+                    self.proven = reading.output_text_bytes.div_ceil(LONGEST_TOKEN_BYTES);
+                }
+                self.end_with(Status::Ok, reading)
+            }
             Err(_) => self.end_in_full(Status::Broken),
         };
         Settled { cost, remaining }
@@ -283,6 +140,10 @@ impl Meter {
     /// A successful reply is about to be passed on as it comes.
     pub fn streaming(&mut self, http: u16) {
         self.http = Some(http);
+        if self.assembler.take().is_some() {
+            // The upstream was asked for a stream and answered with something else.
+            self.observer = None;
+        }
     }
 
     /// Takes a part of the reply and gives what to deliver of it. `Some` means: deliver that, then this last event, and
@@ -307,19 +168,9 @@ impl Meter {
             out.append(&mut fresh);
         }
         self.deliver_from(first, out);
-        let message = "The provider produced more than this request's output limit allows, so the call was cut at the \
-                       amount reserved for it.";
-        let last = self.last_event(Reason::HoldExceeded, message);
+        let last = self.last_event(Reason::HoldExceeded, CUT);
         self.delivered(&last);
-        let held = self.hold.as_ref().map_or(NanoUsd::ZERO, Hold::amount);
-        let cost = self.proven_cost().unwrap_or(held).max(held);
-        let usage = self.proven_usage();
-        let ending = Ending {
-            usage: Some(usage),
-            cost,
-            ..Ending::unknown(Status::Cut, held)
-        };
-        self.end(ending);
+        self.end_cut();
         Some(last)
     }
 
@@ -441,10 +292,31 @@ impl Meter {
         }
     }
 
+    /// Ends what was cut: at the hold, or at what was proven if that is more.
+    fn end_cut(&mut self) {
+        let usage = Some(self.proven_usage());
+        let ending = self.in_full(Status::Cut);
+        self.end(Ending { usage, ..ending });
+    }
+
+    /// Ends what is not known, or not told, or cannot be priced: at the hold, or at what was proven if that is more.
     fn end_in_full(&mut self, status: Status) -> NanoUsd {
+        let ending = self.in_full(status);
+        let cost = ending.cost;
+        self.end(ending);
+        cost
+    }
+
+    fn in_full(&self, status: Status) -> Ending {
         let held = self.hold.as_ref().map_or(NanoUsd::ZERO, Hold::amount);
-        self.end(Ending::unknown(status, held));
-        held
+        match self.proven_cost().filter(|cost| *cost > held) {
+            Some(cost) => Ending {
+                usage: Some(self.proven_usage()),
+                cost,
+                ..Ending::unknown(status, held)
+            },
+            None => Ending::unknown(status, held),
+        }
     }
 
     fn end(&mut self, ending: Ending) {
@@ -468,10 +340,15 @@ impl Meter {
     }
 }
 
-/// Nobody ended it: the caller went away and dropped everything.
+/// Nobody ended it: nothing was forwarded, or the caller went away and dropped everything.
 impl Drop for Meter {
     fn drop(&mut self) {
-        if self.hold.is_some() {
+        if self.hold.is_none() {
+            return;
+        }
+        if !self.begun {
+            self.end(Ending::unused(Status::NotForwarded));
+        } else {
             let seen = self.observer.as_ref().filter(|observer| observer.ended());
             match seen.map(|observer| observer.reading().clone()) {
                 // All of the reply had come: what it used is known.

@@ -85,7 +85,8 @@ impl Control {
         let edit = Edit {
             output_limit: call.output_limit.is_none().then_some(limit),
             legacy_output_limit: upstream.legacy_output_limit,
-            include_usage: call.stream && upstream.stream_usage_option,
+            include_usage: upstream.stream_usage_option,
+            stream: !upstream.honours_output_limit,
             ..edit
         };
         let body = call.rewrite(&attempt.body, edit);

@@ -21,6 +21,9 @@ use crate::{
 
 /// What the holder of a credential is told that was revoked or expired under way.
 const REVOKED: &str = "This credential was revoked or has expired while the call was running.";
+/// How long the end of a body is waited for after its stream has said that it is complete: so long, the connection may
+/// yet serve again.
+const END_WAIT: Duration = Duration::from_secs(1);
 /// The longest error body that is passed on.
 const ERROR_MAX: usize = 256 * 1024;
 
@@ -41,6 +44,7 @@ impl Upstream for Outgoing<'_> {
         let bounds = *cleared.bounds();
         let call = Call {
             stream: cleared.is_stream(),
+            assembled: cleared.is_assembled(),
             unread: cleared.is_unread(),
             deadline: cleared.deadline(),
             idle: bounds.idle,
@@ -101,6 +105,8 @@ impl Upstream for Outgoing<'_> {
 /// The bounds of one call.
 struct Call {
     stream: bool,
+    /// Whether the reply is asked for as a stream and delivered as JSON.
+    assembled: bool,
     /// Whether the reply need not be read before it is delivered.
     unread: bool,
     deadline: Instant,
@@ -169,6 +175,18 @@ impl Outgoing<'_> {
         }
         let mut headers = headers::to_caller(&head.headers);
         reply::allowed(&mut headers, self.id, call.attempts);
+        if is_event_stream(&head.headers) && call.assembled {
+            meter.assembling(head.status.as_u16());
+            // Boxed, as it is seldom: what every call keeps while it waits would be as large.
+            return match Box::pin(assemble(body, meter, call)).await {
+                Ok((reply, settled)) => {
+                    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                    reply::cost(&mut headers, settled.cost, settled.remaining);
+                    respond(head.status, headers, Either::Left(Full::new(reply)))
+                }
+                Err(control::Unassembled { reason, message }) => failed(reason, message),
+            };
+        }
         if (is_event_stream(&head.headers) && call.stream) || (call.unread && !call.stream) {
             meter.streaming(head.status.as_u16());
             return respond(head.status, headers, passing(body, meter, call));
@@ -298,26 +316,16 @@ async fn read_whole(mut body: UpstreamBody, call: &Call, most: usize) -> Whole {
     let mut first = Bytes::new();
     let mut more = BytesMut::new();
     loop {
-        let due = call.deadline.min(Instant::now() + call.idle);
-        let frame = tokio::select! {
-            frame = tokio::time::timeout_at(due, body.frame()) => frame,
-            () = call.cancel.cancelled() => return Whole::Failed(BodyEnd::Revoked),
-        };
-        match frame {
-            Err(_) => return Whole::Failed(BodyEnd::Timeout),
-            Ok(None) => break,
-            Ok(Some(Err(_))) => return Whole::Failed(BodyEnd::Broken),
-            Ok(Some(Ok(frame))) => {
-                let Ok(data) = frame.into_data() else { continue };
-                // Most replies come in one piece, which then is not copied.
-                if first.is_empty() && more.is_empty() {
-                    first = data;
-                } else {
-                    if more.is_empty() {
-                        more.extend_from_slice(&std::mem::take(&mut first));
-                    }
-                    more.extend_from_slice(&data);
+        match next(&mut body, call, call.idle).await {
+            Err(BodyEnd::Complete) => break,
+            Err(end) => return Whole::Failed(end),
+            // Most replies come in one piece, which then is not copied.
+            Ok(data) if first.is_empty() && more.is_empty() => first = data,
+            Ok(data) => {
+                if more.is_empty() {
+                    more.extend_from_slice(&std::mem::take(&mut first));
                 }
+                more.extend_from_slice(&data);
             }
         }
         if first.len() + more.len() > most {
@@ -325,6 +333,48 @@ async fn read_whole(mut body: UpstreamBody, call: &Call, most: usize) -> Whole {
         }
     }
     Whole::Read(joined(first, more))
+}
+
+/// Reads a stream to its end and makes a JSON reply of it.
+async fn assemble(
+    mut body: UpstreamBody,
+    mut meter: Meter,
+    call: &Call,
+) -> Result<(Bytes, control::Settled), control::Unassembled> {
+    let end = loop {
+        let idle = if meter.is_gathered() {
+            END_WAIT.min(call.idle)
+        } else {
+            call.idle
+        };
+        match next(&mut body, call, idle).await {
+            Ok(data) => meter.gather(data)?,
+            Err(end) => break end,
+        }
+    };
+    meter.assembled(end)
+}
+
+/// The next piece of a body, or how it ended.
+async fn next(body: &mut UpstreamBody, call: &Call, idle: Duration) -> Result<Bytes, BodyEnd> {
+    loop {
+        let due = call.deadline.min(Instant::now() + idle);
+        let frame = tokio::select! {
+            frame = tokio::time::timeout_at(due, body.frame()) => frame,
+            () = call.cancel.cancelled() => return Err(BodyEnd::Revoked),
+        };
+        match frame {
+            Err(_) => return Err(BodyEnd::Timeout),
+            Ok(None) => return Err(BodyEnd::Complete),
+            Ok(Some(Err(_))) => return Err(BodyEnd::Broken),
+            Ok(Some(Ok(frame))) => {
+                // Trailers belong to the upstream's connection.
+                if let Ok(data) = frame.into_data() {
+                    return Ok(data);
+                }
+            }
+        }
+    }
 }
 
 fn joined(first: Bytes, more: BytesMut) -> Bytes {

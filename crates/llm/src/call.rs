@@ -59,6 +59,8 @@ pub struct Call {
     pub(crate) pictures: u64,
     /// The reply repeats the prompt.
     pub(crate) echo: bool,
+    /// More replies are generated than are sent.
+    chooses: bool,
     splices: Splices,
 }
 
@@ -182,6 +184,20 @@ impl Call {
         multipart::parse(Target { endpoint, id: None }, content_type, body)
     }
 
+    /// Whether the call asks for JSON and may as well be made as a stream, whose events tell all of that JSON: generated
+    /// text without sound (which streams in another format), and without candidates that are thrown away (`best_of`,
+    /// which OpenAI does not stream).
+    pub fn can_be_streamed(&self) -> bool {
+        let has_sound = self.features.iter().any(|found| found.feature == Feature::AudioOutput);
+        !self.stream && self.endpoint.has_output_limit() && !has_sound && !self.chooses
+    }
+
+    /// Whether the reply's text proves output: all of it was generated, or spoken by somebody. Not so where it repeats the
+    /// prompt (`echo`).
+    pub fn text_proves_output(&self) -> bool {
+        !self.echo
+    }
+
     /// What the call used if its reply is nothing but audio, which tells no figures: the characters that were to be
     /// spoken. `None` for any other work.
     pub fn spoken(&self) -> Option<model::Usage> {
@@ -229,6 +245,7 @@ impl<'a> Draft<'a> {
                 file_bytes: 0,
                 pictures: 1,
                 echo: false,
+                chooses: false,
                 splices,
             },
             findings: Findings::default(),
@@ -250,7 +267,14 @@ impl<'a> Draft<'a> {
                 self.call.model = label(reader, &place)?;
                 self.call.splices.model_at(start..reader.at());
             }
-            Field::Stream => self.call.stream = flag(reader, &place)?.unwrap_or(false),
+            Field::Stream => {
+                reader.peek()?;
+                let start = reader.at();
+                self.call.stream = flag(reader, &place)?.unwrap_or(false);
+                if !self.call.stream {
+                    self.call.splices.no_stream(start..reader.at());
+                }
+            }
             Field::StreamFormat => self.call.stream = word(reader, &place)?.is_some_and(|format| format == "sse"),
             Field::StreamOptions => self.call.splices.read_stream_options(reader, &place)?,
             Field::Limit(spelling) => {
@@ -356,6 +380,7 @@ impl<'a> Draft<'a> {
             }
         }
         self.call.work = self.work();
+        self.call.chooses = self.best_of > self.call.choices;
         self.call.choices = match endpoint {
             Endpoint::Completions => self.call.choices.max(self.best_of).saturating_mul(self.prompts),
             _ if matches!(self.call.work, Work::Images { .. }) => 1,

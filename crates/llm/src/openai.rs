@@ -49,7 +49,8 @@ impl<'a> Document<'a> {
                 "id" => document.id = reader.string_or_skip()?,
                 "model" => document.model = reader.string_or_skip()?,
                 "service_tier" => document.tier = read_tier(&mut reader)?,
-                "usage" => document.usage = OpenAiUsage::read(&mut reader)?,
+                "usage" => document.usage = OpenAiUsage::read(&mut reader)?.or(document.usage),
+                "x_groq" => document.read_groq(&mut reader)?,
                 "choices" => document.read_choices(&mut reader)?,
                 "text" => document.transcript_bytes = text(&mut reader)?,
                 "delta" => document.delta_bytes = text(&mut reader)?,
@@ -67,6 +68,21 @@ impl<'a> Document<'a> {
             document.error = Some(error_line(code, message));
         }
         Ok(Some(document))
+    }
+
+    /// Groq's own member. A stream whose usage chunk was not asked for tells its usage there, with the last choice
+    /// (<https://console.groq.com/docs/api-reference>).
+    fn read_groq(&mut self, reader: &mut Reader<'_>) -> Result<(), JsonError> {
+        if !reader.object_or_skip()? {
+            return Ok(());
+        }
+        while let Some(key) = reader.key()? {
+            match &*key.decoded() {
+                "usage" => self.usage = self.usage.or(OpenAiUsage::read(reader)?),
+                _ => reader.skip()?,
+            }
+        }
+        Ok(())
     }
 
     fn read_choices(&mut self, reader: &mut Reader<'_>) -> Result<(), JsonError> {

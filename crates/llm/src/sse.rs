@@ -59,6 +59,8 @@ pub struct Splitter {
     too_large: bool,
     /// Present if long JSON strings are shortened before they are kept.
     shortener: Option<Shortener>,
+    /// A larger bound than [`MAX_EVENT`], if one was set.
+    most: Option<usize>,
 }
 
 #[derive(Debug, Default)]
@@ -81,6 +83,15 @@ impl Splitter {
     pub fn shortening() -> Self {
         Self {
             shortener: Some(Shortener::default()),
+            ..Self::default()
+        }
+    }
+
+    /// At the start of a stream whose events are kept up to `most` bytes in place of [`MAX_EVENT`], because the reader of
+    /// one keeps all of them anyway.
+    pub fn keeping(most: usize) -> Self {
+        Self {
+            most: Some(most),
             ..Self::default()
         }
     }
@@ -254,7 +265,7 @@ impl Splitter {
 
     fn grow(&mut self, bytes: usize) {
         self.size = self.size.saturating_add(bytes);
-        if self.size > MAX_EVENT {
+        if self.size > self.most.unwrap_or(MAX_EVENT) {
             self.too_large = true;
             self.line = Vec::new();
             self.data = Vec::new();

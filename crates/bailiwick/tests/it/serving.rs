@@ -162,9 +162,10 @@ async fn a_reload_takes_effect_whole_or_not_at_all() {
     );
 }
 
-/// What a crash leaves is booked in full by the next start, and the evidence stands.
+/// Case 5 of the public failures of other gateways: what a crash leaves is booked in full by the next start, once, and the
+/// evidence stands.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_crash_leaves_nothing_unbooked() {
+async fn case_05_a_crash_releases_its_hold_and_leaves_nothing_unbooked() {
     let mut world = World::start_default().await;
     let key = world.key("worker");
     let call = chat("gpt-4o-mini");

@@ -158,6 +158,21 @@ fn governance(setup: &Setup, provider: &str) -> Governance {
     }
 }
 
+/// Declares the provider twice more, as one that does not keep to output limits: `loose` and `loose-anthropic`.
+pub(crate) fn loose(governance: &mut Governance) {
+    for (name, of) in [("loose", "openai"), ("loose-anthropic", "anthropic")] {
+        let mut upstream = governance
+            .upstreams
+            .iter()
+            .find(|it| it.name.as_str() == of)
+            .unwrap()
+            .clone();
+        upstream.name = UpstreamName::new(name).unwrap();
+        upstream.honours_output_limit = false;
+        governance.upstreams.push(upstream);
+    }
+}
+
 impl Harness {
     pub(crate) async fn start() -> Self {
         Self::with(Setup::default()).await
@@ -333,6 +348,11 @@ impl Harness {
             tenant.policies.clear();
         }
         self.control.reload(&self.owner).await.unwrap();
+    }
+
+    /// The data directory.
+    pub(crate) fn data(&self) -> std::path::PathBuf {
+        self.dir.path().join("data")
     }
 
     /// Takes the gateway out, to drain it.

@@ -7,11 +7,12 @@
     reason = "a test fails by panicking"
 )]
 
-mod admission;
+mod assembled;
 mod attempts;
 mod bad_clients;
 mod bad_input;
 mod calls;
+mod cases;
 mod endpoints;
 mod harness;
 mod overruns;
@@ -20,3 +21,4 @@ mod refusals;
 mod repeats;
 mod streams;
 mod templates;
+mod vectors;

@@ -24,6 +24,8 @@ pub struct Edit<'a> {
     pub legacy_output_limit: bool,
     /// Ask for the usage chunk of an OpenAI stream if the client has not.
     pub include_usage: bool,
+    /// Ask for a stream although the client has not. Only of calls that [`Call::can_be_streamed`] says so of.
+    pub stream: bool,
 }
 
 /// Where in the body an edit would go.
@@ -34,6 +36,8 @@ pub(super) struct Splices {
     /// Output limits that are null, with where.
     null_limits: Vec<(LimitField, Range<usize>)>,
     usage: UsageSplice,
+    /// Where it says that no stream is wanted: false or null.
+    no_stream: Option<Range<usize>>,
     model: ModelSplice,
     /// The boundary, if the body is a form.
     boundary: Option<String>,
@@ -73,6 +77,7 @@ impl Splices {
             start,
             null_limits: Vec::new(),
             usage: UsageSplice::Absent,
+            no_stream: None,
             model: ModelSplice::Absent,
             boundary: None,
         }
@@ -83,6 +88,10 @@ impl Splices {
             boundary: Some(boundary.to_owned()),
             ..Self::new(0)
         }
+    }
+
+    pub(super) fn no_stream(&mut self, at: Range<usize>) {
+        self.no_stream = Some(at);
     }
 
     pub(super) fn model_at(&mut self, at: Range<usize>) {
@@ -142,13 +151,22 @@ impl Splices {
 impl Call {
     /// The body to send: `body`, which must be the one this call was parsed from, with `edit` put in.
     ///
-    /// What the edit asks for and the client already said is left alone, and usage is asked for only of an OpenAI
-    /// stream, so that the same edit fits every call. If nothing is to be done this is `body` itself, not a copy.
+    /// What the edit asks for and the client already said is left alone, usage is asked for only of an OpenAI stream, and
+    /// a stream only where [`can_be_streamed`](Self::can_be_streamed) says so, so that the same edit fits every call. If nothing is to be done this is `body` itself, not a copy.
     /// Given another body the result is not well-formed, and the provider refuses it.
     pub fn rewrite(&self, body: &Bytes, edit: Edit<'_>) -> Bytes {
         let mut changes: Vec<(Range<usize>, String)> = Vec::new();
         self.change_model(edit, &mut changes);
-        self.change_usage(edit, &mut changes);
+        let streamed = edit.stream && self.can_be_streamed();
+        if streamed {
+            changes.push(match &self.splices.no_stream {
+                Some(at) => (at.clone(), "true".to_owned()),
+                None => (self.splices.start..self.splices.start, "\"stream\":true,".to_owned()),
+            });
+        }
+        if edit.include_usage && (self.stream || streamed) {
+            self.change_usage(&mut changes);
+        }
         self.change_limit(edit, &mut changes);
         spliced(body, changes)
     }
@@ -208,9 +226,9 @@ impl Call {
         });
     }
 
-    fn change_usage(&self, edit: Edit<'_>, changes: &mut Vec<(Range<usize>, String)>) {
+    fn change_usage(&self, changes: &mut Vec<(Range<usize>, String)>) {
         const OPTIONS: &str = "{\"include_usage\":true}";
-        if !edit.include_usage || !self.stream || !self.endpoint.has_usage_option() {
+        if !self.endpoint.has_usage_option() {
             return;
         }
         let start = self.splices.start;

@@ -597,6 +597,63 @@ fn rewriting_splices_only_what_is_missing() {
 }
 
 #[test]
+fn a_stream_is_asked_for_where_it_can_tell_the_reply() {
+    let edit = Edit {
+        include_usage: true,
+        stream: true,
+        ..Edit::default()
+    };
+    let usage = r#""stream_options":{"include_usage":true},"#;
+    for (endpoint, body, expected) in [
+        (
+            CHAT,
+            r#"{"model":"m","messages":[]}"#,
+            format!(r#"{{"stream":true,{usage}"model":"m","messages":[]}}"#),
+        ),
+        (
+            CHAT,
+            r#"{"model":"m","messages":[],"stream" : false }"#,
+            format!(r#"{{{usage}"model":"m","messages":[],"stream" : true }}"#),
+        ),
+        (
+            MESSAGES,
+            r#"{"stream":null,"model":"m","max_tokens":5,"messages":[]}"#,
+            r#"{"stream":true,"model":"m","max_tokens":5,"messages":[]}"#.to_owned(),
+        ),
+        (
+            Endpoint::Responses,
+            r#"{"model":"m"}"#,
+            r#"{"stream":true,"model":"m"}"#.to_owned(),
+        ),
+        (
+            Endpoint::Completions,
+            r#"{"model":"m","n":2,"best_of":2}"#,
+            format!(r#"{{"stream":true,{usage}"model":"m","n":2,"best_of":2}}"#),
+        ),
+    ] {
+        assert_eq!(rewritten(endpoint, body, edit), expected);
+        assert!(Call::parse(endpoint, body.as_bytes()).unwrap().can_be_streamed());
+    }
+    for (endpoint, body) in [
+        (Endpoint::Completions, r#"{"model":"m","n":2,"best_of":3}"#),
+        (
+            CHAT,
+            r#"{"model":"m","messages":[],"modalities":["text","audio"],"audio":{"format":"wav"}}"#,
+        ),
+        (Endpoint::Embeddings, r#"{"model":"m","input":"a"}"#),
+        (Endpoint::ImageGenerations, r#"{"model":"m","prompt":"a"}"#),
+        (Endpoint::Speech, r#"{"model":"m","input":"a"}"#),
+        (Endpoint::CountTokens, r#"{"model":"m","messages":[]}"#),
+    ] {
+        assert_eq!(rewritten(endpoint, body, edit), body);
+        assert!(
+            !Call::parse(endpoint, body.as_bytes()).unwrap().can_be_streamed(),
+            "{body}"
+        );
+    }
+}
+
+#[test]
 fn nothing_to_rewrite_copies_nothing() {
     let body = Bytes::from_static(
         br#"{"model":"m","messages":[],"max_tokens":5,"stream":true,"stream_options":{"include_usage":true}}"#,
@@ -689,13 +746,15 @@ proptest! {
     #[test]
     fn a_rewritten_body_says_what_was_meant_and_is_otherwise_the_same(
         body in any_request(), limit in prop::option::of(1..9999_u64), legacy in any::<bool>(), include_usage in any::<bool>(),
+        stream in any::<bool>(),
     ) {
-        let edit = Edit { output_limit: limit, legacy_output_limit: legacy, include_usage, ..Edit::default() };
+        let edit = Edit { output_limit: limit, legacy_output_limit: legacy, include_usage, stream, ..Edit::default() };
         let before = Call::parse(CHAT, body.as_bytes()).unwrap();
         let text = rewritten(CHAT, &body, edit);
         let after = Call::parse(CHAT, text.as_bytes()).unwrap();
         prop_assert_eq!(after.output_limit, before.output_limit.or(limit));
-        prop_assert_eq!(after.usage_asked, before.usage_asked || (include_usage && before.stream));
+        prop_assert_eq!(after.usage_asked, before.usage_asked || (include_usage && (before.stream || stream)));
+        prop_assert_eq!(after.stream, before.stream || stream);
         prop_assert_eq!(rewritten(CHAT, &text, edit), text.clone(), "a second time changes nothing");
 
         // The same but for the fields that were meant.
@@ -703,13 +762,16 @@ proptest! {
         if before.output_limit.is_none() && let Some(limit) = limit {
             expected[if legacy { "max_tokens" } else { "max_completion_tokens" }] = limit.into();
         }
-        if include_usage && before.stream {
+        if stream && !before.stream {
+            expected["stream"] = true.into();
+        }
+        if include_usage && (before.stream || stream) {
             expected["stream_options"]["include_usage"] = true.into();
         }
         prop_assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), expected);
 
         // And every byte of the body still stands there in its order, but for replaced literals.
-        let replaced = if body.contains("null") || body.contains("false") { "null".len() + "false".len() } else { 0 };
+        let replaced = if body.contains("null") || body.contains("false") { "null".len() + 2 * "false".len() } else { 0 };
         prop_assert!(longest_common_subsequence(body.as_bytes(), text.as_bytes()) + replaced >= body.len());
     }
 

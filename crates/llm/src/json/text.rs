@@ -13,6 +13,11 @@ pub(crate) struct Text<'a> {
 }
 
 impl<'a> Text<'a> {
+    /// The text between the quotes as it was written. Written one behind the other, two such texts are one string's.
+    pub(crate) fn raw(self) -> &'a str {
+        self.raw
+    }
+
     /// What the string says. An escaped surrogate without its other half becomes U+FFFD.
     pub(crate) fn decoded(self) -> Cow<'a, str> {
         if !self.escaped {

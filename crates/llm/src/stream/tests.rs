@@ -262,7 +262,7 @@ fn with_hiding_whole_events_pass_at_once_and_uncopied() {
 /// A client that hangs up, or a provider that does, at every byte: BerriAI/litellm#13245, PR #33736, PR #30630, #35958.
 /// Running figures must not pass for final ones, and what is proven must be true.
 #[test]
-fn case_8_a_stream_that_breaks_off_has_no_usage_and_proves_no_more_than_was_used() {
+fn case_08_a_stream_that_breaks_off_has_no_usage_and_proves_no_more_than_was_used() {
     let (start, delta) = message_usage();
     let chat = chat_stream(&json!({"prompt_tokens": 19, "completion_tokens": 10})).0;
     // vLLM with continuous usage: figures on every chunk.
@@ -295,7 +295,7 @@ fn case_8_a_stream_that_breaks_off_has_no_usage_and_proves_no_more_than_was_used
 /// The same figures in a stream and in a whole reply mean the same: BerriAI/litellm#11789 counted cached tokens right
 /// in the one and wrong in the other.
 #[test]
-fn case_9_and_10_streaming_usage_is_non_streaming_usage() {
+fn case_09_and_10_streaming_usage_is_non_streaming_usage() {
     let check = |usage: Value| {
         let reply = json!({"choices": [{"message": {"content": "hi"}}], "usage": usage}).to_string();
         let whole = read_reply(CHAT, "application/json", reply.as_bytes()).unwrap().usage;

@@ -91,6 +91,8 @@ impl OpenAiUsage {
                 "prompt_tokens" | "input_tokens" => usage.prompt.read_into(reader)?,
                 "completion_tokens" | "output_tokens" => usage.completion.read_into(reader)?,
                 "total_tokens" => usage.total.read_into(reader)?,
+                // DeepSeek tells it here, and newer versions in the details too.
+                "prompt_cache_hit_tokens" => usage.cached.read_into(reader)?,
                 "seconds" => usage.audio_ms.raise(Count::read_seconds(reader)?),
                 "prompt_tokens_details" | "input_tokens_details" | "input_token_details" => {
                     usage.read_details(reader, |usage| &mut usage.input)?;

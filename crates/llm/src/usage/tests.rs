@@ -31,7 +31,7 @@ fn classes([input, cache_read, cache_write, cache_write_1h, output, reasoning]: 
 /// Cached tokens billed twice, not at all, or at the full price: BerriAI/litellm#9812, #11789, #40006;
 /// maximhq/bifrost#904, #3451; Portkey-AI/gateway#1210.
 #[test]
-fn case_9_cache_tokens_are_counted_once_in_their_class() {
+fn case_09_cache_tokens_are_counted_once_in_their_class() {
     // OpenAI: cached tokens are part of the prompt.
     let check = |text: &str, expected| assert_eq!(openai(text), classes(expected), "{text}");
     check(

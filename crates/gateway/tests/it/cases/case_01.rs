@@ -1,4 +1,5 @@
-//! Money under concurrency.
+//! Case 1: checks before acts. Elsewhere, first calls in parallel passed a limit together (BerriAI/litellm#34732, #40095,
+//! #18730).
 
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use crate::harness::{Harness, Setup, at_once};
 /// 200 identical requests at once against a budget that affords 37 of them: exactly those are admitted, and the log
 /// shows that settled + held never passed the limit.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_hundred_at_once_get_what_the_budget_affords() {
+async fn case_01_first_calls_in_parallel_stay_within_the_limit() {
     // What one such request is held at, found by making one.
     let probe = Harness::start().await;
     assert_eq!(probe.call(probe.chat("")).await.0, 200);
