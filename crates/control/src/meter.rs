@@ -154,8 +154,10 @@ pub enum BodyEnd {
     Complete,
     /// The connection broke.
     Broken,
-    /// Nothing came for too long.
-    Timeout,
+    /// Nothing came for so long (`[timeouts] idle` or `first_byte`).
+    Timeout(Duration),
+    /// The call took so long in all (`[timeouts] total`).
+    Overdue(Duration),
     /// The principal was revoked.
     Revoked,
 }
@@ -186,6 +188,8 @@ pub struct Settled {
     pub cost: NanoUsd,
     /// What was left in the tightest budget when the hold was placed, with the hold taken off.
     pub remaining: NanoUsd,
+    /// Whether the reply is what the endpoint answers with. One that is not must not be delivered.
+    pub readable: bool,
 }
 
 impl Meter {
@@ -234,17 +238,25 @@ impl Meter {
     /// A whole reply that is no stream.
     pub fn reply(mut self, http: u16, content_type: &str, body: &[u8]) -> Settled {
         self.http = Some(http);
-        self.delivered(body);
         let remaining = self.remaining();
-        let cost = match read_reply(self.endpoint, content_type, body) {
-            Ok(reading) => self.end_with(Status::Ok, reading),
+        let reading = read_reply(self.endpoint, content_type, body);
+        let readable = reading.is_ok();
+        let cost = match reading {
+            Ok(reading) => {
+                self.delivered(body);
+                self.end_with(Status::Ok, reading)
+            }
             Err(_) => self.end_in_full(Status::Broken),
         };
-        Settled { cost, remaining }
+        Settled {
+            cost,
+            remaining,
+            readable,
+        }
     }
 
-    /// A successful reply is about to be passed on as it comes.
-    pub fn streaming(&mut self, http: u16) {
+    /// The head of a reply has come.
+    pub fn answered(&mut self, http: u16) {
         self.http = Some(http);
     }
 
@@ -319,7 +331,7 @@ impl Meter {
             return;
         }
         let (status, reason, message) = broken_off(end);
-        let last = self.last_event(reason, message);
+        let last = self.last_event(reason, &message);
         self.delivered(&last);
         out.push(last);
         self.end_in_full(status);
@@ -447,29 +459,31 @@ impl Drop for Meter {
 fn status_of(end: BodyEnd) -> Status {
     match end {
         BodyEnd::Complete | BodyEnd::Broken => Status::Broken,
-        BodyEnd::Timeout => Status::Timeout,
+        BodyEnd::Timeout(_) | BodyEnd::Overdue(_) => Status::Timeout,
         BodyEnd::Revoked => Status::Revoked,
     }
 }
 
-fn broken_off(end: BodyEnd) -> (Status, Reason, &'static str) {
-    match end {
+fn broken_off(end: BodyEnd) -> (Status, Reason, String) {
+    let (reason, message) = match end {
         BodyEnd::Complete | BodyEnd::Broken => (
-            Status::Broken,
             Reason::UpstreamBroken,
-            "The provider's stream broke off before its end.",
+            "The provider's stream broke off before its end.".to_owned(),
         ),
-        BodyEnd::Timeout => (
-            Status::Timeout,
+        BodyEnd::Timeout(bound) => (
             Reason::UpstreamTimeout,
-            "The provider's stream stalled for too long.",
+            format!("The provider's stream stalled: nothing came for {bound:?} ([timeouts] idle)."),
+        ),
+        BodyEnd::Overdue(bound) => (
+            Reason::UpstreamTimeout,
+            format!("The provider's stream was not over after {bound:?} ([timeouts] total)."),
         ),
         BodyEnd::Revoked => (
-            Status::Revoked,
             Reason::Revoked,
-            "This credential was revoked while the call was running.",
+            "This credential was revoked while the call was running.".to_owned(),
         ),
-    }
+    };
+    (status_of(end), reason, message)
 }
 
 impl Refusal {

@@ -1,6 +1,6 @@
 //! Calling the upstream: what was cleared goes out, what comes back is read or passed on.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use control::{BodyEnd, Cleared, Meter, Refusal, Upstream, UpstreamSpec};
@@ -13,9 +13,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    headers,
+    headers, leaks,
     reply::{self, ReplyBody},
-    stream::Passing,
+    stream::{Bounds, Passing},
     upstreams::{SendError, UpstreamBody, Upstreams},
 };
 
@@ -39,13 +39,18 @@ impl Upstream for Outgoing<'_> {
     async fn forward(&self, cleared: Cleared) -> Self::Reply {
         let upstream = cleared.upstream().clone();
         let (dialect, name) = (upstream.kind, upstream.name.to_string());
+        let limits = cleared.limits();
         let call = Call {
+            upstream: upstream.clone(),
             stream: cleared.is_stream(),
             unread: cleared.is_unread(),
-            deadline: Instant::now() + cleared.limits().total_timeout,
-            first_byte: cleared.limits().first_byte_timeout,
-            idle: cleared.limits().idle_timeout,
-            reply_bytes: cleared.limits().reply_bytes,
+            bounds: Bounds {
+                idle: limits.idle_timeout,
+                total: limits.total_timeout,
+                deadline: Instant::now() + limits.total_timeout,
+            },
+            first_byte: limits.first_byte_timeout,
+            reply_bytes: limits.reply_bytes,
             cancel: cleared.cancelled(),
         };
         let failed = |reason, message: String| reply::refusal(dialect, &Refusal::upstream(self.id, reason, message));
@@ -64,8 +69,9 @@ impl Upstream for Outgoing<'_> {
             return failed(Reason::Revoked, REVOKED.to_owned());
         }
         let meter = cleared.begin();
+        let due = call.bounds.deadline.min(Instant::now() + call.first_byte);
         let sent = tokio::select! {
-            sent = tokio::time::timeout(call.first_byte, self.upstreams.send(&upstream, request)) => sent,
+            sent = tokio::time::timeout_at(due, self.upstreams.send(&upstream, request)) => sent,
             () = call.cancel.cancelled() => {
                 meter.lost(BodyEnd::Revoked);
                 return failed(Reason::Revoked, REVOKED.to_owned());
@@ -90,11 +96,18 @@ impl Upstream for Outgoing<'_> {
                 )
             }
             Err(_) => {
-                meter.lost(BodyEnd::Timeout);
-                let seconds = call.first_byte.as_secs();
+                let end = match due < call.bounds.deadline {
+                    true => BodyEnd::Timeout(call.first_byte),
+                    false => BodyEnd::Overdue(call.bounds.total),
+                };
+                meter.lost(end);
+                let within = match end {
+                    BodyEnd::Timeout(bound) => format!("{bound:?} ([timeouts] first_byte)"),
+                    _ => format!("{:?} ([timeouts] total)", call.bounds.total),
+                };
                 failed(
                     Reason::UpstreamTimeout,
-                    format!("Upstream {name} did not answer within {seconds} seconds."),
+                    format!("Upstream {name} did not answer within {within}."),
                 )
             }
         }
@@ -103,12 +116,12 @@ impl Upstream for Outgoing<'_> {
 
 /// The bounds of one call.
 struct Call {
+    upstream: Arc<UpstreamSpec>,
     stream: bool,
     /// Whether the reply need not be read before it is delivered.
     unread: bool,
-    deadline: Instant,
+    bounds: Bounds,
     first_byte: Duration,
-    idle: Duration,
     reply_bytes: usize,
     cancel: CancellationToken,
 }
@@ -135,16 +148,20 @@ impl Outgoing<'_> {
         mut meter: Meter,
         call: &Call,
     ) -> Response<ReplyBody> {
-        let (head, body) = response.into_parts();
+        let (mut head, body) = response.into_parts();
         let failed = |reason, message: String| reply::refusal(dialect, &Refusal::upstream(self.id, reason, message));
+        meter.answered(head.status.as_u16());
+        leaks::scrub(&call.upstream, &mut head.headers);
+        if !is_final(head.status) {
+            // Nothing that a provider answers a call with: who answered, and what came of the call, is not known.
+            meter.lost(BodyEnd::Broken);
+            let message = format!("Upstream {name} answered with status {}, which is no answer.", head.status.as_u16());
+            return failed(Reason::UpstreamBroken, message);
+        }
         if !head.status.is_success() {
             return self.receive_error(dialect, name, head, body, meter, call).await;
         }
-        if head
-            .headers
-            .get(header::CONTENT_ENCODING)
-            .is_some_and(|encoding| encoding != "identity")
-        {
+        if is_compressed(&head.headers) {
             meter.lost(BodyEnd::Broken);
             let message = format!("Upstream {name} compressed its answer although it was asked not to.");
             return failed(Reason::UpstreamBroken, message);
@@ -152,21 +169,29 @@ impl Outgoing<'_> {
         let mut headers = headers::to_caller(&head.headers);
         reply::allowed(&mut headers, self.id);
         if (is_event_stream(&head.headers) && call.stream) || (call.unread && !call.stream) {
-            meter.streaming(head.status.as_u16());
             return respond(head.status, headers, passing(body, meter, call));
         }
         match read_whole(body, call, call.reply_bytes).await {
+            Whole::Read(bytes) | Whole::TooLong(bytes, _) if leaks::quotes(&call.upstream, &bytes) => {
+                meter.lost(BodyEnd::Broken);
+                let message = format!("Upstream {name} quoted the credential that Bailiwick has for it in its answer.");
+                failed(Reason::UpstreamBroken, message)
+            }
             Whole::Read(bytes) => {
                 let content_type = head
                     .headers
                     .get(header::CONTENT_TYPE)
                     .and_then(|value| value.to_str().ok());
                 let settled = meter.reply(head.status.as_u16(), content_type.unwrap_or_default(), &bytes);
+                if !settled.readable {
+                    let status = head.status.as_u16();
+                    let message = format!("Upstream {name} answered with status {status}, and with no JSON object.");
+                    return failed(Reason::UpstreamBroken, message);
+                }
                 reply::cost(&mut headers, settled.cost, settled.remaining);
                 respond(head.status, headers, Either::Left(Full::new(bytes)))
             }
             Whole::TooLong(read, rest) => {
-                meter.streaming(head.status.as_u16());
                 let Either::Right(passing) = passing(rest, meter, call) else {
                     return failed(Reason::UpstreamBroken, "The answer could not be passed on.".to_owned());
                 };
@@ -174,12 +199,12 @@ impl Outgoing<'_> {
             }
             Whole::Failed(end) => {
                 meter.lost(end);
-                let (reason, message) = match end {
-                    BodyEnd::Timeout => (Reason::UpstreamTimeout, "did not finish its answer in time"),
-                    BodyEnd::Revoked => (Reason::Revoked, "was left: this credential was revoked"),
-                    BodyEnd::Broken | BodyEnd::Complete => (Reason::UpstreamBroken, "broke its answer off"),
+                let reason = match end {
+                    BodyEnd::Timeout(_) | BodyEnd::Overdue(_) => Reason::UpstreamTimeout,
+                    BodyEnd::Revoked => Reason::Revoked,
+                    BodyEnd::Broken | BodyEnd::Complete => Reason::UpstreamBroken,
                 };
-                failed(reason, format!("Upstream {name} {message}."))
+                failed(reason, format!("Upstream {name} {}.", not_whole(end)))
             }
         }
     }
@@ -194,15 +219,13 @@ impl Outgoing<'_> {
         meter: Meter,
         call: &Call,
     ) -> Response<ReplyBody> {
-        let body = match read_whole(body, call, ERROR_MAX).await {
-            Whole::Read(bytes) => bytes,
-            // The status says enough.
-            Whole::TooLong(..) | Whole::Failed(_) => Bytes::new(),
-        };
         let status = head.status;
         let failed =
             |message: String| reply::refusal(dialect, &Refusal::upstream(self.id, Reason::UpstreamBroken, message));
-        if status == StatusCode::UNAUTHORIZED {
+        if matches!(
+            status,
+            StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED
+        ) {
             // The body may quote a part of the operator's credential, and a caller would take it for a word on its own.
             tracing::error!(upstream.name = %name, "the upstream refused the credential configured for it");
             meter.upstream_error(status.as_u16(), &[]);
@@ -210,17 +233,59 @@ impl Outgoing<'_> {
                 "Upstream {name} refused the credential that Bailiwick has for it; an operator has to mend its api_key."
             ));
         }
-        if status.is_redirection() || status.is_informational() {
+        if status.is_redirection() {
             meter.upstream_error(status.as_u16(), &[]);
             return failed(format!(
                 "Upstream {name} answered with a redirection, which is not followed; an operator has to mend its base_url."
             ));
         }
-        meter.upstream_error(status.as_u16(), &body);
+        let body = match is_compressed(&head.headers) {
+            true => Err("is compressed although that was not asked for"),
+            false => error_body(body, call).await,
+        };
+        meter.upstream_error(status.as_u16(), body.as_deref().unwrap_or_default());
         let mut headers = headers::to_caller(&head.headers);
         reply::allowed(&mut headers, self.id);
+        let body = body.unwrap_or_else(|why| {
+            // The status is what SDKs act by; the rest is told in their dialect.
+            reply::instead(&mut headers);
+            let message = format!("Upstream {name} answered with status {}; the text of its error {why}.", status.as_u16());
+            llm::error_body(dialect, status.as_u16(), Reason::UpstreamBroken, &message, &self.id.to_string())
+        });
         respond(status, headers, Either::Left(Full::new(body)))
     }
+}
+
+/// The body of an error if it can be passed on, or why it cannot.
+async fn error_body(body: UpstreamBody, call: &Call) -> Result<Bytes, &'static str> {
+    match read_whole(body, call, ERROR_MAX).await {
+        Whole::Read(bytes) if leaks::quotes(&call.upstream, &bytes) => Err("quotes the operator's credential"),
+        Whole::Read(bytes) => Ok(bytes),
+        Whole::TooLong(..) => Err("is too long"),
+        Whole::Failed(_) => Err("did not come to its end"),
+    }
+}
+
+/// What is said of a reply that did not come to its end.
+fn not_whole(end: BodyEnd) -> String {
+    match end {
+        BodyEnd::Timeout(bound) => format!("sent nothing more of its answer for {bound:?} ([timeouts] idle)"),
+        BodyEnd::Overdue(bound) => format!("did not finish its answer within {bound:?} ([timeouts] total)"),
+        BodyEnd::Revoked => "was left: this credential was revoked".to_owned(),
+        BodyEnd::Broken | BodyEnd::Complete => "broke its answer off".to_owned(),
+    }
+}
+
+/// Whether a status ends a call. One out of the range of RFC 9110, section 15, means nothing, and a change of protocols
+/// (101) was not asked for.
+fn is_final(status: StatusCode) -> bool {
+    (200..600).contains(&status.as_u16())
+}
+
+/// Whether a body is encoded. It was asked for as it is, so no encoding is undone here.
+fn is_compressed(headers: &HeaderMap) -> bool {
+    let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter();
+    encodings.any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
 fn credential(upstream: &UpstreamSpec) -> Result<Option<(HeaderName, HeaderValue)>, http::Error> {
@@ -251,7 +316,8 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
 }
 
 fn passing(body: UpstreamBody, meter: Meter, call: &Call) -> ReplyBody {
-    Either::Right(Passing::new(body, meter, call.cancel.clone(), call.idle, call.deadline))
+    let (cancel, spec) = (call.cancel.clone(), call.upstream.clone());
+    Either::Right(Passing::new(body, meter, cancel, call.bounds, spec))
 }
 
 fn respond(status: StatusCode, headers: HeaderMap, body: ReplyBody) -> Response<ReplyBody> {
@@ -272,13 +338,14 @@ async fn read_whole(mut body: UpstreamBody, call: &Call, most: usize) -> Whole {
     let mut first = Bytes::new();
     let mut more = BytesMut::new();
     loop {
-        let due = call.deadline.min(Instant::now() + call.idle);
+        let due = call.bounds.deadline.min(Instant::now() + call.bounds.idle);
         let frame = tokio::select! {
             frame = tokio::time::timeout_at(due, body.frame()) => frame,
             () = call.cancel.cancelled() => return Whole::Failed(BodyEnd::Revoked),
         };
         match frame {
-            Err(_) => return Whole::Failed(BodyEnd::Timeout),
+            Err(_) if due < call.bounds.deadline => return Whole::Failed(BodyEnd::Timeout(call.bounds.idle)),
+            Err(_) => return Whole::Failed(BodyEnd::Overdue(call.bounds.total)),
             Ok(None) => break,
             Ok(Some(Err(_))) => return Whole::Failed(BodyEnd::Broken),
             Ok(Some(Ok(frame))) => {

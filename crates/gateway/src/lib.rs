@@ -10,6 +10,7 @@
 
 mod forward;
 mod headers;
+mod leaks;
 mod patience;
 mod reply;
 mod route;

@@ -77,6 +77,14 @@ pub(crate) fn cost(headers: &mut HeaderMap, cost: NanoUsd, remaining: NanoUsd) {
     set(headers, REMAINING, &remaining.to_string());
 }
 
+/// Makes the headers of an upstream's error those of an error of ours, which stands in for its body.
+pub(crate) fn instead(headers: &mut HeaderMap) {
+    for name in [header::CONTENT_ENCODING, header::CONTENT_LANGUAGE, header::ETAG] {
+        headers.remove(name);
+    }
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+}
+
 /// A short plain answer for probes.
 pub(crate) fn plain(status: StatusCode, text: &str) -> Response<ReplyBody> {
     let mut response = whole(status, Bytes::from(format!("{text}\n")));

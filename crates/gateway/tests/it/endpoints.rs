@@ -14,7 +14,7 @@ mod ends;
 mod refused;
 
 /// Permits all that agents can do.
-const ALL: &str = r#"@id("all") permit (principal == Agent::"tester", action in Action::"llm:use", resource);"#;
+pub(crate) const ALL: &str = r#"@id("all") permit (principal == Agent::"tester", action in Action::"llm:use", resource);"#;
 const FORM: &str = "multipart/form-data; boundary=b0";
 
 async fn permitting(policy: &'static str) -> Harness {
@@ -151,7 +151,7 @@ impl Row {
     }
 }
 
-async fn intents(harness: &Harness) -> Vec<entry::Intent> {
+pub(crate) async fn intents(harness: &Harness) -> Vec<entry::Intent> {
     let intent = |event| {
         if let Event::Intent(intent) = event {
             Some(intent)

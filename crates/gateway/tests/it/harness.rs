@@ -43,6 +43,8 @@ pub(crate) struct Setup {
     pub(crate) limits: Limits,
     pub(crate) policy: &'static str,
     pub(crate) provider: fake::Config,
+    /// Where calls go instead of the simulated provider.
+    pub(crate) base_url: Option<String>,
 }
 
 impl Default for Setup {
@@ -53,6 +55,7 @@ impl Default for Setup {
             policy: r#"@id("tester-models") permit (principal == Agent::"tester", action == Action::"llm:generate", resource)
                 when { resource.name like "gpt-4o*" || resource.name like "claude-*" };"#,
             provider: fake::Config::default(),
+            base_url: None,
         }
     }
 }
@@ -109,7 +112,8 @@ impl Harness {
         };
         let provider = Provider::start(provider_config).await.unwrap();
         let dir = tempfile::tempdir().unwrap();
-        let governance = governance(&setup, &provider.url());
+        let base_url = setup.base_url.clone().unwrap_or_else(|| provider.url());
+        let governance = governance(&setup, &base_url);
         let options = Options {
             dir: DataDir::open(&dir.path().join("data")).unwrap(),
             trust_domain: "agents.acme.example".to_owned(),
