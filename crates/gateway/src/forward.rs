@@ -155,7 +155,10 @@ impl Outgoing<'_> {
         if !is_final(head.status) {
             // Nothing that a provider answers a call with: who answered, and what came of the call, is not known.
             meter.lost(BodyEnd::Broken);
-            let message = format!("Upstream {name} answered with status {}, which is no answer.", head.status.as_u16());
+            let message = format!(
+                "Upstream {name} answered with status {}, which is no answer.",
+                head.status.as_u16()
+            );
             return failed(Reason::UpstreamBroken, message);
         }
         if !head.status.is_success() {
@@ -249,8 +252,17 @@ impl Outgoing<'_> {
         let body = body.unwrap_or_else(|why| {
             // The status is what SDKs act by; the rest is told in their dialect.
             reply::instead(&mut headers);
-            let message = format!("Upstream {name} answered with status {}; the text of its error {why}.", status.as_u16());
-            llm::error_body(dialect, status.as_u16(), Reason::UpstreamBroken, &message, &self.id.to_string())
+            let message = format!(
+                "Upstream {name} answered with status {}; the text of its error {why}.",
+                status.as_u16()
+            );
+            llm::error_body(
+                dialect,
+                status.as_u16(),
+                Reason::UpstreamBroken,
+                &message,
+                &self.id.to_string(),
+            )
         });
         respond(status, headers, Either::Left(Full::new(body)))
     }

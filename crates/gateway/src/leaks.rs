@@ -12,7 +12,10 @@ const SECRET_MIN: usize = 16;
 
 /// Whether bytes quote the credential of an upstream. One that comes in two parts is not seen.
 pub(crate) fn quotes(upstream: &UpstreamSpec, bytes: &[u8]) -> bool {
-    let secret = upstream.credential.as_ref().map(|secret| secret.expose_secret().as_bytes());
+    let secret = upstream
+        .credential
+        .as_ref()
+        .map(|secret| secret.expose_secret().as_bytes());
     secret.is_some_and(|secret| secret.len() >= SECRET_MIN && memmem::find(bytes, secret).is_some())
 }
 

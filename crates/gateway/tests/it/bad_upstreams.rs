@@ -35,8 +35,6 @@ enum Told {
     Replaced(u16),
     /// All that the upstream sent, byte for byte, then an error as the last event of the stream.
     Ended(Reason),
-    /// The connection breaks, or the body does.
-    Nothing,
 }
 
 /// What is booked.
@@ -109,29 +107,27 @@ impl World {
         let sent = script.body.clone();
         let before = self.raw.requests();
         self.raw.play(script);
-        let answer = self.harness.try_send(wire.request(&self.harness, stream)).await;
-        match answer {
-            Err(error) => assert!(matches!(case.told, Told::Nothing), "{name}: {error:?}"),
-            Ok(response) => {
-                assert_eq!(header(&response, "bailiwick-decision"), "allow", "{name}");
-                assert_eq!(header(&response, "bailiwick-request-id").len(), 32, "{name}");
-                assert!(!format!("{:?}", response.headers()).contains(UPSTREAM_KEY), "{name}");
-                let (head, mut body) = response.into_parts();
-                let mut text = Vec::new();
-                let mut whole = true;
-                while let Some(frame) = body.frame().await {
-                    match frame {
-                        Ok(frame) => text.extend_from_slice(&frame.into_data().unwrap_or_default()),
-                        Err(_) => whole = false,
-                    }
-                    self.raw.go_on();
-                }
-                assert!(!String::from_utf8_lossy(&text).contains(UPSTREAM_KEY), "{name}");
-                let status = head.status.as_u16();
-                let reason = head.headers.get("bailiwick-reason").map(|reason| reason.to_str().unwrap());
-                check_told(&name, case.told, wire, status, reason, &text, whole, &sent);
-            }
+        let response = self.harness.send(wire.request(&self.harness, stream)).await;
+        assert_eq!(header(&response, "bailiwick-decision"), "allow", "{name}");
+        assert_eq!(header(&response, "bailiwick-request-id").len(), 32, "{name}");
+        assert!(!format!("{:?}", response.headers()).contains(UPSTREAM_KEY), "{name}");
+        let (head, mut body) = response.into_parts();
+        let mut text = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.unwrap_or_else(|error| panic!("{name}: {error}"));
+            text.extend_from_slice(&frame.into_data().unwrap_or_default());
+            self.raw.go_on();
         }
+        assert!(!String::from_utf8_lossy(&text).contains(UPSTREAM_KEY), "{name}");
+        let told = Answer {
+            status: head.status.as_u16(),
+            reason: head
+                .headers
+                .get("bailiwick-reason")
+                .map(|reason| reason.to_str().unwrap()),
+            body: &text,
+        };
+        told.check(&name, case.told, wire, &sent);
         assert!(self.raw.requests() <= before + 1, "{name}: it is sent once");
         self.calls += 1;
         self.check_booked(&name, case, wire).await;
@@ -160,51 +156,35 @@ impl World {
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "all that can be seen of an answer")]
-fn check_told(
-    name: &str,
-    told: Told,
-    wire: Wire,
+/// What the caller got.
+struct Answer<'a> {
     status: u16,
-    reason: Option<&str>,
-    text: &[u8],
-    whole: bool,
-    sent: &[u8],
-) {
-    let shown = String::from_utf8_lossy(&text[..text.len().min(2_000)]).into_owned();
-    match told {
-        Told::Refused(expected) => {
-            assert_eq!((status, reason), (expected.status(), Some(expected.code())), "{name}: {shown}");
-            let body = serde_json::from_slice(text).unwrap_or_default();
-            assert!(wire.error(&body, expected).is_some(), "{name}: {shown}");
-            assert!(whole, "{name}");
-        }
-        Told::Passed(expected) => {
-            assert_eq!((status, reason), (expected, None), "{name}: {shown}");
-            assert!(text == sent && whole, "{name}: {shown}");
-        }
-        Told::Replaced(expected) => {
-            assert_eq!((status, reason), (expected, None), "{name}: {shown}");
-            let body = serde_json::from_slice(text).unwrap_or_default();
-            assert!(wire.error(&body, Reason::UpstreamBroken).is_some(), "{name}: {shown}");
-            assert!(whole, "{name}");
-        }
-        Told::Ended(expected) => {
-            assert_eq!((status, reason), (200, None), "{name}: {shown}");
-            assert!(whole, "{name}");
-            let rest = text.strip_prefix(sent).unwrap_or_else(|| panic!("{name}: {shown}"));
-            let rest = String::from_utf8_lossy(rest).into_owned();
-            // An event of which the caller has half is ended first.
-            let rest = rest.strip_prefix("\n\n").unwrap_or(&rest);
-            let rest = match wire {
-                Wire::Messages => rest.strip_prefix("event: error\n"),
-                _ => rest.strip_suffix("data: [DONE]\n\n"),
-            };
-            let event = rest.and_then(|rest| rest.strip_prefix("data: ")?.strip_suffix("\n\n"));
-            let body = serde_json::from_str(event.unwrap_or_default()).unwrap_or_default();
-            assert!(wire.error(&body, expected).is_some(), "{name}: {shown}");
-        }
-        Told::Nothing => assert!(!whole, "{name}: {status} {shown}"),
+    reason: Option<&'a str>,
+    body: &'a [u8],
+}
+
+impl Answer<'_> {
+    fn check(&self, name: &str, told: Told, wire: Wire, sent: &[u8]) {
+        let shown = String::from_utf8_lossy(&self.body[..self.body.len().min(2_000)]).into_owned();
+        let (status, reason) = match told {
+            Told::Refused(reason) => (reason.status(), Some(reason.code())),
+            Told::Passed(status) | Told::Replaced(status) => (status, None),
+            Told::Ended(_) => (200, None),
+        };
+        assert_eq!((self.status, self.reason), (status, reason), "{name}: {shown}");
+        let error = match told {
+            Told::Passed(_) => return assert!(self.body == sent, "{name}: {shown}"),
+            Told::Refused(reason) => wire.error(self.body, reason),
+            Told::Replaced(_) => wire.error(self.body, Reason::UpstreamBroken),
+            Told::Ended(reason) => {
+                let rest = self.body.strip_prefix(sent).map(String::from_utf8_lossy);
+                let rest = rest.unwrap_or_else(|| panic!("{name}: {shown}"));
+                // An event of which the caller has half is ended first.
+                let rest = rest.strip_prefix("\n\n").unwrap_or(&rest);
+                wire.error(wire.last_event(rest).unwrap_or_default().as_bytes(), reason)
+            }
+        };
+        assert!(error.is_some(), "{name}: {shown}");
     }
 }
 

@@ -14,7 +14,8 @@ mod ends;
 mod refused;
 
 /// Permits all that agents can do.
-pub(crate) const ALL: &str = r#"@id("all") permit (principal == Agent::"tester", action in Action::"llm:use", resource);"#;
+pub(crate) const ALL: &str =
+    r#"@id("all") permit (principal == Agent::"tester", action in Action::"llm:use", resource);"#;
 const FORM: &str = "multipart/form-data; boundary=b0";
 
 async fn permitting(policy: &'static str) -> Harness {

@@ -21,7 +21,11 @@ fn peak() -> u64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_compressed_bomb_is_left_unread() {
     let world = World::start().await;
-    for (status, kind) in [("200 OK", "application/json"), ("200 OK", "text/event-stream"), ("500 Oops", "text/html")] {
+    for (status, kind) in [
+        ("200 OK", "application/json"),
+        ("200 OK", "text/event-stream"),
+        ("500 Oops", "text/html"),
+    ] {
         let head = format!("{status}\r\ncontent-type: {kind}\r\ncontent-encoding: gzip");
         // Ten megabytes of zeros, compressed, begin like this.
         let bomb = Bytes::from(vec![0x1f; 1 << 16]);
@@ -89,6 +93,9 @@ async fn what_the_caller_does_not_take_is_not_fetched() {
     assert!(written < BUFFERS, "{written} bytes are on the way");
     drop(body);
     let outcome = world.harness.outcomes(1).await.pop().unwrap();
-    assert_eq!((outcome.status, outcome.source), (Status::ClientGone, UsageSource::Hold));
+    assert_eq!(
+        (outcome.status, outcome.source),
+        (Status::ClientGone, UsageSource::Hold)
+    );
     world.finish().await;
 }

@@ -85,13 +85,19 @@ async fn a_callers_pause_is_the_providers_to_say() {
                 .raw
                 .play(Script::whole(&format!("429 Too Many\r\nretry-after: {after}"), ERROR));
             let response = world.harness.send(wire.request(&world.harness, true)).await;
-            assert_eq!((response.status().as_u16(), header(&response, "retry-after")), (429, after.to_owned()));
+            assert_eq!(
+                (response.status().as_u16(), header(&response, "retry-after")),
+                (429, after.to_owned())
+            );
             response.into_body().collect().await.unwrap();
         }
     }
     world.raw.play(Script::whole("429 Too Many", ERROR));
     let response = world.harness.send(Wire::Chat.request(&world.harness, false)).await;
-    assert_eq!((response.status().as_u16(), header(&response, "retry-after")), (429, String::new()));
+    assert_eq!(
+        (response.status().as_u16(), header(&response, "retry-after")),
+        (429, String::new())
+    );
     drop(response);
     world.harness.outcomes(17).await;
     world.finish().await;
@@ -109,8 +115,12 @@ async fn error_bodies_that_cannot_be_passed_on() {
             replaced("endless", 500, |_| {
                 Script::framed("500 Oops", "").and(Act::Endless("x".repeat(1 << 16).into()))
             }),
-            replaced("cut", 503, |_| Script::framed("503 Unavailable\r\ncontent-length: 99", "{").then(Then::Close)),
-            replaced("hung", 400, |_| Script::framed("400 Bad\r\ncontent-length: 99", "{").then(Then::Hang)),
+            replaced("cut", 503, |_| {
+                Script::framed("503 Unavailable\r\ncontent-length: 99", "{").then(Then::Close)
+            }),
+            replaced("hung", 400, |_| {
+                Script::framed("400 Bad\r\ncontent-length: 99", "{").then(Then::Hang)
+            }),
         ])
         .await;
     world.finish().await;
@@ -125,15 +135,31 @@ async fn the_upstreams_credential_does_not_leak() {
     world
         .check(&[
             operators("401", 401, |_| {
-                Script::whole("401 Unauthorized\r\nwww-authenticate: Bearer", format!("bad key {UPSTREAM_KEY}"))
+                Script::whole(
+                    "401 Unauthorized\r\nwww-authenticate: Bearer",
+                    format!("bad key {UPSTREAM_KEY}"),
+                )
             }),
             operators("407", 407, |_| {
                 Script::whole("407 Proxy Authentication Required\r\nproxy-authenticate: Basic", ERROR)
             }),
-            replaced("403 that quotes it", 403, |_| Script::whole("403 Forbidden", format!("{{\"error\":\"Incorrect API key provided: {UPSTREAM_KEY}\"}}"))),
-            replaced("400 that quotes it", 400, |_| Script::whole("400 Bad Request", format!("{{\"error\":\"Incorrect API key provided: {UPSTREAM_KEY}\"}}"))),
+            replaced("403 that quotes it", 403, |_| {
+                Script::whole(
+                    "403 Forbidden",
+                    format!("{{\"error\":\"Incorrect API key provided: {UPSTREAM_KEY}\"}}"),
+                )
+            }),
+            replaced("400 that quotes it", 400, |_| {
+                Script::whole(
+                    "400 Bad Request",
+                    format!("{{\"error\":\"Incorrect API key provided: {UPSTREAM_KEY}\"}}"),
+                )
+            }),
             replaced("502 that quotes it", 502, |_| {
-                Script::whole("502 Bad Gateway\r\ncontent-type: text/html", format!("<pre>Authorization: Bearer {UPSTREAM_KEY}</pre>"))
+                Script::whole(
+                    "502 Bad Gateway\r\ncontent-type: text/html",
+                    format!("<pre>Authorization: Bearer {UPSTREAM_KEY}</pre>"),
+                )
             }),
             passed("a header that quotes it", 500, |_| {
                 Script::whole(&format!("500 Oops\r\nx-request: key={UPSTREAM_KEY}"), ERROR)
@@ -145,6 +171,19 @@ async fn the_upstreams_credential_does_not_leak() {
                 ..passed("a reply that quotes it", 200, |wire| {
                     let seen = format!("{},\"headers\":\"{UPSTREAM_KEY}\"", wire.usage("19", "10"));
                     Script::whole("200 OK", wire.document_with(&seen))
+                })
+            },
+            Case {
+                stream: STREAM,
+                told: Told::Ended(Reason::UpstreamBroken),
+                status: Status::Broken,
+                booked: Booked::Hold,
+                ..passed("a stream that quotes it", 200, |wire| {
+                    let begun = wire.opening() + &wire.delta("\"Hello\"");
+                    let quoted = wire.delta(&format!("\"{UPSTREAM_KEY}\""));
+                    let head = "200 OK\r\ncontent-type: text/event-stream";
+                    let more = format!("{:x}\r\n{quoted}\r\n", quoted.len());
+                    Script::open(head, begun).and(Act::Wait).and(Act::Send(more.into()))
                 })
             },
             Case {

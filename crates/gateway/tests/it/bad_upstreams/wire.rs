@@ -71,7 +71,11 @@ impl Wire {
 
     /// A whole reply around a part that may hold usage.
     pub(super) fn document_with(self, more: &str) -> String {
-        let more = if more.is_empty() { String::new() } else { format!(",{more}") };
+        let more = if more.is_empty() {
+            String::new()
+        } else {
+            format!(",{more}")
+        };
         match self {
             Self::Chat => format!(
                 r#"{{"id":"c1","object":"chat.completion","choices":[{{"index":0,"message":{{"role":"assistant","content":"Hello"}},"finish_reason":"stop"}}]{more}}}"#
@@ -101,8 +105,10 @@ impl Wire {
                     "event: message_start\ndata: {{\"type\":\"message_start\",\"message\":{{\"id\":\"m1\",{usage}}}}}\n\n"
                 )
             }
-            Self::Responses => "event: response.created\ndata: {\"type\":\"response.created\",\"response\":{\"id\":\"r1\"}}\n\n"
-                .to_owned(),
+            Self::Responses => {
+                "event: response.created\ndata: {\"type\":\"response.created\",\"response\":{\"id\":\"r1\"}}\n\n"
+                    .to_owned()
+            }
             Self::Chat | Self::Completions => String::new(),
         }
     }
@@ -173,8 +179,12 @@ impl Wire {
     /// An event by which the provider says that it failed.
     pub(super) fn failure(self) -> &'static str {
         match self {
-            Self::Chat | Self::Completions => "data: {\"error\":{\"message\":\"overloaded\",\"type\":\"server_error\"}}\n\n",
-            Self::Responses => "event: error\ndata: {\"type\":\"error\",\"code\":\"server_error\",\"message\":\"overloaded\"}\n\n",
+            Self::Chat | Self::Completions => {
+                "data: {\"error\":{\"message\":\"overloaded\",\"type\":\"server_error\"}}\n\n"
+            }
+            Self::Responses => {
+                "event: error\ndata: {\"type\":\"error\",\"code\":\"server_error\",\"message\":\"overloaded\"}\n\n"
+            }
             Self::Messages => {
                 "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"overloaded\"}}\n\n"
             }
@@ -189,14 +199,24 @@ impl Wire {
         }
     }
 
-    /// An error object in the dialect: its message, if it is of this reason.
-    pub(super) fn error<'a>(self, body: &'a serde_json::Value, reason: Reason) -> Option<&'a str> {
+    /// The data of the only event there is, framed as the last one of a stream that ends with an error.
+    pub(super) fn last_event(self, text: &str) -> Option<&str> {
+        let text = match self {
+            Self::Messages => text.strip_prefix("event: error\n")?,
+            _ => text.strip_suffix("data: [DONE]\n\n")?,
+        };
+        text.strip_prefix("data: ")?.strip_suffix("\n\n")
+    }
+
+    /// The message of an error in the dialect, if it is of this reason.
+    pub(super) fn error(self, body: &[u8], reason: Reason) -> Option<String> {
+        let body: serde_json::Value = serde_json::from_slice(body).ok()?;
         let error = body.get("error")?;
         let message = error.get("message")?.as_str()?;
         let named = match self {
             Self::Messages => body.get("type")? == "error" && message.starts_with(&format!("{}: ", reason.code())),
             _ => error.get("code")? == reason.code(),
         };
-        (named && error.get("type")?.is_string()).then_some(message)
+        (named && error.get("type")?.is_string()).then(|| message.to_owned())
     }
 }
