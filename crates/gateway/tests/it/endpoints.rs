@@ -11,6 +11,7 @@ use pricing::{PriceBook, Region};
 use crate::harness::{Harness, Setup, header};
 
 mod ends;
+mod media;
 mod refused;
 
 /// Permits all that agents can do.
@@ -173,6 +174,8 @@ fn usage(billed: Billed) -> Usage {
         output,
         reasoning,
         audio_input,
+        image_input,
+        audio_output,
         image_output,
         images,
         audio_ms,
@@ -186,6 +189,8 @@ fn usage(billed: Billed) -> Usage {
         output,
         reasoning,
         audio_input,
+        image_input,
+        audio_output,
         image_output,
         images,
         audio_ms,

@@ -43,6 +43,7 @@ pub(crate) struct Setup {
     pub(crate) limits: Limits,
     pub(crate) policy: &'static str,
     pub(crate) provider: fake::Config,
+    pub(crate) prices: Vec<pricing::Override>,
     /// Where calls go instead of the simulated provider.
     pub(crate) base_url: Option<String>,
 }
@@ -55,6 +56,7 @@ impl Default for Setup {
             policy: r#"@id("tester-models") permit (principal == Agent::"tester", action == Action::"llm:generate", resource)
                 when { resource.name like "gpt-4o*" || resource.name like "claude-*" };"#,
             provider: fake::Config::default(),
+            prices: Vec::new(),
             base_url: None,
         }
     }
@@ -96,7 +98,7 @@ fn governance(setup: &Setup, provider: &str) -> Governance {
             upstream("anthropic", Dialect::Anthropic, provider),
             upstream("gone", Dialect::OpenAi, "http://127.0.0.1:1"),
         ],
-        prices: Vec::new(),
+        prices: setup.prices.clone(),
     }
 }
 
