@@ -25,7 +25,7 @@ const RENDER_BYTES: usize = 4096;
 
 /// The body of a response.
 pub(crate) enum Body {
-    Document(Document),
+    Document(Box<Document>),
     Stream(Box<Stream>),
 }
 
@@ -65,14 +65,14 @@ pub(crate) struct Stream {
 impl Body {
     /// A document that needs no further record.
     pub(crate) fn plain(document: Bytes, conn: Arc<Conn>) -> Self {
-        Self::Document(Document {
+        Self::Document(Box::new(Document {
             rest: document,
             kept_back: 0,
             how: How::Cut,
             flush: None,
             conn,
             ticket: None,
-        })
+        }))
     }
 
     /// A document whose call ends when it has been handed over, or half of it if the script stops it.
@@ -88,14 +88,14 @@ impl Body {
             }) => (document.len().div_ceil(2), how),
             Some(Stop { how: How::Error, .. }) | None => (0, How::Cut),
         };
-        Self::Document(Document {
+        Self::Document(Box::new(Document {
             rest: document,
             kept_back,
             how,
             flush: None,
             conn,
             ticket: Some(ticket),
-        })
+        }))
     }
 }
 

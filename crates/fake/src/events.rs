@@ -17,12 +17,12 @@ use crate::{
 
 /// Where the events of a stream come from.
 pub(crate) enum Source {
-    Words { answer: Completion, events: Events },
+    Words { answer: Box<Completion>, events: Events },
     Work(work::Stream),
 }
 
 impl Source {
-    pub(crate) fn words(answer: Completion) -> Self {
+    pub(crate) fn words(answer: Box<Completion>) -> Self {
         let events = Events::new(&answer);
         Self::Words { answer, events }
     }

@@ -290,7 +290,7 @@ fn respond(config: &Config, decided: Decided, took: Duration, conn: Arc<Conn>) -
             };
             whole(done, &script, conn, ticket)
         }
-        Ok(Answer::Completion { answer, stream: true }) => streamed(Source::words(*answer), conn, ticket),
+        Ok(Answer::Completion { answer, stream: true }) => streamed(Source::words(answer), conn, ticket),
         Ok(Answer::Made(stream)) => streamed(Source::Work(stream), conn, ticket),
     };
     let mut response = Response::new(body);
