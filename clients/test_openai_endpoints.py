@@ -155,6 +155,86 @@ def test_a_transcription(client, trail, model, usage, cost):
     assert settled(trail, "llm:transcribe", model)["cost"] == cost
 
 
+# The first bytes are all that the provider looks at, if that.
+PICTURE = ("picture.png", b"\x89PNG\r\n\x1a\n", "image/png")
+# 3 tokens of text at $5, 194 of the picture sent at $10 and 272 of the one made at $40 a million.
+EDITED = 3 * 5_000 + 194 * 10_000 + 272 * 40_000
+
+
+def test_a_picture_in_steps(client, trail):
+    events = list(
+        client.images.generate(
+            model="gpt-image-1", prompt="A bailiwick", quality="low", stream=True, partial_images=2
+        )
+    )
+    assert [event.type for event in events] == ["image_generation.partial_image"] * 2 + ["image_generation.completed"]
+    assert events[-1].b64_json.startswith("iVBORw0KGgo")
+    assert events[-1].usage.output_tokens == 472
+    outcome = settled(trail, "llm:image", "gpt-image-1")
+    # A partial picture is 100 tokens more.
+    assert outcome["cost"] == 3 * 5_000 + (272 + 200) * 40_000
+
+
+def test_a_picture_edited(client, trail):
+    reply = client.images.edit(model="gpt-image-1", image=PICTURE, prompt="A bailiwick", quality="low")
+    assert reply.usage.input_tokens_details.image_tokens == 194
+    assert settled(trail, "llm:image", "gpt-image-1")["cost"] == EDITED
+
+
+def test_a_picture_edited_in_steps(client, trail):
+    events = list(
+        client.images.edit(
+            model="gpt-image-1", image=[PICTURE], prompt="A bailiwick", quality="low", stream=True, partial_images=1
+        )
+    )
+    assert [event.type for event in events] == ["image_edit.partial_image", "image_edit.completed"]
+    assert settled(trail, "llm:image", "gpt-image-1")["cost"] == EDITED + 100 * 40_000
+
+
+@pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")
+def test_a_variation_has_no_price(client, trail):
+    """The shipped catalogue has no price for the only model that makes them, so an operator has to give one."""
+    with pytest.raises(PermissionDeniedError) as denied:
+        client.images.create_variation(model="dall-e-2", image=PICTURE)
+    assert denied.value.code == "unpriced_model"
+    assert trail.calls() == []
+
+
+def test_speech_in_steps(client, trail):
+    """The SDK hands events of speech over as lines: it has no type for them."""
+    with client.audio.speech.with_streaming_response.create(
+        model="gpt-4o-mini-tts", input="Hello there, all of you", voice="alloy", stream_format="sse"
+    ) as reply:
+        assert reply.headers["content-type"].startswith("text/event-stream")
+        events = [json.loads(line.removeprefix("data: ")) for line in reply.iter_lines() if line.startswith("data: ")]
+    assert [event["type"] for event in events] == ["speech.audio.delta"] * 4 + ["speech.audio.done"]
+    outcome = settled(trail, "llm:speech", "gpt-4o-mini-tts")
+    assert events[-1]["usage"]["output_tokens"] == outcome["usage"]["audio_output"] == 23
+    # 6 tokens of text at $0.60 and 23 of sound at $12 a million.
+    assert outcome["cost"] == 6 * 600 + 23 * 12_000
+
+
+def test_a_transcription_in_steps(client, trail):
+    events = list(client.audio.transcriptions.create(model="gpt-4o-transcribe", file=SOUND, stream=True))
+    assert events[-1].type == "transcript.text.done"
+    assert "".join(event.delta for event in events[:-1]) == events[-1].text
+    assert events[-1].usage.output_tokens == 9
+    assert settled(trail, "llm:transcribe", "gpt-4o-transcribe")["cost"] == 30 * 2_500 + 9 * 10_000
+
+
+@pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")
+def test_a_translation_books_its_hold(client, trail):
+    """By OpenAI's reference a translation tells no usage."""
+    reply = client.audio.translations.create(model="whisper-1", file=SOUND)
+    assert reply.text.startswith("An agent with a budget")
+    (call,) = trail.wait_until_finished()
+    intent, outcome = trail.attempt()
+    assert (outcome["status"], outcome["source"]) == ("ok", "hold")
+    # 3 seconds at $0.006 a minute is what the provider bills.
+    assert call["billed"]["audio_ms"] == 3_000
+    assert outcome["cost"] == intent["hold"] >= 3 * 100_000
+
+
 def test_models(client, trail):
     assert "gpt-4o-mini" in {model.id for model in client.models.list()}
     assert settled(trail, "llm:list", "")["cost"] == 0

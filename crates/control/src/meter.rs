@@ -29,8 +29,10 @@ pub enum BodyEnd {
     Complete,
     /// The connection broke.
     Broken,
-    /// Nothing came for too long.
-    Timeout,
+    /// Nothing came for so long (`[timeouts] idle` or `first_byte`).
+    Timeout(Duration),
+    /// The call took so long in all (`[timeouts] total`).
+    Overdue(Duration),
     /// The credential was revoked, or expired.
     Revoked,
 }
@@ -44,7 +46,8 @@ const CUT: &str = "The provider produced more than this request's output limit a
 #[derive(Debug)]
 pub struct Meter {
     endpoint: Endpoint,
-    observer: Option<StreamObserver>,
+    /// Boxed: a meter is moved often, and most of it would be this.
+    observer: Option<Box<StreamObserver>>,
     /// Makes JSON of the stream, where the caller asked for that.
     assembler: Option<Box<Assembler>>,
     tariff: Tariff,
@@ -75,6 +78,8 @@ pub struct Settled {
     pub cost: NanoUsd,
     /// What was left in the tightest budget when the hold was placed, with the hold taken off.
     pub remaining: NanoUsd,
+    /// Whether the reply is what the endpoint answers with. One that is not must not be delivered.
+    pub readable: bool,
 }
 
 impl Meter {
@@ -123,10 +128,12 @@ impl Meter {
     /// A whole reply that is no stream.
     pub fn reply(mut self, http: u16, content_type: &str, body: &[u8]) -> Settled {
         self.http = Some(http);
-        self.delivered(body);
         let remaining = self.remaining();
-        let cost = match read_reply(self.endpoint, content_type, body) {
+        let reading = read_reply(self.endpoint, content_type, body);
+        let readable = reading.is_ok();
+        let cost = match reading {
             Ok(reading) => {
+                self.delivered(body);
                 if self.text_proves {
                     self.proven = reading.output_text_bytes.div_ceil(LONGEST_TOKEN_BYTES);
                 }
@@ -134,14 +141,21 @@ impl Meter {
             }
             Err(_) => self.end_in_full(Status::Broken),
         };
-        Settled { cost, remaining }
+        Settled {
+            cost,
+            remaining,
+            readable,
+        }
     }
 
-    /// A successful reply is about to be passed on as it comes.
-    pub fn streaming(&mut self, http: u16) {
+    /// The head of a reply has come.
+    pub fn answered(&mut self, http: u16) {
         self.http = Some(http);
+    }
+
+    /// The upstream was asked for a stream, and its reply is something else.
+    pub fn not_streamed(&mut self) {
         if self.assembler.take().is_some() {
-            // The upstream was asked for a stream and answered with something else.
             self.observer = None;
         }
     }
@@ -207,7 +221,7 @@ impl Meter {
             return;
         }
         let (status, reason, message) = broken_off(end);
-        let last = self.last_event(reason, message);
+        let last = self.last_event(reason, &message);
         self.delivered(&last);
         out.push(last);
         self.end_in_full(status);
@@ -217,7 +231,7 @@ impl Meter {
     fn last_event(&self, reason: Reason, message: &str) -> Bytes {
         let id = self.id().map(|id| id.to_string()).unwrap_or_default();
         let event = llm::stream_error(self.endpoint.dialect(), reason, message, &id);
-        if self.observer.as_ref().is_some_and(StreamObserver::mid_event) {
+        if self.observer.as_ref().is_some_and(|observer| observer.mid_event()) {
             [b"\n\n", event.as_ref()].concat().into()
         } else {
             event
@@ -362,29 +376,31 @@ impl Drop for Meter {
 fn status_of(end: BodyEnd) -> Status {
     match end {
         BodyEnd::Complete | BodyEnd::Broken => Status::Broken,
-        BodyEnd::Timeout => Status::Timeout,
+        BodyEnd::Timeout(_) | BodyEnd::Overdue(_) => Status::Timeout,
         BodyEnd::Revoked => Status::Revoked,
     }
 }
 
-fn broken_off(end: BodyEnd) -> (Status, Reason, &'static str) {
-    match end {
+fn broken_off(end: BodyEnd) -> (Status, Reason, String) {
+    let (reason, message) = match end {
         BodyEnd::Complete | BodyEnd::Broken => (
-            Status::Broken,
             Reason::UpstreamBroken,
-            "The provider's stream broke off before its end.",
+            "The provider's stream broke off before its end.".to_owned(),
         ),
-        BodyEnd::Timeout => (
-            Status::Timeout,
+        BodyEnd::Timeout(bound) => (
             Reason::UpstreamTimeout,
-            "The provider's stream stalled for too long.",
+            format!("The provider's stream stalled: nothing came for {bound:?} ([timeouts] idle)."),
+        ),
+        BodyEnd::Overdue(bound) => (
+            Reason::UpstreamTimeout,
+            format!("The provider's stream was not over after {bound:?} ([timeouts] total)."),
         ),
         BodyEnd::Revoked => (
-            Status::Revoked,
             Reason::Revoked,
-            "This credential was revoked or has expired while the call was running.",
+            "This credential was revoked or has expired while the call was running.".to_owned(),
         ),
-    }
+    };
+    (status_of(end), reason, message)
 }
 
 impl Refusal {

@@ -14,9 +14,8 @@ use tokio::time::{Instant, Sleep};
 
 use crate::{
     calls::{Finished, Ticket},
-    completion::Completion,
     conn::Conn,
-    events::Events,
+    events::Source,
     out::Out,
     script::{How, Stop},
 };
@@ -26,7 +25,7 @@ const RENDER_BYTES: usize = 4096;
 
 /// The body of a response.
 pub(crate) enum Body {
-    Document(Document),
+    Document(Box<Document>),
     Stream(Box<Stream>),
 }
 
@@ -49,8 +48,7 @@ pub(crate) struct Document {
 
 /// A body of events.
 pub(crate) struct Stream {
-    answer: Completion,
-    events: Events,
+    source: Source,
     count: u64,
     handed: u64,
     stop: Option<Stop>,
@@ -67,14 +65,14 @@ pub(crate) struct Stream {
 impl Body {
     /// A document that needs no further record.
     pub(crate) fn plain(document: Bytes, conn: Arc<Conn>) -> Self {
-        Self::Document(Document {
+        Self::Document(Box::new(Document {
             rest: document,
             kept_back: 0,
             how: How::Cut,
             flush: None,
             conn,
             ticket: None,
-        })
+        }))
     }
 
     /// A document whose call ends when it has been handed over, or half of it if the script stops it.
@@ -90,14 +88,14 @@ impl Body {
             }) => (document.len().div_ceil(2), how),
             Some(Stop { how: How::Error, .. }) | None => (0, How::Cut),
         };
-        Self::Document(Document {
+        Self::Document(Box::new(Document {
             rest: document,
             kept_back,
             how,
             flush: None,
             conn,
             ticket: Some(ticket),
-        })
+        }))
     }
 }
 
@@ -140,13 +138,11 @@ pub(crate) struct Pace {
 }
 
 impl Stream {
-    pub(crate) fn new(answer: Completion, pace: Pace, conn: Arc<Conn>, ticket: Ticket) -> Self {
-        let events = Events::new(&answer);
-        let count = events.count(&answer);
+    pub(crate) fn new(source: Source, pace: Pace, conn: Arc<Conn>, ticket: Ticket) -> Self {
+        let count = source.count();
         conn.hand(0);
         Self {
-            answer,
-            events,
+            source,
             count,
             handed: 0,
             stop: pace.stop.filter(|stop| stop.after <= count),
@@ -187,7 +183,7 @@ impl Stream {
             return Poll::Ready(None);
         }
         ready!(self.poll_timer(cx));
-        self.events.write(&self.answer, self.handed, &mut self.buffer);
+        self.source.write(self.handed, &mut self.buffer);
         self.hand();
         if self.handed == self.count && self.stop.is_none() {
             self.finish(Finished::Completed);
@@ -214,8 +210,7 @@ impl Stream {
 
     /// An error after the status has gone out.
     fn error_event(&mut self) -> Bytes {
-        self.events
-            .write_error(&self.answer, self.handed, &self.request_id, &mut self.buffer);
+        self.source.write_error(self.handed, &self.request_id, &mut self.buffer);
         self.buffer.take()
     }
 
@@ -223,13 +218,12 @@ impl Stream {
     fn finish(&mut self, finished: Finished) {
         // The event that tells of an error stands where a delta would have been.
         let produced = self.handed.saturating_sub(u64::from(finished == Finished::Error));
-        let deltas = self.events.deltas_in(&self.answer, produced);
         let whole = finished == Finished::Completed || (self.bill_abandoned && finished == Finished::ClientGone);
         let outcome = &mut self.ticket.outcome;
         outcome.billed = if whole {
-            self.answer.billed
+            self.source.billed()
         } else {
-            self.answer.billed_after(deltas)
+            self.source.billed_after(produced)
         };
         // The last event of a stream is recorded before it is written, so that whoever has read it finds the record.
         let all_handed = matches!(finished, Finished::Completed | Finished::Error);

@@ -41,6 +41,12 @@ pub struct Billed {
     /// Input tokens of audio.
     #[serde(skip_serializing_if = "is_zero")]
     pub audio_input: u64,
+    /// Input tokens of pictures.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub image_input: u64,
+    /// Output tokens of audio.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub audio_output: u64,
     /// Output tokens of pictures.
     #[serde(skip_serializing_if = "is_zero")]
     pub image_output: u64,
@@ -62,7 +68,7 @@ fn is_zero(count: &u64) -> bool {
 impl Billed {
     /// All input tokens, cached or not, of any kind.
     pub fn input_total(&self) -> u64 {
-        self.input + self.cache_read + self.cache_write + self.cache_write_1h + self.audio_input
+        self.input + self.cache_read + self.cache_write + self.cache_write_1h + self.audio_input + self.image_input
     }
 }
 

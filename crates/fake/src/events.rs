@@ -3,7 +3,75 @@
 use bytes::Bytes;
 use http::StatusCode;
 
-use crate::{anthropic, completion::Completion, openai, out::Out, refusal::Refusal, responses, texts, wire::Wire};
+use crate::{
+    anthropic,
+    calls::Billed,
+    completion::Completion,
+    openai,
+    out::Out,
+    refusal::{Dialect, Refusal},
+    responses, texts,
+    wire::Wire,
+    work,
+};
+
+/// Where the events of a stream come from.
+pub(crate) enum Source {
+    Words { answer: Box<Completion>, events: Events },
+    Work(work::Stream),
+}
+
+impl Source {
+    pub(crate) fn words(answer: Box<Completion>) -> Self {
+        let events = Events::new(&answer);
+        Self::Words { answer, events }
+    }
+
+    /// How many events there are.
+    pub(crate) fn count(&self) -> u64 {
+        match self {
+            Self::Words { answer, events } => events.count(answer),
+            Self::Work(stream) => u64::try_from(stream.events.len()).unwrap_or(u64::MAX),
+        }
+    }
+
+    /// Writes event `index`.
+    pub(crate) fn write(&self, index: u64, out: &mut Out) {
+        match self {
+            Self::Words { answer, events } => events.write(answer, index, out),
+            Self::Work(stream) => {
+                let event = usize::try_from(index).ok().and_then(|index| stream.events.get(index));
+                if let Some(event) = event {
+                    out.bytes(&event.bytes);
+                }
+            }
+        }
+    }
+
+    /// Writes an error behind `index` events.
+    pub(crate) fn write_error(&self, index: u64, request_id: &str, out: &mut Out) {
+        match self {
+            Self::Words { answer, events } => events.write_error(answer, index, request_id, out),
+            Self::Work(_) => write_data(Dialect::OpenAi, "", request_id, out),
+        }
+    }
+
+    /// What all of it costs.
+    pub(crate) fn billed(&self) -> Billed {
+        match self {
+            Self::Words { answer, .. } => answer.billed,
+            Self::Work(stream) => stream.billed(),
+        }
+    }
+
+    /// What has been produced, and so is billed, with the first `events` events.
+    pub(crate) fn billed_after(&self, produced: u64) -> Billed {
+        match self {
+            Self::Words { answer, events } => answer.billed_after(events.deltas_in(answer, produced)),
+            Self::Work(stream) => stream.billed_after(produced),
+        }
+    }
+}
 
 /// The events of one answer.
 pub(crate) enum Events {
@@ -55,18 +123,23 @@ impl Events {
 
     /// Writes an error behind `index` events: OpenAI sends it as data, the others as an event of its own.
     pub(crate) fn write_error(&self, answer: &Completion, index: u64, request_id: &str, out: &mut Out) {
-        let refusal = Refusal::scripted(answer.wire.dialect(), StatusCode::INTERNAL_SERVER_ERROR);
         let name = match self {
-            Self::Responses => return responses::error(&refusal.message, index, out),
+            Self::Responses => return responses::error(&failure(answer.wire.dialect()).message, index, out),
             Self::Chat(_) | Self::Text => "",
             Self::Messages => "event: error\n",
         };
-        let json = refusal.json(request_id);
-        out.text(name)
-            .text("data: ")
-            .text(&String::from_utf8_lossy(&json))
-            .text("\n\n");
+        write_data(answer.wire.dialect(), name, request_id, out);
     }
+}
+
+fn failure(dialect: Dialect) -> Refusal {
+    Refusal::scripted(dialect, StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+/// Writes an error as the data of an event; `name` is the line before it.
+fn write_data(dialect: Dialect, name: &str, request_id: &str, out: &mut Out) {
+    out.text(name).text("data: ");
+    out.bytes(&failure(dialect).json(request_id)).text("\n\n");
 }
 
 /// An answer as one document.

@@ -24,9 +24,12 @@
 //!
 //! # Endpoints
 //! OpenAI's `POST /v1/chat/completions`, `/v1/responses`, `/v1/completions`, `/v1/embeddings`, `/v1/moderations`,
-//! `/v1/images/generations`, `/v1/audio/speech` and `/v1/audio/transcriptions`; Anthropic's `POST /v1/messages` and
-//! `/v1/messages/count_tokens`; `GET /v1/models` and `/v1/models/{id}` of both. Anything else is answered with the
-//! provider's own 404 or 405. The endpoints that generate text also stream; the others answer whole documents only. Where both providers have the same path, a request with `anthropic-version` or `x-api-key` is Anthropic's.
+//! `/v1/images/generations`, `/v1/images/edits`, `/v1/images/variations`, `/v1/audio/speech`, `/v1/audio/transcriptions`
+//! and `/v1/audio/translations`; Anthropic's `POST /v1/messages` and `/v1/messages/count_tokens`; `GET /v1/models` and
+//! `/v1/models/{id}` of both. Anything else is answered with the provider's own 404 or 405. The endpoints that generate
+//! text stream, and so do pictures made or edited (one at a time, with `partial_images`), speech billed by tokens
+//! (`stream_format: sse`) and transcripts billed by tokens. Where both providers have the same path, a request with
+//! `anthropic-version` or `x-api-key` is Anthropic's.
 //!
 //! OpenAI's endpoints are also where Azure OpenAI has them: below `/openai/v1`, and below
 //! `/openai/deployments/{deployment}` with a dated `api-version` in the query. These want the key in `api-key`.

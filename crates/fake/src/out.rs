@@ -19,6 +19,12 @@ impl Out {
         self
     }
 
+    /// Adds bytes as they are.
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
+        self.0.extend_from_slice(bytes);
+        self
+    }
+
     /// Adds a number in decimal.
     pub(crate) fn number(&mut self, number: u64) -> &mut Self {
         // Writing to a buffer that grows cannot fail.

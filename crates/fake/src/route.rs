@@ -36,8 +36,11 @@ pub(crate) fn route<'a>(parts: &'a Parts, azure: Option<Result<&'a str, &()>>) -
         "/v1/embeddings" => (Dialect::OpenAi, Method::POST, Endpoint::Work(Kind::Embeddings)),
         "/v1/moderations" => (Dialect::OpenAi, Method::POST, Endpoint::Work(Kind::Moderations)),
         "/v1/images/generations" => (Dialect::OpenAi, Method::POST, Endpoint::Work(Kind::Images)),
+        "/v1/images/edits" => (Dialect::OpenAi, Method::POST, Endpoint::Work(Kind::ImageEdits)),
+        "/v1/images/variations" => (Dialect::OpenAi, Method::POST, Endpoint::Work(Kind::ImageVariations)),
         "/v1/audio/speech" => (Dialect::OpenAi, Method::POST, Endpoint::Work(Kind::Speech)),
         "/v1/audio/transcriptions" => (Dialect::OpenAi, Method::POST, Endpoint::Work(Kind::Transcription)),
+        "/v1/audio/translations" => (Dialect::OpenAi, Method::POST, Endpoint::Work(Kind::Translation)),
         "/v1/models" => (guess, Method::GET, Endpoint::Models),
         _ => match path.strip_prefix("/v1/models/") {
             Some(id) if !id.is_empty() && !id.contains('/') => (guess, Method::GET, Endpoint::Model(id)),

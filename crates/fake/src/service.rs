@@ -18,7 +18,8 @@ use crate::{
     completion::{Completion, Moment},
     config::Config,
     conn::Conn,
-    events, headers,
+    events::{self, Source},
+    headers,
     ids::Ids,
     inspect, models,
     refusal::{Dialect, Refusal},
@@ -26,7 +27,7 @@ use crate::{
     route::{Endpoint, route},
     script::Script,
     turns::Turns,
-    work::{Done, Job},
+    work::{self, Done, Job, Made},
 };
 
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -61,7 +62,7 @@ impl Asked<'_> {
     fn stream(&self) -> bool {
         match self {
             Self::Words(ask) => ask.stream,
-            Self::Work(_) => false,
+            Self::Work(job) => job.stream(),
         }
     }
 }
@@ -71,6 +72,7 @@ enum Answer {
     /// Something that is neither billed nor generated.
     Listed(Bytes),
     Done(Done),
+    Made(work::Stream),
     Completion {
         answer: Box<Completion>,
         stream: bool,
@@ -179,6 +181,7 @@ fn decide(state: &State, parts: &Parts, body: Option<&[u8]>) -> Decided {
         match &answer {
             Ok(Answer::Completion { answer, .. }) => ticket.outcome.billed = answer.billed,
             Ok(Answer::Done(done)) => ticket.outcome.billed = done.billed,
+            Ok(Answer::Made(stream)) => ticket.outcome.billed = stream.billed(),
             Ok(Answer::Listed(_)) | Err(_) => {}
         }
     }
@@ -227,7 +230,10 @@ fn produce(dialect: Dialect, asked: &Asked<'_>, script: &Script, moment: &Moment
             answer: Box::new(Completion::plan(ask, script, moment)),
             stream: ask.stream,
         }),
-        Asked::Work(job) => job.done(script, moment).map(Answer::Done),
+        Asked::Work(job) => job.made(script, moment).map(|made| match made {
+            Made::Whole(done) => Answer::Done(done),
+            Made::Stream(stream) => Answer::Made(stream),
+        }),
     }
 }
 
@@ -241,6 +247,17 @@ fn respond(config: &Config, decided: Decided, took: Duration, conn: Arc<Conn>) -
         request_id,
         now,
     } = decided;
+    let streamed = |source, conn, mut ticket: Ticket| {
+        ticket.answering(200);
+        let pace = Pace {
+            delay: script.chunk_delay.unwrap_or(config.chunk_delay),
+            stop: script.stop,
+            bill_abandoned: script.bill_abandoned,
+            request_id: request_id.clone(),
+        };
+        let stream = Stream::new(source, pace, conn, ticket);
+        (StatusCode::OK, headers::EVENTS, Body::Stream(Box::new(stream)))
+    };
     let (status, kind, body) = match answer {
         Err(refusal) => {
             ticket.outcome.status = Some(refusal.status.as_u16());
@@ -270,17 +287,8 @@ fn respond(config: &Config, decided: Decided, took: Duration, conn: Arc<Conn>) -
             };
             whole(done, &script, conn, ticket)
         }
-        Ok(Answer::Completion { answer, stream: true }) => {
-            ticket.answering(200);
-            let pace = Pace {
-                delay: script.chunk_delay.unwrap_or(config.chunk_delay),
-                stop: script.stop,
-                bill_abandoned: script.bill_abandoned,
-                request_id: request_id.clone(),
-            };
-            let stream = Stream::new(*answer, pace, conn, ticket);
-            (StatusCode::OK, headers::EVENTS, Body::Stream(Box::new(stream)))
-        }
+        Ok(Answer::Completion { answer, stream: true }) => streamed(Source::words(answer), conn, ticket),
+        Ok(Answer::Made(stream)) => streamed(Source::Work(stream), conn, ticket),
     };
     let mut response = Response::new(body);
     *response.status_mut() = status;

@@ -1,4 +1,5 @@
-//! The endpoints that generate no text of their own accord: each is answered with one document, never as a stream.
+//! The endpoints that generate no text of their own accord: each is answered with one document, and pictures, speech and
+//! transcripts also as a stream.
 
 use bytes::Bytes;
 use http::HeaderValue;
@@ -25,8 +26,11 @@ pub(crate) enum Kind {
     Embeddings,
     Moderations,
     Images,
+    ImageEdits,
+    ImageVariations,
     Speech,
     Transcription,
+    Translation,
     CountTokens,
 }
 
@@ -38,6 +42,26 @@ pub(crate) enum Job {
     Speech(audio::Speech),
     Transcription(audio::Transcription),
     CountTokens { model: String, tokens: u64 },
+}
+
+/// What comes of work.
+pub(crate) enum Made {
+    Whole(Done),
+    Stream(Stream),
+}
+
+/// Work that is done piece by piece.
+pub(crate) struct Stream {
+    /// What is billed before the first event.
+    pub(crate) begun: Billed,
+    pub(crate) events: Vec<Event>,
+}
+
+/// One event of a stream.
+pub(crate) struct Event {
+    pub(crate) bytes: Bytes,
+    /// What is billed once it has been produced.
+    pub(crate) billed: Billed,
 }
 
 /// Work that is done.
@@ -54,8 +78,15 @@ impl Job {
             Kind::Embeddings => read(body).map(Self::Embeddings),
             Kind::Moderations => read(body).map(Self::Moderations),
             Kind::Images => read(body).map(Self::Images),
+            Kind::ImageEdits => images::Job::edit(content_type, body).map(Self::Images),
+            Kind::ImageVariations => images::Job::variation(content_type, body).map(Self::Images),
             Kind::Speech => read(body).map(Self::Speech),
-            Kind::Transcription => audio::Transcription::parse(content_type, body).map(Self::Transcription),
+            Kind::Transcription => {
+                audio::Transcription::parse(content_type, body, audio::Task::Transcribe).map(Self::Transcription)
+            }
+            Kind::Translation => {
+                audio::Transcription::parse(content_type, body, audio::Task::Translate).map(Self::Transcription)
+            }
             Kind::CountTokens => {
                 let (model, tokens) = request::count_tokens(body)?;
                 Ok(Self::CountTokens { model, tokens })
@@ -75,20 +106,31 @@ impl Job {
         }
     }
 
-    /// Does it.
-    pub(crate) fn done(&self, script: &Script, moment: &Moment) -> Result<Done, Refusal> {
+    /// Whether its answer is to come as a stream.
+    pub(crate) fn stream(&self) -> bool {
         match self {
-            Self::Embeddings(job) => Ok(job.done(script)),
-            Self::Moderations(job) => Ok(job.done(moment)),
-            Self::Images(job) => job.done(script, moment),
-            Self::Speech(job) => job.done(),
-            Self::Transcription(job) => Ok(job.done(script, moment)),
+            Self::Images(job) => job.stream(),
+            Self::Speech(job) => job.stream(),
+            Self::Transcription(job) => job.stream(),
+            Self::Embeddings(_) | Self::Moderations(_) | Self::CountTokens { .. } => false,
+        }
+    }
+
+    /// Does it.
+    pub(crate) fn made(&self, script: &Script, moment: &Moment) -> Result<Made, Refusal> {
+        let done = match self {
+            Self::Embeddings(job) => job.done(script),
+            Self::Moderations(job) => job.done(moment),
+            Self::Images(job) => return job.made(script, moment),
+            Self::Speech(job) => return job.made(script),
+            Self::Transcription(job) => return Ok(job.made(script, moment)),
             Self::CountTokens { tokens, .. } => {
                 let tokens = script.usage_input.unwrap_or(*tokens);
                 let body = serde_json::json!({"input_tokens": tokens});
-                Ok(Done::json(&body, Billed::default()))
+                Done::json(&body, Billed::default())
             }
-        }
+        };
+        Ok(Made::Whole(done))
     }
 }
 
@@ -99,6 +141,34 @@ impl Done {
             body: Bytes::from(body.to_string()),
             billed,
         }
+    }
+}
+
+impl Event {
+    /// An event whose name stands in its data, too.
+    fn new(kind: &str, mut data: serde_json::Value, billed: Billed) -> Self {
+        if let serde_json::Value::Object(data) = &mut data {
+            data.insert("type".to_owned(), kind.into());
+        }
+        Self {
+            bytes: Bytes::from(format!("event: {kind}\ndata: {data}\n\n")),
+            billed,
+        }
+    }
+}
+
+impl Stream {
+    /// What all of it costs.
+    pub(crate) fn billed(&self) -> Billed {
+        self.events.last().map_or(self.begun, |event| event.billed)
+    }
+
+    /// What its first `events` events cost.
+    pub(crate) fn billed_after(&self, events: u64) -> Billed {
+        let last = usize::try_from(events)
+            .ok()
+            .and_then(|events| self.events.get(events.checked_sub(1)?));
+        last.map_or(self.begun, |event| event.billed)
     }
 }
 

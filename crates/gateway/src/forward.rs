@@ -1,11 +1,11 @@
-//! Calling the upstream: what was cleared goes out, what comes back is read or passed on.
+//! Calling the upstream: what was cleared goes out. What comes back is for `receive.rs`.
 
-use std::time::Duration;
+use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
-use control::{BodyEnd, Cause, Cleared, Failure, Forwarded, HeaderTemplate, Meter, Refusal, Upstream, UpstreamSpec};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
-use http_body_util::{BodyExt as _, Either, Full};
+use bytes::Bytes;
+use control::{BodyEnd, Cause, Cleared, Failure, Forwarded, HeaderTemplate, Refusal, Upstream, UpstreamSpec};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, header};
+use http_body_util::Full;
 use llm::Dialect;
 use model::{ActionId, Reason};
 use secrecy::ExposeSecret as _;
@@ -15,17 +15,12 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     headers,
     reply::{self, ReplyBody},
-    stream::Passing,
-    upstreams::{SendError, UpstreamBody, Upstreams},
+    stream,
+    upstreams::{SendError, Upstreams},
 };
 
 /// What the holder of a credential is told that was revoked or expired under way.
 const REVOKED: &str = "This credential was revoked or has expired while the call was running.";
-/// How long the end of a body is waited for after its stream has said that it is complete: so long, the connection may
-/// yet serve again.
-const END_WAIT: Duration = Duration::from_secs(1);
-/// The longest error body that is passed on.
-const ERROR_MAX: usize = 256 * 1024;
 
 /// One request on its way: the parts of the caller's request that go along.
 pub(crate) struct Outgoing<'a> {
@@ -43,11 +38,15 @@ impl Upstream for Outgoing<'_> {
         let (dialect, name) = (upstream.kind, upstream.name.to_string());
         let bounds = *cleared.bounds();
         let call = Call {
+            upstream: upstream.clone(),
             stream: cleared.is_stream(),
             assembled: cleared.is_assembled(),
             unread: cleared.is_unread(),
-            deadline: cleared.deadline(),
-            idle: bounds.idle,
+            bounds: stream::Bounds {
+                idle: bounds.idle,
+                total: bounds.total,
+                deadline: cleared.deadline(),
+            },
             reply_bytes: bounds.reply_bytes,
             cancel: cleared.cancelled(),
             attempts: cleared.number() + 1,
@@ -67,7 +66,7 @@ impl Upstream for Outgoing<'_> {
             return Forwarded::Reply(failed(Reason::Revoked, REVOKED.to_owned()));
         }
         let meter = cleared.begin();
-        let due = call.deadline.min(Instant::now() + bounds.first_byte);
+        let due = call.bounds.deadline.min(Instant::now() + bounds.first_byte);
         let sent = tokio::select! {
             sent = tokio::time::timeout_at(due, self.upstreams.send(&upstream, request)) => sent,
             () = call.cancel.cancelled() => {
@@ -90,11 +89,18 @@ impl Upstream for Outgoing<'_> {
                 (Cause::Broken, Reason::UpstreamBroken, message)
             }
             Err(_) => {
-                meter.lost(BodyEnd::Timeout);
-                let message = format!(
-                    "Upstream {name} did not answer within {:?}.",
-                    bounds.first_byte.min(bounds.total)
-                );
+                let (end, within) = match due < call.bounds.deadline {
+                    true => (
+                        BodyEnd::Timeout(bounds.first_byte),
+                        format!("{:?} ([timeouts] first_byte)", bounds.first_byte),
+                    ),
+                    false => (
+                        BodyEnd::Overdue(bounds.total),
+                        format!("{:?} ([timeouts] total)", bounds.total),
+                    ),
+                };
+                meter.lost(end);
+                let message = format!("Upstream {name} did not answer within {within}.");
                 (Cause::Timeout, Reason::UpstreamTimeout, message)
             }
         };
@@ -102,19 +108,19 @@ impl Upstream for Outgoing<'_> {
     }
 }
 
-/// The bounds of one call.
-struct Call {
-    stream: bool,
+/// What receiving a reply has to know of its call.
+pub(crate) struct Call {
+    pub(crate) upstream: Arc<UpstreamSpec>,
+    pub(crate) stream: bool,
     /// Whether the reply is asked for as a stream and delivered as JSON.
-    assembled: bool,
+    pub(crate) assembled: bool,
     /// Whether the reply need not be read before it is delivered.
-    unread: bool,
-    deadline: Instant,
-    idle: Duration,
-    reply_bytes: usize,
-    cancel: CancellationToken,
+    pub(crate) unread: bool,
+    pub(crate) bounds: stream::Bounds,
+    pub(crate) reply_bytes: usize,
+    pub(crate) cancel: CancellationToken,
     /// How many attempts the action took, with this one.
-    attempts: u16,
+    pub(crate) attempts: u16,
 }
 
 impl Outgoing<'_> {
@@ -132,130 +138,6 @@ impl Outgoing<'_> {
             .body(Full::new(cleared.body().clone()))?;
         *request.headers_mut() = headers::to_upstream(self.headers, own_headers(upstream)?);
         Ok(request)
-    }
-
-    async fn receive(
-        &self,
-        dialect: Dialect,
-        name: &str,
-        response: Response<UpstreamBody>,
-        meter: Meter,
-        call: &Call,
-    ) -> Forwarded<Response<ReplyBody>> {
-        let (head, body) = response.into_parts();
-        if head.status.is_success() {
-            return Forwarded::Reply(self.receive_success(dialect, name, head, body, meter, call).await);
-        }
-        let failure = Failure {
-            cause: Cause::Status(head.status.as_u16()),
-            retry_after: headers::retry_after(&head.headers),
-        };
-        let reply = self.receive_error(dialect, name, head, body, meter, call).await;
-        Forwarded::Failed(failure, reply)
-    }
-
-    async fn receive_success(
-        &self,
-        dialect: Dialect,
-        name: &str,
-        head: http::response::Parts,
-        body: UpstreamBody,
-        mut meter: Meter,
-        call: &Call,
-    ) -> Response<ReplyBody> {
-        let failed = |reason, message: String| reply::refusal(dialect, &Refusal::upstream(self.id, reason, message));
-        if head
-            .headers
-            .get(header::CONTENT_ENCODING)
-            .is_some_and(|encoding| encoding != "identity")
-        {
-            meter.lost(BodyEnd::Broken);
-            let message = format!("Upstream {name} compressed its answer although it was asked not to.");
-            return failed(Reason::UpstreamBroken, message);
-        }
-        let mut headers = headers::to_caller(&head.headers);
-        reply::allowed(&mut headers, self.id, call.attempts);
-        if is_event_stream(&head.headers) && call.assembled {
-            meter.assembling(head.status.as_u16());
-            // Boxed, as it is seldom: what every call keeps while it waits would be as large.
-            return match Box::pin(assemble(body, meter, call)).await {
-                Ok((reply, settled)) => {
-                    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-                    reply::cost(&mut headers, settled.cost, settled.remaining);
-                    respond(head.status, headers, Either::Left(Full::new(reply)))
-                }
-                Err(control::Unassembled { reason, message }) => failed(reason, message),
-            };
-        }
-        if (is_event_stream(&head.headers) && call.stream) || (call.unread && !call.stream) {
-            meter.streaming(head.status.as_u16());
-            return respond(head.status, headers, passing(body, meter, call));
-        }
-        match read_whole(body, call, call.reply_bytes).await {
-            Whole::Read(bytes) => {
-                let content_type = head
-                    .headers
-                    .get(header::CONTENT_TYPE)
-                    .and_then(|value| value.to_str().ok());
-                let settled = meter.reply(head.status.as_u16(), content_type.unwrap_or_default(), &bytes);
-                reply::cost(&mut headers, settled.cost, settled.remaining);
-                respond(head.status, headers, Either::Left(Full::new(bytes)))
-            }
-            Whole::TooLong(read, rest) => {
-                meter.streaming(head.status.as_u16());
-                let Either::Right(passing) = passing(rest, meter, call) else {
-                    return failed(Reason::UpstreamBroken, "The answer could not be passed on.".to_owned());
-                };
-                respond(head.status, headers, Either::Right(passing.after(read)))
-            }
-            Whole::Failed(end) => {
-                meter.lost(end);
-                let (reason, message) = match end {
-                    BodyEnd::Timeout => (Reason::UpstreamTimeout, "did not finish its answer in time"),
-                    BodyEnd::Revoked => (Reason::Revoked, "was left: this credential was revoked or has expired"),
-                    BodyEnd::Broken | BodyEnd::Complete => (Reason::UpstreamBroken, "broke its answer off"),
-                };
-                failed(reason, format!("Upstream {name} {message}."))
-            }
-        }
-    }
-
-    /// An answer that is not a success: passed on, unless it says something about Bailiwick and not about the request.
-    async fn receive_error(
-        &self,
-        dialect: Dialect,
-        name: &str,
-        head: http::response::Parts,
-        body: UpstreamBody,
-        meter: Meter,
-        call: &Call,
-    ) -> Response<ReplyBody> {
-        let body = match read_whole(body, call, ERROR_MAX).await {
-            Whole::Read(bytes) => bytes,
-            // The status says enough.
-            Whole::TooLong(..) | Whole::Failed(_) => Bytes::new(),
-        };
-        let status = head.status;
-        let failed =
-            |message: String| reply::refusal(dialect, &Refusal::upstream(self.id, Reason::UpstreamBroken, message));
-        if status == StatusCode::UNAUTHORIZED {
-            // The body may quote a part of the operator's credential, and a caller would take it for a word on its own.
-            tracing::error!(upstream.name = %name, "the upstream refused the credential configured for it");
-            meter.upstream_error(status.as_u16(), &[]);
-            return failed(format!(
-                "Upstream {name} refused the credential that Bailiwick has for it; an operator has to mend its api_key."
-            ));
-        }
-        if status.is_redirection() || status.is_informational() {
-            meter.upstream_error(status.as_u16(), &[]);
-            return failed(format!(
-                "Upstream {name} answered with a redirection, which is not followed; an operator has to mend its base_url."
-            ));
-        }
-        meter.upstream_error(status.as_u16(), &body);
-        let mut headers = headers::to_caller(&head.headers);
-        reply::allowed(&mut headers, self.id, call.attempts);
-        respond(status, headers, Either::Left(Full::new(body)))
     }
 }
 
@@ -281,102 +163,4 @@ fn own_headers(upstream: &UpstreamSpec) -> Result<Vec<(HeaderName, HeaderValue)>
         }
     }
     Ok(headers)
-}
-
-fn is_event_stream(headers: &HeaderMap) -> bool {
-    let content_type = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    content_type
-        .split(';')
-        .next()
-        .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/event-stream"))
-}
-
-fn passing(body: UpstreamBody, meter: Meter, call: &Call) -> ReplyBody {
-    Either::Right(Passing::new(body, meter, call.cancel.clone(), call.idle, call.deadline))
-}
-
-fn respond(status: StatusCode, headers: HeaderMap, body: ReplyBody) -> Response<ReplyBody> {
-    let mut response = Response::new(body);
-    *response.status_mut() = status;
-    *response.headers_mut() = headers;
-    response
-}
-
-/// What reading a body came to.
-enum Whole {
-    Read(Bytes),
-    TooLong(Bytes, UpstreamBody),
-    Failed(BodyEnd),
-}
-
-async fn read_whole(mut body: UpstreamBody, call: &Call, most: usize) -> Whole {
-    let mut first = Bytes::new();
-    let mut more = BytesMut::new();
-    loop {
-        match next(&mut body, call, call.idle).await {
-            Err(BodyEnd::Complete) => break,
-            Err(end) => return Whole::Failed(end),
-            // Most replies come in one piece, which then is not copied.
-            Ok(data) if first.is_empty() && more.is_empty() => first = data,
-            Ok(data) => {
-                if more.is_empty() {
-                    more.extend_from_slice(&std::mem::take(&mut first));
-                }
-                more.extend_from_slice(&data);
-            }
-        }
-        if first.len() + more.len() > most {
-            return Whole::TooLong(joined(first, more), body);
-        }
-    }
-    Whole::Read(joined(first, more))
-}
-
-/// Reads a stream to its end and makes a JSON reply of it.
-async fn assemble(
-    mut body: UpstreamBody,
-    mut meter: Meter,
-    call: &Call,
-) -> Result<(Bytes, control::Settled), control::Unassembled> {
-    let end = loop {
-        let idle = if meter.is_gathered() {
-            END_WAIT.min(call.idle)
-        } else {
-            call.idle
-        };
-        match next(&mut body, call, idle).await {
-            Ok(data) => meter.gather(data)?,
-            Err(end) => break end,
-        }
-    };
-    meter.assembled(end)
-}
-
-/// The next piece of a body, or how it ended.
-async fn next(body: &mut UpstreamBody, call: &Call, idle: Duration) -> Result<Bytes, BodyEnd> {
-    loop {
-        let due = call.deadline.min(Instant::now() + idle);
-        let frame = tokio::select! {
-            frame = tokio::time::timeout_at(due, body.frame()) => frame,
-            () = call.cancel.cancelled() => return Err(BodyEnd::Revoked),
-        };
-        match frame {
-            Err(_) => return Err(BodyEnd::Timeout),
-            Ok(None) => return Err(BodyEnd::Complete),
-            Ok(Some(Err(_))) => return Err(BodyEnd::Broken),
-            Ok(Some(Ok(frame))) => {
-                // Trailers belong to the upstream's connection.
-                if let Ok(data) = frame.into_data() {
-                    return Ok(data);
-                }
-            }
-        }
-    }
-}
-
-fn joined(first: Bytes, more: BytesMut) -> Bytes {
-    if more.is_empty() { first } else { more.freeze() }
 }

@@ -3,7 +3,7 @@
 //! A codec around `control`'s pipeline: it reads HTTP, asks, carries what was cleared to its upstream ([`control::Upstream`])
 //! and the reply back, and spells refusals in the caller's dialect. It decides nothing.
 //!
-//! `server.rs` accepts, `service.rs` takes one request through, `forward.rs` calls the
+//! `server.rs` accepts, `service.rs` takes one request through, `forward.rs` and `receive.rs` call the
 //! upstream through `upstreams.rs` (its connections), `stream.rs` is the body
 //! of a reply that passes as it comes, `replays.rs` keeps replies for calls
 //! that are sent again, `patience.rs` lets go of callers that stop reading, `linger.rs` closes connections
@@ -12,8 +12,10 @@
 
 mod forward;
 mod headers;
+mod leaks;
 mod linger;
 mod patience;
+mod receive;
 mod replays;
 mod reply;
 mod route;

@@ -130,6 +130,14 @@ pub(crate) fn replayed(headers: &mut HeaderMap) {
     headers.insert(name, value);
 }
 
+/// Makes the headers of an upstream's error those of an error of ours, which stands in for its body.
+pub(crate) fn instead(headers: &mut HeaderMap) {
+    for name in [header::CONTENT_ENCODING, header::CONTENT_LANGUAGE, header::ETAG] {
+        headers.remove(name);
+    }
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+}
+
 /// A short plain answer for probes.
 pub(crate) fn plain(status: StatusCode, text: &str) -> Response<ReplyBody> {
     let mut response = whole(status, Bytes::from(format!("{text}\n")));

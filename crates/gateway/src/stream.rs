@@ -3,17 +3,18 @@
 use std::{
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
 use bytes::{Bytes, BytesMut};
-use control::{BodyEnd, Meter};
+use control::{BodyEnd, Meter, UpstreamSpec};
 use http_body::{Body, Frame};
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use crate::upstreams::UpstreamBody;
+use crate::{leaks, upstreams::UpstreamBody};
 
 /// What has come is written at once, but not in larger pieces than this: more only adds latency.
 const WRITE_MAX: usize = 64 * 1024;
@@ -49,11 +50,22 @@ pub(crate) struct Passing {
     yielded: bool,
     cancelled: Pin<Box<WaitForCancellationFutureOwned>>,
     timer: Pin<Box<Sleep>>,
-    idle: Duration,
+    bounds: Bounds,
     /// When something last came.
     active: Instant,
-    /// When the call must be over.
-    deadline: Instant,
+    /// Whose reply it is: none may quote its credential.
+    spec: Arc<UpstreamSpec>,
+}
+
+/// How long the body of a reply may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// Between two parts of it.
+    pub(crate) idle: Duration,
+    /// The call, in all.
+    pub(crate) total: Duration,
+    /// When the call must be over by that.
+    pub(crate) deadline: Instant,
 }
 
 impl Passing {
@@ -61,8 +73,8 @@ impl Passing {
         upstream: UpstreamBody,
         meter: Meter,
         cancel: CancellationToken,
-        idle: Duration,
-        deadline: Instant,
+        bounds: Bounds,
+        spec: Arc<UpstreamSpec>,
     ) -> Self {
         let now = Instant::now();
         Self {
@@ -75,10 +87,10 @@ impl Passing {
             broken: false,
             yielded: false,
             cancelled: Box::pin(cancel.cancelled_owned()),
-            timer: Box::pin(tokio::time::sleep_until(deadline.min(now + idle))),
-            idle,
+            timer: Box::pin(tokio::time::sleep_until(bounds.deadline.min(now + bounds.idle))),
+            bounds,
             active: now,
-            deadline,
+            spec,
         }
     }
 
@@ -127,16 +139,20 @@ impl Passing {
         Some(Frame::data(joined.freeze()))
     }
 
-    /// Whether it took too long. The timer is set anew only when it fires, not with each chunk.
-    fn overdue(&mut self, cx: &mut Context<'_>) -> bool {
+    /// Which bound it has passed, if any. The timer is set anew only when it fires, not with each chunk.
+    fn overdue(&mut self, cx: &mut Context<'_>) -> Option<BodyEnd> {
         while self.timer.as_mut().poll(cx).is_ready() {
-            let due = self.deadline.min(self.active + self.idle);
-            if due <= Instant::now() {
-                return true;
+            let now = Instant::now();
+            if self.bounds.deadline <= now {
+                return Some(BodyEnd::Overdue(self.bounds.total));
+            }
+            let due = self.bounds.deadline.min(self.active + self.bounds.idle);
+            if due <= now {
+                return Some(BodyEnd::Timeout(self.bounds.idle));
             }
             self.timer.as_mut().reset(due);
         }
-        false
+        None
     }
 
     /// Reads all that has come already. Ready when something is to be delivered or the reply is over.
@@ -145,9 +161,16 @@ impl Passing {
             match Pin::new(&mut self.upstream).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
                     self.active = Instant::now();
-                    // Trailers belong to the upstream's connection.
-                    if let Ok(data) = frame.into_data() {
-                        self.take(data);
+                    // An upstream that always has something ready would never let the timer be asked.
+                    if self.bounds.deadline <= self.active {
+                        self.end(BodyEnd::Overdue(self.bounds.total));
+                        break;
+                    }
+                    match frame.into_data() {
+                        Ok(data) if leaks::quotes(&self.spec, &data) => self.end(BodyEnd::Broken),
+                        Ok(data) => self.take(data),
+                        // Trailers belong to the upstream's connection.
+                        Err(_) => {}
                     }
                 }
                 Poll::Ready(Some(Err(_))) => self.end(BodyEnd::Broken),
@@ -188,8 +211,10 @@ impl Body for Passing {
                         return Poll::Ready(Some(Ok(frame)));
                     }
                 }
-                Poll::Pending if this.overdue(cx) => this.end(BodyEnd::Timeout),
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => match this.overdue(cx) {
+                    Some(end) => this.end(end),
+                    None => return Poll::Pending,
+                },
             }
         }
     }

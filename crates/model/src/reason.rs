@@ -94,7 +94,7 @@ reasons! {
     UpstreamUnreachable = "upstream_unreachable", 502, Upstream;
     /// The provider did not answer in time.
     UpstreamTimeout = "upstream_timeout", 504, Upstream;
-    /// The provider's answer broke off or was not HTTP.
+    /// The provider's answer broke off or made no sense.
     UpstreamBroken = "upstream_broken", 502, Upstream;
     /// The provider used more than the hold covers, so the stream was cut.
     HoldExceeded = "hold_exceeded", 402, Upstream;

@@ -82,7 +82,12 @@ impl Meter {
         let remaining = self.remaining();
         let status = if failed { Status::UpstreamError } else { Status::Ok };
         let cost = self.end_with(status, reading);
-        Ok((reply, Settled { cost, remaining }))
+        let settled = Settled {
+            cost,
+            remaining,
+            readable: true,
+        };
+        Ok((reply, settled))
     }
 
     /// Ends the hold of a stream that is no reply's: at the provider's figures if they are final, or else in full.

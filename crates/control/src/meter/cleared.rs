@@ -87,7 +87,7 @@ impl Cleared {
             true => None,
             false => Assembler::for_call(call, attempt.route.bounds.reply_bytes).map(Box::new),
         };
-        let observer = (call.stream || assembler.is_some()).then(|| StreamObserver::for_call(call));
+        let observer = (call.stream || assembler.is_some()).then(|| Box::new(StreamObserver::for_call(call)));
         let counted = control.metrics().call(session.principal(), &upstream.name);
         let meter = Meter {
             endpoint: call.endpoint,

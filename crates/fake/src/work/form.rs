@@ -1,5 +1,8 @@
 //! A form (`multipart/form-data`, RFC 7578) as HTTP libraries write it.
 
+use super::invalid;
+use crate::refusal::Refusal;
+
 /// The parts of a form.
 pub(super) struct Form<'a>(Vec<(&'a str, &'a [u8])>);
 
@@ -26,6 +29,19 @@ impl<'a> Form<'a> {
     pub(super) fn bytes(&self, name: &str) -> Option<&'a [u8]> {
         let part = self.0.iter().find(|(found, _)| *found == name);
         part.map(|(_, content)| *content)
+    }
+
+    /// How many parts have this name, or the same with brackets behind it, as lists have.
+    pub(super) fn count(&self, name: &str) -> u64 {
+        let named = |found: &str| found.strip_suffix("[]").unwrap_or(found) == name;
+        u64::try_from(self.0.iter().filter(|(found, _)| named(found)).count()).unwrap_or(u64::MAX)
+    }
+
+    /// A number, if there is one of this name.
+    pub(super) fn number(&self, name: &str) -> Result<Option<u64>, Refusal> {
+        let text = self.text(name).map(str::parse);
+        text.transpose()
+            .map_err(|_| invalid(format!("Invalid '{name}': expected a whole number.")))
     }
 
     /// The content of a part that is text.

@@ -5,6 +5,8 @@ mod anthropic;
 #[cfg(test)]
 mod endings;
 #[cfg(test)]
+mod media;
+#[cfg(test)]
 mod openai;
 #[cfg(test)]
 mod record;

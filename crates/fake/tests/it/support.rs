@@ -79,6 +79,21 @@ impl Bench {
         self.send(self.post(path, script, body)).await
     }
 
+    /// Sends a form with these fields and one file.
+    pub(crate) async fn form(&self, path: &str, script: &str, fields: &[(&str, &str)], file: (&str, &str)) -> Reply {
+        let head = "--b0\r\nContent-Disposition: form-data; name=";
+        let part = |(name, text): &(&str, &str)| format!("{head}\"{name}\"\r\n\r\n{text}\r\n");
+        let fields: String = fields.iter().map(part).collect();
+        let (name, content) = file;
+        let body = format!("{fields}{head}\"{name}\"; filename=\"a\"\r\n\r\n{content}\r\n--b0--\r\n");
+        let request = Request::post(self.provider.url() + path)
+            .header("content-type", "multipart/form-data; boundary=b0")
+            .header(SCRIPT_HEADER, script)
+            .body(Full::new(Bytes::from(body)))
+            .unwrap();
+        self.send(request).await
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Reply {
         self.send(Request::get(self.provider.url() + path).body(Full::default()).unwrap())
             .await

@@ -1,7 +1,6 @@
 //! The endpoints that answer with one document: what it says, and what it is billed at.
 
-use bytes::Bytes;
-use fake::{Billed, Finished, SCRIPT_HEADER};
+use fake::{Billed, Finished};
 use http::{Method, Request};
 use http_body_util::Full;
 use serde_json::{Value, json};
@@ -19,24 +18,11 @@ async fn check(bench: &Bench, path: &str, script: &str, body: &Value, billed: Bi
 }
 
 async fn transcribe(bench: &Bench, model: &str, format: &str, script: &str) -> Reply {
-    let part =
-        |name: &str, text: &str| format!("--b0\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{text}\r\n");
-    let file = "--b0\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.mp3\"\r\n\r\n";
+    let fields = [("model", model), ("response_format", format)];
     let sound = "\0".repeat(40_000);
-    let body = [
-        &part("model", model),
-        &part("response_format", format),
-        file,
-        &sound,
-        "\r\n--b0--\r\n",
-    ]
-    .concat();
-    let request = Request::post(bench.provider.url() + "/v1/audio/transcriptions")
-        .header("content-type", "multipart/form-data; boundary=b0")
-        .header(SCRIPT_HEADER, script)
-        .body(Full::new(Bytes::from(body)))
-        .unwrap();
-    bench.send(request).await
+    bench
+        .form("/v1/audio/transcriptions", script, &fields, ("file", &sound))
+        .await
 }
 
 #[tokio::test]

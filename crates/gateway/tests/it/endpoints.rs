@@ -11,10 +11,12 @@ use pricing::{PriceBook, Region};
 use crate::harness::{Harness, Setup, header};
 
 mod ends;
+mod media;
 mod refused;
 
 /// Permits all that agents can do.
-const ALL: &str = r#"@id("all") permit (principal == Agent::"tester", action in Action::"llm:use", resource);"#;
+pub(crate) const ALL: &str =
+    r#"@id("all") permit (principal == Agent::"tester", action in Action::"llm:use", resource);"#;
 const FORM: &str = "multipart/form-data; boundary=b0";
 
 async fn permitting(policy: &'static str) -> Harness {
@@ -151,7 +153,7 @@ impl Row {
     }
 }
 
-async fn intents(harness: &Harness) -> Vec<entry::Intent> {
+pub(crate) async fn intents(harness: &Harness) -> Vec<entry::Intent> {
     let intent = |event| {
         if let Event::Intent(intent) = event {
             Some(intent)
@@ -172,6 +174,8 @@ fn usage(billed: Billed) -> Usage {
         output,
         reasoning,
         audio_input,
+        image_input,
+        audio_output,
         image_output,
         images,
         audio_ms,
@@ -185,6 +189,8 @@ fn usage(billed: Billed) -> Usage {
         output,
         reasoning,
         audio_input,
+        image_input,
+        audio_output,
         image_output,
         images,
         audio_ms,

@@ -54,6 +54,8 @@ pub(crate) struct Setup {
     /// More upstreams, given the provider's URL.
     pub(crate) upstreams: fn(&str) -> Vec<UpstreamSpec>,
     pub(crate) prices: Vec<pricing::Override>,
+    /// Where calls go instead of the simulated provider.
+    pub(crate) base_url: Option<String>,
     /// The machine's clocks if there is none.
     pub(crate) clock: Option<ManualClock>,
 }
@@ -110,6 +112,7 @@ impl Default for Setup {
             upstreams: |_| Vec::new(),
             prices: Vec::new(),
             clock: None,
+            base_url: None,
         }
     }
 }
@@ -185,7 +188,8 @@ impl Harness {
         };
         let provider = Provider::start(provider_config).await.unwrap();
         let dir = tempfile::tempdir().unwrap();
-        let mut governance = governance(&setup, &provider.url());
+        let base_url = setup.base_url.clone().unwrap_or_else(|| provider.url());
+        let mut governance = governance(&setup, &base_url);
         (setup.declare)(&mut governance);
         let governance = Arc::new(Mutex::new(governance));
         let declared = governance.clone();

@@ -95,6 +95,8 @@ impl Bill<'_> {
         self.add("image_input", usage.image_input, self.image_input(rates)?)?;
         match rates.get(Class::ImageOutput) {
             Some(price) if usage.image_output > 0 => self.add("image_output", usage.image_output, Some(price)),
+            // The model is billed by tokens, of the prompt as well, and none were counted: the pieces are not all of it.
+            Some(_) if usage.images > 0 && usage.input_total() == 0 => Err(self.unpriced("images", usage.images)),
             _ if usage.images > 0 => {
                 let price = self.prices.picture()?;
                 self.add("images", usage.images, price)
@@ -139,6 +141,7 @@ impl ModelPrices {
     ///
     /// Providers state one charge in several units: a transcription in tokens of audio and in seconds, a picture in tokens
     /// and by the piece. Tokens are billed where the usage counts them and the model prices them; else what else it states.
+    /// Pieces alone are not enough where the model prices tokens of pictures: its prompt is billed as well.
     ///
     /// # Errors
     /// `Usage`, `Contradiction`, `Picture`, `Tier`, `Overflow`, or the model's refusal. The right thing to book then is the

@@ -101,25 +101,6 @@ fn what_is_not_text_costs_what_the_price_list_says() {
             },
             "0.011255",
         ),
-        // By the piece, where the reply counts no tokens: low/1024-x-1024/gpt-image-1, and the dearest of all.
-        (
-            "openai",
-            "gpt-image-1",
-            images(2, "1024x1024", "low"),
-            &[],
-            Standard,
-            Usage { images: 2, ..none },
-            "0.022",
-        ),
-        (
-            "openai",
-            "gpt-image-1",
-            images(1, "", ""),
-            &[],
-            Standard,
-            Usage { images: 1, ..none },
-            "0.25",
-        ),
         // By the pixel: 1,835,008 × 0.0000000719343.
         (
             "azure",
@@ -693,4 +674,30 @@ fn case_13_what_is_not_text_is_never_billed_at_nothing() {
         prices.cost(&usage([10, 0, 0, 0, 10, 0]), ServiceTier::Flex).unwrap()
     };
     assert_eq!(catalogue(""), catalogue(r#", "input_cost_per_token_batches": 5e-07"#));
+}
+
+/// Pieces are not all that a model is billed for whose prompt costs, too: the hold is to be booked, not less.
+#[test]
+fn pictures_billed_by_tokens_are_not_billed_by_the_piece_alone() {
+    let prices = prices("openai", "gpt-image-1", &images(2, "1024x1024", "low"), &[]);
+    let pieces = Usage {
+        images: 2,
+        ..Usage::default()
+    };
+    let error = prices.cost(&pieces, ServiceTier::Standard).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            PriceError::Usage {
+                class: "images",
+                count: 2,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    // Where the prompt is counted and the pictures are not, they have a price by the piece.
+    let counted = Usage { input: 50, ..pieces };
+    let cost = prices.cost(&counted, ServiceTier::Standard).unwrap();
+    assert_eq!(cost.to_string(), "0.02225");
 }
