@@ -37,4 +37,4 @@ pub use route::{Bounds, Cause, Fallback, ModelPattern, Places, Retry, RouteSpec}
 pub use signer::{GuardFile, KeyFiles, log_keys};
 pub use snapshot::Actor;
 pub use start::{Control, Loader, Options, StartError};
-pub use upstream::{Secret, UpstreamSpec};
+pub use upstream::{ClientIdentity, Fingerprint, Http2, Proxy, Secret, Transport, TransportSpec, UpstreamSpec};

@@ -1,8 +1,12 @@
 //! An upstream: where requests may go, and what has to be known to send them there.
 
+mod transport;
+
 use llm::Dialect;
 use model::UpstreamName;
 use secrecy::SecretString;
+
+pub use transport::{ClientIdentity, Fingerprint, Http2, Proxy, Transport, TransportSpec};
 
 /// A secret that is never shown: `Debug` prints a placeholder, dropping wipes the memory.
 pub type Secret = SecretString;
@@ -28,6 +32,8 @@ pub struct UpstreamSpec {
     pub honours_output_limit: bool,
     /// Whether the name of its host may lead to an address inside the network (private, loopback, link-local).
     pub private_network: bool,
+    /// How it is reached.
+    pub transport: Transport,
 }
 
 impl UpstreamSpec {
@@ -42,6 +48,7 @@ impl UpstreamSpec {
             legacy_output_limit: false,
             honours_output_limit: true,
             private_network: false,
+            transport: Transport::default(),
         }
     }
 

@@ -3,14 +3,12 @@
 //! A codec around `control`'s pipeline: it reads HTTP, asks, carries what was cleared to its upstream ([`control::Upstream`])
 //! and the reply back, and spells refusals in the caller's dialect. It decides nothing.
 //!
-//! `server.rs` accepts, `service.rs` takes one request through, `forward.rs` calls the
-//! upstream through `upstreams.rs` (its connections), `stream.rs` is the body
-//! of a reply that passes as it comes, `patience.rs` lets go of callers that stop reading,
-//! `route.rs`, `headers.rs` and `reply.rs` are the small rules.
+//! `server.rs` listens, `service.rs` takes one request through, `forward.rs` calls the
+//! upstream through `upstreams/` (its connections), `stream.rs` is the body
+//! of a reply that passes as it comes, `route.rs`, `headers.rs` and `reply.rs` are the small rules.
 
 mod forward;
 mod headers;
-mod patience;
 mod reply;
 mod route;
 mod server;

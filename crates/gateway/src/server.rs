@@ -1,20 +1,13 @@
-//! Accepting connections, and letting go of them.
+//! The listener that agents talk to.
 
 use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use control::Control;
-use hyper::{server::conn::http1, service::service_fn};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
-};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::{Semaphore, watch},
-    task::JoinHandle,
-};
+use http::{Request, Response};
+use hyper::body::Incoming;
+use transport::{Bound, Listener, ServerTls, Settings};
 
-use crate::{patience::Patient, service::Service, upstreams::Upstreams};
+use crate::{reply::ReplyBody, service::Service, upstreams::Upstreams};
 
 /// How long a connection may take to send the head of a request, the wait for it included.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
@@ -22,91 +15,63 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
 const HEAD_BYTES: usize = 64 * 1024;
 /// The most connections at once. More wait in the operating system's queue.
 const CONNECTIONS: usize = 16_384;
-/// The wait after an error of `accept`, such as too many open files.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// The most requests at once on one HTTP/2 connection.
+const STREAMS: u32 = 250;
 
 /// The listener that agents talk to.
 #[derive(Debug)]
-pub struct Gateway {
-    addr: SocketAddr,
-    stop: watch::Sender<bool>,
-    accepting: JoinHandle<GracefulShutdown>,
-}
+pub struct Gateway(Listener);
 
 impl Gateway {
-    /// Listens and starts to serve.
+    /// Listens and starts to serve, without TLS.
+    ///
+    /// # Errors
+    /// When the address cannot be bound.
     pub async fn bind(control: Control, addr: SocketAddr) -> io::Result<Self> {
-        let listener = TcpListener::bind(addr).await?;
-        let addr = listener.local_addr()?;
+        Self::bind_with(control, addr, None).await
+    }
+
+    /// Listens and starts to serve, with TLS if there is one.
+    ///
+    /// # Errors
+    /// When the address cannot be bound.
+    pub async fn bind_with(control: Control, addr: SocketAddr, tls: Option<ServerTls>) -> io::Result<Self> {
+        let bound = Bound::bind(addr).await?;
+        let settings = Settings {
+            head_timeout: HEAD_TIMEOUT,
+            head_bytes: HEAD_BYTES,
+            connections: CONNECTIONS,
+            streams: STREAMS,
+            patience: control.limits().idle_timeout,
+        };
         let upstreams = Upstreams::new(control.limits());
         let service = Arc::new(Service { control, upstreams });
-        let (stop, stopping) = watch::channel(false);
-        let accepting = tokio::spawn(accept(listener, service, stopping));
-        Ok(Self { addr, stop, accepting })
+        Ok(Self(bound.serve(settings, tls, Answers(service))))
     }
 
     /// Where it listens.
     pub fn addr(&self) -> SocketAddr {
-        self.addr
+        self.0.addr()
     }
 
-    /// Stops accepting and finishes what is in flight. `false` if that took longer than `timeout`.
+    /// Stops accepting and finishes what is in flight. `false` if that took longer than `timeout`: what was left is cut
+    /// off then.
     pub async fn drain(self, timeout: Duration) -> bool {
-        self.stop.send_replace(true);
-        let Ok(connections) = self.accepting.await else {
-            return false;
-        };
-        tokio::time::timeout(timeout, connections.shutdown()).await.is_ok()
+        self.0.drain(timeout).await
     }
 }
 
-async fn accept(listener: TcpListener, service: Arc<Service>, mut stopping: watch::Receiver<bool>) -> GracefulShutdown {
-    let connections = GracefulShutdown::new();
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
-    loop {
-        let accepted = tokio::select! {
-            accepted = async { (places.clone().acquire_owned().await, listener.accept().await) } => accepted,
-            _ = stopping.wait_for(|stop| *stop) => return connections,
-        };
-        match accepted {
-            (Ok(place), Ok((stream, _))) => {
-                let served = serve(stream, service.clone(), &connections);
-                tokio::spawn(async move {
-                    served.await;
-                    drop(place);
-                });
-            }
-            (_, Err(error)) => {
-                tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-            // The semaphore is never closed.
-            (Err(_), _) => return connections,
-        }
-    }
-}
+/// The service as hyper calls it.
+#[derive(Clone)]
+struct Answers(Arc<Service>);
 
-fn serve(
-    stream: TcpStream,
-    service: Arc<Service>,
-    connections: &GracefulShutdown,
-) -> impl Future<Output = ()> + Send + use<> {
-    // Each event of a stream leaves when it is written, not when the one before was acknowledged.
-    drop(stream.set_nodelay(true));
-    let patience = service.control.limits().idle_timeout;
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(HEAD_BYTES);
-    let answer = service_fn(move |request| {
-        let service = service.clone();
-        async move { Ok::<_, Infallible>(service.answer(request).await) }
-    });
-    let connection = connections.watch(http.serve_connection(TokioIo::new(Patient::new(stream, patience)), answer));
-    async move {
-        // A caller that breaks off or sends nonsense is answered by hyper, and of no further interest.
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "a connection ended early");
-        }
+impl hyper::service::Service<Request<Incoming>> for Answers {
+    type Response = Response<ReplyBody>;
+    type Error = Infallible;
+    type Future = std::pin::Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let service = self.0.clone();
+        Box::pin(async move { Ok(service.answer(request).await) })
     }
 }
