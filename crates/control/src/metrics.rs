@@ -50,6 +50,11 @@ struct UpstreamLabels {
     upstream: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ListenerLabels {
+    listener: &'static str,
+}
+
 /// All metrics of the data plane.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -61,6 +66,7 @@ pub(crate) struct Metrics {
     seconds: Family<CostLabels, Histogram, fn() -> Histogram>,
     unauthenticated: Counter,
     again: Family<UpstreamLabels, Counter>,
+    stale_certificate: Family<ListenerLabels, Gauge>,
 }
 
 fn seconds() -> Histogram {
@@ -77,6 +83,7 @@ impl Metrics {
         let seconds: Family<CostLabels, Histogram, fn() -> Histogram> = Family::new_with_constructor(seconds);
         let unauthenticated = Counter::default();
         let again = Family::default();
+        let stale_certificate = Family::default();
         registry.register("calls", "Calls forwarded, by how they ended", calls.clone());
         registry.register("denials", "Actions refused, by reason", denials.clone());
         registry.register(
@@ -100,6 +107,11 @@ impl Metrics {
             "Attempts after the first, by the upstream they went to",
             again.clone(),
         );
+        registry.register(
+            "stale_certificate",
+            "1 if the certificate files of a listener cannot be used, so that an older certificate stays in use",
+            stale_certificate.clone(),
+        );
         Self {
             registry,
             calls,
@@ -109,7 +121,14 @@ impl Metrics {
             seconds,
             unauthenticated,
             again,
+            stale_certificate,
         }
+    }
+
+    /// Says whether a listener goes on with an older certificate than its files hold.
+    pub(crate) fn stale_certificate(&self, listener: &'static str, stale: bool) {
+        let gauge = self.stale_certificate.get_or_create(&ListenerLabels { listener });
+        gauge.set(i64::from(stale));
     }
 
     /// Counts an attempt after the first.

@@ -3,15 +3,17 @@
 use std::{
     io::{self, IoSlice},
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
 use bytes::{Buf as _, Bytes};
+use rustls::{ClientConfig, pki_types::ServerName};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
 };
-use tokio_rustls::TlsStream;
+use tokio_rustls::{TlsConnector, TlsStream};
 
 /// A TCP connection, with TLS or without.
 #[derive(Debug)]
@@ -34,6 +36,22 @@ impl Stream {
             read: Bytes::new(),
             kind: Kind::Plain(stream),
         }
+    }
+
+    /// Connects to a host, with TLS if there is a configuration for it. Nothing bounds the time it takes.
+    ///
+    /// # Errors
+    /// When it has no address, nobody listens there, or the handshake fails.
+    pub async fn connect(host: &str, port: u16, tls: Option<Arc<ClientConfig>>) -> io::Result<Self> {
+        let host = host.trim_matches(['[', ']']);
+        let tcp = TcpStream::connect((host, port)).await?;
+        tcp.set_nodelay(true)?;
+        let Some(config) = tls else {
+            return Ok(Self::plain(tcp));
+        };
+        let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+        let stream = TlsConnector::from(config).connect(name, tcp).await?;
+        Ok(Self::tls(stream.into()))
     }
 
     /// A connection with TLS.

@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use rustls::{
-    ClientConfig, RootCertStore, ServerConfig,
-    crypto::{CryptoProvider, aws_lc_rs},
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+    ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme,
+    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    crypto::{
+        CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature,
+    },
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject as _},
     server::{WebPkiClientVerifier, danger::ClientCertVerifier},
 };
 
@@ -86,11 +89,23 @@ fn roots(pem: &[u8]) -> Result<RootCertStore, TlsError> {
     Ok(roots)
 }
 
+/// Which servers a client trusts.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Trust<'a> {
+    /// Those with a certificate of a public authority (Mozilla's list) for their name.
+    #[default]
+    Public,
+    /// Those with a certificate of one of these authorities for their name.
+    Authorities(&'a [u8]),
+    /// The one that has the first of these certificates, under whatever name it is reached.
+    Exactly(&'a [u8]),
+}
+
 /// How a client does TLS.
 #[derive(Debug, Default)]
 pub struct Client<'a> {
-    /// The authorities that servers' certificates must come from, instead of the public ones.
-    pub ca: Option<&'a [u8]>,
+    /// Which servers it trusts.
+    pub trust: Trust<'a>,
     /// The certificate and the key that are shown to servers that ask.
     pub identity: Option<(&'a [u8], &'a [u8])>,
     /// The protocols to offer, the best first.
@@ -102,16 +117,18 @@ pub struct Client<'a> {
 /// # Errors
 /// When certificates or keys cannot be read or do not fit.
 pub fn client(client: &Client<'_>) -> Result<Arc<ClientConfig>, TlsError> {
-    let roots = match client.ca {
-        Some(pem) => roots(pem)?,
-        None => RootCertStore {
-            roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-        },
-    };
     let builder = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
-        .map_err(unusable)?
-        .with_root_certificates(roots);
+        .map_err(unusable)?;
+    let builder = match client.trust {
+        Trust::Public => builder.with_root_certificates(RootCertStore {
+            roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+        }),
+        Trust::Authorities(pem) => builder.with_root_certificates(roots(pem)?),
+        Trust::Exactly(pem) => builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Exactly::of(pem)?)),
+    };
     let mut config = match client.identity {
         Some((certificate, key)) => {
             let (chain, key) = identity(certificate, key)?;
@@ -121,6 +138,62 @@ pub fn client(client: &Client<'_>) -> Result<Arc<ClientConfig>, TlsError> {
     };
     config.alpn_protocols = client.alpn.iter().map(|name| name.to_vec()).collect();
     Ok(Arc::new(config))
+}
+
+/// Trusts one certificate and no other. Whoever shows it must have its key: the handshake's signature is verified.
+#[derive(Debug)]
+struct Exactly {
+    certificate: CertificateDer<'static>,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl Exactly {
+    fn of(pem: &[u8]) -> Result<Self, TlsError> {
+        let certificates = certificates(pem).map_err(|why| TlsError::Certificate(why.to_owned()))?;
+        let first = certificates.into_iter().next();
+        Ok(Self {
+            certificate: first.ok_or_else(|| TlsError::Certificate("is not there".to_owned()))?,
+            algorithms: provider().signature_verification_algorithms,
+        })
+    }
+}
+
+impl ServerCertVerifier for Exactly {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        match *end_entity == self.certificate {
+            true => Ok(ServerCertVerified::assertion()),
+            false => Err(rustls::Error::General("it shows another certificate than the one that is trusted".to_owned())),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signature, &self.algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signature, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
 }
 
 /// How a server does TLS.

@@ -25,7 +25,7 @@ use http::{Request, Response, Uri};
 use http_body_util::Full;
 use rustls::ClientConfig;
 use secrecy::ExposeSecret as _;
-use transport::tls;
+use transport::tls::{self, Trust};
 
 pub(crate) use body::UpstreamBody;
 
@@ -180,7 +180,10 @@ fn client_tls(transport: &Transport) -> Result<Arc<ClientConfig>, String> {
     };
     let identity = declared.identity.as_ref();
     let made = tls::client(&tls::Client {
-        ca: declared.ca.as_deref().map(str::as_bytes),
+        trust: match &declared.ca {
+            Some(pem) => Trust::Authorities(pem.as_bytes()),
+            None => Trust::Public,
+        },
         identity: identity.map(|identity| (identity.certificate.as_bytes(), identity.key.expose_secret().as_bytes())),
         alpn,
     });

@@ -1,12 +1,18 @@
 //! `[upstreams.NAME]`: a model provider.
 
+use std::path::Path;
+
 use http::Uri;
 use llm::Dialect;
 use model::UpstreamName;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::KeyReference;
+use super::{
+    KeyReference,
+    tls::RawClientTls,
+    transport::{RawHttp2, RawTransport, Reach},
+};
 use crate::config::{
     node::{Field, Placed},
     problem::{Findings, Mark},
@@ -38,6 +44,17 @@ pub(crate) struct RawUpstream {
     /// kind `openai`.
     #[schemars(extend("default" = false))]
     legacy_output_limit: Field<bool>,
+    /// The proxy that connections go through, such as `http://proxy.example:3128`. Direct if absent; the environment is not
+    /// asked.
+    proxy: Field<String>,
+    /// Where the credential for the proxy is: `user:password`.
+    proxy_auth: Field<KeyReference>,
+    /// Whether HTTP/2 is spoken: `auto` (where the upstream chooses it in the TLS handshake), `always` (without TLS too) or
+    /// `never`.
+    #[schemars(extend("default" = "auto"))]
+    http2: Field<RawHttp2>,
+    /// Certificates, where the public authorities are not enough or the upstream wants to see one.
+    tls: Field<RawClientTls>,
 }
 
 /// The dialect a provider speaks.
@@ -83,16 +100,19 @@ pub(crate) struct Upstream {
     pub(crate) prices: String,
     /// Whether the output limit is written as `max_tokens`.
     pub(crate) legacy_output_limit: bool,
+    /// How it is reached.
+    pub(super) reach: Reach,
     /// Where its base URL is written.
     pub(super) url_mark: Mark,
     /// Where its price provider is written, if it is.
     pub(super) prices_mark: Option<Mark>,
 }
 
-impl TryFrom<(Placed<String>, RawUpstream)> for Upstream {
+impl TryFrom<(Placed<String>, RawUpstream, &Path)> for Upstream {
     type Error = Findings;
 
-    fn try_from((name, raw): (Placed<String>, RawUpstream)) -> Result<Self, Findings> {
+    /// Paths are relative to the directory.
+    fn try_from((name, raw, dir): (Placed<String>, RawUpstream, &Path)) -> Result<Self, Findings> {
         let mut findings = Findings::default();
         let at = Some(name.mark);
         let missing = |key: &str| format!("the upstream `{}` has no `{key}`", shown(&name.value));
@@ -117,6 +137,13 @@ impl TryFrom<(Placed<String>, RawUpstream)> for Upstream {
                 "remove it: Anthropic's API has only ever known `max_tokens`",
             );
         }
+        let reach = RawTransport {
+            proxy: raw.proxy,
+            proxy_auth: raw.proxy_auth,
+            http2: raw.http2,
+            tls: raw.tls,
+        };
+        let reach = reach.check(base_url.as_deref(), dir, &mut findings);
         let name = upstream_name(&name, &mut findings);
         let upstream = || {
             let kind = kind?.value;
@@ -127,6 +154,7 @@ impl TryFrom<(Placed<String>, RawUpstream)> for Upstream {
                 key: raw.api_key.given(),
                 prices: prices.unwrap_or_else(|| kind.provider().to_owned()),
                 legacy_output_limit: legacy.is_some_and(|legacy| legacy.value),
+                reach,
                 url_mark: url_mark?,
                 prices_mark,
             })
