@@ -30,8 +30,8 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const PING: Duration = Duration::from_secs(20);
 /// How much of a request's body may be on its way on an HTTP/2 connection: per stream.
 const WINDOW: u32 = 256 * 1024;
-/// How often an HTTP/2 connection is looked after.
-const LOOK: Duration = Duration::from_secs(5);
+/// How often an HTTP/2 connection is looked after, at the most and at the least.
+const LOOK: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
 /// What all connections of a listener share.
 #[derive(Debug)]
@@ -187,7 +187,8 @@ async fn drive(
     streams: Option<(&Arc<Streams>, &Settings)>,
 ) -> hyper::Result<()> {
     let mut connection = std::pin::pin!(connection);
-    let mut look = tokio::time::interval(LOOK);
+    let patience = streams.map_or(LOOK.1, |(_, settings)| settings.patience);
+    let mut look = tokio::time::interval((patience / 4).clamp(LOOK.0, LOOK.1));
     let mut busy = Instant::now();
     let (mut finishing, mut draining, mut left) = (false, false, false);
     loop {

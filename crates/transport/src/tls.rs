@@ -6,9 +6,7 @@ use arc_swap::ArcSwap;
 use rustls::{
     ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    crypto::{
-        CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature,
-    },
+    crypto::{CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject as _},
     server::{WebPkiClientVerifier, danger::ClientCertVerifier},
 };
@@ -169,7 +167,9 @@ impl ServerCertVerifier for Exactly {
     ) -> Result<ServerCertVerified, rustls::Error> {
         match *end_entity == self.certificate {
             true => Ok(ServerCertVerified::assertion()),
-            false => Err(rustls::Error::General("it shows another certificate than the one that is trusted".to_owned())),
+            false => Err(rustls::Error::General(
+                "it shows another certificate than the one that is trusted".to_owned(),
+            )),
         }
     }
 

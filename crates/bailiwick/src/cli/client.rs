@@ -179,7 +179,9 @@ impl Client {
     }
 
     fn broken(&self, error: &hyper::Error) -> Failure {
-        let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
+        let cause = std::error::Error::source(error)
+            .map(|cause| format!(": {cause}"))
+            .unwrap_or_default();
         Failure::failed(format!("the connection to {} broke off: {error}{cause}", self.name()))
     }
 

@@ -43,7 +43,12 @@ pub(crate) struct Target {
     #[arg(long, value_name = "FILE", requires = "client_key", help_heading = "Common options")]
     client_certificate: Option<PathBuf>,
     /// The private key of that certificate, as PEM
-    #[arg(long, value_name = "FILE", requires = "client_certificate", help_heading = "Common options")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "client_certificate",
+        help_heading = "Common options"
+    )]
     client_key: Option<PathBuf>,
 }
 

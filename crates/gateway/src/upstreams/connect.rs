@@ -152,7 +152,7 @@ fn tls_text(host: &str, error: &io::Error) -> String {
     use rustls::{CertificateError as C, Error};
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
     let help = match inner {
-        Some(Error::InvalidCertificate(C::UnknownIssuer)) => {
+        Some(Error::InvalidCertificate(C::UnknownIssuer | C::BadSignature)) => {
             "; name the authority it is from in `ca` of the upstream's [tls] table"
         }
         Some(Error::InvalidCertificate(C::NotValidForName | C::NotValidForNameContext { .. })) => {
@@ -176,7 +176,10 @@ pub(super) fn refused_certificate(error: &hyper::Error) -> Option<String> {
     use rustls::AlertDescription as A;
     let causes = std::iter::successors(std::error::Error::source(error), |error| error.source());
     for cause in causes {
-        let inner = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        let of_h2 = cause.downcast_ref::<h2::Error>().and_then(h2::Error::get_io);
+        let inner = of_h2
+            .or_else(|| cause.downcast_ref::<io::Error>())
+            .and_then(io::Error::get_ref);
         if let Some(rustls::Error::AlertReceived(alert)) = inner.and_then(|inner| inner.downcast_ref())
             && matches!(
                 alert,

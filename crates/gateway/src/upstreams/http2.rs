@@ -21,6 +21,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::time::Instant;
 use transport::Stream;
 
+use super::{chain, connect::refused_certificate};
+
 /// The most requests at once on one connection, also where the server would take more (RFC 9113, section 5.1.2, advises
 /// servers to take at least as many).
 const STREAMS: usize = 100;
@@ -28,6 +30,8 @@ const STREAMS: usize = 100;
 const WINDOW: u32 = 128 * 1024;
 /// How often the server of a reply that pauses is asked whether it is still there, and how long it may take to say so.
 const PING: Duration = Duration::from_secs(20);
+/// How often it is looked whether the server's settings are there.
+const LOOK: Duration = Duration::from_millis(1);
 /// The longest head of a reply.
 const HEAD_BYTES: u32 = 64 * 1024;
 
@@ -66,17 +70,31 @@ pub(super) enum Sent {
 }
 
 impl Http2 {
-    pub(super) async fn begin(stream: Stream) -> hyper::Result<Self> {
+    /// Begins to speak, and waits until the server has said how much it takes.
+    pub(super) async fn begin(stream: Stream) -> Result<Self, String> {
         let window = u32::try_from(STREAMS).map_or(u32::MAX, |streams| WINDOW.saturating_mul(streams));
         let (sender, mut connection) = Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .initial_stream_window_size(WINDOW)
             .initial_connection_window_size(window)
             .max_header_list_size(HEAD_BYTES)
+            // Until the server's settings are there.
+            .initial_max_send_streams(0)
             .keep_alive_interval(PING)
             .keep_alive_timeout(PING)
             .handshake(TokioIo::new(stream))
-            .await?;
+            .await
+            .map_err(|error| said(&error))?;
+        // The settings are read by a task of hyper's, which wakes nobody for them. They come with the server's first bytes.
+        let mut look = tokio::time::interval(LOOK);
+        while connection.current_max_send_streams() == 0 {
+            tokio::select! {
+                ended = &mut connection => {
+                    return Err(ended.map_or_else(|error| said(&error), |()| "it closed before it began".to_owned()));
+                }
+                _ = look.tick() => {}
+            }
+        }
         let load = Arc::new(Load {
             open: AtomicUsize::new(0),
             most: AtomicUsize::new(connection.current_max_send_streams()),
@@ -135,6 +153,11 @@ impl Http2 {
             },
         }
     }
+}
+
+/// Why a connection did not begin.
+fn said(error: &hyper::Error) -> String {
+    refused_certificate(error).unwrap_or_else(|| chain(error))
 }
 
 /// Whether the server says that it did nothing with the request (RFC 9113, section 8.7).

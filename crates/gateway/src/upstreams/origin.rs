@@ -192,11 +192,15 @@ impl Origin {
 
     async fn connect(&self) -> Result<Opened, String> {
         let stream = connect(&self.target, self.tls.as_ref()).await?;
-        let begun = |error: hyper::Error| format!("no HTTP with {}: {error}", self.target.host);
+        let begun = |error: String| format!("no HTTP with {}: {error}", self.target.host);
         let is_http2 = self.is_http2(&stream);
         self.is_http1.store(!is_http2, Relaxed);
         if !is_http2 {
-            return Ok(Opened::Http1(Http1::begin(stream).await.map_err(begun)?));
+            return Ok(Opened::Http1(
+                Http1::begin(stream)
+                    .await
+                    .map_err(|error| begun(super::chain(&error)))?,
+            ));
         }
         let mut connection = Http2::begin(stream).await.map_err(begun)?;
         let taken = connection.take_place();

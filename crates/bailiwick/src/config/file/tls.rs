@@ -99,7 +99,9 @@ pub(super) fn server_files(
     let Placed { mark, value: raw } = field.given()?;
     let missing = |key: &str| format!("[listen.{name}] has no `{key}`");
     let help = "a listener's TLS needs both: certificate = \"tls/server.pem\" and key = \"tls/server.key\"";
-    let certificate = raw.certificate.required(Some(mark), missing("certificate"), help, findings);
+    let certificate = raw
+        .certificate
+        .required(Some(mark), missing("certificate"), help, findings);
     let key = raw.key.required(Some(mark), missing("key"), help, findings);
     let ca_mark = raw.client_ca.mark();
     let client_ca = path(raw.client_ca, dir, findings);
@@ -221,7 +223,9 @@ impl ClientFiles {
         };
         let checked = tls::client(&tls::Client {
             trust: ca.as_ref().map_or(Trust::Public, |pem| Trust::Authorities(pem)),
-            identity: identity.as_ref().map(|(certificate, key)| (certificate.as_slice(), key.as_slice())),
+            identity: identity
+                .as_ref()
+                .map(|(certificate, key)| (certificate.as_slice(), key.as_slice())),
             alpn: &[],
         });
         let nowhere = Path::new("");

@@ -131,7 +131,12 @@ fn proxy_address(url: &Placed<String>, findings: &mut Findings) -> Option<(Strin
     match (uri.scheme_str(), uri.host().unwrap_or_default()) {
         _ if authority.contains('@') => {
             let help = "put `user:password` into `proxy_auth`, by reference: { env = \"PROXY_AUTH\" }";
-            wrong(findings, url.mark, "the URL of the proxy holds credentials (user:password@...)", help)
+            wrong(
+                findings,
+                url.mark,
+                "the URL of the proxy holds credentials (user:password@...)",
+                help,
+            )
         }
         (Some("https" | "socks5" | "socks5h"), _) => {
             let help = "connections to the proxy are plain HTTP; what goes through to an https upstream is encrypted";
@@ -141,6 +146,11 @@ fn proxy_address(url: &Placed<String>, findings: &mut Findings) -> Option<(Strin
             let host = host.trim_matches(['[', ']']).to_owned();
             Some((host, uri.port_u16().unwrap_or(80)))
         }
-        _ => wrong(findings, url.mark, "the proxy is not a URL of a host and a port", example),
+        _ => wrong(
+            findings,
+            url.mark,
+            "the proxy is not a URL of a host and a port",
+            example,
+        ),
     }
 }
