@@ -30,6 +30,8 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const PING: Duration = Duration::from_secs(20);
 /// How much of a request's body may be on its way on an HTTP/2 connection: per stream.
 const WINDOW: u32 = 256 * 1024;
+/// How much of a reply is taken from it before its caller has room for it, per stream: a frame's worth of what passes.
+const SEND_BUFFER: usize = 64 * 1024;
 /// How often an HTTP/2 connection is looked after, at the most and at the least.
 const LOOK: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
@@ -140,6 +142,7 @@ fn http_2(settings: &Settings) -> http2::Builder<TokioExecutor> {
     http.timer(TokioTimer::new())
         .max_header_list_size(u32::try_from(settings.head_bytes).unwrap_or(u32::MAX))
         .max_concurrent_streams(settings.streams)
+        .max_send_buf_size(SEND_BUFFER)
         .initial_stream_window_size(WINDOW)
         // No request waits because others are not read.
         .initial_connection_window_size(WINDOW.saturating_mul(settings.streams))

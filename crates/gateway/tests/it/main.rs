@@ -9,3 +9,4 @@ mod endpoints;
 mod harness;
 mod refusals;
 mod streams;
+mod transport;
