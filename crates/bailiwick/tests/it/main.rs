@@ -20,4 +20,5 @@ mod first_steps;
 mod harness;
 mod keys;
 mod serving;
+mod tls;
 mod verifying;

@@ -65,7 +65,9 @@ impl Agent {
         let other = |error: hyper::Error| std::io::Error::other(error);
         if version == Version::HTTP_2 {
             // A small window: what is not read is noticed soon.
-            let begun = http2::Builder::new(TokioExecutor::new()).initial_stream_window_size(16 * 1024).handshake(io);
+            let begun = http2::Builder::new(TokioExecutor::new())
+                .initial_stream_window_size(16 * 1024)
+                .handshake(io);
             let (sender, connection) = begun.await.map_err(other)?;
             tokio::spawn(connection);
             return Ok(Self::Two(sender));
@@ -154,12 +156,20 @@ async fn a_listener_that_wants_certificates_gets_good_ones() {
     for (auth, without) in [(ClientAuth::Required, false), (ClientAuth::Optional, true)] {
         let tls = ServerTls::new(server_tls(&leaf, auth, Some(&authority)));
         let harness = listening(LOOPBACK, Some(tls)).await;
-        for (shown, accepted) in [(Some(&good), true), (None, without), (Some(&other), false), (Some(&expired), false)] {
+        for (shown, accepted) in [
+            (Some(&good), true),
+            (None, without),
+            (Some(&other), false),
+            (Some(&expired), false),
+        ] {
             for (version, alpn) in [(Version::HTTP_11, tls::HTTP_1), (Version::HTTP_2, tls::H2)] {
                 let config = client_tls(Trust::Authorities(pem.as_bytes()), shown, alpn);
                 // With TLS 1.3 a refusal is only seen when something is read.
                 let answered = match Agent::connect(harness.addr, Some(config), version).await {
-                    Ok(mut agent) => agent.call(harness.chat("")).await.is_ok_and(|(status, _)| status == 200),
+                    Ok(mut agent) => agent
+                        .call(harness.chat(""))
+                        .await
+                        .is_ok_and(|(status, _)| status == 200),
                     Err(_) => false,
                 };
                 assert_eq!(answered, accepted, "{auth:?} {version:?} {}", shown.is_some());
@@ -167,7 +177,9 @@ async fn a_listener_that_wants_certificates_gets_good_ones() {
         }
         // The certificate does not stand in for the credential.
         let config = client_tls(Trust::Authorities(pem.as_bytes()), Some(&good), tls::HTTP_1);
-        let mut agent = Agent::connect(harness.addr, Some(config), Version::HTTP_11).await.unwrap();
+        let mut agent = Agent::connect(harness.addr, Some(config), Version::HTTP_11)
+            .await
+            .unwrap();
         let mut request = harness.chat("");
         request.headers_mut().remove("authorization");
         assert_eq!(agent.call(request).await.unwrap().0, 401);
@@ -183,14 +195,30 @@ async fn a_new_certificate_is_used_while_connections_live() {
     let tls = ServerTls::new(server_tls(&old, ClientAuth::None, None));
     let harness = listening(LOOPBACK, Some(tls.clone())).await;
     let exactly = |leaf: &Leaf| client_tls(Trust::Exactly(leaf.certificate.as_bytes()), None, tls::HTTP_1);
-    let mut before = Agent::connect(harness.addr, Some(exactly(&old)), Version::HTTP_11).await.unwrap();
+    let mut before = Agent::connect(harness.addr, Some(exactly(&old)), Version::HTTP_11)
+        .await
+        .unwrap();
     assert_eq!(before.call(harness.chat("")).await.unwrap().0, 200);
-    assert!(Agent::connect(harness.addr, Some(exactly(&new)), Version::HTTP_11).await.is_err());
+    assert!(
+        Agent::connect(harness.addr, Some(exactly(&new)), Version::HTTP_11)
+            .await
+            .is_err()
+    );
     tls.replace(server_tls(&new, ClientAuth::None, None));
-    assert_eq!(before.call(harness.chat("")).await.unwrap().0, 200, "the connection goes on");
-    let mut after = Agent::connect(harness.addr, Some(exactly(&new)), Version::HTTP_11).await.unwrap();
+    assert_eq!(
+        before.call(harness.chat("")).await.unwrap().0,
+        200,
+        "the connection goes on"
+    );
+    let mut after = Agent::connect(harness.addr, Some(exactly(&new)), Version::HTTP_11)
+        .await
+        .unwrap();
     assert_eq!(after.call(harness.chat("")).await.unwrap().0, 200);
-    assert!(Agent::connect(harness.addr, Some(exactly(&old)), Version::HTTP_11).await.is_err());
+    assert!(
+        Agent::connect(harness.addr, Some(exactly(&old)), Version::HTTP_11)
+            .await
+            .is_err()
+    );
     harness.finish().await;
 }
 
@@ -250,8 +278,14 @@ async fn a_drain_has_an_end() {
         let request = Harness::scripted(harness.chat(r#","stream":true"#), "hang-after=2");
         let response = agent.send(request).await.unwrap();
         let gateway = harness.take_gateway();
-        assert!(!gateway.drain(Duration::from_millis(50)).await, "{version:?}: it never ends by itself");
-        assert!(response.into_body().collect().await.is_err(), "{version:?}: it was cut off");
+        assert!(
+            !gateway.drain(Duration::from_millis(50)).await,
+            "{version:?}: it never ends by itself"
+        );
+        assert!(
+            response.into_body().collect().await.is_err(),
+            "{version:?}: it was cut off"
+        );
         assert_eq!(harness.outcomes(1).await.len(), 1, "{version:?}: and booked");
         harness.finish().await;
     }
@@ -288,7 +322,11 @@ async fn a_stream_that_is_not_taken_is_dropped_alone() {
     })
     .await;
     let mut agent = Agent::connect(harness.addr, None, Version::HTTP_2).await.unwrap();
-    let request = Harness::scripted(harness.chat(r#","stream":true"#), "output=4000; bytes=1000");
+    // Some megabytes, and a hold that lets them pass.
+    let body =
+        r#"{"model":"gpt-4o-mini","messages":[{"role":"user","content":"Hi"}],"max_tokens":16000,"stream":true}"#;
+    let long = harness.request("/openai/v1/chat/completions", body);
+    let request = Harness::scripted(long, "output=4000; bytes=1000");
     let stalled = agent.send(request).await.unwrap();
     // Nobody reads `stalled`; the same connection serves others until long after its time.
     assert_eq!(harness.outcomes(1).await[0].status, Status::ClientGone);
@@ -303,9 +341,14 @@ async fn heads_have_a_longest() {
     for version in [Version::HTTP_11, Version::HTTP_2] {
         let mut agent = Agent::connect(harness.addr, None, version).await.unwrap();
         let mut request = harness.chat("");
-        request.headers_mut().insert("x-long", "a".repeat(80 * 1024).parse().unwrap());
+        request
+            .headers_mut()
+            .insert("x-long", "a".repeat(80 * 1024).parse().unwrap());
         let refused = agent.call(request).await;
-        assert!(refused.as_ref().map_or(true, |(status, _)| *status == 431), "{version:?}: {refused:?}");
+        assert!(
+            refused.as_ref().map_or(true, |(status, _)| *status == 431),
+            "{version:?}: {refused:?}"
+        );
     }
     assert_eq!(harness.provider.calls().count().received, 0);
     harness.finish().await;

@@ -126,8 +126,8 @@ pub(super) fn server_files(
         Some(Auth::Required) => ClientAuth::Required,
     };
     Some(ServerFiles {
-        certificate: certificate.and_then(|path| below(dir, path, findings))?,
-        key: key.and_then(|path| below(dir, path, findings))?,
+        certificate: certificate?,
+        key: key?,
         client_ca,
         client_auth,
     })
