@@ -322,12 +322,14 @@ async fn a_stream_that_is_not_taken_is_dropped_alone() {
     })
     .await;
     let mut agent = Agent::connect(harness.addr, None, Version::HTTP_2).await.unwrap();
-    // Some megabytes, and a hold that lets them pass.
+    // More than windows and buffers hold, and a hold that lets it pass.
     let body =
-        r#"{"model":"gpt-4o-mini","messages":[{"role":"user","content":"Hi"}],"max_tokens":16000,"stream":true}"#;
-    let long = harness.request("/openai/v1/chat/completions", body);
-    let request = Harness::scripted(long, "output=4000; bytes=1000");
-    let stalled = agent.send(request).await.unwrap();
+        r#"{"model":"claude-sonnet-4-5","messages":[{"role":"user","content":"Hi"}],"max_tokens":64000,"stream":true}"#;
+    let long = harness.request("/anthropic/v1/messages", body);
+    let stalled = agent
+        .send(Harness::scripted(long, "events=200; bytes=1000"))
+        .await
+        .unwrap();
     // Nobody reads `stalled`; the same connection serves others until long after its time.
     assert_eq!(harness.outcomes(1).await[0].status, Status::ClientGone);
     assert_eq!(agent.call(harness.chat("")).await.unwrap().0, 200);

@@ -102,7 +102,9 @@ pub(super) fn server_files(
     let certificate = raw
         .certificate
         .required(Some(mark), missing("certificate"), help, findings);
+    let certificate = certificate.and_then(|path| below(dir, path, findings));
     let key = raw.key.required(Some(mark), missing("key"), help, findings);
+    let key = key.and_then(|path| below(dir, path, findings));
     let ca_mark = raw.client_ca.mark();
     let client_ca = path(raw.client_ca, dir, findings);
     let auth = raw.client_auth.given();
