@@ -19,11 +19,14 @@ use transport::Stream;
 
 use super::turn::Turn;
 
+/// What has to be polled for anything to happen on a connection.
+type Driven = Pin<Box<Connection<TokioIo<Stream>, Full<Bytes>>>>;
+
 /// A connection on which no request is under way, or whose reply is being read.
 pub(super) struct Http1 {
     sender: SendRequest<Full<Bytes>>,
     /// `None` once it ended.
-    connection: Option<Pin<Box<Connection<TokioIo<Stream>, Full<Bytes>>>>>,
+    connection: Option<Driven>,
     turn: Turn,
 }
 
@@ -99,10 +102,7 @@ impl Http1 {
 }
 
 /// Ready when the connection ended, for whatever reason.
-fn drive(
-    connection: &mut Option<Pin<Box<Connection<TokioIo<Stream>, Full<Bytes>>>>>,
-    cx: &mut Context<'_>,
-) -> Poll<()> {
+fn drive(connection: &mut Option<Driven>, cx: &mut Context<'_>) -> Poll<()> {
     let Some(open) = connection else {
         return Poll::Ready(());
     };
