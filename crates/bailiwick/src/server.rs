@@ -16,7 +16,10 @@ use model::AdminName;
 use serde::Serialize;
 use store::{DataDir, StoreError};
 
-use crate::config::{self, Loaded, Problems, Settings};
+use crate::{
+    certificates::Certificates,
+    config::{self, Loaded, Problems, Settings},
+};
 
 /// Where a running server writes down its administration address, below the data directory. Commands find it there when
 /// the configuration leaves the port to the system.
@@ -70,6 +73,8 @@ pub(crate) struct Server {
     control: Control,
     gateway: Gateway,
     api: Api,
+    /// Looks after the listeners' certificates.
+    renewing: tokio::task::JoinHandle<()>,
 }
 
 impl Server {
@@ -79,6 +84,7 @@ impl Server {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let loaded = config::load_governance(&settings, &environment).map_err(ServerError::Declarations)?;
         warn_of(&loaded.warnings);
+        let certificates = Certificates::load(&settings).map_err(ServerError::Declarations)?;
         let options = Options {
             dir: DataDir::open(&settings.data_dir)?,
             trust_domain: settings.trust_domain.clone(),
@@ -86,15 +92,16 @@ impl Server {
             limits: settings.limits.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             clock: std::sync::Arc::new(store::SystemClock::new()),
-            loader: loader(settings.clone(), loaded.governance),
+            loader: loader(settings.clone(), loaded.governance, certificates.clone()),
         };
         let control = Control::start(options).await.map_err(|error| match error {
             StartError::Problems(problems) => ServerError::Declarations(problems.into_iter().collect()),
             StartError::Store(error) => ServerError::Store(error),
             error => ServerError::Start(error),
         })?;
-        match listen(&settings, &control).await {
+        match listen(&settings, &control, &certificates).await {
             Ok((gateway, api)) => Ok(Self {
+                renewing: tokio::spawn(certificates.watch(control.clone())),
                 settings,
                 control,
                 gateway,
@@ -122,6 +129,7 @@ impl Server {
 
     /// Finishes what is in flight within the configured time, records the stop and closes the store.
     pub(crate) async fn stop(self, why: &str) {
+        self.renewing.abort();
         let timeout = self.settings.limits.shutdown_timeout;
         if !self.gateway.drain(timeout).await {
             tracing::warn!(
@@ -163,13 +171,17 @@ pub(crate) fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-async fn listen(settings: &Settings, control: &Control) -> Result<(Gateway, Api), ServerError> {
+async fn listen(
+    settings: &Settings,
+    control: &Control,
+    certificates: &Certificates,
+) -> Result<(Gateway, Api), ServerError> {
     let bind = |who, addr| move |source| ServerError::Bind { who, addr, source };
     let addr = settings.listen_admin;
-    let api = Api::bind(control.clone(), addr);
+    let api = Api::bind_with(control.clone(), addr, certificates.admin());
     let api = api.await.map_err(bind("administrators", addr))?;
     let addr = settings.listen_agents;
-    let gateway = Gateway::bind(control.clone(), addr);
+    let gateway = Gateway::bind_with(control.clone(), addr, certificates.agents());
     let gateway = gateway.await.map_err(bind("agents", addr))?;
     for (name, addr) in [(ADMIN_ADDRESS_FILE, api.addr()), (AGENTS_ADDRESS_FILE, gateway.addr())] {
         DataDir::replace_at(&settings.data_dir.join(name), format!("{addr}\n").as_bytes())?;
@@ -178,14 +190,18 @@ async fn listen(settings: &Settings, control: &Control) -> Result<(Gateway, Api)
 }
 
 /// What control calls at the start, which takes what was loaded before anything was opened, and at each reload.
-fn loader(running: Settings, first: Governance) -> Loader {
+fn loader(running: Settings, first: Governance, certificates: Certificates) -> Loader {
     let first = Mutex::new(Some(first));
     Box::new(move || {
         // A poisoned lock only means that a loader died while taking the first declarations.
         let first = first.lock().ok().and_then(|mut first| first.take());
         match first {
             Some(governance) => Ok(governance),
-            None => load_again(&running).map_err(Vec::<LoadProblem>::from),
+            None => {
+                let governance = load_again(&running).map_err(Vec::<LoadProblem>::from)?;
+                certificates.refresh();
+                Ok(governance)
+            }
         }
     })
 }
@@ -211,6 +227,8 @@ fn needs_restart(running: &Settings, new: &Settings) -> Vec<&'static str> {
         ("data_dir", running.data_dir != new.data_dir),
         ("listen.agents", running.listen_agents != new.listen_agents),
         ("listen.admin", running.listen_admin != new.listen_admin),
+        ("listen.agents_tls", running.agents_tls != new.agents_tls),
+        ("listen.admin_tls", running.admin_tls != new.admin_tls),
         ("log", running.log != new.log),
         ("limits, timeouts", running.limits != new.limits),
         (

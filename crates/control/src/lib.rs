@@ -48,5 +48,6 @@ pub use signer::{GuardFile, KeyFiles, log_keys};
 pub use snapshot::Actor;
 pub use start::{Control, Loader, Options, StartError};
 pub use upstream::{
-    HeaderTemplate, MAX_TEMPLATE, NoSegment, PathTemplate, Preset, QueryTemplate, Secret, TemplateError, UpstreamSpec,
+    ClientIdentity, Fingerprint, HeaderTemplate, Http2, MAX_TEMPLATE, NoSegment, PathTemplate, Preset, Proxy,
+    QueryTemplate, Secret, TemplateError, Transport, TransportSpec, UpstreamSpec,
 };

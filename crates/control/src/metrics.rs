@@ -56,6 +56,11 @@ struct DistrustLabels {
     upstream: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ListenerLabels {
+    listener: &'static str,
+}
+
 /// All metrics of the data plane.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -69,6 +74,7 @@ pub(crate) struct Metrics {
     again: Family<UpstreamLabels, Counter>,
     overruns: Family<CostLabels, Counter>,
     distrusted: Family<DistrustLabels, Gauge>,
+    stale_certificate: Family<ListenerLabels, Gauge>,
 }
 
 fn seconds() -> Histogram {
@@ -87,6 +93,7 @@ impl Metrics {
         let again = Family::default();
         let overruns = Family::default();
         let distrusted = Family::default();
+        let stale_certificate = Family::default();
         registry.register("calls", "Calls forwarded, by how they ended", calls.clone());
         registry.register("denials", "Actions refused, by reason", denials.clone());
         registry.register(
@@ -120,6 +127,11 @@ impl Metrics {
             "Models held at their maximum because of an overrun that nobody accepted",
             distrusted.clone(),
         );
+        registry.register(
+            "stale_certificate",
+            "1 if the certificate files of a listener cannot be used, so that an older certificate stays in use",
+            stale_certificate.clone(),
+        );
         Self {
             registry,
             calls,
@@ -131,7 +143,14 @@ impl Metrics {
             again,
             overruns,
             distrusted,
+            stale_certificate,
         }
+    }
+
+    /// Says whether a listener goes on with an older certificate than its files hold.
+    pub(crate) fn stale_certificate(&self, listener: &'static str, stale: bool) {
+        let gauge = self.stale_certificate.get_or_create(&ListenerLabels { listener });
+        gauge.set(i64::from(stale));
     }
 
     /// Counts an attempt after the first.

@@ -309,6 +309,11 @@ impl Control {
         self.inner.metrics.unauthenticated();
     }
 
+    /// Says in the metrics whether a listener goes on with an older certificate, because its files cannot be used.
+    pub fn note_stale_certificate(&self, listener: &'static str, stale: bool) {
+        self.inner.metrics.stale_certificate(listener, stale);
+    }
+
     /// The metrics, in Prometheus' text format.
     pub fn render_metrics(&self) -> String {
         self.inner.metrics.render(&self.inner.committer)

@@ -2,6 +2,7 @@
 
 mod preset;
 mod template;
+mod transport;
 
 use std::collections::BTreeMap;
 
@@ -12,6 +13,7 @@ use secrecy::SecretString;
 
 pub use preset::Preset;
 pub use template::{HeaderTemplate, MAX_TEMPLATE, PathTemplate, QueryTemplate, TemplateError};
+pub use transport::{ClientIdentity, Fingerprint, Http2, Proxy, Transport, TransportSpec};
 
 use template::PathSegment;
 
@@ -54,6 +56,8 @@ pub struct UpstreamSpec {
     pub honours_output_limit: bool,
     /// Whether the name of its host may lead to an address inside the network (private, loopback, link-local).
     pub private_network: bool,
+    /// How it is reached.
+    pub transport: Transport,
 }
 
 impl UpstreamSpec {
@@ -75,6 +79,7 @@ impl UpstreamSpec {
             stream_usage_option: true,
             honours_output_limit: true,
             private_network: false,
+            transport: Transport::default(),
         }
     }
 

@@ -3,18 +3,14 @@
 //! A codec around `control`'s pipeline: it reads HTTP, asks, carries what was cleared to its upstream ([`control::Upstream`])
 //! and the reply back, and spells refusals in the caller's dialect. It decides nothing.
 //!
-//! `server.rs` accepts, `service.rs` takes one request through, `forward.rs` and `receive.rs` call the
-//! upstream through `upstreams.rs` (its connections), `stream.rs` is the body
+//! `server.rs` listens, `service.rs` takes one request through, `forward.rs` and `receive.rs` call the
+//! upstream through `upstreams/` (its connections), `stream.rs` is the body
 //! of a reply that passes as it comes, `replays.rs` keeps replies for calls
-//! that are sent again, `patience.rs` lets go of callers that stop reading, `linger.rs` closes connections
-//! so that answers are found on them, `unreadable.rs` answers what is no HTTP,
-//! `route.rs`, `headers.rs` and `reply.rs` are the small rules.
+//! that are sent again, `route.rs`, `headers.rs` and `reply.rs` are the small rules.
 
 mod forward;
 mod headers;
 mod leaks;
-mod linger;
-mod patience;
 mod receive;
 mod replays;
 mod reply;
@@ -22,7 +18,6 @@ mod route;
 mod server;
 mod service;
 mod stream;
-mod unreadable;
 mod upstreams;
 
 pub use server::Gateway;

@@ -25,10 +25,6 @@ const COST: &str = "bailiwick-cost-usd";
 /// What was left in the tightest budget once the call was reserved.
 const REMAINING: &str = "bailiwick-budget-remaining-usd";
 
-/// Marks a reply to a request whose body was not read to its end: the connection closes, and more may come before.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Unread;
-
 /// A refusal, in the caller's dialect.
 pub(crate) fn refusal(dialect: Dialect, refusal: &Refusal) -> Response<ReplyBody> {
     let reason = refusal.reason;

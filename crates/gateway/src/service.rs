@@ -59,7 +59,7 @@ impl Service {
                 if !read_over(&head.headers, refusal.reason, body).await {
                     // What was not read closes the connection, and a caller that is not told would use it again.
                     close(&mut response);
-                    response.extensions_mut().insert(reply::Unread);
+                    response.extensions_mut().insert(transport::Unread);
                 }
                 if refusal.reason == Reason::MethodNotAllowed
                     && let Some(upstream) = &upstream

@@ -46,8 +46,6 @@ pub(crate) struct Passing {
     whole: bool,
     /// Ended before it was whole, without an event that says so.
     broken: bool,
-    /// Whether the upstream's connection was given a turn to hand over what else it has.
-    yielded: bool,
     cancelled: Pin<Box<WaitForCancellationFutureOwned>>,
     timer: Pin<Box<Sleep>>,
     bounds: Bounds,
@@ -85,7 +83,6 @@ impl Passing {
             ended: false,
             whole: false,
             broken: false,
-            yielded: false,
             cancelled: Box::pin(cancel.cancelled_owned()),
             timer: Box::pin(tokio::time::sleep_until(bounds.deadline.min(now + bounds.idle))),
             bounds,
@@ -127,7 +124,6 @@ impl Passing {
     fn deliver(&mut self) -> Option<Frame<Bytes>> {
         let parts = std::mem::take(&mut self.parts);
         self.bytes = 0;
-        self.yielded = false;
         let mut parts = parts.into_iter().filter(|part| !part.is_empty());
         let first = parts.next()?;
         let Some(second) = parts.next() else {
@@ -176,14 +172,7 @@ impl Passing {
                 Poll::Ready(Some(Err(_))) => self.end(BodyEnd::Broken),
                 Poll::Ready(None) => self.end(BodyEnd::Complete),
                 Poll::Pending if self.bytes == 0 => return Poll::Pending,
-                Poll::Pending if self.yielded => return Poll::Ready(()),
-                Poll::Pending => {
-                    // hyper hands chunks over one at a time, from another task: one turn lets it read on, so that what
-                    // came in one packet also leaves in one.
-                    self.yielded = true;
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
+                Poll::Pending => return Poll::Ready(()),
             }
         }
         Poll::Ready(())

@@ -1,15 +1,17 @@
 //! A small client of the administration API. It answers with what was asked for, or says in words why not.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use api::wire;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::Incoming;
-use hyper_util::{client::legacy, rt::TokioExecutor};
+use hyper::{body::Incoming, client::conn::http1};
+use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Serialize, de::DeserializeOwned};
+use transport::Stream;
 use zeroize::Zeroizing;
 
 use super::{Failure, table::clean};
@@ -21,15 +23,14 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(40);
 /// The longest answer: more than a full page of the longest entries.
 const ANSWER_MAX: usize = 64 * 1024 * 1024;
 
-type Http = legacy::Client<legacy::connect::HttpConnector, Full<Bytes>>;
-
 /// A client of one server, as one administrator.
 pub(crate) struct Client {
     base: Uri,
     credential: SecretString,
     /// Where the credential is from, for messages.
     source: String,
-    http: Http,
+    /// For a base of https.
+    tls: Option<Arc<ClientConfig>>,
 }
 
 impl std::fmt::Debug for Client {
@@ -41,15 +42,13 @@ impl std::fmt::Debug for Client {
 }
 
 impl Client {
-    pub(crate) fn new(base: Uri, credential: SecretString, source: String) -> Self {
-        let mut connector = legacy::connect::HttpConnector::new();
-        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        connector.set_nodelay(true);
+    /// Of the server at `base`, which is reached with TLS if there is a configuration for it.
+    pub(crate) fn new(base: Uri, credential: SecretString, source: String, tls: Option<Arc<ClientConfig>>) -> Self {
         Self {
             base,
             credential,
             source,
-            http: legacy::Client::builder(TokioExecutor::new()).build(connector),
+            tls,
         }
     }
 
@@ -79,12 +78,15 @@ impl Client {
     async fn send(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> Result<Bytes, Failure> {
         let request = self.request(method, path, body)?;
         let answered = async {
-            let response = self
-                .http
-                .request(request)
-                .await
-                .map_err(|error| self.unreached(&error))?;
-            self.receive(response).await
+            let stream = self.connect().await?;
+            let broken = |error| self.broken(&error);
+            let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+            // It ends with the answer, whose error says more than its own.
+            let connection = tokio::spawn(connection);
+            let response = sender.send_request(request).await.map_err(broken)?;
+            let received = self.receive(response).await;
+            connection.abort();
+            received
         };
         let answered = tokio::time::timeout(ANSWER_TIMEOUT, answered).await;
         answered.unwrap_or_else(|_| {
@@ -101,10 +103,11 @@ impl Client {
         let mut bearer = HeaderValue::from_str(&bearer)
             .map_err(|_| Failure::failed(format!("{} holds something that is not a credential", self.source)))?;
         bearer.set_sensitive(true);
-        let uri = format!("{}{path}", self.name());
+        let host = self.base.authority().map_or("", http::uri::Authority::as_str);
         let mut request = Request::builder()
             .method(method)
-            .uri(uri)
+            .uri(path)
+            .header(header::HOST, host)
             .header(header::AUTHORIZATION, bearer);
         if body.is_some() {
             request = request.header(header::CONTENT_TYPE, "application/json");
@@ -154,14 +157,32 @@ impl Client {
         Failure::Failed(text)
     }
 
-    fn unreached(&self, error: &legacy::Error) -> Failure {
-        if error.is_connect() {
-            return Failure::failed(format!(
+    async fn connect(&self) -> Result<Stream, Failure> {
+        let host = self.base.host().unwrap_or_default();
+        let usual = if self.tls.is_some() { 443 } else { 80 };
+        let port = self.base.port_u16().unwrap_or(usual);
+        let connected = tokio::time::timeout(CONNECT_TIMEOUT, Stream::connect(host, port, self.tls.clone())).await;
+        match connected {
+            Ok(Ok(stream)) => Ok(stream),
+            Ok(Err(error)) if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
+                Err(Failure::failed(format!(
+                    "no TLS with {}: {error}. Name the authority its certificate is from with --ca FILE; if its files were \
+                     just replaced, it takes a few seconds until they are in use",
+                    self.name()
+                )))
+            }
+            Ok(Err(_)) | Err(_) => Err(Failure::failed(format!(
                 "no server answers at {}: start it with `bailiwick serve`, or say with --admin URL where it is",
                 self.name()
-            ));
+            ))),
         }
-        Failure::failed(format!("the connection to {} broke off: {error}", self.name()))
+    }
+
+    fn broken(&self, error: &hyper::Error) -> Failure {
+        let cause = std::error::Error::source(error)
+            .map(|cause| format!(": {cause}"))
+            .unwrap_or_default();
+        Failure::failed(format!("the connection to {} broke off: {error}{cause}", self.name()))
     }
 
     fn stranger(&self, why: &str) -> Failure {
@@ -220,6 +241,7 @@ mod tests {
             "http://127.0.0.1:1".parse().unwrap(),
             SecretString::from("bwa_canary"),
             "a test".to_owned(),
+            None,
         );
         let request = client.request(Method::GET, "/", None).unwrap();
         assert!(!format!("{client:?} {request:?}").contains("canary"));

@@ -4,16 +4,19 @@ use std::{
     fs::File,
     io::{self, Read as _},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    path::Path,
+    path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use http::Uri;
+use rustls::ClientConfig;
 use secrecy::SecretString;
+use transport::tls::{self, Trust};
 use zeroize::Zeroizing;
 
 use super::{Common, Failure, client::Client};
 use crate::{
-    config::{self, Settings},
+    config::{self, Problems, Settings},
     server::{ADMIN_ADDRESS_FILE, AGENTS_ADDRESS_FILE},
 };
 
@@ -23,6 +26,8 @@ const CREDENTIAL_VARIABLE: &str = "BAILIWICK_ADMIN_KEY";
 const OWNER_FILE: &str = "owner.credential";
 /// Neither an address nor a credential is longer.
 const SMALL_FILE: u64 = 4 * 1024;
+/// No certificates and no key are longer.
+const PEM_FILE: u64 = 1024 * 1024;
 
 /// Which server.
 #[derive(Clone, Debug, clap::Args)]
@@ -30,6 +35,21 @@ pub(crate) struct Target {
     /// The running server's administration address, such as http://127.0.0.1:7401 [default: as configured]
     #[arg(long, value_name = "URL", value_parser = url, help_heading = "Common options")]
     admin: Option<Uri>,
+    /// The authorities that the server's certificate must come from, as PEM [default: exactly the configured certificate
+    /// for the configured server, the public authorities for another]
+    #[arg(long, value_name = "FILE", help_heading = "Common options")]
+    ca: Option<PathBuf>,
+    /// The certificate to show to a server that asks for one, as PEM
+    #[arg(long, value_name = "FILE", requires = "client_key", help_heading = "Common options")]
+    client_certificate: Option<PathBuf>,
+    /// The private key of that certificate, as PEM
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "client_certificate",
+        help_heading = "Common options"
+    )]
+    client_key: Option<PathBuf>,
 }
 
 impl Target {
@@ -41,8 +61,12 @@ impl Target {
             Some(url) => url.clone(),
             None => configured(&settings()?)?,
         };
+        let tls = match base.scheme_str() {
+            Some("https") => Some(self.tls(&settings)?),
+            _ => None,
+        };
         if let Some(credential) = from_environment()? {
-            return Ok(Client::new(base, credential, format!("${CREDENTIAL_VARIABLE}")));
+            return Ok(Client::new(base, credential, format!("${CREDENTIAL_VARIABLE}"), tls));
         }
         if !is_local(&base) {
             return Err(Failure::failed(format!(
@@ -52,21 +76,49 @@ impl Target {
         }
         let file = settings()?.data_dir.join(OWNER_FILE);
         let credential = from_file(&file)?;
-        Ok(Client::new(base, credential, file.display().to_string()))
+        Ok(Client::new(base, credential, file.display().to_string(), tls))
+    }
+
+    /// How TLS is done with the server.
+    fn tls(&self, settings: &dyn Fn() -> Result<Settings, Problems>) -> Result<Arc<ClientConfig>, Failure> {
+        let pem = match (&self.ca, &self.admin) {
+            (Some(file), _) => Some(pem_file(file)?),
+            (None, Some(_)) => None,
+            (None, None) => {
+                let files = settings()?.admin_tls;
+                files.map(|files| pem_file(&files.certificate)).transpose()?
+            }
+        };
+        let trust = match &pem {
+            Some(pem) if self.ca.is_some() => Trust::Authorities(pem),
+            Some(pem) => Trust::Exactly(pem),
+            None => Trust::Public,
+        };
+        let certificate = self.client_certificate.as_deref().map(pem_file).transpose()?;
+        let key = self.client_key.as_deref().map(pem_file).transpose()?;
+        let identity = certificate.as_ref().zip(key.as_ref());
+        let made = tls::client(&tls::Client {
+            trust,
+            identity: identity.map(|(certificate, key)| (certificate.as_slice(), key.as_slice())),
+            alpn: &[tls::HTTP_1],
+        });
+        made.map_err(|error| Failure::failed(format!("no TLS: {error}")))
     }
 
     /// Where agents reach the server, if this machine knows.
-    pub(crate) fn agents_address(&self, common: &Common) -> Option<SocketAddr> {
+    pub(crate) fn agents_url(&self, common: &Common) -> Option<String> {
         // Another server than the configured one may listen anywhere.
         if self.admin.is_some() {
             return None;
         }
         let settings = config::load(&common.config_file()).ok()?;
-        if settings.listen_agents.port() != 0 {
-            return Some(reachable(settings.listen_agents));
+        let mut address = settings.listen_agents;
+        if address.port() == 0 {
+            let text = small_file(&settings.data_dir.join(AGENTS_ADDRESS_FILE)).ok()?;
+            address = text.trim().parse().ok()?;
         }
-        let text = small_file(&settings.data_dir.join(AGENTS_ADDRESS_FILE)).ok()?;
-        text.trim().parse().ok().map(reachable)
+        let scheme = if settings.agents_tls.is_some() { "https" } else { "http" };
+        Some(format!("{scheme}://{}", reachable(address)))
     }
 }
 
@@ -77,9 +129,8 @@ fn url(text: &str) -> Result<Uri, String> {
         None | Some("/")
     );
     match (uri.scheme_str(), uri.authority()) {
-        (Some("http"), Some(authority)) if plain && !authority.as_str().contains('@') => Ok(uri),
-        (Some("https"), _) => Err("https is not spoken here: reach the server through a tunnel, over http".to_owned()),
-        _ => Err("write it as http://HOST:PORT".to_owned()),
+        (Some("http" | "https"), Some(authority)) if plain && !authority.as_str().contains('@') => Ok(uri),
+        _ => Err("write it as http://HOST:PORT or https://HOST:PORT".to_owned()),
     }
 }
 
@@ -101,7 +152,8 @@ fn configured(settings: &Settings) -> Result<Uri, Failure> {
             .parse()
             .map_err(|_| Failure::failed(format!("{} holds no address", file.display())))?;
     }
-    let uri = format!("http://{}", reachable(address)).parse();
+    let scheme = if settings.admin_tls.is_some() { "https" } else { "http" };
+    let uri = format!("{scheme}://{}", reachable(address)).parse();
     uri.map_err(|error| Failure::failed(format!("{address} is no address: {error}")))
 }
 
@@ -149,6 +201,15 @@ fn from_file(file: &Path) -> Result<SecretString, Failure> {
     Ok(SecretString::from(text.trim()))
 }
 
+fn pem_file(file: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let mut bytes = Zeroizing::new(Vec::new());
+    let read = File::open(file).and_then(|file| file.take(PEM_FILE).read_to_end(&mut bytes));
+    match read {
+        Ok(_) => Ok(bytes),
+        Err(error) => Err(Failure::failed(format!("cannot read {}: {error}", file.display()))),
+    }
+}
+
 fn small_file(file: &Path) -> io::Result<Zeroizing<String>> {
     let mut text = Zeroizing::new(String::new());
     File::open(file)?.take(SMALL_FILE).read_to_string(&mut text)?;
@@ -160,18 +221,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_http() {
+    fn addresses_are_urls_of_hosts() {
         for good in [
             "http://127.0.0.1:7401",
             "http://127.0.0.1:7401/",
             "http://[::1]:7401",
             "http://bailiwick:7401",
+            "https://bailiwick",
         ] {
             assert!(url(good).is_ok(), "{good}");
         }
         for bad in [
             "127.0.0.1:7401",
-            "https://a:1",
             "http://a:1/api",
             "http://a:b@c:1",
             "http://",

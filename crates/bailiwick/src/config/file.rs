@@ -7,6 +7,8 @@ mod listen;
 mod log;
 mod price;
 mod route;
+mod tls;
+mod transport;
 mod upstream;
 
 use std::{
@@ -23,6 +25,7 @@ use serde::Deserialize;
 pub(crate) use key::KeyReference;
 pub(crate) use limits::{OUTPUT_LIMITS, within};
 pub(crate) use log::{LogFormat, LogLevel, LogSettings};
+pub(crate) use tls::{ServerFiles, ServerPem};
 pub(crate) use upstream::Upstream;
 
 use self::{
@@ -92,6 +95,10 @@ pub(crate) struct Settings {
     pub(crate) listen_agents: SocketAddr,
     /// The address for administration.
     pub(crate) listen_admin: SocketAddr,
+    /// The TLS of the agents' listener.
+    pub(crate) agents_tls: Option<ServerFiles>,
+    /// The TLS of the administration listener.
+    pub(crate) admin_tls: Option<ServerFiles>,
     /// The operators' log.
     pub(crate) log: LogSettings,
     /// The bounds of the data plane.
@@ -128,13 +135,18 @@ impl Settings {
         })
     }
 
-    /// The upstreams with their credentials, from the environment as `env` knows it and from files.
+    /// The upstreams with their credentials and certificates, from the environment as `env` knows it and from files. The
+    /// listeners' certificates are looked at as well.
     ///
     /// # Errors
-    /// Every credential that is not there. A server must not start then; a check may only warn, since it often runs where
+    /// Every credential and certificate that is not there or cannot be used. A server must not start then; a check may only warn, since it often runs where
     /// no secrets are.
     pub(crate) fn resolve_secrets(&self, env: &dyn Fn(&str) -> Option<String>) -> Result<Vec<UpstreamSpec>, Problems> {
         let mut findings = Findings::default();
+        let mut problems = Problems::default();
+        for files in [&self.agents_tls, &self.admin_tls].into_iter().flatten() {
+            problems.absorb(files.load());
+        }
         let mut upstreams = Vec::new();
         for upstream in &self.upstreams {
             let credential = upstream.key.as_ref().and_then(|key| {
@@ -143,9 +155,14 @@ impl Settings {
                     .map_err(|message| report(&mut findings, key.mark, &message))
                     .ok()
             });
-            upstreams.push(upstream.spec(credential));
+            let transport = upstream.reach.resolve(env, &mut findings, &mut problems);
+            upstreams.push(UpstreamSpec {
+                transport,
+                ..upstream.spec(credential)
+            });
         }
-        findings.of_file(&self.file).or_value(upstreams)
+        problems.extend(findings.of_file(&self.file));
+        problems.or_value(upstreams)
     }
 }
 
@@ -176,13 +193,19 @@ impl TryFrom<(RawFile, &Path)> for Checked {
         let data_dir = directory(raw.data_dir, "data", dir, &mut findings);
         let governance_dir = directory(raw.governance, "governance", dir, &mut findings);
         let listen_mark = raw.listen.mark();
-        let listen = findings.absorb(raw.listen.value().unwrap_or_default().try_into());
-        let Listen { agents, admin } = listen.unwrap_or_default();
-        if is_public(agents) {
+        let listen = findings.absorb((raw.listen.value().unwrap_or_default(), dir).try_into());
+        let Listen {
+            agents,
+            admin,
+            agents_tls,
+            admin_tls,
+        } = listen.unwrap_or_default();
+        if is_public(agents) && agents_tls.is_none() {
             warnings.add_with_help(
                 listen_mark,
                 format!("agents on other machines would reach {agents} unencrypted"),
-                "put a TLS proxy in front of it, so that credentials and prompts do not cross the network in the clear",
+                "give it a certificate in [listen.agents_tls], or put a TLS proxy in front of it, so that credentials and \
+                 prompts do not cross the network in the clear",
             );
         }
         let log = raw.log.value().unwrap_or_default().into();
@@ -208,6 +231,8 @@ impl TryFrom<(RawFile, &Path)> for Checked {
                 governance_dir: governance_dir?,
                 listen_agents: agents,
                 listen_admin: admin,
+                agents_tls,
+                admin_tls,
                 log,
                 limits: limits?,
                 checkpoint_guard,
@@ -277,7 +302,7 @@ fn upstreams(field: Field<Keyed<RawUpstream>>, dir: &Path, findings: &mut Findin
     let mut upstreams = Vec::new();
     for (name, raw) in entries {
         let Some(raw) = raw.value() else { continue };
-        let Some(mut upstream) = findings.absorb(Upstream::try_from((name, raw))) else {
+        let Some(mut upstream) = findings.absorb(Upstream::try_from((name, raw, dir))) else {
             continue;
         };
         upstream.key = upstream.key.map(|key| Placed {

@@ -20,7 +20,7 @@ mod testing;
 
 use std::path::{Component, Path, PathBuf};
 
-pub(crate) use file::{LogFormat, LogLevel, LogSettings, Settings};
+pub(crate) use file::{LogFormat, LogLevel, LogSettings, ServerFiles, ServerPem, Settings};
 pub(crate) use governance::{Loaded, load_governance};
 pub(crate) use init::init;
 pub(crate) use problem::{Problem, Problems};

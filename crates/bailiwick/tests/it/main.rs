@@ -23,4 +23,5 @@ mod keys;
 mod memory;
 mod overruns;
 mod serving;
+mod tls;
 mod verifying;

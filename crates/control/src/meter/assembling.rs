@@ -54,7 +54,7 @@ impl Meter {
 
     /// Whether the provider has said that the stream is complete.
     pub fn is_gathered(&self) -> bool {
-        self.observer.as_ref().is_some_and(llm::StreamObserver::ended)
+        self.observer.as_ref().is_some_and(|observer| observer.ended())
     }
 
     /// The reply, when the body is over.

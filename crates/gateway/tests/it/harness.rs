@@ -33,6 +33,7 @@ pub(crate) struct Harness {
     pub(crate) control: Control,
     pub(crate) provider: Provider,
     pub(crate) url: String,
+    pub(crate) addr: std::net::SocketAddr,
     pub(crate) key: String,
     pub(crate) key_id: KeyId,
     pub(crate) owner: Actor,
@@ -48,6 +49,8 @@ pub(crate) struct Setup {
     pub(crate) limits: Limits,
     pub(crate) policy: &'static str,
     pub(crate) provider: fake::Config,
+    /// Where the gateway listens, and its TLS.
+    pub(crate) listen: (&'static str, Option<transport::ServerTls>),
     pub(crate) routes: Vec<control::RouteSpec>,
     /// Changes what is declared.
     pub(crate) declare: fn(&mut Governance),
@@ -107,6 +110,7 @@ impl Default for Setup {
             policy: r#"@id("tester-models") permit (principal == Agent::"tester", action == Action::"llm:generate", resource)
                 when { resource.name like "gpt-4o*" || resource.name like "claude-*" };"#,
             provider: fake::Config::default(),
+            listen: ("127.0.0.1:0", None),
             routes: Vec::new(),
             declare: |_| {},
             upstreams: |_| Vec::new(),
@@ -210,10 +214,12 @@ impl Harness {
         let text = std::fs::read_to_string(control.owner_file()).unwrap();
         let owner = control.authenticate_admin(Some(text.trim())).unwrap();
         let issued = control.issue_key(&owner, order(|_| {})).await.unwrap();
-        let gateway = Gateway::bind(control.clone(), "127.0.0.1:0".parse().unwrap())
+        let (addr, tls) = setup.listen;
+        let gateway = Gateway::bind_with(control.clone(), addr.parse().unwrap(), tls)
             .await
             .unwrap();
-        let url = format!("http://{}", gateway.addr());
+        let addr = gateway.addr();
+        let url = format!("http://{addr}");
         // No request depends on what became of the connection of the one before.
         let client = Client::builder(TokioExecutor::new())
             .pool_max_idle_per_host(0)
@@ -223,6 +229,7 @@ impl Harness {
             control,
             provider,
             url,
+            addr,
             key,
             key_id: issued.id,
             owner,

@@ -23,4 +23,5 @@ mod refusals;
 mod repeats;
 mod streams;
 mod templates;
+mod transport;
 mod vectors;

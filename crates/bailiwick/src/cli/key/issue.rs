@@ -1,7 +1,5 @@
 //! `bailiwick key issue`
 
-use std::net::SocketAddr;
-
 use api::wire;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use jiff::Timestamp;
@@ -82,8 +80,8 @@ pub(super) async fn run(common: &Common, args: &Args, out: &mut Output) -> Resul
     let issued: wire::IssuedKey = client.post("/api/v1/keys", Some(&new)).await?;
     out.show(&issued, |out| out.line(issued.key.reveal()))?;
     if !out.is_json() {
-        let address = args.target.agents_address(common);
-        hint(explain(&issued, &new, &upstreams(&client).await, address));
+        let base = args.target.agents_url(common);
+        hint(explain(&issued, &new, &upstreams(&client).await, base));
     }
     Ok(())
 }
@@ -98,7 +96,7 @@ fn explain(
     issued: &wire::IssuedKey,
     new: &wire::NewKey,
     upstreams: &[control::UpstreamReport],
-    address: Option<SocketAddr>,
+    base: Option<String>,
 ) -> String {
     let mut text = format!(
         "\nThat is credential {} of {}, shown this once and kept nowhere.",
@@ -107,7 +105,7 @@ fn explain(
     if let Some(expires) = &issued.expires {
         text.push_str(&format!(" It expires at {expires}."));
     }
-    let base = address.map_or_else(|| "http://ADDRESS".to_owned(), |address| format!("http://{address}"));
+    let base = base.unwrap_or_else(|| "http://ADDRESS".to_owned());
     let allowed = |upstream: &&control::UpstreamReport| {
         new.upstreams.is_empty() || new.upstreams.iter().any(|name| name.as_str() == upstream.name)
     };
@@ -142,7 +140,7 @@ mod tests {
             upstream("azure", "openai"),
             upstream("claude", "anthropic"),
         ];
-        let text = explain(&issued, &new, &upstreams, Some("127.0.0.1:7400".parse().unwrap()));
+        let text = explain(&issued, &new, &upstreams, Some("http://127.0.0.1:7400".to_owned()));
         assert!(
             text.contains("export OPENAI_BASE_URL=http://127.0.0.1:7400/azure/v1\n"),
             "{text}"

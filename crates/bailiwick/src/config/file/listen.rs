@@ -1,10 +1,14 @@
 //! `[listen]`: where the two listeners are.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
+};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::tls::{RawServerTls, ServerFiles, server_files};
 use crate::config::{
     node::{Field, Placed},
     problem::Findings,
@@ -25,16 +29,22 @@ pub(crate) struct RawListen {
     /// The address for administration. Port 0 lets the system choose one.
     #[schemars(extend("default" = "127.0.0.1:7401"))]
     admin: Field<Address>,
-    /// Whether `admin` may be an address that other machines can reach. It has no TLS of its own.
+    /// Whether `admin` may be an address that other machines can reach although it has no TLS of its own.
     #[schemars(extend("default" = false))]
     admin_public: Field<bool>,
+    /// The TLS of the agents' listener. It speaks plain HTTP if absent.
+    agents_tls: Field<RawServerTls>,
+    /// The TLS of the administration listener. It speaks plain HTTP if absent.
+    admin_tls: Field<RawServerTls>,
 }
 
 /// Where the two listeners are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Listen {
     pub(crate) agents: SocketAddr,
     pub(crate) admin: SocketAddr,
+    pub(crate) agents_tls: Option<ServerFiles>,
+    pub(crate) admin_tls: Option<ServerFiles>,
 }
 
 impl Default for Listen {
@@ -42,15 +52,19 @@ impl Default for Listen {
         Self {
             agents: AGENTS,
             admin: ADMIN,
+            agents_tls: None,
+            admin_tls: None,
         }
     }
 }
 
-impl TryFrom<RawListen> for Listen {
+impl TryFrom<(RawListen, &Path)> for Listen {
     type Error = Findings;
 
-    fn try_from(raw: RawListen) -> Result<Self, Findings> {
+    /// Paths are relative to the directory.
+    fn try_from((raw, dir): (RawListen, &Path)) -> Result<Self, Findings> {
         let mut findings = Findings::default();
+        let has_admin_tls = raw.admin_tls.is_present();
         let mark = raw.admin.mark().or(raw.agents.mark());
         let agents = raw.agents.value().map_or(AGENTS, |address| address.0);
         let admin = match raw.admin.given() {
@@ -58,12 +72,13 @@ impl TryFrom<RawListen> for Listen {
                 mark,
                 value: Address(address),
             }) => {
-                if is_public(address) && raw.admin_public.value() != Some(true) {
+                if is_public(address) && !has_admin_tls && raw.admin_public.value() != Some(true) {
                     findings.add_with_help(
                         mark,
                         format!("the administration listener would be open to other machines at {address}"),
-                        "it has no TLS yet, so administrators' credentials would cross the network in the clear: use \
-                         127.0.0.1, or put a TLS proxy in front of it and set `admin_public = true` in [listen]",
+                        "it has no TLS, so administrators' credentials would cross the network in the clear: use \
+                         127.0.0.1, give it a certificate in [listen.admin_tls], or put a TLS proxy in front of it and \
+                         set `admin_public = true` in [listen]",
                     );
                 }
                 address
@@ -74,7 +89,14 @@ impl TryFrom<RawListen> for Listen {
             let message = format!("both listeners would be at {agents}");
             findings.add_with_help(mark, message, "give `agents` and `admin` ports of their own");
         }
-        findings.conclude(Some(Self { agents, admin }))
+        let agents_tls = server_files("agents_tls", raw.agents_tls, dir, &mut findings);
+        let admin_tls = server_files("admin_tls", raw.admin_tls, dir, &mut findings);
+        findings.conclude(Some(Self {
+            agents,
+            admin,
+            agents_tls,
+            admin_tls,
+        }))
     }
 }
 

@@ -28,6 +28,8 @@ fn what_is_left_out_has_defaults() {
         governance_dir: "conf/governance".into(),
         listen_agents: "127.0.0.1:7400".parse().unwrap(),
         listen_admin: "127.0.0.1:7401".parse().unwrap(),
+        agents_tls: None,
+        admin_tls: None,
         log: LogSettings {
             format: LogFormat::Auto,
             level: LogLevel::Info,

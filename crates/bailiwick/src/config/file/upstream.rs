@@ -4,7 +4,7 @@ mod host;
 mod templates;
 mod url;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, path::Path};
 
 use control::{Preset, Secret, UpstreamSpec};
 use http::Uri;
@@ -14,7 +14,11 @@ use pricing::{Override, PriceBook};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 
-use super::KeyReference;
+use super::{
+    KeyReference,
+    tls::RawClientTls,
+    transport::{RawHttp2, RawTransport, Reach},
+};
 use crate::config::{
     node::{Field, Keyed, Placed, parse_text},
     problem::{Findings, Mark},
@@ -71,6 +75,17 @@ pub(crate) struct RawUpstream {
     /// Whether the name of its host may lead to an address inside the network.
     #[schemars(extend("default" = false))]
     private_network: Field<bool>,
+    /// The proxy that connections go through, such as `http://proxy.example:3128`. Direct if absent; the environment is not
+    /// asked.
+    proxy: Field<String>,
+    /// Where the credential for the proxy is: `user:password`.
+    proxy_auth: Field<KeyReference>,
+    /// Whether HTTP/2 is spoken: `auto` (where the upstream chooses it in the TLS handshake), `always` (without TLS too) or
+    /// `never`.
+    #[schemars(extend("default" = "auto"))]
+    http2: Field<RawHttp2>,
+    /// Certificates, where the public authorities are not enough or the upstream wants to see one.
+    tls: Field<RawClientTls>,
 }
 
 /// The name of a preset.
@@ -139,14 +154,17 @@ pub(crate) struct Upstream {
     honours_mark: Option<Mark>,
     /// Where its base URL is written; its name, if that follows from the preset.
     url_mark: Mark,
+    /// How it is reached.
+    pub(super) reach: Reach,
     /// Where its price provider is written, if it is.
     pub(super) prices_mark: Option<Mark>,
 }
 
-impl TryFrom<(Placed<String>, RawUpstream)> for Upstream {
+impl TryFrom<(Placed<String>, RawUpstream, &Path)> for Upstream {
     type Error = Findings;
 
-    fn try_from((name, mut raw): (Placed<String>, RawUpstream)) -> Result<Self, Findings> {
+    /// Paths are relative to the directory.
+    fn try_from((name, mut raw, dir): (Placed<String>, RawUpstream, &Path)) -> Result<Self, Findings> {
         let mut findings = Findings::default();
         let at = name.mark;
         let preset = std::mem::take(&mut raw.preset);
@@ -181,9 +199,17 @@ impl TryFrom<(Placed<String>, RawUpstream)> for Upstream {
             .ok_or_else(Findings::default)?;
         options(&mut spec, &mut raw, &mut findings);
         templates::apply(&mut spec, &mut raw, at, &mut findings);
+        let transport = RawTransport {
+            proxy: raw.proxy,
+            proxy_auth: raw.proxy_auth,
+            http2: raw.http2,
+            tls: raw.tls,
+        };
+        let reach = transport.check(base.as_ref().map(|base| base.value.as_str()), dir, &mut findings);
         let url_mark = base.map_or(at, |base| base.mark);
         findings.conclude(Some(Self {
             spec,
+            reach,
             key: raw.api_key.given(),
             honours_mark,
             url_mark,

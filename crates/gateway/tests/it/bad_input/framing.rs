@@ -130,9 +130,9 @@ fn request_lines() -> Vec<Case> {
             to("PO(ST /openai/v1/chat/completions HTTP/1.1"),
         ),
         case(
-            "a target of 70 KB",
-            to(&format!("GET /openai/{} HTTP/1.1", "a".repeat(70_000))),
-            Want::NotHttp(414),
+            "a target of 200 KB",
+            to(&format!("GET /openai/{} HTTP/1.1", "a".repeat(200_000))),
+            Want::NotHttp(431),
             After::Closed,
         ),
         denied(

@@ -43,7 +43,6 @@ async fn what_is_no_answer_books_the_hold() {
     let mut world = World::start().await;
     world
         .check(&[
-            none("closed unread", |_| Script::bytes("").then(Then::CloseUnread)),
             none("closed", |_| Script::bytes("").then(Then::Close)),
             none("reset", |_| Script::bytes("").then(Then::Reset)),
             none("another protocol", |_| {

@@ -28,6 +28,10 @@ const SILENCE: Duration = Duration::from_secs(1);
 /// What is read at once.
 const PIECE: usize = 16 * 1024;
 
+/// An extension of a reply: a part of the request is left unread, so the connection closes behind it.
+#[derive(Clone, Copy, Debug)]
+pub struct Unread;
+
 /// A stream that is shut gently.
 pub(crate) struct Lingering<S> {
     inner: S,

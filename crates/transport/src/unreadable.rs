@@ -4,44 +4,56 @@
 //! error without a word of that, so the reply is exchanged for one that says what is wrong, as it leaves.
 
 use std::{
+    fmt,
     io::{self, IoSlice},
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use bytes::{Buf as _, Bytes};
 use http::StatusCode;
-use model::ActionId;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::reply;
+/// What is said instead of hyper's own reply with a status: a whole HTTP/1.1 reply that closes the connection.
+#[derive(Clone)]
+pub(crate) struct Instead(pub(crate) Arc<dyn Fn(StatusCode) -> Bytes + Send + Sync>);
 
-/// A stream that knows hyper's own replies. `id` makes the id that the exchanged one gets.
-pub(crate) struct Unreadable<S, F> {
+impl fmt::Debug for Instead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Instead")
+    }
+}
+
+/// A stream that knows hyper's own replies.
+pub(crate) struct Unreadable<S> {
     inner: S,
-    id: F,
+    /// `None` leaves them as they are.
+    instead: Option<Instead>,
     /// What is left to write of a reply of ours.
     ours: Bytes,
 }
 
-impl<S, F: Fn() -> ActionId> Unreadable<S, F> {
-    pub(crate) fn new(inner: S, id: F) -> Self {
+impl<S> Unreadable<S> {
+    pub(crate) fn new(inner: S, instead: Option<Instead>) -> Self {
         Self {
             inner,
-            id,
+            instead,
             ours: Bytes::new(),
         }
     }
 
     /// Takes over a reply of hyper's own; whether this is one.
     fn exchanges(&mut self, bytes: &[u8]) -> bool {
-        let Some(status) = own_status(bytes) else { return false };
-        self.ours = reply::unreadable(status, (self.id)());
+        let (Some(Instead(instead)), Some(status)) = (&self.instead, own_status(bytes)) else {
+            return false;
+        };
+        self.ours = instead(status);
         true
     }
 }
 
-impl<S: AsyncWrite + Unpin, F> Unreadable<S, F> {
+impl<S: AsyncWrite + Unpin> Unreadable<S> {
     fn poll_ours(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.ours.has_remaining() {
             let written = ready!(Pin::new(&mut self.inner).poll_write(cx, &self.ours))?;
@@ -68,13 +80,13 @@ fn own_status(bytes: &[u8]) -> Option<StatusCode> {
     StatusCode::from_bytes(format!("4{}", line.get(..2)?).as_bytes()).ok()
 }
 
-impl<S: AsyncRead + Unpin, F: Unpin> AsyncRead for Unreadable<S, F> {
+impl<S: AsyncRead + Unpin> AsyncRead for Unreadable<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.inner).poll_read(cx, buffer)
     }
 }
 
-impl<S: AsyncWrite + Unpin, F: Fn() -> ActionId + Unpin> AsyncWrite for Unreadable<S, F> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Unreadable<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         ready!(self.poll_ours(cx))?;
         if self.exchanges(bytes) {
