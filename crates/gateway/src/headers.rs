@@ -42,12 +42,12 @@ const IDENTITY: [&str; 16] = [
 const IDENTITY_PREFIXES: [&str; 3] = ["x-forwarded-", "x-auth-", "bailiwick-"];
 
 /// The run an agent names.
-pub(crate) const RUN: &str = "bailiwick-run";
+pub const RUN: &str = "bailiwick-run";
 /// The task type an agent names.
-pub(crate) const TASK: &str = "bailiwick-task";
+pub const TASK: &str = "bailiwick-task";
 
 /// The credential a request presents: a bearer credential, or Anthropic's header.
-pub(crate) fn credential(headers: &HeaderMap) -> Option<&str> {
+pub fn credential(headers: &HeaderMap) -> Option<&str> {
     let bearer = headers
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok())
@@ -65,7 +65,10 @@ pub(crate) fn credential(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// A run or task type: short, printable, or refused.
-pub(crate) fn label(headers: &HeaderMap, name: &str) -> Result<Option<String>, String> {
+///
+/// # Errors
+/// What the header takes, for the caller.
+pub fn label(headers: &HeaderMap, name: &str) -> Result<Option<String>, String> {
     let Some(value) = headers.get(name) else {
         return Ok(None);
     };
@@ -79,14 +82,14 @@ pub(crate) fn label(headers: &HeaderMap, name: &str) -> Result<Option<String>, S
 }
 
 /// The headers to send upstream: everything but hop-by-hop and identity headers, with the upstream's credential.
-pub(crate) fn to_upstream(from: &HeaderMap, credential: Option<(HeaderName, HeaderValue)>) -> HeaderMap {
+pub fn to_upstream(from: &HeaderMap, credential: Option<(HeaderName, HeaderValue)>) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(from.len() + 2);
     let dropped = connection_names(from);
     for (name, value) in from {
         let text = name.as_str();
         let identity = IDENTITY.contains(&text) || IDENTITY_PREFIXES.iter().any(|prefix| text.starts_with(prefix));
         let ours = matches!(text, "host" | "accept-encoding" | "expect" | "content-encoding");
-        if !identity && !ours && !HOP_BY_HOP.contains(&text) && !dropped.iter().any(|drop| drop == text) {
+        if !identity && !ours && !HOP_BY_HOP.contains(&text) && !dropped.iter().any(|drop| drop == text.as_bytes()) {
             headers.append(name.clone(), value.clone());
         }
     }
@@ -100,27 +103,26 @@ pub(crate) fn to_upstream(from: &HeaderMap, credential: Option<(HeaderName, Head
 }
 
 /// The headers to give the caller: everything but hop-by-hop headers and the provider's cookies.
-pub(crate) fn to_caller(from: &HeaderMap) -> HeaderMap {
+pub fn to_caller(from: &HeaderMap) -> HeaderMap {
     let dropped = connection_names(from);
     let mut headers = HeaderMap::with_capacity(from.len() + 6);
     for (name, value) in from {
         let text = name.as_str();
         let ours = text == "set-cookie" || text.starts_with("bailiwick-");
-        if !ours && !HOP_BY_HOP.contains(&text) && !dropped.iter().any(|drop| drop == text) {
+        if !ours && !HOP_BY_HOP.contains(&text) && !dropped.iter().any(|drop| drop == text.as_bytes()) {
             headers.append(name.clone(), value.clone());
         }
     }
     headers
 }
 
-/// The header names that a `Connection` header declares to be of this connection only.
-fn connection_names(headers: &HeaderMap) -> Vec<String> {
-    let values = headers
-        .get_all(header::CONNECTION)
-        .into_iter()
-        .filter_map(|value| value.to_str().ok());
+/// The header names that a `Connection` header declares to be of this connection only. As bytes: beside one that is no
+/// text the others still count.
+fn connection_names(headers: &HeaderMap) -> Vec<Vec<u8>> {
+    let values = headers.get_all(header::CONNECTION).into_iter();
     values
-        .flat_map(|value| value.split(',').map(|name| name.trim().to_ascii_lowercase()))
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .map(|name| name.trim_ascii().to_ascii_lowercase())
         .collect()
 }
 
@@ -186,6 +188,16 @@ mod tests {
         assert_eq!(to["authorization"], "Bearer sk-up");
         assert_eq!(to["accept-encoding"], "identity");
         assert!(!format!("{to:?}").contains("sk-up"), "a sensitive value is not printed");
+    }
+
+    #[test]
+    fn connection_headers_are_dropped_beside_one_that_is_no_text() {
+        let mut from = map(&[("x-private", "1"), ("x-public", "2")]);
+        let odd = HeaderValue::from_bytes(b"x-private, \xff").unwrap();
+        from.insert(header::CONNECTION, odd);
+        for passed in [to_upstream(&from, None), to_caller(&from)] {
+            assert!(!passed.contains_key("x-private") && passed.contains_key("x-public"));
+        }
     }
 
     #[test]

@@ -6,13 +6,14 @@
 //! `server.rs` accepts, `service.rs` takes one request through, `forward.rs` calls the
 //! upstream through `upstreams.rs` (its connections), `stream.rs` is the body
 //! of a reply that passes as it comes, `patience.rs` lets go of callers that stop reading,
-//! `route.rs`, `headers.rs` and `reply.rs` are the small rules.
+//! `route.rs`, `headers.rs` and `reply.rs` are the small rules; the first two are
+//! pure and public, for the fuzz targets.
 
 mod forward;
-mod headers;
+pub mod headers;
 mod patience;
 mod reply;
-mod route;
+pub mod route;
 mod server;
 mod service;
 mod stream;
