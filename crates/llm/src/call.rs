@@ -230,7 +230,12 @@ impl Draft {
         let place = Place::Body.member(name);
         match field {
             Field::Model => self.call.model = label(reader, &place)?,
-            Field::Stream => self.call.stream = flag(reader, &place)?.unwrap_or(false),
+            Field::Stream => {
+                self.call.stream = flag(reader, &place)?.unwrap_or(false);
+                if self.call.stream && !self.call.endpoint.may_stream() {
+                    return Err(place.must_be("false: this endpoint does not stream"));
+                }
+            }
             Field::StreamFormat => self.call.stream = word(reader, &place)?.is_some_and(|format| format == "sse"),
             Field::StreamOptions => self.call.splices.read_stream_options(reader, &place)?,
             Field::Limit(spelling) => {
