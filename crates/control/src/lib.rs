@@ -23,7 +23,7 @@ mod tariffs;
 mod upstream;
 
 pub use admin::{AdminError, IssuedAdmin, IssuedKey, KeyOrder, Permission};
-pub use credential::{ADMIN_PREFIX, AGENT_PREFIX};
+pub use credential::{ADMIN_PREFIX, AGENT_PREFIX, recognise};
 pub use governance::{AgentSpec, Governance, Limits, LoadProblem, TenantGovernance};
 pub use meter::{BodyEnd, Cleared, Meter, Settled};
 pub use pipeline::{Ask, Session, Unauthenticated, Upstream};
