@@ -187,8 +187,7 @@ impl Target<'_> {
             "-print_final_stats=1".to_owned(),
         ]);
         let started = Instant::now();
-        let running = || format!("running {}", show(&command));
-        let message = running();
+        let message = format!("running {}", show(&command));
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -206,6 +205,10 @@ impl Target<'_> {
         {
             let line = String::from_utf8_lossy(&line?).into_owned();
             told.take(&line);
+            // What it found to be new says nothing of what is wrong.
+            if line.starts_with('#') {
+                continue;
+            }
             if last.len() == LINES {
                 last.pop_front();
             }

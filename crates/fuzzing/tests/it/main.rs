@@ -1,5 +1,7 @@
 //! Every input that was ever worth keeping, through the same functions as under the fuzzer.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{
     collections::BTreeSet,
     fs,
