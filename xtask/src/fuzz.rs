@@ -10,6 +10,7 @@ use std::{
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
     process::{Command, ExitCode, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
     time::Instant,
 };
 
@@ -60,6 +61,9 @@ const INTERRUPTED: i32 = 72;
 /// How many of a target's last lines are shown with a finding.
 const LINES: usize = 60;
 
+/// Ctrl-C was pressed.
+static INTERRUPTS: AtomicBool = AtomicBool::new(false);
+
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<ExitCode> {
     let home = workspace.root.join("fuzz");
     let targets = chosen(&home, &options.targets)?;
@@ -74,6 +78,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<Ex
         None => workspace.target.join("fuzz"),
     };
     let bins = build(&home, &place, &targets)?;
+    outlive_interrupts()?;
     let mut found = 0;
     for name in &targets {
         let target = Target {
@@ -87,7 +92,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<Ex
         match target.run(options.seconds)? {
             End::Fine => {}
             End::Found => found += 1,
-            End::Interrupted => bail!("interrupted"),
+            End::Interrupted => bail!("interrupted; what was reached so far is kept"),
         }
         if options.keep {
             target.keep()?;
@@ -98,6 +103,19 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<Ex
         return Ok(ExitCode::FAILURE);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Ctrl-C goes to the fuzzer too, which sums up and ends; only then do we.
+fn outlive_interrupts() -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::spawn(move || {
+        runtime.block_on(async {
+            while tokio::signal::ctrl_c().await.is_ok() {
+                INTERRUPTS.store(true, Ordering::Relaxed);
+            }
+        });
+    });
+    Ok(())
 }
 
 /// The targets named, each of which must exist; all of them if none is.
@@ -215,10 +233,10 @@ impl Target<'_> {
             last.push_back(line);
         }
         let status = child.wait()?;
-        let fine = status.success();
         let result = match status.code() {
-            _ if fine => "ok",
             Some(INTERRUPTED) => "interrupted",
+            Some(0) if INTERRUPTS.load(Ordering::Relaxed) => "interrupted",
+            Some(0) => "ok",
             _ => "FOUND",
         };
         let seconds = started.elapsed().as_secs();
