@@ -12,6 +12,7 @@ use crate::{
 };
 
 mod bench;
+mod fuzz;
 mod prices;
 mod setup;
 mod steps;
@@ -43,6 +44,8 @@ enum Chore {
     },
     /// Measure the gateway against a bare pass-through and the provider itself, in one run.
     Bench(bench::Options),
+    /// Run the fuzz targets with coverage: their corpora, then mutations of them.
+    Fuzz(fuzz::Options),
     /// Compact a downloaded price catalogue into the form that `crates/pricing` ships.
     Prices {
         /// The catalogue as published: `model_prices_and_context_window.json`.
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         Chore::Bench(options) => Workspace::load()
             .and_then(|workspace| bench::run(&workspace, &options))
             .map(|()| ExitCode::SUCCESS),
+        Chore::Fuzz(options) => Workspace::load().and_then(|workspace| fuzz::run(&workspace, &options)),
         Chore::Prices { source, out } => prices::run(&source, &out).map(|()| ExitCode::SUCCESS),
     };
     result.unwrap_or_else(|error| {

@@ -1,19 +1,7 @@
-//! One binary: configuration, wiring, shutdown, command line.
-//!
-//! `cli` has a file for each command, `server.rs` puts a server together and takes it apart,
-//! `certificates.rs` renews its certificates, `config` is the only place
-//! that reads what people write, `verify.rs` checks a data directory without a server.
-
-mod certificates;
-mod cli;
-mod config;
-mod demo;
-mod logging;
-mod server;
-mod verify;
+//! The program. All of it is in the library beside it, where tests and fuzz targets reach what they need.
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    cli::main()
+    bailiwick::main()
 }

@@ -39,7 +39,7 @@ pub(crate) fn make(prefix: &str, random: Zeroizing<[u8; SECRET]>) -> NewCredenti
 }
 
 /// What the store knows a credential by, or `None` if the text cannot be one of ours: wrong prefix, length or checksum.
-pub(crate) fn recognise(prefix: &str, text: &str) -> Option<Digest> {
+pub fn recognise(prefix: &str, text: &str) -> Option<Digest> {
     let encoded = text.strip_prefix(prefix)?;
     // Bounds the work for hostile input before decoding.
     if encoded.len() != BASE32_DNSSEC.encode_len(SECRET + CHECKSUM) {

@@ -33,7 +33,7 @@ mod tariffs;
 mod upstream;
 
 pub use admin::{AdminError, IssuedAdmin, IssuedKey, KeyOrder, Permission};
-pub use credential::{ADMIN_PREFIX, AGENT_PREFIX};
+pub use credential::{ADMIN_PREFIX, AGENT_PREFIX, recognise};
 pub use governance::{AgentSpec, Governance, Limits, LoadProblem, TenantGovernance};
 pub use meter::{BodyEnd, Cleared, Meter, Settled, Unassembled};
 pub use overruns::Acceptance;

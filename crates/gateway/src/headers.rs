@@ -54,16 +54,19 @@ const OTHER_REQUEST: [&str; 5] = [
 const IDENTITY_PREFIXES: [&str; 3] = ["x-forwarded-", "x-auth-", "bailiwick-"];
 
 /// The run an agent names.
-pub(crate) const RUN: &str = "bailiwick-run";
+pub const RUN: &str = "bailiwick-run";
 /// The task type an agent names.
-pub(crate) const TASK: &str = "bailiwick-task";
+pub const TASK: &str = "bailiwick-task";
 
 /// Credentials that differ: which of them is meant is not ours to guess.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Ambiguous;
+pub struct Ambiguous;
 
 /// The credential a request presents: a bearer credential, or Anthropic's header, or Azure's. The same one may be in all.
-pub(crate) fn credential(headers: &HeaderMap) -> Result<Option<&str>, Ambiguous> {
+///
+/// # Errors
+/// Two that differ.
+pub fn credential(headers: &HeaderMap) -> Result<Option<&str>, Ambiguous> {
     let text = |name: HeaderName| headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
     let bearers = text(header::AUTHORIZATION).filter_map(|value| {
         let (scheme, rest) = value.split_once(' ')?;
@@ -90,7 +93,10 @@ pub(crate) fn content_type(headers: &HeaderMap) -> Result<Option<&str>, String> 
 }
 
 /// A run or task type: short, printable, or refused.
-pub(crate) fn label(headers: &HeaderMap, name: &str) -> Result<Option<String>, String> {
+///
+/// # Errors
+/// What the header takes, for the caller.
+pub fn label(headers: &HeaderMap, name: &str) -> Result<Option<String>, String> {
     let mut values = headers.get_all(name).iter();
     let Some(value) = values.next() else {
         return Ok(None);
@@ -118,7 +124,7 @@ pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 
 /// The headers to send upstream: everything but hop-by-hop and identity headers, and the upstream's own in place of any
 /// of the same name.
-pub(crate) fn to_upstream(from: &HeaderMap, own: Vec<(HeaderName, HeaderValue)>) -> HeaderMap {
+pub fn to_upstream(from: &HeaderMap, own: Vec<(HeaderName, HeaderValue)>) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(from.len() + 1 + own.len());
     let dropped = connection_names(from);
     for (name, value) in from {
@@ -127,7 +133,7 @@ pub(crate) fn to_upstream(from: &HeaderMap, own: Vec<(HeaderName, HeaderValue)>)
             || OTHER_REQUEST.contains(&text)
             || IDENTITY_PREFIXES.iter().any(|prefix| text.starts_with(prefix));
         let ours = matches!(text, "host" | "accept-encoding" | "expect" | "content-encoding");
-        if !identity && !ours && !HOP_BY_HOP.contains(&text) && !dropped.iter().any(|drop| drop == text) {
+        if !identity && !ours && !HOP_BY_HOP.contains(&text) && !dropped.iter().any(|drop| drop == text.as_bytes()) {
             headers.append(name.clone(), value.clone());
         }
     }
@@ -142,27 +148,26 @@ pub(crate) fn to_upstream(from: &HeaderMap, own: Vec<(HeaderName, HeaderValue)>)
 }
 
 /// The headers to give the caller: everything but hop-by-hop headers and the provider's cookies.
-pub(crate) fn to_caller(from: &HeaderMap) -> HeaderMap {
+pub fn to_caller(from: &HeaderMap) -> HeaderMap {
     let dropped = connection_names(from);
     let mut headers = HeaderMap::with_capacity(from.len() + 6);
     for (name, value) in from {
         let text = name.as_str();
         let ours = text == "set-cookie" || text.starts_with("bailiwick-");
-        if !ours && !HOP_BY_HOP.contains(&text) && !dropped.iter().any(|drop| drop == text) {
+        if !ours && !HOP_BY_HOP.contains(&text) && !dropped.iter().any(|drop| drop == text.as_bytes()) {
             headers.append(name.clone(), value.clone());
         }
     }
     headers
 }
 
-/// The header names that a `Connection` header declares to be of this connection only.
-fn connection_names(headers: &HeaderMap) -> Vec<String> {
-    let values = headers
-        .get_all(header::CONNECTION)
-        .into_iter()
-        .filter_map(|value| value.to_str().ok());
+/// The header names that a `Connection` header declares to be of this connection only. As bytes: beside one that is no
+/// text the others still count.
+fn connection_names(headers: &HeaderMap) -> Vec<Vec<u8>> {
+    let values = headers.get_all(header::CONNECTION).into_iter();
     values
-        .flat_map(|value| value.split(',').map(|name| name.trim().to_ascii_lowercase()))
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .map(|name| name.trim_ascii().to_ascii_lowercase())
         .collect()
 }
 
@@ -245,6 +250,16 @@ mod tests {
         );
         assert_eq!(to["accept-encoding"], "identity");
         assert!(!format!("{to:?}").contains("sk-up"), "a sensitive value is not printed");
+    }
+
+    #[test]
+    fn connection_headers_are_dropped_beside_one_that_is_no_text() {
+        let mut from = map(&[("x-private", "1"), ("x-public", "2")]);
+        let odd = HeaderValue::from_bytes(b"x-private, \xff").unwrap();
+        from.insert(header::CONNECTION, odd);
+        for passed in [to_upstream(&from, None), to_caller(&from)] {
+            assert!(!passed.contains_key("x-private") && passed.contains_key("x-public"));
+        }
     }
 
     #[test]

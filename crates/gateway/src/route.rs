@@ -1,11 +1,11 @@
 //! Which upstream a path names. The first segment names it; the rest goes to it.
 
 /// The first segments that are Bailiwick's own and name no upstream.
-pub(crate) const RESERVED: [&str; 7] = ["oauth2", "access", ".well-known", "mcp", "healthz", "readyz", "runs"];
+pub const RESERVED: [&str; 7] = ["oauth2", "access", ".well-known", "mcp", "healthz", "readyz", "runs"];
 
 /// What a path asks for.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Route<'a> {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route<'a> {
     /// Is the process alive?
     Health,
     /// Can it govern?
@@ -23,7 +23,7 @@ pub(crate) enum Route<'a> {
 
 /// Reads a path. What could mean one thing here and another at the upstream (dot segments, encoded slashes and dots,
 /// empty segments, backslashes) is refused by the endpoint table, which knows every path exactly.
-pub(crate) fn route(path: &str) -> Route<'_> {
+pub fn route(path: &str) -> Route<'_> {
     match path {
         "/healthz" => return Route::Health,
         "/readyz" => return Route::Ready,

@@ -271,6 +271,9 @@ impl<'a> Draft<'a> {
                 reader.peek()?;
                 let start = reader.at();
                 self.call.stream = flag(reader, &place)?.unwrap_or(false);
+                if self.call.stream && !self.call.endpoint.may_stream() {
+                    return Err(place.must_be("false: this endpoint does not stream"));
+                }
                 if !self.call.stream {
                     self.call.splices.no_stream(start..reader.at());
                 }

@@ -52,7 +52,7 @@ impl Problem {
             file: file.to_owned(),
             line: None,
             column: None,
-            message: message.into(),
+            message: plain(&message.into()),
             help: None,
         }
     }
@@ -81,10 +81,22 @@ impl Problem {
 
     pub(crate) fn help(self, help: impl Into<Option<String>>) -> Self {
         Self {
-            help: help.into(),
+            help: help.into().map(|help: String| plain(&help)),
             ..self
         }
     }
+}
+
+/// A text as it can be shown: Cedar quotes the source, and what stands there could move the cursor of a terminal.
+fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            c if c.is_control() && c != '\n' => plain.extend(c.escape_default()),
+            c => plain.push(c),
+        }
+    }
+    plain
 }
 
 /// Line and column, both from 1, of a byte offset. An offset outside the text means its end.

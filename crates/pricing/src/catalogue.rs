@@ -64,9 +64,16 @@ impl Catalogue {
             return Ok(Self::of(Cow::Owned(compact(text)?)));
         }
         let mut names = BTreeSet::new();
-        for (at, line) in text.lines().enumerate() {
+        for (at, written) in text.lines().enumerate() {
             let wrong = |detail: String| CatalogueError::new(format!("line {}: {detail}", at + 1));
-            let line: Line<'_> = serde_json::from_str(line).map_err(|error| wrong(error.to_string()))?;
+            let line: Line<'_> = serde_json::from_str(written).map_err(|error| wrong(error.to_string()))?;
+            // Where lines are searched, they are not parsed: in another spelling the model would not be found.
+            if name(written) != line.model {
+                return Err(wrong(format!(
+                    "the line must begin with {{\"model\":\"NAME\" without blanks or escapes, for the model {:?}",
+                    line.model
+                )));
+            }
             if names.last().is_some_and(|last| *last >= line.model) {
                 return Err(wrong(format!(
                     "the model {:?} is out of order or listed twice",
@@ -144,6 +151,21 @@ fn name(line: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_that_would_not_be_found_is_refused() {
+        let line = |model: &str| format!(r#"{{"model":{model},"provider":"p","prices":{{}}}}"#);
+        assert!(Catalogue::read(&line(r#""a/b""#)).is_ok());
+        for text in [
+            line(r#""a\\b""#),
+            line(r#""a\u002fb""#),
+            line(r#" "a""#),
+            line(r#""a""#).replacen('{', "{ ", 1),
+        ] {
+            let error = Catalogue::read(&text).unwrap_err().to_string();
+            assert!(error.starts_with("line 1: the line must begin with"), "{text}: {error}");
+        }
+    }
 
     #[test]
     fn every_line_is_in_order_and_is_found_by_its_name() {

@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use aws_lc_rs::digest::{Context, SHA256};
-use data_encoding::{BASE64, DecodeError};
+use data_encoding::{BASE64, DecodeError, DecodeKind};
 
 /// Keeps leaves and nodes apart: without it, the two hashes under a node could be passed off as a leaf.
 const LEAF_PREFIX: u8 = 0x00;
@@ -35,7 +35,7 @@ impl FromStr for Hash {
     type Err = HashError;
 
     fn from_str(text: &str) -> Result<Self, HashError> {
-        Self::from_slice(&BASE64.decode(text.as_bytes())?)
+        Self::from_slice(&base64(text)?)
     }
 }
 
@@ -48,6 +48,18 @@ impl fmt::Display for Hash {
 impl fmt::Debug for Hash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Hash({self})")
+    }
+}
+
+/// Reads standard base64 with padding in the one spelling that is written. The library also takes texts that were put
+/// one behind the other, each with its own padding, which are another spelling of bytes that have one already.
+pub(crate) fn base64(text: &str) -> Result<Vec<u8>, DecodeError> {
+    match text.trim_end_matches('=').find('=') {
+        Some(position) => Err(DecodeError {
+            position,
+            kind: DecodeKind::Padding,
+        }),
+        None => BASE64.decode(text.as_bytes()),
     }
 }
 
@@ -106,6 +118,7 @@ mod tests {
             "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU=",   // the URL alphabet
             "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n", // a newline
             "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b85", // hexadecimal
+            "4w==sMRCmPwcFJr79MiZb7kkJ65B5GSbk0yklZkbeFK4VQ==", // the first byte as a text of its own
         ] {
             assert!(matches!(text.parse::<Hash>(), Err(HashError::Base64(_))), "{text:?}");
         }

@@ -9,6 +9,8 @@ use std::fmt;
 
 use data_encoding::BASE64;
 
+use crate::hash::base64;
+
 pub use key::{KeyError, KeyId, SigningKey, VerifierKey};
 
 /// The longest note, in bytes: room for [`MAX_SIGNATURES`] post-quantum signatures of 5 kB.
@@ -140,7 +142,7 @@ impl Signature {
     fn parse(line: &str) -> Option<Self> {
         let line = line.strip_prefix(SIGNATURE_MARK)?.strip_suffix('\n')?;
         let (name, signature) = line.split_once(' ').filter(|(name, _)| is_name(name))?;
-        let signature = BASE64.decode(signature.as_bytes()).ok()?;
+        let signature = base64(signature).ok()?;
         let (id, bytes) = signature.split_first_chunk().filter(|(_, bytes)| !bytes.is_empty())?;
         Some(Self {
             name: name.to_owned(),

@@ -20,6 +20,8 @@ mod testing;
 
 use std::path::{Component, Path, PathBuf};
 
+use control::LoadProblem;
+
 pub(crate) use file::{LogFormat, LogLevel, LogSettings, ServerFiles, ServerPem, Settings};
 pub(crate) use governance::{Loaded, load_governance};
 pub(crate) use init::init;
@@ -79,6 +81,28 @@ pub(crate) fn check(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result
         policy_files: all.tenants.values().map(|tenant| tenant.policies.len()).sum(),
         warnings: warnings.sorted(),
     })
+}
+
+/// What is wrong with the bytes of a `bailiwick.toml`, or what a check would warn of. Reads no other file.
+///
+/// # Errors
+/// All that is wrong with it, sorted by place.
+pub fn check_settings(bytes: Vec<u8>) -> Result<Vec<LoadProblem>, Vec<LoadProblem>> {
+    const FILE: &str = "bailiwick.toml";
+    let text = read::text(bytes).map_err(|problem| vec![problem.of_file(FILE.to_owned())])?;
+    let settings = Settings::parse(&text, FILE, Path::new(""))?;
+    Ok(settings.warnings.into())
+}
+
+/// What is wrong with the bytes of a manifest of `governance/agents/`; otherwise how many agents it declares.
+///
+/// # Errors
+/// All that is wrong with it, sorted by place.
+pub fn check_manifest(bytes: Vec<u8>) -> Result<usize, Vec<LoadProblem>> {
+    const FILE: &str = "agents.yaml";
+    let text = read::text(bytes).map_err(|problem| vec![problem.of_file(FILE.to_owned())])?;
+    let (agents, findings) = manifest::parse(&text);
+    findings.of_file(FILE).or_value(agents.len()).map_err(Into::into)
 }
 
 /// The path without `.`, so that messages name `governance/...` and not `./governance/...`.

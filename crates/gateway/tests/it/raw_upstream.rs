@@ -43,8 +43,6 @@ pub(crate) enum Then {
     Reset,
     /// Nothing more comes until the other side closes it.
     Hang,
-    /// It is closed before a request is read.
-    CloseUnread,
 }
 
 impl Script {
@@ -182,9 +180,6 @@ impl Drop for Raw {
 async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
     stream.set_nodelay(true).unwrap();
     let script = || shared.script.lock().unwrap().clone();
-    if script().then == Then::CloseUnread {
-        return;
-    }
     while read_request(&mut stream).await {
         shared.requests.fetch_add(1, Ordering::AcqRel);
         let script = script();
@@ -206,7 +201,7 @@ async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
         }
         match script.then {
             Then::Keep => {}
-            Then::Close | Then::CloseUnread => return,
+            Then::Close => return,
             Then::Reset => {
                 stream.set_zero_linger().unwrap();
                 return;

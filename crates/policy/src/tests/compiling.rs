@@ -49,6 +49,14 @@ fn syntax_errors_name_their_place() {
 }
 
 #[test]
+fn what_is_quoted_cannot_move_the_cursor() {
+    check_policies(
+        "@id(\"a\\\u{1b}[2J\") permit (principal, action, resource);",
+        "p.cedar:1:1: the input `\\\\u{1b}` is not a valid escape",
+    );
+}
+
+#[test]
 fn strict_validation_names_the_place() {
     for (condition, expected) in [
         (

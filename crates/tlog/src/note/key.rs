@@ -6,7 +6,10 @@ use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublic
 use data_encoding::{BASE64, HEXLOWER};
 
 use super::is_name;
-use crate::{Hash, hash::sha256};
+use crate::{
+    Hash,
+    hash::{base64, sha256},
+};
 
 /// The signature type of plain Ed25519 in the C2SP registry.
 const ED25519_TYPE: u8 = 0x01;
@@ -118,7 +121,7 @@ impl FromStr for VerifierKey {
         let (id, key) = rest.split_once('+').ok_or(KeyError::Format)?;
         let id = HEXLOWER.decode(id.as_bytes()).map_err(|_| KeyError::Format)?;
         let stated = KeyId(id.try_into().map_err(|_| KeyError::Format)?);
-        let key = BASE64.decode(key.as_bytes()).map_err(|_| KeyError::Format)?;
+        let key = base64(key).map_err(|_| KeyError::Format)?;
         let (kind, public) = key.split_first().ok_or(KeyError::Format)?;
         if *kind != ED25519_TYPE {
             return Err(KeyError::Type(*kind));

@@ -91,6 +91,7 @@ fn malformed_notes() {
         ("body\n\n— a.example AAAAAA==\n".to_owned(), NoteError::SignatureLine(1)),
         ("body\n\n— a.example AAAAAAA\n".to_owned(), NoteError::SignatureLine(1)),
         ("body\n\n— a.example AAAAAAB=\n".to_owned(), NoteError::SignatureLine(1)),
+        ("body\n\n— a.example AAA=AAA=\n".to_owned(), NoteError::SignatureLine(1)),
         ("body\n\n— a.example\n".to_owned(), NoteError::SignatureLine(1)),
     ] {
         assert_eq!(Note::parse(&text), Err(expected), "{text:?}");

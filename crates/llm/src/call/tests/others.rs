@@ -281,6 +281,11 @@ fn reads_embeddings_and_moderations() {
     let call = read(Endpoint::CountTokens, &count);
     assert_eq!((call.work, call.messages, call.tools.len()), (Work::Free, 1, 1));
     refused(Endpoint::CountTokens, r#"{"model":"m"}"#, "messages is missing");
+    refused(
+        Endpoint::CountTokens,
+        r#"{"model":"m","messages":[],"stream":true}"#,
+        "stream must be false: this endpoint does not stream",
+    );
 }
 
 #[test]
