@@ -220,6 +220,12 @@ impl Metrics {
                 stats.failures.load(Relaxed),
             ),
             (
+                "commit_stalls_total",
+                "counter",
+                "Times at which the disk did not finish a write in time",
+                stats.stalls.load(Relaxed),
+            ),
+            (
                 "open_holds",
                 "gauge",
                 "Holds that have not ended",

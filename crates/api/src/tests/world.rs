@@ -102,6 +102,7 @@ impl World {
             dir: DataDir::open(&dir.path().join("data")).unwrap(),
             trust_domain: "test.example".to_owned(),
             guards: dir.path().join("guard"),
+            reserve: 0,
             limits: Limits::default(),
             version: "test".to_owned(),
             loader: Box::new(move || source.lock().unwrap().clone()),

@@ -21,4 +21,5 @@ mod harness;
 mod keys;
 mod overruns;
 mod serving;
+mod storage;
 mod verifying;

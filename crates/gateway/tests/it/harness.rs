@@ -121,6 +121,7 @@ impl Harness {
             dir: DataDir::open(&dir.path().join("data")).unwrap(),
             trust_domain: "agents.acme.example".to_owned(),
             guards: dir.path().join("guard"),
+            reserve: 0,
             limits: setup.limits,
             version: "test".to_owned(),
             loader: Box::new(move || Ok(governance.clone())),

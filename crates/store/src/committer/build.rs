@@ -39,6 +39,8 @@ impl<C: Clock> Committer<C> {
     /// entry.
     pub(super) async fn build(&mut self, gathered: &mut Vec<Command>) -> Vec<Reply> {
         let now = self.wall.read();
+        let store = &self.store;
+        self.room.look(self.wall.elapsed(), || store.free());
         self.build_ends(now);
         self.build_expired(now);
         let mut replies = Vec::with_capacity(gathered.len());
@@ -130,7 +132,7 @@ impl<C: Clock> Committer<C> {
 
     /// `None` if nothing can be said about the request.
     fn hold(&mut self, request: HoldRequest, now: Timestamp) -> Option<Admitted> {
-        if self.wall.trouble().is_some() {
+        if self.wall.trouble().or(self.room.trouble()).is_some() {
             return None;
         }
         match self.shards.get_mut(&request.ask.tenant) {

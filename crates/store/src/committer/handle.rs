@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
 };
 
 use entry::Event;
@@ -38,9 +39,14 @@ pub type Heads = BTreeMap<TenantName, Head>;
 /// Whether the store can record.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Health {
-    /// Why it cannot; `None` when all is well.
+    /// Why no hold is given; `None` when all is well.
     pub trouble: Option<String>,
+    /// Whether nothing at all can be recorded: a write failed or does not end. Everything is refused at once then.
+    pub down: bool,
 }
+
+/// How long a stop waits for a disk that may never answer.
+const STOP_PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 20 });
 
 /// A way to reach the committer. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -63,16 +69,9 @@ impl Handle {
             Err(TrySendError::Full(_)) => return HoldAnswer::Overloaded,
             Err(TrySendError::Closed(_)) => return HoldAnswer::Unavailable,
         };
-        let (answer, answered) = oneshot::channel();
-        if self
-            .commands
-            .send(Command::Hold(Box::new(request), slot, answer))
+        self.ask(|answer| Command::Hold(Box::new(request), slot, answer))
             .await
-            .is_err()
-        {
-            return HoldAnswer::Unavailable;
-        }
-        answered.await.unwrap_or(HoldAnswer::Unavailable)
+            .unwrap_or(HoldAnswer::Unavailable)
     }
 
     /// Records a denial. Returns the entry's index once it is durable.
@@ -103,27 +102,25 @@ impl Handle {
     pub async fn remember(&self, tenant: TenantName, persons: Vec<Person>) -> Result<(), StoreError> {
         self.ask(|answer| Command::Remember(tenant, persons, answer))
             .await
-            .map_err(|_| closed())?
+            .map_err(|Unavailable| StoreError::Down)?
     }
 
     /// Keeps the last signed checkpoint of a tenant.
     pub async fn save_checkpoint(&self, tenant: TenantName, size: u64, note: String) -> Result<(), StoreError> {
         self.ask(|answer| Command::Checkpoint(tenant, size, note, answer))
             .await
-            .map_err(|_| closed())?
+            .map_err(|Unavailable| StoreError::Down)?
     }
 
     /// Writes what is left and records the stop. Holds that end later are booked at the next start; nothing but
-    /// checkpoints is kept any more.
+    /// checkpoints is kept any more. A disk that does not answer is waited for only so long.
     pub async fn stop(&self, why: &str) {
-        // An error means that it stopped before.
-        let _ = self.ask(|answer| Command::Stop(why.to_owned(), answer)).await;
+        self.order(|answer| Command::Stop(why.to_owned(), answer)).await;
     }
 
     /// Closes the database, once the stop is recorded.
     pub async fn close(&self) {
-        // An error means that it was closed before.
-        let _ = self.ask(Command::Close).await;
+        self.order(Command::Close).await;
     }
 
     /// The committed heads, as they move.
@@ -157,13 +154,38 @@ impl Handle {
         self.stats.open_holds.load(Relaxed)
     }
 
+    /// Asks, and waits for the answer or for the news that there will be none: never for a disk that does not answer.
+    /// What is granted to somebody who no longer waits is given back by whoever answers.
     async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Unavailable> {
-        let (answer, answered) = oneshot::channel();
-        self.commands.send(command(answer)).await.map_err(|_| Unavailable)?;
-        answered.await.map_err(|_| Unavailable)
+        let mut health = self.health.clone();
+        if health.borrow().down {
+            // Who asks again and again must not keep others from running.
+            tokio::task::yield_now().await;
+            return Err(Unavailable);
+        }
+        let asking = async {
+            let (answer, answered) = oneshot::channel();
+            self.commands.send(command(answer)).await.map_err(|_| Unavailable)?;
+            answered.await.map_err(|_| Unavailable)
+        };
+        tokio::select! {
+            biased;
+            answer = asking => answer,
+            _ = health.wait_for(|health| health.down) => Err(Unavailable),
+        }
     }
-}
 
-fn closed() -> StoreError {
-    StoreError::Unavailable(sqlx::Error::WorkerCrashed)
+    /// Gives an order that concerns a failing store too.
+    async fn order(&self, command: impl FnOnce(oneshot::Sender<()>) -> Command) {
+        let ordering = async {
+            let (answer, answered) = oneshot::channel();
+            // Errors mean that it was done before.
+            if self.commands.send(command(answer)).await.is_ok() {
+                let _ = answered.await;
+            }
+        };
+        if tokio::time::timeout(STOP_PATIENCE, ordering).await.is_err() {
+            tracing::error!("the disk does not answer: stopping without it; open holds are booked at the next start");
+        }
+    }
 }

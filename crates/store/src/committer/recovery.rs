@@ -28,12 +28,18 @@ impl<C: Clock> Committer<C> {
             wait = waits.next().unwrap_or(wait);
             self.refuse_for(Duration::from_millis(wait)).await;
             match self.try_recover().await {
-                Ok(()) => return tracing::info!("the store can record again"),
-                Err(error) => {
-                    tracing::error!(%error, "the store still cannot record");
-                    self.report(&error);
-                }
+                Ok(()) => return,
+                Err(error) => self.report(&error),
             }
+        }
+    }
+
+    /// Somebody who read found damage: all of the log is read again. If it is whole, nothing has happened.
+    pub(super) async fn examine(&mut self) {
+        tracing::warn!("the stored log could not be read: checking all of it");
+        if let Err(error) = self.try_recover().await {
+            self.report(&error);
+            self.recover().await;
         }
     }
 
@@ -124,7 +130,6 @@ impl<C: Clock> Committer<C> {
                     break;
                 }
                 Err(error) => {
-                    tracing::error!(%error, "the last entries cannot be recorded");
                     self.report(&error);
                     tokio::time::sleep(Duration::from_millis(wait)).await;
                 }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -19,6 +19,8 @@ use super::{
     build::Reply,
     command::Command,
     handle::{Handle, Heads, Health},
+    health::{Gone, Pulse, watch_over},
+    room::Room,
     shard::Shard,
     stats::Stats,
     wall::Wall,
@@ -44,6 +46,9 @@ pub struct Config {
     pub version: String,
     /// The most holds open at once.
     pub open_holds: usize,
+    /// How many bytes of the disk are kept for the ends of calls in flight and for denials: with fewer free, no hold is
+    /// given.
+    pub reserve: u64,
     /// Randomness for batch ids.
     pub random: fn() -> [u8; 10],
 }
@@ -53,6 +58,7 @@ pub struct Config {
 pub struct Committer<C> {
     pub(super) store: Store,
     pub(super) wall: Wall<C>,
+    pub(super) room: Room,
     pub(super) config: Config,
     pub(super) boot: u64,
     pub(super) shards: BTreeMap<TenantName, Shard>,
@@ -72,6 +78,7 @@ pub struct Committer<C> {
     pub(super) heads: watch::Sender<Heads>,
     pub(super) health: watch::Sender<Health>,
     pub(super) epochs: watch::Sender<u64>,
+    pub(super) pulse: Pulse,
     pub(super) stats: Arc<Stats>,
 }
 
@@ -81,16 +88,6 @@ pub(super) struct Stopping {
     pub(super) why: String,
     /// Where to report that it is done.
     pub(super) asked: Vec<oneshot::Sender<()>>,
-}
-
-/// Says, when the committer's task is gone for whatever reason, that nothing can be recorded any more.
-struct Gone(watch::Sender<Health>);
-
-impl Drop for Gone {
-    fn drop(&mut self) {
-        let trouble = Some("the committer has stopped".to_owned());
-        self.0.send_replace(Health { trouble });
-    }
 }
 
 impl<C: Clock> Committer<C> {
@@ -108,6 +105,7 @@ impl<C: Clock> Committer<C> {
             store,
             looked: Some(wall.elapsed()),
             wall,
+            room: Room::new(config.reserve),
             config,
             boot: 0,
             shards: BTreeMap::new(),
@@ -121,15 +119,20 @@ impl<C: Clock> Committer<C> {
             heads,
             health,
             epochs,
+            pulse: Pulse::new(None),
             stats: stats.clone(),
         };
         committer.refold().await?;
         committer.record_start().await?;
         let boot = committer.boot;
         let gone = Gone(committer.health.clone());
+        let watch = watch_over(committer.pulse.subscribe(), committer.health.clone(), stats.clone());
         let task = tokio::spawn(async move {
             let _gone = gone;
-            committer.run().await;
+            tokio::select! {
+                () = committer.run() => {}
+                () = watch => {}
+            }
         });
         let handle = Handle {
             commands: send_command,
@@ -170,9 +173,14 @@ impl<C: Clock> Committer<C> {
         // Both close when nobody has a handle any more; holds keep the way of their ends open.
         let (mut asking, mut ending) = (true, true);
         let mut lull = None;
+        let suspicion = self.store.suspicion();
         while self.stopping.is_none() {
             tokio::select! {
                 biased;
+                () = suspicion.notified() => {
+                    self.examine().await;
+                    continue;
+                }
                 count = self.commands.recv_many(&mut gathered, BATCH), if asking => asking = count > 0,
                 count = self.ending.recv_many(&mut self.ends, BATCH), if ending => {
                     ending = count > 0;
@@ -214,8 +222,11 @@ impl<C: Clock> Committer<C> {
 
     /// Builds, writes and answers one batch.
     async fn commit(&mut self, gathered: &mut Vec<Command>) {
+        self.pulse.send_replace(Some(tokio::time::Instant::now()));
         let replies = self.build(gathered).await;
-        match self.write().await {
+        let written = self.write().await;
+        self.pulse.send_replace(None);
+        match written {
             Ok(()) => {
                 self.publish();
                 for reply in replies {
@@ -223,7 +234,6 @@ impl<C: Clock> Committer<C> {
                 }
             }
             Err(error) => {
-                tracing::error!(%error, "the store cannot record: requests are refused until it can");
                 self.report(&error);
                 replies.into_iter().for_each(Reply::refuse);
                 self.recover().await;
@@ -257,40 +267,6 @@ impl<C: Clock> Committer<C> {
             self.granted.remove(&end.attempt);
         }
         Ok(())
-    }
-
-    /// Shows what was committed.
-    pub(super) fn publish(&self) {
-        let trouble = self.wall.trouble();
-        self.health.send_if_modified(|health| {
-            let changed = health.trouble.as_deref() != trouble;
-            health.trouble = trouble.map(str::to_owned);
-            changed
-        });
-        self.heads.send_if_modified(|heads| {
-            let mut moved = false;
-            for (tenant, shard) in &self.shards {
-                let shown = heads.get(tenant).map_or(0, |head| head.size);
-                if shown != shard.state.size {
-                    heads.insert(tenant.clone(), shard.head());
-                    moved = true;
-                }
-            }
-            moved
-        });
-        // After the heads, so that whoever is woken finds the epoch there.
-        let sum = self.shards.values().map(|shard| shard.state.epoch).sum();
-        self.epochs
-            .send_if_modified(|known| std::mem::replace(known, sum) != sum);
-        let open = self.shards.values().map(|shard| shard.state.open.len()).sum();
-        self.stats.open(open);
-    }
-
-    /// Shows that nothing can be recorded.
-    pub(super) fn report(&self, error: &StoreError) {
-        self.stats.failures.fetch_add(1, Relaxed);
-        let trouble = Some(error.to_string());
-        self.health.send_replace(Health { trouble });
     }
 }
 

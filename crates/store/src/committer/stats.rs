@@ -18,6 +18,8 @@ pub struct Stats {
     pub failures: AtomicU64,
     /// Holds not ended.
     pub open_holds: AtomicU64,
+    /// Times at which the disk had not finished a write in time.
+    pub stalls: AtomicU64,
 }
 
 impl Stats {

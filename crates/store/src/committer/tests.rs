@@ -6,6 +6,7 @@ mod lifetimes;
 mod overruns;
 mod random;
 mod stopping;
+mod storage;
 mod tampering;
 mod trouble;
 mod world;

@@ -33,7 +33,10 @@ fn what_is_left_out_has_defaults() {
             level: LogLevel::Info,
         },
         limits: Limits::default(),
-        checkpoint_guard: None,
+        audit: Audit {
+            checkpoint_guard: None,
+            reserve: 64 << 20,
+        },
         upstreams: Vec::new(),
         routes: Vec::new(),
         prices: Vec::new(),
@@ -69,6 +72,7 @@ fn everything_can_be_said() {
         shutdown = "0s"
         [audit]
         checkpoint_guard = "../guard"
+        reserve = "1GiB"
         [upstreams.local]
         kind = "openai"
         base_url = "http://localhost:8000/openai/"
@@ -107,7 +111,13 @@ fn everything_can_be_said() {
     assert!(settings.warnings.is_empty(), "{}", settings.warnings);
     assert_eq!(settings.data_dir, Path::new("/var/lib/bailiwick"));
     assert_eq!(settings.governance_dir, Path::new("etc/policy/governance"));
-    assert_eq!(settings.checkpoint_guard, Some("etc/../guard".into()));
+    assert_eq!(
+        settings.audit,
+        Audit {
+            checkpoint_guard: Some("etc/../guard".into()),
+            reserve: 1 << 30,
+        }
+    );
     assert_eq!(settings.listen_agents, "[::1]:0".parse().unwrap());
     assert_eq!(settings.listen_admin, "10.0.0.1:7401".parse().unwrap());
     assert_eq!(

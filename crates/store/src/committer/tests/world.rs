@@ -29,6 +29,8 @@ use crate::{
 pub(super) const NOON: i64 = 1_789_992_000_000_000;
 pub(super) const SECOND: i64 = 1_000_000;
 pub(super) const HOUR: i64 = 3_600 * SECOND;
+/// The reserve of free disk in tests.
+pub(super) const RESERVE: u64 = 1 << 20;
 /// How long a hold lives in tests.
 pub(super) const LIFETIME: i64 = 900 * SECOND;
 
@@ -234,6 +236,7 @@ impl World {
             node: "n1".to_owned(),
             version: "0.0.0".to_owned(),
             open_holds,
+            reserve: RESERVE,
             random: || [7; 10],
         };
         let started = async {
