@@ -84,6 +84,7 @@ impl Server {
             trust_domain: settings.trust_domain.clone(),
             guards: guard_dir(&settings),
             reserve: settings.audit.reserve,
+            spool: settings.audit.spool.clone(),
             limits: settings.limits.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             loader: loader(settings.clone(), loaded.governance),

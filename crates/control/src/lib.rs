@@ -10,6 +10,7 @@
 mod admin;
 mod bound;
 mod credential;
+mod fail_open;
 mod governance;
 mod load;
 mod meter;

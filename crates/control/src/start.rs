@@ -47,6 +47,8 @@ pub struct Options {
     pub guards: PathBuf,
     /// How many bytes of the data directory's disk are kept for the ends of calls in flight and for denials.
     pub reserve: u64,
+    /// The directory of the spool, where calls on allowances are recorded while the log cannot be written.
+    pub spool: Option<PathBuf>,
     /// Bounds.
     pub limits: Limits,
     /// The program's version.
@@ -128,6 +130,7 @@ impl Control {
             trust_domain,
             guards,
             reserve,
+            spool,
             limits,
             version,
             loader,
@@ -169,6 +172,7 @@ impl Control {
             version,
             open_holds: limits.in_flight,
             reserve,
+            spool,
             random: random_bytes,
         };
         let (committer, committing) = Committer::start(store, store::SystemClock::new(), config).await?;

@@ -1,6 +1,9 @@
 //! The two clocks of a machine, behind a trait so that a simulation can bring its own.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
 
 use model::Timestamp;
 
@@ -10,6 +13,16 @@ pub trait Clock: Send + Sync + 'static {
     fn now(&self) -> Timestamp;
     /// Time since the clock was made. It never steps; it may stand still while the machine sleeps.
     fn elapsed(&self) -> Duration;
+}
+
+impl<C: Clock> Clock for Arc<C> {
+    fn now(&self) -> Timestamp {
+        C::now(self)
+    }
+
+    fn elapsed(&self) -> Duration {
+        C::elapsed(self)
+    }
 }
 
 /// The machine's clocks.

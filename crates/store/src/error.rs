@@ -31,6 +31,23 @@ pub enum StoreError {
     /// The database cannot answer now.
     #[error("the database is not available: {error}{advice}", error = .0, advice = advice(.0))]
     Unavailable(#[from] sqlx::Error),
+    /// The spool cannot be used: what it holds is missing in the log.
+    #[error(
+        "the spool {}: {why}. It may hold calls that the log does not have: nothing is let through until it can be read. \
+         Keep a copy; put the right file back, or, if its calls are known to be lost, move it away", .path.display()
+    )]
+    Spool {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// The spool's disk does not answer.
+    #[error("the disk of the spool ([audit] spool) does not answer; work resumes by itself when it does")]
+    SpoolSlow,
+    /// Something cannot be an entry.
+    #[error("this cannot be recorded: {0}")]
+    Entry(#[from] entry::EntryError),
     /// A write failed or does not end, and what was asked now was not tried.
     #[error("nothing can be recorded now; /readyz says why")]
     Down,

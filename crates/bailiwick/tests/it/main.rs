@@ -16,6 +16,7 @@ mod check;
 mod crash;
 mod demo;
 mod errors;
+mod fail_open;
 mod first_steps;
 mod harness;
 mod keys;

@@ -77,6 +77,7 @@ fn governance(setup: &Setup, provider: &str) -> Governance {
             window: Window::Total,
         },
         output_limit: None,
+        allowance: None,
     };
     let policies = vec![policy::Source {
         file: "policies/tester.cedar".to_owned(),
@@ -122,6 +123,7 @@ impl Harness {
             trust_domain: "agents.acme.example".to_owned(),
             guards: dir.path().join("guard"),
             reserve: 0,
+            spool: None,
             limits: setup.limits,
             version: "test".to_owned(),
             loader: Box::new(move || Ok(governance.clone())),

@@ -47,6 +47,7 @@ impl<C: Clock> Committer<C> {
         for command in gathered.drain(..) {
             replies.extend(self.take(command, now).await);
         }
+        self.tend(now);
         replies
     }
 
@@ -67,6 +68,7 @@ impl<C: Clock> Committer<C> {
             return;
         }
         self.looked = Some(elapsed);
+        self.tend_due = true;
         for (tenant, shard) in &mut self.shards {
             let lost = shard.book(now, |_, hold, now| hold.expires <= now);
             if lost > 0 {
@@ -103,6 +105,7 @@ impl<C: Clock> Committer<C> {
             }
             Command::Change(tenant, events, answer) => {
                 let changed = self.shard(&tenant).change(events, now);
+                self.tend_due = true;
                 return Some(Reply::Changed(changed, answer));
             }
             Command::View(tenant, answer) => return Some(Reply::View(tenant, answer)),

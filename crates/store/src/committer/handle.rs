@@ -16,9 +16,10 @@ use tokio::sync::{
 
 use super::{
     command::{ChangeError, Changed, Command, Denied, HoldAnswer, HoldRequest, Person, Replayed, Unavailable, View},
+    health::SLOW,
     stats::Stats,
 };
-use crate::{StoreError, hold::End};
+use crate::{StoreError, hold::End, spool::Order};
 
 /// A committed tree head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +49,13 @@ pub struct Health {
 /// How long a stop waits for a disk that may never answer.
 const STOP_PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 20 });
 
+/// A way to reach the spool.
+#[derive(Clone, Debug)]
+pub(super) struct SpoolHandle {
+    pub(super) orders: mpsc::Sender<Order>,
+    pub(super) ends: mpsc::Sender<End>,
+}
+
 /// A way to reach the committer. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Handle {
@@ -56,6 +64,7 @@ pub struct Handle {
     pub(super) heads: watch::Receiver<Heads>,
     pub(super) health: watch::Receiver<Health>,
     pub(super) epochs: watch::Receiver<u64>,
+    pub(super) spool: Option<SpoolHandle>,
     pub(super) stats: Arc<Stats>,
     pub(super) boot: u64,
 }
@@ -72,6 +81,33 @@ impl Handle {
         self.ask(|answer| Command::Hold(Box::new(request), slot, answer))
             .await
             .unwrap_or(HoldAnswer::Unavailable)
+    }
+
+    /// Asks for a hold on the agent's allowance, because nothing can be recorded: its intent is durable in the spool when
+    /// this returns [`HoldAnswer::Held`]. Otherwise it is [`HoldAnswer::Unavailable`], or [`HoldAnswer::Overloaded`].
+    pub async fn hold_on_allowance(&self, request: HoldRequest) -> HoldAnswer {
+        let Some(spool) = self.spool.as_ref().filter(|_| self.health.borrow().down) else {
+            return HoldAnswer::Unavailable;
+        };
+        // Places for its end on both ways, whichever it will take.
+        let (slot, here) = match (
+            self.ends.clone().try_reserve_owned(),
+            spool.ends.clone().try_reserve_owned(),
+        ) {
+            (Ok(slot), Ok(here)) => (slot, here),
+            (Err(TrySendError::Closed(_)), _) | (_, Err(TrySendError::Closed(_))) => return HoldAnswer::Unavailable,
+            _ => return HoldAnswer::Overloaded,
+        };
+        let (answer, answered) = oneshot::channel();
+        let asking = async {
+            let order = Order::Hold(Box::new(request), slot, here, answer);
+            spool.orders.send(order).await.ok()?;
+            answered.await.ok()
+        };
+        match tokio::time::timeout(SLOW, asking).await {
+            Ok(Some(hold)) => HoldAnswer::Held(hold),
+            _ => HoldAnswer::Unavailable,
+        }
     }
 
     /// Records a denial. Returns the entry's index once it is durable.

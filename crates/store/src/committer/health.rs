@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use super::{handle::Health, run::Committer, stats::Stats};
-use crate::{Clock, StoreError};
+use crate::{Clock, StoreError, spool::Purse};
 
 /// How long a write may take before everybody who waits for it is refused.
 pub(super) const SLOW: Duration = Duration::from_millis(if cfg!(test) { 200 } else { 5_000 });
@@ -35,6 +35,7 @@ pub(super) type Pulse = watch::Sender<Option<Instant>>;
 pub(super) async fn watch_over(
     pulse: watch::Receiver<Option<Instant>>,
     health: watch::Sender<Health>,
+    purse: Option<Arc<Purse>>,
     stats: Arc<Stats>,
 ) {
     let mut tick = tokio::time::interval(WATCH_TICK);
@@ -49,6 +50,9 @@ pub(super) async fn watch_over(
                 return false;
             }
             stats.stalls.fetch_add(1, Relaxed);
+            if let Some(purse) = &purse {
+                purse.open();
+            }
             let trouble = format!(
                 "the disk has not finished a write in {SLOW:?}. Look at its load and at the kernel's log; work resumes \
                  by itself when it answers"
@@ -99,6 +103,9 @@ impl<C: Clock> Committer<C> {
     /// Shows that nothing can be recorded, and logs why if it is not the reason that was logged last.
     pub(super) fn report(&self, error: &StoreError) {
         self.stats.failures.fetch_add(1, Relaxed);
+        if let Some(spool) = &self.spool {
+            spool.purse.open();
+        }
         let trouble = error.to_string();
         self.health.send_if_modified(|health| {
             let fresh = !health.down || health.trouble.as_ref() != Some(&trouble);

@@ -61,12 +61,14 @@ impl<C: Clock> Committer<C> {
         });
         let now = self.wall.read();
         self.build_ends(now);
+        self.reconcile(now).await?;
         let mut shards = std::mem::take(&mut self.shards);
         for shard in shards.values_mut() {
             shard.void(now, |attempt, hold| self.is_orphan(attempt, hold));
         }
         self.shards = shards;
         self.write().await?;
+        self.empty_spool().await?;
         self.sound = true;
         self.publish();
         Ok(())
@@ -112,6 +114,7 @@ impl<C: Clock> Committer<C> {
         self.shards = shards;
         // What was booked in a batch that failed may have to be booked again.
         self.looked = None;
+        self.tended = false;
         Ok(())
     }
 

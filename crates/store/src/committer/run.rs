@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -18,14 +19,18 @@ use tokio::{
 use super::{
     build::Reply,
     command::Command,
-    handle::{Handle, Heads, Health},
+    handle::{Handle, Heads, Health, SpoolHandle},
     health::{Gone, Pulse, watch_over},
     room::Room,
     shard::Shard,
     stats::Stats,
     wall::Wall,
 };
-use crate::{BatchError, Clock, Store, StoreError, hold::End};
+use crate::{
+    BatchError, Clock, Store, StoreError,
+    hold::End,
+    spool::{Keeper, Purse, SpoolFile, Worker},
+};
 
 /// The most commands of one batch: bounds its size and how long the first of them waits.
 pub(super) const BATCH: usize = 1_024;
@@ -49,6 +54,9 @@ pub struct Config {
     /// How many bytes of the disk are kept for the ends of calls in flight and for denials: with fewer free, no hold is
     /// given.
     pub reserve: u64,
+    /// The directory of the spool, best on another disk; without one nothing is let through while the log cannot be
+    /// written.
+    pub spool: Option<PathBuf>,
     /// Randomness for batch ids.
     pub random: fn() -> [u8; 10],
 }
@@ -72,6 +80,13 @@ pub struct Committer<C> {
     pub(super) looked: Option<Duration>,
     /// How many bytes of entries the last write had.
     pub(super) wrote: u64,
+    pub(super) spool: Option<Keeper>,
+    /// How many names were given to spools.
+    pub(super) spools: u64,
+    /// Whether allowances are to be looked at with the next batch.
+    pub(super) tend_due: bool,
+    /// Whether the next write changes allowances.
+    pub(super) tended: bool,
     pub(super) stopping: Option<Stopping>,
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) ending: mpsc::Receiver<End>,
@@ -100,8 +115,9 @@ impl<C: Clock> Committer<C> {
         let (health, watch_health) = watch::channel(Health::default());
         let (epochs, watch_epochs) = watch::channel(0);
         let stats = Arc::new(Stats::default());
-        let wall = Wall::new(clock);
-        let mut committer = Self {
+        let clock = Arc::new(clock);
+        let wall = Wall::new(clock.clone());
+        let mut committer = Committer {
             store,
             looked: Some(wall.elapsed()),
             wall,
@@ -113,6 +129,10 @@ impl<C: Clock> Committer<C> {
             ends: Vec::new(),
             granted: HashSet::new(),
             wrote: 0,
+            spool: None,
+            spools: 0,
+            tend_due: true,
+            tended: false,
             stopping: None,
             commands,
             ending,
@@ -123,10 +143,18 @@ impl<C: Clock> Committer<C> {
             stats: stats.clone(),
         };
         committer.refold().await?;
-        committer.record_start().await?;
+        let spool_file = committer.open_spool()?;
+        let spool_file = committer.record_start(spool_file).await?;
         let boot = committer.boot;
+        let spool = spool_file.map(|file| committer.keep_spool(file, clock));
         let gone = Gone(committer.health.clone());
-        let watch = watch_over(committer.pulse.subscribe(), committer.health.clone(), stats.clone());
+        let purse = committer.spool.as_ref().map(|spool| spool.purse.clone());
+        let watch = watch_over(
+            committer.pulse.subscribe(),
+            committer.health.clone(),
+            purse,
+            stats.clone(),
+        );
         let task = tokio::spawn(async move {
             let _gone = gone;
             tokio::select! {
@@ -140,13 +168,47 @@ impl<C: Clock> Committer<C> {
             heads: watch_heads,
             health: watch_health,
             epochs: watch_epochs,
+            spool,
             stats,
             boot,
         };
         Ok((handle, task))
     }
 
-    async fn record_start(&mut self) -> Result<(), StoreError> {
+    fn open_spool(&mut self) -> Result<Option<SpoolFile>, StoreError> {
+        let id = self.new_spool_id();
+        let Some(dir) = &self.config.spool else { return Ok(None) };
+        let file = SpoolFile::open(dir, &self.config.node, || id)?;
+        #[cfg(test)]
+        let file = {
+            let mut file = file;
+            file.set_faults(self.store.faults().spool);
+            file
+        };
+        Ok(Some(file))
+    }
+
+    /// Gives the spool's file to a task of its own.
+    fn keep_spool<T: Clock>(&mut self, file: SpoolFile, clock: Arc<T>) -> SpoolHandle {
+        let (send_order, orders) = mpsc::channel(WAITING);
+        let (send_end, ending) = mpsc::channel(self.config.open_holds.max(1));
+        let purse = Arc::<Purse>::default();
+        let channels = (orders, ending);
+        let worker = Worker::new(file, clock, self.boot, purse.clone(), channels, self.stats.clone());
+        tokio::spawn(worker.run());
+        self.tended = true;
+        self.spool = Some(Keeper {
+            orders: send_order.clone(),
+            purse,
+        });
+        self.fill_purse();
+        SpoolHandle {
+            orders: send_order,
+            ends: send_end,
+        }
+    }
+
+    async fn record_start(&mut self, mut spool: Option<SpoolFile>) -> Result<Option<SpoolFile>, StoreError> {
         let now = self.wall.read();
         let tenant = TenantName::system();
         let system = self.shard(&tenant);
@@ -155,6 +217,11 @@ impl<C: Clock> Committer<C> {
         let (node, version) = (self.config.node.clone(), self.config.version.clone());
         let started = self.shard(&tenant).push(Event::Started { node, boot, version }, now);
         started.map_err(|source| corrupt(tenant, index, source))?;
+        // What an earlier start let through is in the log before anything else is.
+        let mut left_behind = false;
+        if let Some(spool) = &mut spool {
+            left_behind = self.take_left_behind(spool, now)?;
+        }
         for (tenant, shard) in &mut self.shards {
             let lost = shard.book(now, |_, hold, _| hold.boot < boot);
             if lost > 0 {
@@ -162,8 +229,11 @@ impl<C: Clock> Committer<C> {
             }
         }
         self.write().await?;
+        if let Some(spool) = spool.as_mut().filter(|_| left_behind) {
+            spool.reset(&self.new_spool_id())?;
+        }
         self.publish();
-        Ok(())
+        Ok(spool)
     }
 
     async fn run(mut self) {
@@ -228,9 +298,16 @@ impl<C: Clock> Committer<C> {
         self.pulse.send_replace(None);
         match written {
             Ok(()) => {
-                self.publish();
+                // A write that took too long: meanwhile calls may have been let through elsewhere.
+                let late = self.spool.is_some() && self.health.borrow().down;
+                if !late {
+                    self.publish();
+                }
                 for reply in replies {
                     self.answer(reply);
+                }
+                if late {
+                    self.recover().await;
                 }
             }
             Err(error) => {
@@ -259,10 +336,12 @@ impl<C: Clock> Committer<C> {
             self.wrote = u64::try_from(bytes).unwrap_or(u64::MAX);
             let started = Instant::now();
             self.sound = false;
+            self.lower_purse();
             self.store.append(batches).await?;
             self.sound = true;
             self.stats.committed(entries, started.elapsed());
         }
+        self.fill_purse();
         for end in self.ends.drain(..) {
             self.granted.remove(&end.attempt);
         }

@@ -1,8 +1,10 @@
 //! The committer on a real database: what is answered, what is stored, and what survives.
 
+mod allowances;
 mod faults;
 mod holds;
 mod lifetimes;
+mod outages;
 mod overruns;
 mod random;
 mod stopping;

@@ -9,7 +9,7 @@ use std::{
 use sqlx::{Executor as _, SqliteConnection, sqlite::SqliteConnectOptions};
 use tokio::sync::watch;
 
-use crate::StoreError;
+use crate::{StoreError, spool};
 
 /// What becomes of an append.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub(crate) struct Faults {
     orders: Arc<Mutex<Orders>>,
     /// Whether an append waits, as if for the disk.
     stalled: watch::Sender<bool>,
+    /// What becomes of writes of the spool.
+    pub(crate) spool: spool::Faults,
     /// Alive as long as the store or a connection of it.
     store: Weak<()>,
 }
@@ -52,7 +54,16 @@ impl Faults {
         });
         let orders = Arc::default();
         let stalled = watch::Sender::new(false);
-        (Self { orders, stalled, store }, options)
+        let spool = spool::Faults::default();
+        (
+            Self {
+                orders,
+                stalled,
+                spool,
+                store,
+            },
+            options,
+        )
     }
 
     /// Whether the store or a connection of it is still there: a connection's thread outlives its owner.

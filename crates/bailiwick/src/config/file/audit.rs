@@ -23,6 +23,9 @@ pub(crate) struct RawAudit {
     /// is let through.
     #[schemars(extend("default" = "64MiB"))]
     reserve: Field<Size>,
+    /// The directory of the spool, relative to this file, on another disk than `data_dir`: where the calls of agents with
+    /// an allowance are recorded while the log cannot be written. Without it all calls are refused then.
+    spool: Field<String>,
 }
 
 /// What `[audit]` says.
@@ -32,6 +35,8 @@ pub(crate) struct Audit {
     pub(crate) checkpoint_guard: Option<PathBuf>,
     /// How many bytes of the disk are kept for what must be recorded of calls in flight.
     pub(crate) reserve: u64,
+    /// The directory of the spool.
+    pub(crate) spool: Option<PathBuf>,
 }
 
 /// From "none is kept" to what no disk keeps for a log.
@@ -44,6 +49,7 @@ impl Default for Audit {
         Self {
             checkpoint_guard: None,
             reserve: RESERVE,
+            spool: None,
         }
     }
 }
@@ -55,10 +61,13 @@ impl TryFrom<(RawAudit, &Path)> for Audit {
         let mut findings = Findings::default();
         let given = raw.checkpoint_guard.given();
         let checkpoint_guard = given.and_then(|path| below(dir, path, &mut findings));
+        let given = raw.spool.given();
+        let spool = given.and_then(|path| below(dir, path, &mut findings));
         let reserve = within(raw.reserve, RESERVES, &mut findings).map_or(RESERVE, |size| size.0);
         findings.conclude(Some(Self {
             checkpoint_guard,
             reserve,
+            spool,
         }))
     }
 }

@@ -36,6 +36,7 @@ fn what_is_left_out_has_defaults() {
         audit: Audit {
             checkpoint_guard: None,
             reserve: 64 << 20,
+            spool: None,
         },
         upstreams: Vec::new(),
         routes: Vec::new(),
@@ -73,6 +74,7 @@ fn everything_can_be_said() {
         [audit]
         checkpoint_guard = "../guard"
         reserve = "1GiB"
+        spool = "/mnt/second/spool"
         [upstreams.local]
         kind = "openai"
         base_url = "http://localhost:8000/openai/"
@@ -116,6 +118,7 @@ fn everything_can_be_said() {
         Audit {
             checkpoint_guard: Some("etc/../guard".into()),
             reserve: 1 << 30,
+            spool: Some("/mnt/second/spool".into()),
         }
     );
     assert_eq!(settings.listen_agents, "[::1]:0".parse().unwrap());
