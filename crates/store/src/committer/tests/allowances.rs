@@ -327,3 +327,37 @@ async fn a_start_with_a_damaged_spool() {
     assert_eq!(world.outcomes().await, [(Status::Ok, 20)]);
     renewed(&world, 400).await;
 }
+
+/// A provider that billed past its hold meanwhile: the model is distrusted from then on, and what was let through before
+/// anybody could know stands.
+#[tokio::test]
+async fn an_overrun_in_the_spool() {
+    let world = World::with_spool().await;
+    goes_down(&world).await;
+    spooled(&world, 1, 100).await.unwrap().settle(ended(150));
+    ends_in_spool(world.dir.path(), 1).await;
+    // The allowance does not pay for it; the budget does.
+    let second = spooled(&world, 2, 300).await.unwrap();
+    world.faults.read_only(false);
+    world.healthy().await;
+    second.settle(ended(10));
+    world.open_is(0).await;
+    assert_eq!(world.outcomes().await, [(Status::Ok, 150), (Status::Ok, 10)]);
+    let kinds = world.kinds().await;
+    assert_eq!(kinds.iter().filter(|kind| **kind == "overrun").count(), 1, "{kinds:?}");
+    renewed(&world, 400).await;
+}
+
+/// Whether a call under an idempotency key was paid for cannot be known without the log.
+#[tokio::test]
+async fn a_call_under_an_idempotency_key_waits() {
+    let world = World::with_spool().await;
+    goes_down(&world).await;
+    let wanted = crate::HoldRequest {
+        idempotency: Some("key".to_owned()),
+        ..request(1, 10, 0)
+    };
+    let answer = world.handle.hold_on_allowance(wanted).await;
+    assert!(matches!(answer, HoldAnswer::Unavailable), "{answer:?}");
+    assert!(spooled(&world, 2, 10).await.is_some());
+}
