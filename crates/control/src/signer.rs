@@ -183,7 +183,7 @@ impl Signer {
             // Each time is tried again; the cause is told once.
             match (&failed, failing) {
                 (Some((tenant, error)), false) => {
-                    tracing::error!(%tenant, %error, "the log's head could not be signed; it is tried again");
+                    tracing::warn!(%tenant, %error, "the log's head could not be signed; it is tried again");
                 }
                 (Some((tenant, error)), true) => tracing::debug!(%tenant, %error, "the log's head could not be signed"),
                 (None, true) => tracing::info!("the log's head is signed again"),

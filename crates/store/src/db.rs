@@ -11,7 +11,7 @@ use std::{
 
 use model::{Pseudonym, TenantName};
 use sqlx::{
-    Connection as _, SqliteConnection,
+    ConnectOptions as _, Connection as _, SqliteConnection,
     migrate::{MigrateError, Migration, MigrationType, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
@@ -65,7 +65,9 @@ impl Store {
             .journal_mode(SqliteJournalMode::Wal)
             // An answered request must survive a power cut: FULL syncs the write-ahead log at each commit.
             .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(BUSY);
+            .busy_timeout(BUSY)
+            // What is slow is told by the committer, once.
+            .disable_statement_logging();
         #[cfg(test)]
         let (faults, options) = faults::Faults::attach(options);
         let mut connection = SqliteConnection::connect_with(&options.clone().create_if_missing(true)).await?;
