@@ -9,16 +9,16 @@ use crate::{Control, snapshot::Tenant};
 
 /// What to ask for again if nothing can be recorded: only for an agent with an allowance, and not under an idempotency key,
 /// for nobody knows whether that was paid already.
-pub(crate) fn candidate(tenant: &Tenant, wanted: &HoldRequest) -> Option<HoldRequest> {
+pub(crate) fn candidate(tenant: &Tenant, wanted: &HoldRequest) -> Option<Box<HoldRequest>> {
     let agent = tenant.agents.get(&wanted.ask.action.agent)?;
     let may = agent.allowance.is_some() && wanted.idempotency.is_none();
-    may.then(|| wanted.clone())
+    may.then(|| Box::new(wanted.clone()))
 }
 
 impl Control {
     /// A hold on the agent's allowance, if it has one, there is enough left of it, and the trouble is the log's disk.
-    pub(crate) async fn fail_open(&self, wanted: Option<HoldRequest>) -> Option<Hold> {
-        match self.committer().hold_on_allowance(wanted?).await {
+    pub(crate) async fn fail_open(&self, wanted: Option<Box<HoldRequest>>) -> Option<Hold> {
+        match self.committer().hold_on_allowance(*wanted?).await {
             HoldAnswer::Held(hold) => Some(hold),
             _ => None,
         }

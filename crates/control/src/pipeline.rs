@@ -383,7 +383,8 @@ impl Control {
                 HoldAnswer::Held(hold) => return Ok((permit, hold, quote)),
                 HoldAnswer::Stale(epoch) => self.await_epoch(&key.principal.tenant, epoch).await,
                 HoldAnswer::Unavailable => {
-                    let hold = self.fail_open(spare).await;
+                    // Boxed: it is rare, and every future around it would be as large.
+                    let hold = Box::pin(self.fail_open(spare)).await;
                     return hold
                         .map(|hold| (permit, hold, quote))
                         .ok_or_else(|| Refusal::unavailable(ask.id));

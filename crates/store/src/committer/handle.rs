@@ -71,16 +71,19 @@ pub struct Handle {
 
 impl Handle {
     /// Asks for a hold: durable when this returns [`HoldAnswer::Held`].
-    pub async fn hold(&self, request: HoldRequest) -> HoldAnswer {
-        // The place for the end is taken first, so that ending a hold can neither wait nor fail.
-        let slot = match self.ends.clone().try_reserve_owned() {
-            Ok(slot) => slot,
-            Err(TrySendError::Full(_)) => return HoldAnswer::Overloaded,
-            Err(TrySendError::Closed(_)) => return HoldAnswer::Unavailable,
-        };
-        self.ask(|answer| Command::Hold(Box::new(request), slot, answer))
-            .await
-            .unwrap_or(HoldAnswer::Unavailable)
+    pub fn hold(&self, request: HoldRequest) -> impl Future<Output = HoldAnswer> {
+        let request = Box::new(request);
+        async {
+            // The place for the end is taken first, so that ending a hold can neither wait nor fail.
+            let slot = match self.ends.clone().try_reserve_owned() {
+                Ok(slot) => slot,
+                Err(TrySendError::Full(_)) => return HoldAnswer::Overloaded,
+                Err(TrySendError::Closed(_)) => return HoldAnswer::Unavailable,
+            };
+            self.ask(|answer| Command::Hold(request, slot, answer))
+                .await
+                .unwrap_or(HoldAnswer::Unavailable)
+        }
     }
 
     /// Asks for a hold on the agent's allowance, because nothing can be recorded: its intent is durable in the spool when
@@ -112,7 +115,8 @@ impl Handle {
 
     /// Records a denial. Returns the entry's index once it is durable.
     pub async fn deny(&self, denied: Denied) -> Result<u64, Unavailable> {
-        self.ask(|answer| Command::Deny(Box::new(denied), answer))
+        let denied = Box::new(denied);
+        self.ask(|answer| Command::Deny(denied, answer))
             .await
             .and_then(|answer| answer)
     }
@@ -192,22 +196,29 @@ impl Handle {
 
     /// Asks, and waits for the answer or for the news that there will be none: never for a disk that does not answer.
     /// What is granted to somebody who no longer waits is given back by whoever answers.
-    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Unavailable> {
-        let mut health = self.health.clone();
-        if health.borrow().down {
-            // Who asks again and again must not keep others from running.
-            tokio::task::yield_now().await;
-            return Err(Unavailable);
-        }
-        let asking = async {
-            let (answer, answered) = oneshot::channel();
-            self.commands.send(command(answer)).await.map_err(|_| Unavailable)?;
-            answered.await.map_err(|_| Unavailable)
-        };
-        tokio::select! {
-            biased;
-            answer = asking => answer,
-            _ = health.wait_for(|health| health.down) => Err(Unavailable),
+    fn ask<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<T>) -> Command,
+    ) -> impl Future<Output = Result<T, Unavailable>> {
+        let (answer, answered) = oneshot::channel();
+        // Made at once: what it is made of would be kept as long as the answer is waited for.
+        let command = command(answer);
+        async move {
+            let mut health = self.health.clone();
+            if health.borrow().down {
+                // Who asks again and again must not keep others from running.
+                tokio::task::yield_now().await;
+                return Err(Unavailable);
+            }
+            let asking = async {
+                self.commands.send(command).await.map_err(|_| Unavailable)?;
+                answered.await.map_err(|_| Unavailable)
+            };
+            tokio::select! {
+                biased;
+                answer = asking => answer,
+                _ = health.wait_for(|health| health.down) => Err(Unavailable),
+            }
         }
     }
 
