@@ -89,6 +89,8 @@ impl Server {
             dir: DataDir::open(&settings.data_dir)?,
             trust_domain: settings.trust_domain.clone(),
             guards: guard_dir(&settings),
+            reserve: settings.audit.reserve,
+            spool: settings.audit.spool.clone(),
             limits: settings.limits.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             clock: std::sync::Arc::new(store::SystemClock::new()),
@@ -157,7 +159,7 @@ pub(crate) async fn reload(control: &Control) -> Result<LoadReport, AdminError> 
 
 /// Where the guard files of a configuration are.
 pub(crate) fn guard_dir(settings: &Settings) -> PathBuf {
-    let configured = settings.checkpoint_guard.clone();
+    let configured = settings.audit.checkpoint_guard.clone();
     configured.unwrap_or_else(|| default_guard_dir(&settings.data_dir))
 }
 
@@ -231,10 +233,7 @@ fn needs_restart(running: &Settings, new: &Settings) -> Vec<&'static str> {
         ("listen.admin_tls", running.admin_tls != new.admin_tls),
         ("log", running.log != new.log),
         ("limits, timeouts", running.limits != new.limits),
-        (
-            "audit.checkpoint_guard",
-            running.checkpoint_guard != new.checkpoint_guard,
-        ),
+        ("audit", running.audit != new.audit),
     ];
     let changed = changed.into_iter().filter(|(_, changed)| *changed);
     changed.map(|(name, _)| name).collect()

@@ -455,11 +455,9 @@ impl Control {
             && let Some(batch) = batches.next().await
         {
             let batch = batch?;
-            let entries = batch
-                .entries()
-                .map_err(|error| AdminError::Unavailable(error.to_string()))?;
+            let entries = batch.entries().map_err(|error| self.damaged(&error))?;
             for bytes in entries {
-                let entry = entry::Entry::decode(bytes).map_err(|error| AdminError::Unavailable(error.to_string()))?;
+                let entry = entry::Entry::decode(bytes).map_err(|error| self.damaged(&error))?;
                 if entry.index >= from && found.len() < limit {
                     let leaf = model::Digest(leaf_hash(bytes).0).to_string();
                     found.push(EntryReport { leaf, entry });
@@ -467,6 +465,12 @@ impl Control {
             }
         }
         Ok((found, size))
+    }
+
+    /// What was read cannot be what was written: the committer checks all of it.
+    fn damaged(&self, error: &dyn std::error::Error) -> AdminError {
+        self.reader().suspect();
+        AdminError::Unavailable(format!("what is stored cannot be read: {error}"))
     }
 
     /// Waits until a tenant's log is longer than `size`; the new size.

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use ledger::BudgetSpec;
-use model::{AgentName, TenantName};
+use model::{AgentName, NanoUsd, TenantName};
 use pricing::Override;
 
 use crate::{RouteSpec, UpstreamSpec};
@@ -52,6 +52,8 @@ pub struct AgentSpec {
     pub budget: BudgetSpec,
     /// The output limit written into requests that give none; the server's default if `None`. Tokens.
     pub output_limit: Option<u64>,
+    /// What it may spend while the log cannot be written.
+    pub allowance: Option<NanoUsd>,
 }
 
 /// Something that keeps declarations from taking effect.

@@ -12,6 +12,7 @@ mod admin;
 mod bound;
 mod credential;
 mod expiry;
+mod fail_open;
 mod governance;
 mod load;
 mod meter;

@@ -137,6 +137,7 @@ fn agent_changes(view: &View, agent: &AgentSpec, privacy: &Privacy, by: &AdminNa
         purpose: agent.purpose.clone(),
         budgets: vec![agent.budget.name.clone()],
         output_limit: agent.output_limit,
+        allowance: agent.allowance,
     };
     if view.agents.get(&agent.name).and_then(|state| state.record.as_ref()) != Some(&record) {
         events.push(Event::AgentLoaded {

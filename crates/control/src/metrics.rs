@@ -239,6 +239,24 @@ impl Metrics {
                 stats.failures.load(Relaxed),
             ),
             (
+                "commit_stalls_total",
+                "counter",
+                "Times at which the disk did not finish a write in time",
+                stats.stalls.load(Relaxed),
+            ),
+            (
+                "fail_open_calls_total",
+                "counter",
+                "Calls let through on allowances while the log could not be written",
+                stats.spooled.load(Relaxed),
+            ),
+            (
+                "spool_failures_total",
+                "counter",
+                "Writes of the spool that failed",
+                stats.spool_failures.load(Relaxed),
+            ),
+            (
                 "open_holds",
                 "gauge",
                 "Holds that have not ended",

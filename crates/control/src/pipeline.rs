@@ -19,7 +19,7 @@ use store::{Hold, HoldAnswer, HoldRequest};
 use tokio::time::Instant;
 
 use crate::{
-    Control, Refusal, UpstreamSpec, bound,
+    Control, Refusal, UpstreamSpec, bound, fail_open,
     meter::Cleared,
     quote::Quote,
     record::{ids, who},
@@ -377,9 +377,18 @@ impl Control {
                 policies: ids(permit.policies()),
             };
             let wanted = self.hold_request(key, attempt, tenant, &quote, why, &request);
+            // Only who has an allowance may need it once more.
+            let spare = fail_open::candidate(tenant, &wanted);
             match self.committer().hold(wanted).await {
                 HoldAnswer::Held(hold) => return Ok((permit, hold, quote)),
                 HoldAnswer::Stale(epoch) => self.await_epoch(&key.principal.tenant, epoch).await,
+                HoldAnswer::Unavailable => {
+                    // Boxed: it is rare, and every future around it would be as large.
+                    let hold = Box::pin(self.fail_open(spare)).await;
+                    return hold
+                        .map(|hold| (permit, hold, quote))
+                        .ok_or_else(|| Refusal::unavailable(ask.id));
+                }
                 answer => {
                     let refusal = self.not_held(session, attempt, answer).await;
                     return Err(bound::explain(refusal, &quote, &attempt.call.model));

@@ -86,7 +86,8 @@ impl Control {
         let declared = self.upstream(ask.action.upstream.as_str());
         let upstream = declared.as_ref().map_or("", |upstream| upstream.name.as_str());
         self.metrics().denied(&ask.tenant, &ask.action.agent, upstream, reason);
-        match self.committer().deny(Denied { ask, reason, why }).await {
+        // Boxed, so that calls that are let through do not keep room for it.
+        match Box::pin(self.committer().deny(Denied { ask, reason, why })).await {
             Ok(_) => Refusal::new(id, reason, message),
             Err(store::Unavailable) => Refusal::unavailable(id),
         }

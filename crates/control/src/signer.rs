@@ -21,6 +21,8 @@ use crate::StartError;
 
 /// At most one checkpoint a tenant in this time.
 const INTERVAL: Duration = Duration::from_secs(1);
+/// How long after a failure it is tried again.
+const AGAIN: Duration = Duration::from_secs(3);
 
 /// Where the keys of a data directory's logs are.
 #[derive(Clone, Debug)]
@@ -174,14 +176,26 @@ impl Signer {
     pub(crate) async fn run(self, committer: Handle, mut stop: watch::Receiver<bool>) {
         let mut heads = committer.heads();
         let mut signed = BTreeMap::new();
+        let mut failing = false;
         loop {
             let now = heads.borrow_and_update().clone();
-            self.sign_all(&committer, &now, &mut signed).await;
+            let failed = self.sign_all(&committer, &now, &mut signed).await;
+            // Each time is tried again; the cause is told once.
+            match (&failed, failing) {
+                (Some((tenant, error)), false) => {
+                    tracing::warn!(%tenant, %error, "the log's head could not be signed; it is tried again");
+                }
+                (Some((tenant, error)), true) => tracing::debug!(%tenant, %error, "the log's head could not be signed"),
+                (None, true) => tracing::info!("the log's head is signed again"),
+                (None, false) => {}
+            }
+            failing = failed.is_some();
             if *stop.borrow() {
                 return;
             }
             tokio::select! {
                 changed = heads.changed() => if changed.is_err() { return },
+                () = tokio::time::sleep(AGAIN), if failing => {}
                 _ = stop.changed() => continue,
             }
             tokio::select! {
@@ -191,16 +205,24 @@ impl Signer {
         }
     }
 
-    async fn sign_all(&self, committer: &Handle, heads: &Heads, signed: &mut BTreeMap<TenantName, u64>) {
+    /// Signs what has moved; the last failure, if there was one.
+    async fn sign_all(
+        &self,
+        committer: &Handle,
+        heads: &Heads,
+        signed: &mut BTreeMap<TenantName, u64>,
+    ) -> Option<(TenantName, StartError)> {
+        let mut failed = None;
         for (tenant, head) in heads {
             if signed.get(tenant) == Some(&head.size) {
                 continue;
             }
             match self.sign(committer, tenant, head).await {
                 Ok(()) => drop(signed.insert(tenant.clone(), head.size)),
-                Err(error) => tracing::error!(%tenant, %error, "the log's head could not be signed"),
+                Err(error) => failed = Some((tenant.clone(), error)),
             }
         }
+        failed
     }
 
     async fn sign(&self, committer: &Handle, tenant: &TenantName, head: &Head) -> Result<(), StartError> {

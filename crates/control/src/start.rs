@@ -1,6 +1,6 @@
 //! How it all begins, what holds it together, and how it ends.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
@@ -30,6 +30,8 @@ const STARTER: &str = "_start";
 /// The first owner.
 const OWNER: &str = "owner";
 const PRIVACY_FILE: &str = "keys/privacy.key";
+/// How long the signer and the committer may take to end once they were told to.
+const TASK_LEAVES: Duration = Duration::from_secs(5);
 const OWNER_FILE: &str = "owner.credential";
 
 /// Reads the declarations again.
@@ -43,6 +45,10 @@ pub struct Options {
     pub trust_domain: String,
     /// Where guard files are kept; best apart from the data directory.
     pub guards: PathBuf,
+    /// How many bytes of the data directory's disk are kept for the ends of calls in flight and for denials.
+    pub reserve: u64,
+    /// The directory of the spool, where calls on allowances are recorded while the log cannot be written.
+    pub spool: Option<PathBuf>,
     /// Bounds.
     pub limits: Limits,
     /// The program's version.
@@ -125,6 +131,8 @@ impl Control {
             dir,
             trust_domain,
             guards,
+            reserve,
+            spool,
             limits,
             version,
             clock,
@@ -166,6 +174,8 @@ impl Control {
             node: String::from_utf8_lossy(&node).trim().to_owned(),
             version,
             open_holds: limits.in_flight,
+            reserve,
+            spool,
             random: random_bytes,
         };
         let (committer, committing) = Committer::start(store, clock.clone(), config).await?;
@@ -342,12 +352,17 @@ impl Control {
     pub async fn stop(&self, why: &str) {
         self.inner.committer.stop(why).await;
         self.inner.stop_signer.send_replace(true);
-        if let Some(signing) = self.inner.signer.lock().await.take() {
-            drop(signing.await);
+        if let Some(mut signing) = self.inner.signer.lock().await.take()
+            && tokio::time::timeout(TASK_LEAVES, &mut signing).await.is_err()
+        {
+            // It waits for a disk that does not answer; so may the committer.
+            signing.abort();
         }
         self.inner.committer.close().await;
-        if let Some(committing) = self.inner.committing.lock().await.take() {
-            drop(committing.await);
+        if let Some(mut committing) = self.inner.committing.lock().await.take()
+            && tokio::time::timeout(TASK_LEAVES, &mut committing).await.is_err()
+        {
+            committing.abort();
         }
     }
 }

@@ -82,6 +82,9 @@ pub struct Intent {
     /// The idempotency key the agent gave: a keyed hash of it, HMAC-SHA256, the first half, base64url.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency: Option<String>,
+    /// When it was let through on the agent's allowance, because nothing could be recorded then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spooled: Option<Timestamp>,
 }
 
 impl Intent {
@@ -155,6 +158,19 @@ pub struct Outcome {
     /// The provider's id of the call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider_id: Option<String>,
+    /// When it ended, if nothing could be recorded then: what the hold did not use went back to the allowance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spooled: Option<Timestamp>,
+}
+
+impl Outcome {
+    /// The name of the hold it ends.
+    pub fn attempt(&self) -> Attempt {
+        Attempt {
+            action: self.action,
+            number: self.attempt,
+        }
+    }
 }
 
 /// A provider billed past a hold. Stands right behind the outcome that says so.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     action::{Denial, Intent, Outcome, Overrun, Replay},
+    allowance::{Allowance, SpoolApplied},
     record::{AdminRecord, AgentRecord, KeyRecord, PolicyFile, PriceRecord, UpstreamRecord},
 };
 
@@ -58,6 +59,15 @@ pub enum Event {
         /// Who loaded it.
         by: AdminName,
     },
+    /// An agent's allowance is reserved in its budgets.
+    AllowanceHeld(Allowance),
+    /// What was left of an agent's allowance is given back.
+    AllowanceReleased {
+        /// The agent.
+        agent: AgentName,
+    },
+    /// Calls were let through on allowances while nothing could be recorded; the entries before this one say which.
+    SpoolApplied(SpoolApplied),
     /// A policy file was loaded, or changed. It takes effect with the next `policy_loaded`.
     PolicyFile(PolicyFile),
     /// A policy bundle took effect.
@@ -161,6 +171,9 @@ impl Event {
             Self::AgentLoaded { .. } => "agent_loaded",
             Self::AgentRemoved { .. } => "agent_removed",
             Self::BudgetLoaded { .. } => "budget_loaded",
+            Self::AllowanceHeld(_) => "allowance_held",
+            Self::AllowanceReleased { .. } => "allowance_released",
+            Self::SpoolApplied(_) => "spool_applied",
             Self::PolicyFile(_) => "policy_file",
             Self::PolicyLoaded { .. } => "policy_loaded",
             Self::PricesLoaded { .. } => "prices_loaded",

@@ -8,6 +8,7 @@
 //! commitments, people are pseudonyms, credentials are verifiers (SHA-256 of 256 random bits).
 
 mod action;
+mod allowance;
 mod codec;
 mod distrust;
 mod error;
@@ -17,6 +18,7 @@ mod repeats;
 mod state;
 
 pub use action::{Action, Denial, Intent, Outcome, Over, Overrun, Replay, Status, Why};
+pub use allowance::{Allowance, SpoolApplied, Spooled};
 pub use codec::{MAX_ENTRY_BYTES, VERSION};
 pub use distrust::Distrust;
 pub use error::EntryError;

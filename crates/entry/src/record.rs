@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use model::{AdminName, AgentName, BudgetName, Digest, KeyId, Pseudonym, Tier, Timestamp, UpstreamName};
+use model::{AdminName, AgentName, BudgetName, Digest, KeyId, NanoUsd, Pseudonym, Tier, Timestamp, UpstreamName};
 use serde::{Deserialize, Serialize};
 
 /// An agent as its manifest declares it.
@@ -26,6 +26,9 @@ pub struct AgentRecord {
     /// The output limit written into requests that give none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_limit: Option<u64>,
+    /// What it may spend while nothing can be recorded; without one it is refused then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowance: Option<NanoUsd>,
 }
 
 /// A credential of an agent. The secret is shown once and kept nowhere.

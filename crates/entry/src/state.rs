@@ -8,6 +8,7 @@ use model::{AdminName, AgentName, Digest, KeyId, NanoUsd, TenantName, Timestamp,
 use crate::{
     Entry, EntryError, Event, Repeats,
     action::{Action, Denial, Intent, Outcome, Overrun, Replay},
+    allowance::Spooled,
     distrust::Distrust,
     record::{AdminRecord, AgentRecord, KeyRecord, UpstreamRecord},
 };
@@ -51,6 +52,8 @@ pub struct OpenIntent {
     pub limit: u64,
     /// The output that the hold reserves for, where that is not `limit`.
     pub bound: Option<u64>,
+    /// Whether it was let through on the agent's allowance.
+    pub spooled: bool,
 }
 
 /// The fold of one tenant's log.
@@ -88,6 +91,8 @@ pub struct State {
     pub prices: Option<(Digest, u64)>,
     /// The upstreams in effect.
     pub upstreams: Vec<UpstreamRecord>,
+    /// What was taken from spools.
+    pub spooled: Spooled,
     /// Everything booked so far.
     pub spent: NanoUsd,
     /// Everything booked past a hold so far.
@@ -118,6 +123,7 @@ impl State {
             bundle: None,
             prices: None,
             upstreams: Vec::new(),
+            spooled: Spooled::default(),
             spent: NanoUsd::ZERO,
             overrun: NanoUsd::ZERO,
             distrusted: BTreeMap::new(),
@@ -143,6 +149,9 @@ impl State {
                 let known = self.agents.get_mut(agent).ok_or_else(|| unknown("agent", agent))?;
                 known.record = None;
             }
+            Event::AllowanceHeld(allowance) => self.allowance_held(allowance, entry)?,
+            Event::AllowanceReleased { agent } => self.ledger.release_allowance(agent)?,
+            Event::SpoolApplied(applied) => self.spool_applied(applied)?,
             Event::BudgetLoaded { budget, .. } => self.ledger.define(budget.clone(), entry.time),
             Event::KeyIssued { key, .. } => self.key_issued(key, entry.time)?,
             Event::KeyRevoked { key, .. } => {
@@ -267,16 +276,20 @@ impl State {
 
     fn intent(&mut self, intent: &Intent, entry: &Entry) -> Result<(), EntryError> {
         self.check_action(&intent.action)?;
-        self.check_authority(intent)?;
-        self.check_repeat(intent, entry.time)?;
-        self.check_bound(intent)?;
-        let hold = Hold {
-            amount: intent.hold,
-            bookings: intent.bookings.clone(),
-            expires: intent.expires,
-            boot: intent.boot,
-        };
-        self.ledger.place(intent.attempt(), hold, entry.time)?;
+        if intent.spooled.is_some() {
+            self.carve(intent)?;
+        } else {
+            self.check_authority(intent)?;
+            self.check_repeat(intent, entry.time)?;
+            self.check_bound(intent)?;
+            let hold = Hold {
+                amount: intent.hold,
+                bookings: intent.bookings.clone(),
+                expires: intent.expires,
+                boot: intent.boot,
+            };
+            self.ledger.place(intent.attempt(), hold, entry.time)?;
+        }
         self.count(&intent.action, entry.time);
         let Action { agent, id, .. } = &intent.action;
         if let Some(key) = &intent.idempotency {
@@ -290,16 +303,14 @@ impl State {
             model: intent.action.model.clone(),
             limit: intent.limit,
             bound: intent.bound,
+            spooled: intent.spooled.is_some(),
         };
         self.open.insert(intent.attempt(), open);
         Ok(())
     }
 
     fn outcome(&mut self, outcome: &Outcome, entry: &Entry) -> Result<(), EntryError> {
-        let attempt = Attempt {
-            action: outcome.action,
-            number: outcome.attempt,
-        };
+        let attempt = outcome.attempt();
         let not_held = LedgerError::NotHeld(attempt);
         let (Some(open), Some(hold)) = (self.open.get(&attempt), self.ledger.hold(&attempt)) else {
             return Err(not_held.into());
@@ -313,7 +324,15 @@ impl State {
             ));
         }
         let owed = Self::owed_by(outcome, open, hold, entry);
-        self.ledger.end(attempt, outcome.cost)?;
+        if outcome.spooled.is_some() {
+            if !open.spooled {
+                return Err(EntryError::Mismatch("the call was not let through on an allowance"));
+            }
+            let agent = open.agent.clone();
+            self.end_carved(&agent, outcome)?;
+        } else {
+            self.ledger.end(attempt, outcome.cost)?;
+        }
         self.owed = owed;
         if let Some(OpenIntent {
             agent,
@@ -387,7 +406,7 @@ impl State {
     }
 }
 
-fn unknown(what: &'static str, name: &dyn ToString) -> EntryError {
+pub(crate) fn unknown(what: &'static str, name: &dyn ToString) -> EntryError {
     EntryError::Unknown {
         what,
         name: name.to_string(),

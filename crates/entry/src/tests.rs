@@ -1,5 +1,6 @@
 //! The bytes of entries, what the fold refuses, and that a replayed log gives the same state.
 
+mod allowances;
 mod bytes;
 mod changes;
 mod overruns;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use model::{ActionId, BudgetName, NanoUsd, Timestamp};
+use model::{ActionId, AgentName, BudgetName, NanoUsd, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -87,6 +87,22 @@ pub enum LedgerError {
         /// Where.
         booking: Booking,
     },
+    /// The agent has an allowance already.
+    #[error("agent {0} has an allowance already")]
+    AllowedAlready(AgentName),
+    /// The agent has no allowance, or not the one that was carved from.
+    #[error("agent {0} has no such allowance")]
+    NoAllowance(AgentName),
+    /// A hold does not fit into the allowance that it was taken from.
+    #[error("a hold of {amount} USD was not in the allowance of agent {agent}, which had {left} USD left")]
+    NotAllowed {
+        /// The agent.
+        agent: AgentName,
+        /// What was taken.
+        amount: NanoUsd,
+        /// What was left.
+        left: NanoUsd,
+    },
     /// A hold says another balance than the one before it.
     #[error("budget {budget} had {found} USD used, the entry says {said} USD")]
     WrongBalance {
@@ -145,17 +161,18 @@ pub enum NotAdmitted {
 /// 2. every hold ends exactly once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
-    budgets: HashMap<BudgetName, Budget>,
-    holds: HashMap<Attempt, Open>,
+    pub(crate) budgets: HashMap<BudgetName, Budget>,
+    pub(crate) holds: HashMap<Attempt, Open>,
+    pub(crate) allowances: HashMap<AgentName, Open>,
     /// How many definitions there were.
     edition: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Open {
-    hold: Hold,
+pub(crate) struct Open {
+    pub(crate) hold: Hold,
     /// How many definitions there were when it was placed.
-    edition: u64,
+    pub(crate) edition: u64,
 }
 
 impl Ledger {
@@ -198,11 +215,18 @@ impl Ledger {
     /// Places a hold as its intent entry says, checking the entry against this state. No calendar is asked: the entry's
     /// periods stand, if they can be the budgets' at all. After an error nothing has changed.
     pub fn place(&mut self, attempt: Attempt, hold: Hold, now: Timestamp) -> Result<(), LedgerError> {
-        check_amount(hold.amount)?;
-        check_names(hold.bookings.iter().map(|booking| &booking.budget))?;
         if self.holds.contains_key(&attempt) {
             return Err(LedgerError::HeldAlready(attempt));
         }
+        let open = self.reserve(hold, now)?;
+        self.holds.insert(attempt, open);
+        Ok(())
+    }
+
+    /// Reserves in the periods that a hold names, if it fits.
+    pub(crate) fn reserve(&mut self, hold: Hold, now: Timestamp) -> Result<Open, LedgerError> {
+        check_amount(hold.amount)?;
+        check_names(hold.bookings.iter().map(|booking| &booking.budget))?;
         for booking in &hold.bookings {
             self.check_booking(booking, hold.amount, now)?;
         }
@@ -214,8 +238,7 @@ impl Ledger {
             }
         }
         let edition = self.edition;
-        self.holds.insert(attempt, Open { hold, edition });
-        Ok(())
+        Ok(Open { hold, edition })
     }
 
     fn check_booking(&self, booking: &Booking, amount: NanoUsd, now: Timestamp) -> Result<(), LedgerError> {
@@ -252,18 +275,24 @@ impl Ledger {
     /// Ends a hold by booking `booked`: zero voids it, more than was held is an overrun.
     pub fn end(&mut self, attempt: Attempt, booked: NanoUsd) -> Result<Ended, LedgerError> {
         check_amount(booked)?;
-        let Open { hold, edition } = self.holds.remove(&attempt).ok_or(LedgerError::NotHeld(attempt))?;
-        for booking in &hold.bookings {
+        let open = self.holds.remove(&attempt).ok_or(LedgerError::NotHeld(attempt))?;
+        self.unreserve(&open, booked);
+        let hold = open.hold;
+        let overrun = booked.saturating_sub(hold.amount).at_least_zero();
+        Ok(Ended { hold, overrun })
+    }
+
+    /// Books in place of what was reserved.
+    pub(crate) fn unreserve(&mut self, open: &Open, booked: NanoUsd) {
+        for booking in &open.hold.bookings {
             let budget = self.budgets.get_mut(&booking.budget);
             // A period that rolled out is gone: what is booked there would not count.
-            if let Some(slot) = budget.and_then(|budget| budget.slot_mut(booking.period, edition)) {
-                slot.held -= i128::from(hold.amount.0);
+            if let Some(slot) = budget.and_then(|budget| budget.slot_mut(booking.period, open.edition)) {
+                slot.held -= i128::from(open.hold.amount.0);
                 slot.settled += i128::from(booked.0);
                 slot.open -= 1;
             }
         }
-        let overrun = booked.saturating_sub(hold.amount).at_least_zero();
-        Ok(Ended { hold, overrun })
     }
 
     fn find(&self, name: &BudgetName) -> Result<&Budget, LedgerError> {
@@ -306,7 +335,7 @@ impl Ledger {
     }
 }
 
-fn check_amount(amount: NanoUsd) -> Result<(), LedgerError> {
+pub(crate) fn check_amount(amount: NanoUsd) -> Result<(), LedgerError> {
     if amount.0 < 0 {
         Err(LedgerError::Negative(amount))
     } else {

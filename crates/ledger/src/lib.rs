@@ -7,10 +7,13 @@
 //! The model is the two-phase transfer: a *hold* reserves the worst case of an action in every budget that selects it,
 //! and ends exactly once, by booking an amount between nothing and (with an overrun) more than was held.
 //!
+//! An *allowance* is a reservation that stands for an agent: what it may spend while nothing can be recorded.
+//!
 //! An overrun or a lowered limit can leave a *debt*. Under a calendar window it is carried into the next ones, and each
 //! that passes pays off one limit, whether or not anything was asked in it; under a rolling window it counts until it
 //! rolls out. An edit of the window forgets nothing: all that counts is carried into the first period of the new one.
 
+mod allowance;
 mod balance;
 mod book;
 mod debt;

@@ -5,15 +5,17 @@ use std::{
     fs, io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
 use model::{Pseudonym, TenantName};
 use sqlx::{
-    Connection as _, SqliteConnection,
-    migrate::{Migration, MigrationType, Migrator},
+    ConnectOptions as _, Connection as _, SqliteConnection,
+    migrate::{MigrateError, Migration, MigrationType, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
+use tokio::sync::Notify;
 
 use crate::{
     Batch, DataDir, Reader, StoreError,
@@ -63,11 +65,17 @@ impl Store {
             .journal_mode(SqliteJournalMode::Wal)
             // An answered request must survive a power cut: FULL syncs the write-ahead log at each commit.
             .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(BUSY);
+            .busy_timeout(BUSY)
+            // What is slow is told by the committer, once.
+            .disable_statement_logging();
         #[cfg(test)]
         let (faults, options) = faults::Faults::attach(options);
         let mut connection = SqliteConnection::connect_with(&options.clone().create_if_missing(true)).await?;
-        migrator().run(&mut connection).await?;
+        migrator().run(&mut connection).await.map_err(|error| match error {
+            // The disk is the trouble, not the schema.
+            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => StoreError::Unavailable(error),
+            error => StoreError::Migration(error),
+        })?;
         let reader = Reader::open(dir.path()).await?;
         let file = FileId::of(&path)?;
         Ok(Self {
@@ -79,6 +87,24 @@ impl Store {
             #[cfg(test)]
             faults,
         })
+    }
+
+    /// Told when a reader finds damage.
+    pub(crate) fn suspicion(&self) -> Arc<Notify> {
+        self.reader.suspicion()
+    }
+
+    /// How many bytes of the data directory's disk this process may still use.
+    pub(crate) fn free(&self) -> Result<u64, StoreError> {
+        #[cfg(test)]
+        if let Some(free) = self.faults.free() {
+            return Ok(free);
+        }
+        let found = rustix::fs::statvfs(&self.path).map_err(|error| StoreError::File {
+            path: self.path.clone(),
+            source: error.into(),
+        })?;
+        Ok(found.f_bavail.saturating_mul(found.f_frsize))
     }
 
     /// The reading side.
@@ -141,7 +167,7 @@ impl Store {
     /// Finds out whether the disk takes as much as the write that failed, and then gives the room back.
     pub(crate) async fn probe(&mut self, bytes: u64) -> Result<(), StoreError> {
         #[cfg(test)]
-        self.faults.limit(&mut self.connection).await?;
+        self.faults.before_probe(&mut self.connection).await?;
         sqlx::query(
             "INSERT INTO probe (id, filler) VALUES (1, zeroblob($1))
              ON CONFLICT (id) DO UPDATE SET filler = excluded.filler",

@@ -1,4 +1,4 @@
-//! The four ways in which the store fails.
+//! The ways in which the store fails.
 
 use std::path::PathBuf;
 
@@ -29,13 +29,33 @@ pub enum StoreError {
         source: std::io::Error,
     },
     /// The database cannot answer now.
-    #[error("the database is not available: {0}")]
+    #[error("the database is not available: {error}{advice}", error = .0, advice = advice(.0))]
     Unavailable(#[from] sqlx::Error),
+    /// The spool cannot be used: what it holds is missing in the log.
+    #[error(
+        "the spool {}: {why}. It may hold calls that the log does not have: nothing is let through until it can be read. \
+         Keep a copy; put the right file back, or, if its calls are known to be lost, move it away", .path.display()
+    )]
+    Spool {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// The spool's disk does not answer.
+    #[error("the disk of the spool ([audit] spool) does not answer; work resumes by itself when it does")]
+    SpoolSlow,
+    /// Something cannot be an entry.
+    #[error("this cannot be recorded: {0}")]
+    Entry(#[from] entry::EntryError),
+    /// A write failed or does not end, and what was asked now was not tried.
+    #[error("nothing can be recorded now; /readyz says why")]
+    Down,
     /// The database has a schema this program does not know.
     #[error("the database cannot be brought to this program's schema: {0}")]
     Migration(#[from] sqlx::migrate::MigrateError),
     /// What is stored does not fit together.
-    #[error("the log of tenant {tenant} does not fit together: {source}")]
+    #[error("the log of tenant {tenant} does not fit together: {source}{DAMAGED}")]
     Corrupt {
         /// Whose log.
         tenant: TenantName,
@@ -47,7 +67,44 @@ pub enum StoreError {
     Name(#[from] model::IdError),
 }
 
+/// What to do about stored data that is not what was written.
+const DAMAGED: &str = ". What is stored is damaged: nothing is let through. Stop the server, keep a copy of the data \
+                       directory, and restore it from a backup; `bailiwick audit verify` shows whether it is whole";
+
+/// What to do about it, by SQLite's primary result code (<https://sqlite.org/rescode.html>).
+fn advice(error: &sqlx::Error) -> &'static str {
+    match code(error) {
+        Some(5 | 6) => ". Another process holds it (a backup, a shell): work resumes by itself when it lets go",
+        Some(8) => {
+            ". The file or its file system cannot be written to: make it writable for the server's user, or mount it \
+             read-write; work resumes by itself"
+        }
+        Some(10) => {
+            ". The disk refused to read or write: look at the kernel's log; work resumes by itself when it works again"
+        }
+        Some(11 | 26) => DAMAGED,
+        Some(13) => ". The disk or a quota is used up: make room; work resumes by itself",
+        Some(14) => ". The file cannot be opened: look at its permissions and those of its directory",
+        _ => "",
+    }
+}
+
+/// SQLite's primary result code.
+fn code(error: &sqlx::Error) -> Option<u32> {
+    let extended: u32 = error.as_database_error()?.code()?.parse().ok()?;
+    Some(extended & 0xff)
+}
+
 impl StoreError {
+    /// Whether the error says that what is stored is not what was written.
+    pub(crate) fn is_damage(&self) -> bool {
+        match self {
+            Self::Unavailable(error) => matches!(code(error), Some(11 | 26)),
+            Self::Corrupt { .. } | Self::Name(_) => true,
+            _ => false,
+        }
+    }
+
     pub(crate) fn file(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| Self::File { path, source }

@@ -1,9 +1,13 @@
 //! A durable hold, and the only ways to end it.
 
-use entry::Status;
+use entry::{Outcome, Status};
 use ledger::Attempt;
 use model::{NanoUsd, TenantName, Timestamp, Usage, UsageSource};
 use tokio::sync::mpsc::OwnedPermit;
+
+/// The longest text of an ending that is recorded, in bytes. The provider's id of a call is the provider's text, and must
+/// not make an end too long to record: it would be lost, and its hold booked in full.
+const MAX_TEXT: usize = 256;
 
 /// How an attempt ended, and what it costs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +45,28 @@ impl Ending {
             bytes: 0,
             reply: String::new(),
             provider_id: None,
+        }
+    }
+
+    /// As the log has it. Nothing of unbounded length gets into it, so it can always be recorded.
+    pub(crate) fn outcome(&self, attempt: Attempt, intent: u64, held: NanoUsd) -> Outcome {
+        let cost = self.cost.at_least_zero();
+        let fits = |text: &&String| text.len() <= MAX_TEXT;
+        Outcome {
+            action: attempt.action,
+            attempt: attempt.number,
+            intent,
+            status: self.status,
+            http: self.http,
+            usage: self.usage,
+            source: self.source,
+            cost,
+            overrun: cost.saturating_sub(held).at_least_zero(),
+            duration_us: self.duration_us,
+            bytes: self.bytes,
+            reply: Some(&self.reply).filter(fits).cloned().unwrap_or_default(),
+            provider_id: self.provider_id.as_ref().filter(fits).cloned(),
+            spooled: None,
         }
     }
 

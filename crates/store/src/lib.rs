@@ -12,6 +12,7 @@ mod error;
 mod hold;
 mod log;
 mod reader;
+mod spool;
 
 pub use clock::{Clock, SystemClock};
 pub use committer::{

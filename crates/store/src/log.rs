@@ -81,7 +81,9 @@ pub enum BatchError {
 impl Batch {
     /// The entries' bytes.
     pub fn entries(&self) -> Result<Vec<&[u8]>, BatchError> {
-        split(&self.entries, self.count).ok_or(BatchError::Framing(self.first_index))
+        split(&self.entries)
+            .filter(|entries| u64::try_from(entries.len()) == Ok(self.count) && self.count > 0)
+            .ok_or(BatchError::Framing(self.first_index))
     }
 
     /// Takes the batch as the next of a log: checks order, entries, ledger and tree head against all before it, and hands
@@ -141,12 +143,13 @@ pub(crate) fn push(entries: &mut Vec<u8>, bytes: &[u8]) -> bool {
     true
 }
 
-fn split(mut rest: &[u8], count: u64) -> Option<Vec<&[u8]>> {
+/// The entries in their bytes; `None` if these do not divide.
+pub(crate) fn split(mut rest: &[u8]) -> Option<Vec<&[u8]>> {
     let mut entries = Vec::new();
     while let Some((length, tail)) = rest.split_first_chunk::<2>() {
         let (bytes, tail) = tail.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
         entries.push(bytes);
         rest = tail;
     }
-    (rest.is_empty() && u64::try_from(entries.len()) == Ok(count) && count > 0).then_some(entries)
+    rest.is_empty().then_some(entries)
 }

@@ -1,6 +1,6 @@
 //! The reading side of the database: works beside a running server and without one.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use model::{BatchId, Pseudonym, TenantName, Timestamp};
@@ -9,6 +9,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteRow},
 };
 use tlog::Hash;
+use tokio::sync::Notify;
 
 use crate::{Batch, BatchError, DataDir, StoreError, db::BUSY};
 
@@ -23,6 +24,7 @@ const PAGE_BYTES: usize = 8 * 1_024 * 1_024;
 #[derive(Clone, Debug)]
 pub struct Reader {
     pool: SqlitePool,
+    suspicion: Arc<Notify>,
 }
 
 impl Reader {
@@ -36,7 +38,19 @@ impl Reader {
             .max_connections(READERS)
             .connect_with(options)
             .await?;
-        Ok(Self { pool })
+        Ok(Self {
+            pool,
+            suspicion: Arc::default(),
+        })
+    }
+
+    /// Says that what is stored cannot be what was written. A running committer then checks all of it.
+    pub fn suspect(&self) {
+        self.suspicion.notify_one();
+    }
+
+    pub(crate) fn suspicion(&self) -> Arc<Notify> {
+        self.suspicion.clone()
     }
 
     /// No more readers; returns when those at work have finished their page.
@@ -55,11 +69,16 @@ impl Reader {
         tenant: &TenantName,
         from: u64,
     ) -> impl Stream<Item = Result<Batch, StoreError>> + Send + use<> {
-        let (pool, tenant) = (self.pool.clone(), tenant.clone());
+        let (reader, tenant) = (self.clone(), tenant.clone());
         let pages = futures_util::stream::try_unfold(from, move |next| {
-            let (pool, tenant) = (pool.clone(), tenant.clone());
+            let (reader, tenant) = (reader.clone(), tenant.clone());
             async move {
-                let page = page(&pool, &tenant, next).await?;
+                let page = page(&reader.pool, &tenant, next).await;
+                let page = page.inspect_err(|error| {
+                    if error.is_damage() {
+                        reader.suspect();
+                    }
+                })?;
                 // A batch that says it has no entries must not be read for ever.
                 let end = page.last().map(|last| last.first_index.saturating_add(last.count));
                 Ok(end.map(|end| (page, end.max(next.saturating_add(1)))))

@@ -75,6 +75,7 @@ pub(super) fn declared() -> Governance {
         environment: "test".to_owned(),
         purpose: "Reads".to_owned(),
         output_limit: None,
+        allowance: None,
     };
     let tenant = TenantGovernance {
         agents: vec![agent],
@@ -102,6 +103,8 @@ impl World {
             dir: DataDir::open(&dir.path().join("data")).unwrap(),
             trust_domain: "test.example".to_owned(),
             guards: dir.path().join("guard"),
+            reserve: 0,
+            spool: None,
             limits: Limits::default(),
             version: "test".to_owned(),
             clock: std::sync::Arc::new(store::SystemClock::new()),

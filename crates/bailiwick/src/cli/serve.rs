@@ -49,6 +49,8 @@ pub(super) fn run(common: &Common, _: &Args) -> Result<(), Failure> {
         let no_signals = |error| Failure::failed(format!("no signals: {error}"));
         let hangup = signal(SignalKind::hangup()).map_err(no_signals)?;
         let stop = Stop::new().map_err(no_signals)?;
+        // Heard, it does not end the process: the write fails instead, as on a full disk.
+        let _file_size = signal(SignalKind::from_raw(FILE_SIZE)).map_err(no_signals)?;
         serve(settings, hangup, stop).await
     });
     // What is left now are connections whose time is over.
@@ -111,6 +113,9 @@ fn failure(error: ServerError) -> Failure {
         error => Failure::failed(error.to_string()),
     }
 }
+
+/// SIGXFSZ on Linux and the BSDs: a file would pass the limit that the process has on sizes.
+const FILE_SIZE: i32 = 25;
 
 /// The signals to stop.
 struct Stop {

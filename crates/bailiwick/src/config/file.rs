@@ -29,7 +29,7 @@ pub(crate) use tls::{ServerFiles, ServerPem};
 pub(crate) use upstream::Upstream;
 
 use self::{
-    audit::RawAudit,
+    audit::{Audit, RawAudit},
     limits::{RawBounds, RawLimits, RawTimeouts},
     listen::{Listen, RawListen, is_public},
     log::RawLog,
@@ -103,8 +103,8 @@ pub(crate) struct Settings {
     pub(crate) log: LogSettings,
     /// The bounds of the data plane.
     pub(crate) limits: Limits,
-    /// The directory in which each tenant's last signed checkpoint is kept as well; `None` for the data directory.
-    pub(crate) checkpoint_guard: Option<PathBuf>,
+    /// The audit log.
+    pub(crate) audit: Audit,
     /// Model providers by name, their credentials as references.
     pub(crate) upstreams: Vec<Upstream>,
     /// How calls are tried.
@@ -213,8 +213,7 @@ impl TryFrom<(RawFile, &Path)> for Checked {
             limits: raw.limits.value().unwrap_or_default(),
             timeouts: raw.timeouts.value().unwrap_or_default(),
         }));
-        let guard = audit::checkpoint_guard(raw.audit.value().unwrap_or_default(), dir);
-        let checkpoint_guard = findings.absorb(guard).flatten();
+        let audit = findings.absorb(Audit::try_from((raw.audit.value().unwrap_or_default(), dir)));
         let upstreams = upstreams(raw.upstreams, dir, &mut findings);
         upstreams.iter().for_each(|upstream| upstream.warn(&mut warnings));
         let routes = route::routes(raw.routes, &upstreams, &mut findings);
@@ -235,7 +234,7 @@ impl TryFrom<(RawFile, &Path)> for Checked {
                 admin_tls,
                 log,
                 limits: limits?,
-                checkpoint_guard,
+                audit: audit?,
                 upstreams,
                 routes,
                 prices,

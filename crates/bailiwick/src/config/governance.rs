@@ -80,6 +80,7 @@ pub(crate) fn load_governance(settings: &Settings, env: &dyn Fn(&str) -> Option<
 /// All that is wrong with all files.
 pub(crate) fn load_tenants(settings: &Settings) -> Result<Tenants, Problems> {
     let mut files = Files::new(&settings.governance_dir);
+    let spooling = settings.audit.spool.is_some();
     let mut all = Tenants {
         tenants: BTreeMap::new(),
         warnings: Problems::default(),
@@ -93,7 +94,7 @@ pub(crate) fn load_tenants(settings: &Settings) -> Result<Tenants, Problems> {
         .directories(&root, &ROOT_PARTS)
         .into_iter()
         .partition(|part| part.name == "tenants");
-    let tenant = load_tenant(&mut files, &root, &parts, &mut all.warnings);
+    let tenant = load_tenant(&mut files, &root, &parts, spooling, &mut all.warnings);
     all.tenants.insert(TenantName::default_tenant(), tenant);
     for tenants in tenants {
         for directory in files.directories(&tenants, &[]) {
@@ -101,7 +102,7 @@ pub(crate) fn load_tenants(settings: &Settings) -> Result<Tenants, Problems> {
                 continue;
             };
             let parts = files.directories(&directory, &PARTS);
-            let tenant = load_tenant(&mut files, &directory, &parts, &mut all.warnings);
+            let tenant = load_tenant(&mut files, &directory, &parts, spooling, &mut all.warnings);
             all.tenants.insert(name, tenant);
         }
     }
@@ -128,11 +129,17 @@ fn tenant_name(files: &mut Files, directory: &Directory) -> Option<TenantName> {
     None
 }
 
-fn load_tenant(files: &mut Files, base: &Directory, parts: &[Directory], warnings: &mut Problems) -> TenantGovernance {
+fn load_tenant(
+    files: &mut Files,
+    base: &Directory,
+    parts: &[Directory],
+    spooling: bool,
+    warnings: &mut Problems,
+) -> TenantGovernance {
     let mut tenant = TenantGovernance::default();
     for directory in parts {
         match directory.name.as_str() {
-            "agents" => tenant.agents = load_agents(files, directory),
+            "agents" => tenant.agents = load_agents(files, directory, spooling),
             "policies" => tenant.policies = load_carried(files, directory, Kind::Policies),
             "entities" => tenant.entities = load_carried(files, directory, Kind::Entities),
             _ => {}
@@ -142,13 +149,23 @@ fn load_tenant(files: &mut Files, base: &Directory, parts: &[Directory], warning
     tenant
 }
 
-fn load_agents(files: &mut Files, directory: &Directory) -> Vec<AgentSpec> {
+fn load_agents(files: &mut Files, directory: &Directory, spooling: bool) -> Vec<AgentSpec> {
     let mut agents = Vec::new();
     let mut taken: BTreeMap<AgentName, String> = BTreeMap::new();
     for source in files.sources(directory, Kind::Agents) {
         let shown = files.shown_source(&source);
         let (found, mut findings) = manifest::parse(&source.text);
         for agent in found {
+            if agent.value.allowance.is_some() && !spooling {
+                findings.add_with_help(
+                    agent.mark,
+                    format!(
+                        "the agent `{}` has an allowance, but there is no spool to record its use",
+                        agent.value.name
+                    ),
+                    "set `spool` in [audit] of bailiwick.toml to a directory on another disk than `data_dir`",
+                );
+            }
             let place = format!("{shown}:{}:{}", agent.mark.line, agent.mark.column);
             match taken.get(&agent.value.name) {
                 Some(first) => findings.add_with_help(

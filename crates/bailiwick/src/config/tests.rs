@@ -13,7 +13,7 @@ fn paths_are_relative_to_the_file() {
     assert_eq!(home.relative(&settings.file), "conf/bailiwick.toml");
     assert_eq!(settings.data_dir, home.path("conf/data"));
     assert_eq!(settings.governance_dir, home.path("conf/governance"));
-    assert_eq!(settings.checkpoint_guard, Some(home.path("conf/guard")));
+    assert_eq!(settings.audit.checkpoint_guard, Some(home.path("conf/guard")));
     for (written, plainly) in [
         ("./bailiwick.toml", "bailiwick.toml"),
         ("./conf/../bailiwick.toml", "conf/../bailiwick.toml"),

@@ -45,10 +45,13 @@ fn number(event: &Event) -> usize {
         Event::Stopped { .. } => 16,
         Event::Overrun(_) => 17,
         Event::OverrunCleared { .. } => 18,
+        Event::AllowanceHeld(_) => 19,
+        Event::AllowanceReleased { .. } => 20,
+        Event::SpoolApplied(_) => 21,
     }
 }
 
-const KINDS: usize = 19;
+const KINDS: usize = 22;
 
 #[test]
 fn every_kind_has_these_bytes() {

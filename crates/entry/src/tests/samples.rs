@@ -9,8 +9,8 @@ use model::{
 };
 
 use crate::{
-    Action, AdminRecord, AgentRecord, Denial, Entry, Event, Intent, KeyRecord, Outcome, Over, Overrun, PolicyFile,
-    PriceRecord, Replay, Role, State, Status, UpstreamRecord, VERSION, Why,
+    Action, AdminRecord, AgentRecord, Allowance, Denial, Entry, Event, Intent, KeyRecord, Outcome, Over, Overrun,
+    PolicyFile, PriceRecord, Replay, Role, SpoolApplied, State, Status, UpstreamRecord, VERSION, Why,
 };
 
 /// 2026-09-21T12:00:00Z.
@@ -62,6 +62,7 @@ pub(super) fn agent_loaded(name: &str, budgets: &[&str]) -> Event {
         purpose: "Writes the nightly sales report".to_owned(),
         budgets: budgets.iter().map(|name| BudgetName::new(name).unwrap()).collect(),
         output_limit: None,
+        allowance: None,
     };
     Event::AgentLoaded { agent, by: by() }
 }
@@ -127,6 +128,7 @@ pub(super) fn intent() -> Intent {
         expires: at(NOON + 960_000_000),
         boot: 12,
         idempotency: None,
+        spooled: None,
     }
 }
 
@@ -154,6 +156,7 @@ pub(super) fn outcome() -> Outcome {
         bytes: 41_870,
         reply: "q1Wl8jvU0mZf0Qx9g2cT3r5k7pNn4bYyHs6aDdEeFfG".to_owned(),
         provider_id: Some("msg_01XFDUDYJgAACzvnptvVoYEL".to_owned()),
+        spooled: None,
     }
 }
 
@@ -283,6 +286,22 @@ pub(super) fn every_event() -> Vec<Event> {
         },
         Event::Overrun(overrun()),
         overrun_cleared(),
+        Event::AllowanceHeld(Allowance {
+            agent: agent("nightly-report"),
+            amount: NanoUsd(500_000_000),
+            bookings: intent().bookings,
+        }),
+        Event::AllowanceReleased {
+            agent: agent("nightly-report"),
+        },
+        Event::SpoolApplied(SpoolApplied {
+            spool: "0707070707070707070707-12-1".to_owned(),
+            records: 5,
+            calls: 3,
+            held: NanoUsd(440_019_000),
+            from: at(NOON),
+            to: at(NOON + 90_000_000),
+        }),
     ]
 }
 

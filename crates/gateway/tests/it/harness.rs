@@ -136,6 +136,7 @@ fn governance(setup: &Setup, provider: &str) -> Governance {
             window: Window::Total,
         },
         output_limit: None,
+        allowance: None,
     };
     let policies = vec![policy::Source {
         file: "policies/tester.cedar".to_owned(),
@@ -205,6 +206,8 @@ impl Harness {
             dir: DataDir::open(&dir.path().join("data")).unwrap(),
             trust_domain: "agents.acme.example".to_owned(),
             guards: dir.path().join("guard"),
+            reserve: 0,
+            spool: None,
             limits: setup.limits,
             version: "test".to_owned(),
             clock,

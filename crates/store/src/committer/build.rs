@@ -39,12 +39,15 @@ impl<C: Clock> Committer<C> {
     /// entry.
     pub(super) async fn build(&mut self, gathered: &mut Vec<Command>) -> Vec<Reply> {
         let now = self.wall.read();
+        let store = &self.store;
+        self.room.look(self.wall.elapsed(), || store.free());
         self.build_ends(now);
         self.build_expired(now);
         let mut replies = Vec::with_capacity(gathered.len());
         for command in gathered.drain(..) {
             replies.extend(self.take(command, now).await);
         }
+        self.tend(now);
         replies
     }
 
@@ -65,6 +68,7 @@ impl<C: Clock> Committer<C> {
             return;
         }
         self.looked = Some(elapsed);
+        self.tend_due = true;
         for (tenant, shard) in &mut self.shards {
             let lost = shard.book(now, |_, hold, now| hold.expires <= now);
             if lost > 0 {
@@ -101,6 +105,7 @@ impl<C: Clock> Committer<C> {
             }
             Command::Change(tenant, events, answer) => {
                 let changed = self.shard(&tenant).change(events, now);
+                self.tend_due = true;
                 return Some(Reply::Changed(changed, answer));
             }
             Command::View(tenant, answer) => return Some(Reply::View(tenant, answer)),
@@ -130,7 +135,7 @@ impl<C: Clock> Committer<C> {
 
     /// `None` if nothing can be said about the request.
     fn hold(&mut self, request: HoldRequest, now: Timestamp) -> Option<Admitted> {
-        if self.wall.trouble().is_some() {
+        if self.wall.trouble().or(self.room.trouble()).is_some() {
             return None;
         }
         match self.shards.get_mut(&request.ask.tenant) {

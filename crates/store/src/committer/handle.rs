@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
 };
 
 use entry::Event;
@@ -15,9 +16,10 @@ use tokio::sync::{
 
 use super::{
     command::{ChangeError, Changed, Command, Denied, HoldAnswer, HoldRequest, Person, Replayed, Unavailable, View},
+    health::SLOW,
     stats::Stats,
 };
-use crate::{StoreError, hold::End};
+use crate::{StoreError, hold::End, spool::Order};
 
 /// A committed tree head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,8 +40,20 @@ pub type Heads = BTreeMap<TenantName, Head>;
 /// Whether the store can record.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Health {
-    /// Why it cannot; `None` when all is well.
+    /// Why no hold is given; `None` when all is well.
     pub trouble: Option<String>,
+    /// Whether nothing at all can be recorded: a write failed or does not end. Everything is refused at once then.
+    pub down: bool,
+}
+
+/// How long a stop waits for a disk that may never answer.
+const STOP_PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 20 });
+
+/// A way to reach the spool.
+#[derive(Clone, Debug)]
+pub(super) struct SpoolHandle {
+    pub(super) orders: mpsc::Sender<Order>,
+    pub(super) ends: mpsc::Sender<End>,
 }
 
 /// A way to reach the committer. Cheap to clone.
@@ -50,34 +64,59 @@ pub struct Handle {
     pub(super) heads: watch::Receiver<Heads>,
     pub(super) health: watch::Receiver<Health>,
     pub(super) epochs: watch::Receiver<u64>,
+    pub(super) spool: Option<SpoolHandle>,
     pub(super) stats: Arc<Stats>,
     pub(super) boot: u64,
 }
 
 impl Handle {
     /// Asks for a hold: durable when this returns [`HoldAnswer::Held`].
-    pub async fn hold(&self, request: HoldRequest) -> HoldAnswer {
-        // The place for the end is taken first, so that ending a hold can neither wait nor fail.
-        let slot = match self.ends.clone().try_reserve_owned() {
-            Ok(slot) => slot,
-            Err(TrySendError::Full(_)) => return HoldAnswer::Overloaded,
-            Err(TrySendError::Closed(_)) => return HoldAnswer::Unavailable,
+    pub fn hold(&self, request: HoldRequest) -> impl Future<Output = HoldAnswer> {
+        let request = Box::new(request);
+        async {
+            // The place for the end is taken first, so that ending a hold can neither wait nor fail.
+            let slot = match self.ends.clone().try_reserve_owned() {
+                Ok(slot) => slot,
+                Err(TrySendError::Full(_)) => return HoldAnswer::Overloaded,
+                Err(TrySendError::Closed(_)) => return HoldAnswer::Unavailable,
+            };
+            self.ask(|answer| Command::Hold(request, slot, answer))
+                .await
+                .unwrap_or(HoldAnswer::Unavailable)
+        }
+    }
+
+    /// Asks for a hold on the agent's allowance, because nothing can be recorded: its intent is durable in the spool when
+    /// this returns [`HoldAnswer::Held`]. Otherwise it is [`HoldAnswer::Unavailable`], or [`HoldAnswer::Overloaded`].
+    pub async fn hold_on_allowance(&self, request: HoldRequest) -> HoldAnswer {
+        let Some(spool) = self.spool.as_ref().filter(|_| self.health.borrow().down) else {
+            return HoldAnswer::Unavailable;
+        };
+        // Places for its end on both ways, whichever it will take.
+        let (slot, here) = match (
+            self.ends.clone().try_reserve_owned(),
+            spool.ends.clone().try_reserve_owned(),
+        ) {
+            (Ok(slot), Ok(here)) => (slot, here),
+            (Err(TrySendError::Closed(_)), _) | (_, Err(TrySendError::Closed(_))) => return HoldAnswer::Unavailable,
+            _ => return HoldAnswer::Overloaded,
         };
         let (answer, answered) = oneshot::channel();
-        if self
-            .commands
-            .send(Command::Hold(Box::new(request), slot, answer))
-            .await
-            .is_err()
-        {
-            return HoldAnswer::Unavailable;
+        let asking = async {
+            let order = Order::Hold(Box::new(request), slot, here, answer);
+            spool.orders.send(order).await.ok()?;
+            answered.await.ok()
+        };
+        match tokio::time::timeout(SLOW, asking).await {
+            Ok(Some(hold)) => HoldAnswer::Held(hold),
+            _ => HoldAnswer::Unavailable,
         }
-        answered.await.unwrap_or(HoldAnswer::Unavailable)
     }
 
     /// Records a denial. Returns the entry's index once it is durable.
     pub async fn deny(&self, denied: Denied) -> Result<u64, Unavailable> {
-        self.ask(|answer| Command::Deny(Box::new(denied), answer))
+        let denied = Box::new(denied);
+        self.ask(|answer| Command::Deny(denied, answer))
             .await
             .and_then(|answer| answer)
     }
@@ -103,27 +142,25 @@ impl Handle {
     pub async fn remember(&self, tenant: TenantName, persons: Vec<Person>) -> Result<(), StoreError> {
         self.ask(|answer| Command::Remember(tenant, persons, answer))
             .await
-            .map_err(|_| closed())?
+            .map_err(|Unavailable| StoreError::Down)?
     }
 
     /// Keeps the last signed checkpoint of a tenant.
     pub async fn save_checkpoint(&self, tenant: TenantName, size: u64, note: String) -> Result<(), StoreError> {
         self.ask(|answer| Command::Checkpoint(tenant, size, note, answer))
             .await
-            .map_err(|_| closed())?
+            .map_err(|Unavailable| StoreError::Down)?
     }
 
     /// Writes what is left and records the stop. Holds that end later are booked at the next start; nothing but
-    /// checkpoints is kept any more.
+    /// checkpoints is kept any more. A disk that does not answer is waited for only so long.
     pub async fn stop(&self, why: &str) {
-        // An error means that it stopped before.
-        let _ = self.ask(|answer| Command::Stop(why.to_owned(), answer)).await;
+        self.order(|answer| Command::Stop(why.to_owned(), answer)).await;
     }
 
     /// Closes the database, once the stop is recorded.
     pub async fn close(&self) {
-        // An error means that it was closed before.
-        let _ = self.ask(Command::Close).await;
+        self.order(Command::Close).await;
     }
 
     /// The committed heads, as they move.
@@ -162,13 +199,45 @@ impl Handle {
         self.stats.open_holds.load(Relaxed)
     }
 
-    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Unavailable> {
+    /// Asks, and waits for the answer or for the news that there will be none: never for a disk that does not answer.
+    /// What is granted to somebody who no longer waits is given back by whoever answers.
+    fn ask<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<T>) -> Command,
+    ) -> impl Future<Output = Result<T, Unavailable>> {
         let (answer, answered) = oneshot::channel();
-        self.commands.send(command(answer)).await.map_err(|_| Unavailable)?;
-        answered.await.map_err(|_| Unavailable)
+        // Made at once: what it is made of would be kept as long as the answer is waited for.
+        let command = command(answer);
+        async move {
+            let mut health = self.health.clone();
+            if health.borrow().down {
+                // Who asks again and again must not keep others from running.
+                tokio::task::yield_now().await;
+                return Err(Unavailable);
+            }
+            let asking = async {
+                self.commands.send(command).await.map_err(|_| Unavailable)?;
+                answered.await.map_err(|_| Unavailable)
+            };
+            tokio::select! {
+                biased;
+                answer = asking => answer,
+                _ = health.wait_for(|health| health.down) => Err(Unavailable),
+            }
+        }
     }
-}
 
-fn closed() -> StoreError {
-    StoreError::Unavailable(sqlx::Error::WorkerCrashed)
+    /// Gives an order that concerns a failing store too.
+    async fn order(&self, command: impl FnOnce(oneshot::Sender<()>) -> Command) {
+        let ordering = async {
+            let (answer, answered) = oneshot::channel();
+            // Errors mean that it was done before.
+            if self.commands.send(command(answer)).await.is_ok() {
+                let _ = answered.await;
+            }
+        };
+        if tokio::time::timeout(STOP_PATIENCE, ordering).await.is_err() {
+            tracing::error!("the disk does not answer: stopping without it; open holds are booked at the next start");
+        }
+    }
 }

@@ -2,12 +2,16 @@
 //!
 //! `command.rs` says what can be asked of it, `run.rs` gathers, writes and stops, `build.rs` turns commands into entries
 //! and entries into answers, `shard.rs` is one tenant's log while it grows, `recovery.rs` gets going again after a failed
-//! write, `wall.rs` says what time it is.
+//! write, `allowances.rs` what calls may spend while writes fail,
+//! `health.rs` says whether it can record, `wall.rs` what time it is, and `room.rs` whether the disk has room.
 
+mod allowances;
 mod build;
 mod command;
 mod handle;
+mod health;
 mod recovery;
+mod room;
 mod run;
 mod shard;
 mod stats;

@@ -28,12 +28,18 @@ impl<C: Clock> Committer<C> {
             wait = waits.next().unwrap_or(wait);
             self.refuse_for(Duration::from_millis(wait)).await;
             match self.try_recover().await {
-                Ok(()) => return tracing::info!("the store can record again"),
-                Err(error) => {
-                    tracing::error!(%error, "the store still cannot record");
-                    self.report(&error);
-                }
+                Ok(()) => return,
+                Err(error) => self.report(&error),
             }
+        }
+    }
+
+    /// Somebody who read found damage: all of the log is read again. If it is whole, nothing has happened.
+    pub(super) async fn examine(&mut self) {
+        tracing::warn!("the stored log could not be read: checking all of it");
+        if let Err(error) = self.try_recover().await {
+            self.report(&error);
+            self.recover().await;
         }
     }
 
@@ -55,12 +61,14 @@ impl<C: Clock> Committer<C> {
         });
         let now = self.wall.read();
         self.build_ends(now);
+        self.reconcile(now).await?;
         let mut shards = std::mem::take(&mut self.shards);
         for shard in shards.values_mut() {
             shard.void(now, |attempt, hold| self.is_orphan(attempt, hold));
         }
         self.shards = shards;
         self.write().await?;
+        self.empty_spool().await?;
         self.sound = true;
         self.publish();
         Ok(())
@@ -106,6 +114,7 @@ impl<C: Clock> Committer<C> {
         self.shards = shards;
         // What was booked in a batch that failed may have to be booked again.
         self.looked = None;
+        self.tended = false;
         Ok(())
     }
 
@@ -124,7 +133,6 @@ impl<C: Clock> Committer<C> {
                     break;
                 }
                 Err(error) => {
-                    tracing::error!(%error, "the last entries cannot be recorded");
                     self.report(&error);
                     tokio::time::sleep(Duration::from_millis(wait)).await;
                 }

@@ -2,7 +2,8 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
-    sync::{Arc, atomic::Ordering::Relaxed},
+    path::PathBuf,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -18,12 +19,18 @@ use tokio::{
 use super::{
     build::Reply,
     command::Command,
-    handle::{Handle, Heads, Health},
+    handle::{Handle, Heads, Health, SpoolHandle},
+    health::{Gone, Pulse, watch_over},
+    room::Room,
     shard::Shard,
     stats::Stats,
     wall::Wall,
 };
-use crate::{BatchError, Clock, Store, StoreError, hold::End};
+use crate::{
+    BatchError, Clock, Store, StoreError,
+    hold::End,
+    spool::{Keeper, Purse, SpoolFile, Worker},
+};
 
 /// The most commands of one batch: bounds its size and how long the first of them waits.
 pub(super) const BATCH: usize = 1_024;
@@ -44,6 +51,12 @@ pub struct Config {
     pub version: String,
     /// The most holds open at once.
     pub open_holds: usize,
+    /// How many bytes of the disk are kept for the ends of calls in flight and for denials: with fewer free, no hold is
+    /// given.
+    pub reserve: u64,
+    /// The directory of the spool, best on another disk; without one nothing is let through while the log cannot be
+    /// written.
+    pub spool: Option<PathBuf>,
     /// Randomness for batch ids.
     pub random: fn() -> [u8; 10],
 }
@@ -53,6 +66,7 @@ pub struct Config {
 pub struct Committer<C> {
     pub(super) store: Store,
     pub(super) wall: Wall<C>,
+    pub(super) room: Room,
     pub(super) config: Config,
     pub(super) boot: u64,
     pub(super) shards: BTreeMap<TenantName, Shard>,
@@ -66,12 +80,20 @@ pub struct Committer<C> {
     pub(super) looked: Option<Duration>,
     /// How many bytes of entries the last write had.
     pub(super) wrote: u64,
+    pub(super) spool: Option<Keeper>,
+    /// How many names were given to spools.
+    pub(super) spools: u64,
+    /// Whether allowances are to be looked at with the next batch.
+    pub(super) tend_due: bool,
+    /// Whether the next write changes allowances.
+    pub(super) tended: bool,
     pub(super) stopping: Option<Stopping>,
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) ending: mpsc::Receiver<End>,
     pub(super) heads: watch::Sender<Heads>,
     pub(super) health: watch::Sender<Health>,
     pub(super) epochs: watch::Sender<u64>,
+    pub(super) pulse: Pulse,
     pub(super) stats: Arc<Stats>,
 }
 
@@ -81,16 +103,6 @@ pub(super) struct Stopping {
     pub(super) why: String,
     /// Where to report that it is done.
     pub(super) asked: Vec<oneshot::Sender<()>>,
-}
-
-/// Says, when the committer's task is gone for whatever reason, that nothing can be recorded any more.
-struct Gone(watch::Sender<Health>);
-
-impl Drop for Gone {
-    fn drop(&mut self) {
-        let trouble = Some("the committer has stopped".to_owned());
-        self.0.send_replace(Health { trouble });
-    }
 }
 
 impl<C: Clock> Committer<C> {
@@ -103,11 +115,13 @@ impl<C: Clock> Committer<C> {
         let (health, watch_health) = watch::channel(Health::default());
         let (epochs, watch_epochs) = watch::channel(0);
         let stats = Arc::new(Stats::default());
-        let wall = Wall::new(clock);
-        let mut committer = Self {
+        let clock = Arc::new(clock);
+        let wall = Wall::new(clock.clone());
+        let mut committer = Committer {
             store,
             looked: Some(wall.elapsed()),
             wall,
+            room: Room::new(config.reserve),
             config,
             boot: 0,
             shards: BTreeMap::new(),
@@ -115,21 +129,38 @@ impl<C: Clock> Committer<C> {
             ends: Vec::new(),
             granted: HashSet::new(),
             wrote: 0,
+            spool: None,
+            spools: 0,
+            tend_due: true,
+            tended: false,
             stopping: None,
             commands,
             ending,
             heads,
             health,
             epochs,
+            pulse: Pulse::new(None),
             stats: stats.clone(),
         };
         committer.refold().await?;
-        committer.record_start().await?;
+        let spool_file = committer.open_spool()?;
+        let spool_file = committer.record_start(spool_file).await?;
         let boot = committer.boot;
+        let spool = spool_file.map(|file| committer.keep_spool(file, clock));
         let gone = Gone(committer.health.clone());
+        let purse = committer.spool.as_ref().map(|spool| spool.purse.clone());
+        let watch = watch_over(
+            committer.pulse.subscribe(),
+            committer.health.clone(),
+            purse,
+            stats.clone(),
+        );
         let task = tokio::spawn(async move {
             let _gone = gone;
-            committer.run().await;
+            tokio::select! {
+                () = committer.run() => {}
+                () = watch => {}
+            }
         });
         let handle = Handle {
             commands: send_command,
@@ -137,13 +168,47 @@ impl<C: Clock> Committer<C> {
             heads: watch_heads,
             health: watch_health,
             epochs: watch_epochs,
+            spool,
             stats,
             boot,
         };
         Ok((handle, task))
     }
 
-    async fn record_start(&mut self) -> Result<(), StoreError> {
+    fn open_spool(&mut self) -> Result<Option<SpoolFile>, StoreError> {
+        let id = self.new_spool_id();
+        let Some(dir) = &self.config.spool else { return Ok(None) };
+        let file = SpoolFile::open(dir, &self.config.node, || id)?;
+        #[cfg(test)]
+        let file = {
+            let mut file = file;
+            file.set_faults(self.store.faults().spool);
+            file
+        };
+        Ok(Some(file))
+    }
+
+    /// Gives the spool's file to a task of its own.
+    fn keep_spool<T: Clock>(&mut self, file: SpoolFile, clock: Arc<T>) -> SpoolHandle {
+        let (send_order, orders) = mpsc::channel(WAITING);
+        let (send_end, ending) = mpsc::channel(self.config.open_holds.max(1));
+        let purse = Arc::<Purse>::default();
+        let channels = (orders, ending);
+        let worker = Worker::new(file, clock, self.boot, purse.clone(), channels, self.stats.clone());
+        tokio::spawn(worker.run());
+        self.tended = true;
+        self.spool = Some(Keeper {
+            orders: send_order.clone(),
+            purse,
+        });
+        self.fill_purse();
+        SpoolHandle {
+            orders: send_order,
+            ends: send_end,
+        }
+    }
+
+    async fn record_start(&mut self, mut spool: Option<SpoolFile>) -> Result<Option<SpoolFile>, StoreError> {
         let now = self.wall.read();
         let tenant = TenantName::system();
         let system = self.shard(&tenant);
@@ -152,6 +217,11 @@ impl<C: Clock> Committer<C> {
         let (node, version) = (self.config.node.clone(), self.config.version.clone());
         let started = self.shard(&tenant).push(Event::Started { node, boot, version }, now);
         started.map_err(|source| corrupt(tenant, index, source))?;
+        // What an earlier start let through is in the log before anything else is.
+        let mut left_behind = false;
+        if let Some(spool) = &mut spool {
+            left_behind = self.take_left_behind(spool, now)?;
+        }
         for (tenant, shard) in &mut self.shards {
             let lost = shard.book(now, |_, hold, _| hold.boot < boot);
             if lost > 0 {
@@ -159,8 +229,11 @@ impl<C: Clock> Committer<C> {
             }
         }
         self.write().await?;
+        if let Some(spool) = spool.as_mut().filter(|_| left_behind) {
+            spool.reset(&self.new_spool_id())?;
+        }
         self.publish();
-        Ok(())
+        Ok(spool)
     }
 
     async fn run(mut self) {
@@ -170,9 +243,14 @@ impl<C: Clock> Committer<C> {
         // Both close when nobody has a handle any more; holds keep the way of their ends open.
         let (mut asking, mut ending) = (true, true);
         let mut lull = None;
+        let suspicion = self.store.suspicion();
         while self.stopping.is_none() {
             tokio::select! {
                 biased;
+                () = suspicion.notified() => {
+                    self.examine().await;
+                    continue;
+                }
                 count = self.commands.recv_many(&mut gathered, BATCH), if asking => asking = count > 0,
                 count = self.ending.recv_many(&mut self.ends, BATCH), if ending => {
                     ending = count > 0;
@@ -214,16 +292,25 @@ impl<C: Clock> Committer<C> {
 
     /// Builds, writes and answers one batch.
     async fn commit(&mut self, gathered: &mut Vec<Command>) {
+        self.pulse.send_replace(Some(tokio::time::Instant::now()));
         let replies = self.build(gathered).await;
-        match self.write().await {
+        let written = self.write().await;
+        self.pulse.send_replace(None);
+        match written {
             Ok(()) => {
-                self.publish();
+                // A write that took too long: meanwhile calls may have been let through elsewhere.
+                let late = self.spool.is_some() && self.health.borrow().down;
+                if !late {
+                    self.publish();
+                }
                 for reply in replies {
                     self.answer(reply);
                 }
+                if late {
+                    self.recover().await;
+                }
             }
             Err(error) => {
-                tracing::error!(%error, "the store cannot record: requests are refused until it can");
                 self.report(&error);
                 replies.into_iter().for_each(Reply::refuse);
                 self.recover().await;
@@ -249,48 +336,16 @@ impl<C: Clock> Committer<C> {
             self.wrote = u64::try_from(bytes).unwrap_or(u64::MAX);
             let started = Instant::now();
             self.sound = false;
+            self.lower_purse();
             self.store.append(batches).await?;
             self.sound = true;
             self.stats.committed(entries, started.elapsed());
         }
+        self.fill_purse();
         for end in self.ends.drain(..) {
             self.granted.remove(&end.attempt);
         }
         Ok(())
-    }
-
-    /// Shows what was committed.
-    pub(super) fn publish(&self) {
-        let trouble = self.wall.trouble();
-        self.health.send_if_modified(|health| {
-            let changed = health.trouble.as_deref() != trouble;
-            health.trouble = trouble.map(str::to_owned);
-            changed
-        });
-        self.heads.send_if_modified(|heads| {
-            let mut moved = false;
-            for (tenant, shard) in &self.shards {
-                let shown = heads.get(tenant).map_or(0, |head| head.size);
-                if shown != shard.state.size {
-                    heads.insert(tenant.clone(), shard.head());
-                    moved = true;
-                }
-            }
-            moved
-        });
-        // After the heads, so that whoever is woken finds the epoch there.
-        let sum = self.shards.values().map(|shard| shard.state.epoch).sum();
-        self.epochs
-            .send_if_modified(|known| std::mem::replace(known, sum) != sum);
-        let open = self.shards.values().map(|shard| shard.state.open.len()).sum();
-        self.stats.open(open);
-    }
-
-    /// Shows that nothing can be recorded.
-    pub(super) fn report(&self, error: &StoreError) {
-        self.stats.failures.fetch_add(1, Relaxed);
-        let trouble = Some(error.to_string());
-        self.health.send_replace(Health { trouble });
     }
 }
 

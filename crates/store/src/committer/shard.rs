@@ -1,6 +1,6 @@
 //! One tenant's log as the committer writes it: commands in, entries out. No I/O.
 
-use entry::{Action, Denial, Entry, EntryError, Event, Intent, Outcome, Over, Replay, Status, VERSION};
+use entry::{Action, Denial, Entry, EntryError, Event, Intent, Over, Replay, Status, VERSION};
 use ledger::{Attempt, Booking, NotAdmitted, Refusal};
 use model::{ActionId, BatchId, NanoUsd, Reason, TenantName, Timestamp};
 use tlog::{CompactRange, leaf_hash};
@@ -31,10 +31,6 @@ pub(crate) enum Admitted {
     UnknownAgent,
 }
 
-/// The longest text of an ending that is recorded, in bytes. The provider's id of a call is the provider's text, and must
-/// not make an end too long to record: it would be lost, and its hold booked in full.
-const MAX_TEXT: usize = 256;
-
 impl Shard {
     pub(crate) fn new(tenant: TenantName) -> Self {
         Self {
@@ -46,7 +42,7 @@ impl Shard {
     }
 
     /// Tenant time never goes backwards, whatever the wall clock does.
-    fn at(&self, wall: Timestamp) -> Timestamp {
+    pub(crate) fn at(&self, wall: Timestamp) -> Timestamp {
         self.state.time.max(wall)
     }
 
@@ -118,6 +114,7 @@ impl Shard {
             expires: now.saturating_add_micros(request.lifetime_us),
             boot,
             idempotency: request.idempotency,
+            spooled: None,
         };
         let intent = self.push(Event::Intent(intent), wall)?;
         Ok(Admitted::Granted(Granted {
@@ -196,23 +193,7 @@ impl Shard {
         let (Some(open), Some(hold)) = (self.state.open.get(&attempt), self.state.ledger.hold(&attempt)) else {
             return false;
         };
-        let cost = ending.cost.at_least_zero();
-        let fits = |text: &&String| text.len() <= MAX_TEXT;
-        let outcome = Outcome {
-            action: attempt.action,
-            attempt: attempt.number,
-            intent: open.index,
-            status: ending.status,
-            http: ending.http,
-            usage: ending.usage,
-            source: ending.source,
-            cost,
-            overrun: cost.saturating_sub(hold.amount).at_least_zero(),
-            duration_us: ending.duration_us,
-            bytes: ending.bytes,
-            reply: Some(&ending.reply).filter(fits).cloned().unwrap_or_default(),
-            provider_id: ending.provider_id.as_ref().filter(fits).cloned(),
-        };
+        let outcome = ending.outcome(attempt, open.index, hold.amount);
         let recorded = self
             .push(Event::Outcome(outcome), wall)
             .and_then(|_| self.overrun(wall));
@@ -223,7 +204,7 @@ impl Shard {
 
     /// Records, right behind an outcome, that it passed its hold. It says less than the intent did, so it is no longer than
     /// an entry may be.
-    fn overrun(&mut self, wall: Timestamp) -> Result<(), EntryError> {
+    pub(super) fn overrun(&mut self, wall: Timestamp) -> Result<(), EntryError> {
         match self.state.owed.clone() {
             Some(overrun) => self.push(Event::Overrun(overrun), wall).map(drop),
             None => Ok(()),

@@ -18,6 +18,12 @@ pub struct Stats {
     pub failures: AtomicU64,
     /// Holds not ended.
     pub open_holds: AtomicU64,
+    /// Calls let through on allowances while nothing could be recorded.
+    pub spooled: AtomicU64,
+    /// Writes of the spool that failed.
+    pub spool_failures: AtomicU64,
+    /// Times at which the disk had not finished a write in time.
+    pub stalls: AtomicU64,
 }
 
 impl Stats {

@@ -1,11 +1,14 @@
 //! The committer on a real database: what is answered, what is stored, and what survives.
 
+mod allowances;
 mod faults;
 mod holds;
 mod lifetimes;
+mod outages;
 mod overruns;
 mod random;
 mod stopping;
+mod storage;
 mod tampering;
 mod trouble;
 mod world;

@@ -7,8 +7,9 @@ use std::{
 };
 
 use sqlx::{Executor as _, SqliteConnection, sqlite::SqliteConnectOptions};
+use tokio::sync::watch;
 
-use crate::StoreError;
+use crate::{StoreError, spool};
 
 /// What becomes of an append.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +25,10 @@ pub(crate) enum Fate {
 #[derive(Clone, Debug)]
 pub(crate) struct Faults {
     orders: Arc<Mutex<Orders>>,
+    /// Whether an append waits, as if for the disk.
+    stalled: watch::Sender<bool>,
+    /// What becomes of writes of the spool.
+    pub(crate) spool: spool::Faults,
     /// Alive as long as the store or a connection of it.
     store: Weak<()>,
 }
@@ -33,6 +38,8 @@ struct Orders {
     appends: VecDeque<Fate>,
     landed: bool,
     full: bool,
+    read_only: bool,
+    free: Option<u64>,
 }
 
 impl Faults {
@@ -46,7 +53,17 @@ impl Faults {
             left.cmp(right)
         });
         let orders = Arc::default();
-        (Self { orders, store }, options)
+        let stalled = watch::Sender::new(false);
+        let spool = spool::Faults::default();
+        (
+            Self {
+                orders,
+                stalled,
+                spool,
+                store,
+            },
+            options,
+        )
     }
 
     /// Whether the store or a connection of it is still there: a connection's thread outlives its owner.
@@ -69,8 +86,33 @@ impl Faults {
         self.orders().full = full;
     }
 
+    /// From now on the database cannot be written to, or can again.
+    pub(crate) fn read_only(&self, read_only: bool) {
+        self.orders().read_only = read_only;
+    }
+
+    /// From now on so many bytes of the disk are free; `None` for as many as really are.
+    pub(crate) fn set_free(&self, free: Option<u64>) {
+        self.orders().free = free;
+    }
+
+    pub(super) fn free(&self) -> Option<u64> {
+        self.orders().free
+    }
+
+    /// From now on appends do not end, or do again.
+    pub(crate) fn stall(&self, stalled: bool) {
+        self.stalled.send_replace(stalled);
+    }
+
+    pub(super) async fn before_probe(&self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
+        // The sender is part of this value, so it cannot be gone.
+        let _ = self.stalled.subscribe().wait_for(|stalled| !stalled).await;
+        self.limit(connection).await
+    }
+
     pub(super) async fn before_append(&self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
-        self.limit(connection).await?;
+        self.before_probe(connection).await?;
         let mut orders = self.orders();
         match orders.appends.pop_front() {
             None | Some(Fate::Works) => Ok(()),
@@ -88,14 +130,23 @@ impl Faults {
     }
 
     /// Sets the size that the database may have. A limit below its present size means its present size.
-    pub(super) async fn limit(&self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
-        let full = self.orders().full;
+    async fn limit(&self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
+        let (full, read_only) = {
+            let orders = self.orders();
+            (orders.full, orders.read_only)
+        };
         let limit = if full {
             "PRAGMA max_page_count = 1"
         } else {
             "PRAGMA max_page_count = 1073741823"
         };
         connection.execute(limit).await?;
+        let writable = if read_only {
+            "PRAGMA query_only = ON"
+        } else {
+            "PRAGMA query_only = OFF"
+        };
+        connection.execute(writable).await?;
         Ok(())
     }
 

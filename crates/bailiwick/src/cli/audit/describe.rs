@@ -4,7 +4,7 @@ use entry::{Denial, Event, Intent, Outcome, Overrun, Status};
 use model::NanoUsd;
 
 /// The kinds of entries, as the log spells them.
-pub(super) const KINDS: [&str; 19] = [
+pub(super) const KINDS: [&str; 22] = [
     "intent",
     "outcome",
     "denial",
@@ -24,6 +24,9 @@ pub(super) const KINDS: [&str; 19] = [
     "stopped",
     "overrun",
     "overrun_cleared",
+    "allowance_held",
+    "allowance_released",
+    "spool_applied",
 ];
 
 /// What happened, in a few words. Nothing of it is cleaned for a terminal.
@@ -39,6 +42,12 @@ pub(super) fn describe(event: &Event) -> String {
                 replay.action.upstream, replay.of
             )
         }
+        Event::AllowanceHeld(allowance) => format!("{} USD", allowance.amount),
+        Event::AllowanceReleased { .. } => String::new(),
+        Event::SpoolApplied(applied) => format!(
+            "{} calls were let through on allowances of {} USD while the log could not be written",
+            applied.calls, applied.held
+        ),
         Event::AgentLoaded { agent, by } => format!("owner {} by {by}", agent.owner),
         Event::AgentRemoved { by, .. } => format!("by {by}"),
         Event::BudgetLoaded { budget, by } => {
@@ -84,8 +93,15 @@ fn of_intent(intent: &Intent) -> String {
         None => String::new(),
     };
     format!(
-        "{}/{} holds {} USD{bound}{stream}{attempt}",
-        action.upstream, action.model, intent.hold
+        "{}/{} holds {} USD{bound}{}{stream}{attempt}",
+        action.upstream,
+        action.model,
+        intent.hold,
+        if intent.spooled.is_some() {
+            " of the allowance"
+        } else {
+            ""
+        },
     )
 }
 

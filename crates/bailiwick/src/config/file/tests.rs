@@ -35,7 +35,11 @@ fn what_is_left_out_has_defaults() {
             level: LogLevel::Info,
         },
         limits: Limits::default(),
-        checkpoint_guard: None,
+        audit: Audit {
+            checkpoint_guard: None,
+            reserve: 64 << 20,
+            spool: None,
+        },
         upstreams: Vec::new(),
         routes: Vec::new(),
         prices: Vec::new(),
@@ -72,6 +76,8 @@ fn everything_can_be_said() {
         shutdown = "0s"
         [audit]
         checkpoint_guard = "../guard"
+        reserve = "1GiB"
+        spool = "/mnt/second/spool"
         [upstreams.local]
         kind = "openai"
         base_url = "http://localhost:8000/openai/"
@@ -117,7 +123,14 @@ fn everything_can_be_said() {
     assert!(settings.warnings.is_empty(), "{}", settings.warnings);
     assert_eq!(settings.data_dir, Path::new("/var/lib/bailiwick"));
     assert_eq!(settings.governance_dir, Path::new("etc/policy/governance"));
-    assert_eq!(settings.checkpoint_guard, Some("etc/../guard".into()));
+    assert_eq!(
+        settings.audit,
+        Audit {
+            checkpoint_guard: Some("etc/../guard".into()),
+            reserve: 1 << 30,
+            spool: Some("/mnt/second/spool".into()),
+        }
+    );
     assert_eq!(settings.listen_agents, "[::1]:0".parse().unwrap());
     assert_eq!(settings.listen_admin, "10.0.0.1:7401".parse().unwrap());
     assert_eq!(

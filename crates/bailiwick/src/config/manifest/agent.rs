@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use control::AgentSpec;
 use ledger::BudgetSpec;
-use model::{AgentName, BudgetName};
+use model::{AgentName, BudgetName, NanoUsd};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 
@@ -13,6 +13,7 @@ use crate::config::{
     file::{OUTPUT_LIMITS, within},
     node::{Field, Placed, parse_text},
     problem::{Findings, Mark},
+    quantity::Amount,
     suggest,
 };
 
@@ -50,6 +51,9 @@ pub(crate) struct RawAgent {
     /// The output limit, in tokens, written into its requests that give none. The server's if absent.
     #[schemars(extend("minimum" = OUTPUT_LIMITS.start(), "maximum" = OUTPUT_LIMITS.end()))]
     output_limit: Field<u64>,
+    /// What it may go on spending while the log cannot be written: it is reserved in its budget as long as all is well, and
+    /// needs `spool` in `[audit]`. Without one it is refused then.
+    allowance: Field<Amount>,
 }
 
 /// The word `Agent`.
@@ -117,6 +121,7 @@ impl TryFrom<Placed<RawAgent>> for AgentSpec {
         let help = "cost limits are mandatory, tests included: `budget: { limit: 5 USD, per: day }`";
         let budget = check.required("budget", raw.budget, help);
         let budget = budget.and_then(|budget| check.budget(budget, name.as_ref()));
+        let allowance = check.allowance(raw.allowance, budget.as_ref());
         let output_limit = within(raw.output_limit, OUTPUT_LIMITS, &mut check.findings);
         let agent = || {
             Some(Self {
@@ -128,6 +133,7 @@ impl TryFrom<Placed<RawAgent>> for AgentSpec {
                 purpose: purpose?,
                 budget: budget?,
                 output_limit,
+                allowance: allowance?,
             })
         };
         let agent = agent();
@@ -187,6 +193,25 @@ impl Check {
             self.findings.add(label.mark, message);
         }
         None
+    }
+
+    /// What is more than the budget could never be reserved. `None` if it cannot be.
+    fn allowance(&mut self, field: Field<Amount>, budget: Option<&BudgetSpec>) -> Option<Option<NanoUsd>> {
+        let Some(Placed {
+            mark,
+            value: Amount(allowance),
+        }) = field.given()
+        else {
+            return Some(None);
+        };
+        if allowance == NanoUsd::ZERO || budget.is_some_and(|budget| allowance > budget.limit) {
+            let message = format!("the allowance of {} is nothing, or more than its budget", self.agent);
+            let help = "it is a part of the budget, reserved for the time in which the log cannot be written; leave it out \
+                        to refuse the agent then";
+            self.findings.add_with_help(mark, message, help);
+            return None;
+        }
+        Some(Some(allowance))
     }
 
     /// The budget bears the agent's name.

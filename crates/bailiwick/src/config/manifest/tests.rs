@@ -35,11 +35,16 @@ fn an_agent_is_read() {
             },
         },
         output_limit: None,
+        allowance: None,
     };
     assert_eq!(one("{ limit: 5 USD, per: day }"), expected);
     assert_eq!(
         one("{ limit: 5 USD, per: day }\noutput_limit: 2000").output_limit,
         Some(2_000)
+    );
+    assert_eq!(
+        one("{ limit: 5 USD, per: day }\nallowance: 0.5 USD").allowance,
+        Some(NanoUsd(500_000_000))
     );
     assert_eq!(one("{ limit: 0 USD, per: day }").budget.limit, NanoUsd::ZERO);
 }

@@ -160,6 +160,7 @@ fn a_batch_that_ends_before_the_overrun_is_refused() {
         bytes: 0,
         reply: String::new(),
         provider_id: None,
+        spooled: None,
     };
     shard.push(Event::Outcome(outcome), at).unwrap();
     let batch = shard.take_batch(BatchId::new(at, [7; 10]), 1).unwrap();

@@ -29,6 +29,8 @@ use crate::{
 pub(super) const NOON: i64 = 1_789_992_000_000_000;
 pub(super) const SECOND: i64 = 1_000_000;
 pub(super) const HOUR: i64 = 3_600 * SECOND;
+/// The reserve of free disk in tests.
+pub(super) const RESERVE: u64 = 1 << 20;
 /// How long a hold lives in tests.
 pub(super) const LIFETIME: i64 = 900 * SECOND;
 
@@ -94,8 +96,21 @@ pub(super) fn agent_loaded(name: &str) -> Event {
         purpose: "Tests".to_owned(),
         budgets: vec![BudgetName::new("own").unwrap()],
         output_limit: None,
+        allowance: None,
     };
     Event::AgentLoaded { agent, by: by() }
+}
+
+/// An agent that may spend so much while nothing can be recorded.
+pub(super) fn with_allowance(name: &str, allowance: Option<i64>) -> Event {
+    let Event::AgentLoaded { agent, by } = agent_loaded(name) else {
+        unreachable!()
+    };
+    let allowance = allowance.map(NanoUsd);
+    Event::AgentLoaded {
+        agent: AgentRecord { allowance, ..agent },
+        by,
+    }
 }
 
 pub(super) fn key_issued(id: &str) -> Event {
@@ -212,6 +227,25 @@ impl World {
         world
     }
 
+    /// The same with a spool, and an allowance of 400.
+    pub(super) async fn with_spool() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("spool")).unwrap();
+        let clock = ManualClock(Arc::new(Mutex::new((NOON, 0))));
+        let world = Self::open(dir, clock, &[])
+            .await
+            .unwrap_or_else(|(_, error)| panic!("{error}"));
+        world
+            .change(vec![
+                budget_loaded(1_000),
+                with_allowance("alone", Some(400)),
+                key_issued("ka"),
+            ])
+            .await
+            .unwrap();
+        world
+    }
+
     pub(super) async fn empty() -> Self {
         let clock = ManualClock(Arc::new(Mutex::new((NOON, 0))));
         Self::open(tempfile::tempdir().unwrap(), clock, &[])
@@ -224,16 +258,38 @@ impl World {
         Self::open_with(dir, clock, fates, 1_000).await
     }
 
+    /// Starts on a directory whose spool cannot be emptied so many times.
+    pub(super) async fn open_without_reset(
+        dir: TempDir,
+        clock: ManualClock,
+        fates: &[Fate],
+        resets: usize,
+    ) -> Result<Self, (TempDir, StoreError)> {
+        Self::open_as(dir, clock, fates, 1_000, resets).await
+    }
+
     pub(super) async fn open_with(
         dir: TempDir,
         clock: ManualClock,
         fates: &[Fate],
         open_holds: usize,
     ) -> Result<Self, (TempDir, StoreError)> {
+        Self::open_as(dir, clock, fates, open_holds, 0).await
+    }
+
+    async fn open_as(
+        dir: TempDir,
+        clock: ManualClock,
+        fates: &[Fate],
+        open_holds: usize,
+        resets: usize,
+    ) -> Result<Self, (TempDir, StoreError)> {
         let config = Config {
             node: "n1".to_owned(),
             version: "0.0.0".to_owned(),
             open_holds,
+            reserve: RESERVE,
+            spool: Some(dir.path().join("spool")).filter(|spool| spool.is_dir()),
             random: || [7; 10],
         };
         let started = async {
@@ -241,6 +297,7 @@ impl World {
             let store = Store::open(&data).await?;
             let (faults, reader) = (store.faults(), store.reader().clone());
             faults.appends(fates);
+            faults.spool.resets(resets);
             let (handle, task) = Committer::start(store, clock.clone(), config).await?;
             Ok((data, faults, reader, handle, task))
         };
@@ -443,7 +500,7 @@ pub(super) async fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Outp
 }
 
 /// Waits for what must come, but not for ever.
-async fn patiently<T>(awaited: impl Future<Output = T>) -> T {
+pub(super) async fn patiently<T>(awaited: impl Future<Output = T>) -> T {
     let limit = Duration::from_secs(20);
     tokio::time::timeout(limit, awaited).await.expect("it never comes")
 }

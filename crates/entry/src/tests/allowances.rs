@@ -1,0 +1,169 @@
+//! Calls that were let through on an allowance: what follows from a log, and what cannot.
+
+use ledger::Attempt;
+use model::{NanoUsd, Timestamp};
+
+use super::{
+    refusals::check_events,
+    samples::{Log, action_id, agent, agent_loaded, at, by, key},
+};
+use crate::{Allowance, Event, Intent, Outcome, SpoolApplied};
+
+fn allowance(log: &Log, amount: i64) -> Allowance {
+    let budgets = &log.state.agents[&agent("alone")].record.as_ref().unwrap().budgets;
+    Allowance {
+        agent: agent("alone"),
+        amount: NanoUsd(amount),
+        bookings: log.state.ledger.admit(budgets, NanoUsd(amount), at(log.now)).unwrap(),
+    }
+}
+
+/// `alone` may spend 300 of its 1,000 while nothing can be recorded.
+fn log() -> Log {
+    let mut log = Log::furnished();
+    let Event::AgentLoaded { agent, by } = agent_loaded("alone", &["own"]) else {
+        unreachable!()
+    };
+    let allowed = Some(NanoUsd(300));
+    log.push(Event::AgentLoaded {
+        agent: crate::AgentRecord {
+            allowance: allowed,
+            ..agent
+        },
+        by,
+    });
+    log.push(Event::AllowanceHeld(allowance(&log, 300)));
+    log
+}
+
+fn spooled(log: &Log, number: u8, hold: i64) -> Intent {
+    let held = log.state.ledger.allowance(&agent("alone")).unwrap();
+    Intent {
+        bookings: held.bookings.clone(),
+        hold: NanoUsd(hold),
+        spooled: Some(Timestamp::from_unix_micros(log.now - 5)),
+        ..log.intent("alone", action_id(number), 0).unwrap()
+    }
+}
+
+fn attempt(number: u8) -> Attempt {
+    Attempt {
+        action: action_id(number),
+        number: 0,
+    }
+}
+
+fn ended(log: &Log, number: u8, cost: i64) -> Outcome {
+    Outcome {
+        spooled: Some(at(log.now - 1)),
+        ..log.outcome(attempt(number), cost)
+    }
+}
+
+fn applied(spool: &str, records: u64, calls: u64, held: i64) -> Event {
+    Event::SpoolApplied(SpoolApplied {
+        spool: spool.to_owned(),
+        records,
+        calls,
+        held: NanoUsd(held),
+        from: at(0),
+        to: at(1),
+    })
+}
+
+#[test]
+fn a_spool_is_taken_into_the_log() {
+    let mut log = log();
+    log.push(Event::Intent(spooled(&log, 1, 200)));
+    log.push(Event::Outcome(ended(&log, 1, 50)));
+    // What was not used was there again.
+    log.push(Event::Intent(spooled(&log, 2, 250)));
+    log.push(applied("s", 3, 2, 450));
+    assert_eq!(log.state.spooled.last, Some(("s".to_owned(), 3)));
+    log.push(Event::Outcome(log.outcome(attempt(2), 10)));
+    log.push(Event::AllowanceReleased { agent: agent("alone") });
+    let own = log.state.ledger.budgets().next().unwrap().name.clone();
+    let balance = log.state.ledger.balance(&own, at(log.now)).unwrap();
+    assert_eq!((balance.settled, balance.held), (NanoUsd(60), NanoUsd::ZERO));
+    assert_eq!(log.state.spent, NanoUsd(60));
+}
+
+/// When the call was let through nobody knew that the credential was revoked, or the agent removed.
+#[test]
+fn what_was_let_through_stays_so() {
+    let mut log = log();
+    log.push(Event::KeyRevoked {
+        key: key("ka"),
+        note: String::new(),
+        by: by(),
+    });
+    log.push(Event::Intent(spooled(&log, 1, 200)));
+    let before = spooled(&log, 2, 100);
+    log.push(Event::AgentRemoved {
+        agent: agent("alone"),
+        by: by(),
+    });
+    log.push(Event::Intent(before));
+}
+
+#[test]
+fn what_does_not_follow() {
+    let mut log = log();
+    let mut elsewhere = spooled(&log, 1, 10);
+    elsewhere.bookings[0].used = NanoUsd(1);
+    let mut undeclared = allowance(&log, 10);
+    undeclared.agent = agent("shared");
+    let mut more = allowance(&log, 301);
+    let released = Event::AllowanceReleased { agent: agent("alone") };
+    check_events(
+        &log,
+        [
+            (
+                "more than is left",
+                Event::Intent(spooled(&log, 1, 301)),
+                "not in the allowance",
+            ),
+            ("another booking", Event::Intent(elsewhere), "not in the allowance"),
+            (
+                "a second allowance",
+                Event::AllowanceHeld(allowance(&log, 100)),
+                "has an allowance already",
+            ),
+            (
+                "not declared",
+                Event::AllowanceHeld(undeclared),
+                "more than the manifest declares",
+            ),
+            ("a summary of nothing", applied("s", 1, 1, 10), "not that of the calls"),
+        ],
+    );
+    log.push(Event::Intent(spooled(&log, 1, 10)));
+    log.push(Event::Intent(log.intent("alone", action_id(3), 10).unwrap()));
+    let in_full = Event::Outcome(ended(&log, 3, 5));
+    check_events(
+        &log,
+        [
+            ("another sum", applied("s", 1, 1, 11), "not that of the calls"),
+            ("an end of another kind", in_full, "not let through on an allowance"),
+        ],
+    );
+    log.push(applied("s", 1, 1, 10));
+    check_events(&log, [("the same records", applied("s", 1, 0, 0), "were taken before")]);
+    log.push(released);
+    more.bookings = allowance(&log, 301).bookings;
+    check_events(
+        &log,
+        [
+            (
+                "more than declared",
+                Event::AllowanceHeld(more),
+                "more than the manifest declares",
+            ),
+            (
+                "an end without the allowance it came from",
+                Event::Outcome(ended(&log, 1, 5)),
+                "no such allowance",
+            ),
+        ],
+    );
+}
