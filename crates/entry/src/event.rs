@@ -192,8 +192,17 @@ impl Event {
     /// The first version of the schema that can say this.
     pub fn since(&self) -> u32 {
         let second = match self {
-            Self::Overrun(_) | Self::OverrunCleared { .. } | Self::Replay(_) => true,
-            Self::Intent(intent) => intent.bound.is_some() || intent.idempotency.is_some(),
+            Self::Overrun(_)
+            | Self::OverrunCleared { .. }
+            | Self::Replay(_)
+            | Self::AllowanceHeld(_)
+            | Self::AllowanceReleased { .. }
+            | Self::SpoolApplied(_) => true,
+            Self::Intent(intent) => {
+                intent.bound.is_some() || intent.idempotency.is_some() || intent.spooled.is_some()
+            }
+            Self::Outcome(outcome) => outcome.spooled.is_some(),
+            Self::AgentLoaded { agent, .. } => agent.allowance.is_some(),
             Self::Denial(denial) => matches!(
                 denial.reason,
                 Reason::UnboundedOutput | Reason::IdempotencyKeyUsed | Reason::IdempotencyKeyReused
