@@ -200,7 +200,7 @@ impl Control {
                 (Err(_), true) => plan.elsewhere(),
             };
             while let Step::Elsewhere(fallback) = step {
-                match self.elsewhere(&attempt, fallback) {
+                match self.elsewhere(&attempt, &call, fallback) {
                     Some(next) => {
                         attempt = next;
                         break;
@@ -210,7 +210,7 @@ impl Control {
             }
             let goes_on = match step {
                 Step::Again(wait) => self.pause(session, wait, attempt.deadline).await,
-                Step::Elsewhere(_) => true,
+                Step::Elsewhere(_) => Instant::now() < attempt.deadline,
                 Step::Stop => false,
             };
             if !goes_on {
@@ -254,7 +254,7 @@ impl Control {
     }
 
     /// The same action at a fallback; `None` if it cannot be asked for there.
-    fn elsewhere<'a>(&self, attempt: &Attempt<'a>, fallback: &Fallback) -> Option<Attempt<'a>> {
+    fn elsewhere<'a>(&self, attempt: &Attempt<'a>, asked: &'a Call, fallback: &Fallback) -> Option<Attempt<'a>> {
         let ask = attempt.ask;
         let snapshot = self.snapshot();
         let upstream = snapshot.upstreams.get(&fallback.upstream)?;
@@ -270,18 +270,23 @@ impl Control {
             return None;
         }
         let (call, body) = match &fallback.model {
-            None => (attempt.call.clone(), attempt.body.clone()),
+            // What the caller asked for, whatever an earlier fallback made of it.
+            None => (Cow::Borrowed(asked), ask.body.clone()),
             Some(model) => {
-                let body = attempt.call.with_model(&attempt.body, model)?;
+                let body = asked.with_model(&ask.body, model)?;
                 let call = Call::read(target, ask.content_type.as_deref(), &body).ok()?;
                 (Cow::Owned(call), body)
             }
         };
+        let route = snapshot.routes.find(&fallback.upstream, &call.model)?;
+        if body.len() > route.bounds.request_bytes {
+            return None;
+        }
         Some(Attempt {
             ask,
             number: attempt.number,
             upstream: upstream.clone(),
-            route: snapshot.routes.find(&fallback.upstream, &call.model)?,
+            route,
             call,
             body,
             deadline: attempt.deadline,
@@ -320,7 +325,8 @@ impl Control {
             return Ok(None);
         };
         let principal = session.principal();
-        let busy = match gate.enter((principal.tenant.clone(), principal.agent.clone())).await {
+        let who = (principal.tenant.clone(), principal.agent.clone());
+        let busy = match gate.enter(who, attempt.deadline).await {
             Ok(place) => return Ok(Some(place)),
             Err(busy) => busy,
         };

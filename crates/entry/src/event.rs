@@ -198,9 +198,7 @@ impl Event {
             | Self::AllowanceHeld(_)
             | Self::AllowanceReleased { .. }
             | Self::SpoolApplied(_) => true,
-            Self::Intent(intent) => {
-                intent.bound.is_some() || intent.idempotency.is_some() || intent.spooled.is_some()
-            }
+            Self::Intent(intent) => intent.bound.is_some() || intent.idempotency.is_some() || intent.spooled.is_some(),
             Self::Outcome(outcome) => outcome.spooled.is_some(),
             Self::AgentLoaded { agent, .. } => agent.allowance.is_some(),
             Self::Denial(denial) => matches!(

@@ -16,7 +16,7 @@ use crate::{
     headers,
     reply::{self, ReplyBody},
     stream,
-    upstreams::{SendError, Upstreams},
+    upstreams::{Patience, SendError, Upstreams},
 };
 
 /// What the holder of a credential is told that was revoked or expired under way.
@@ -61,35 +61,48 @@ impl Upstream for Outgoing<'_> {
                 return Forwarded::Failed(Failure::of(Cause::Connect), reply);
             }
         };
+        if call.bounds.deadline <= Instant::now() {
+            // Nothing begins, so the hold ends in nothing.
+            let message = format!(
+                "The call was not over after {:?} ([timeouts] total); nothing was sent.",
+                bounds.total
+            );
+            let reply = failed(Reason::UpstreamTimeout, message);
+            return Forwarded::Failed(Failure::of(Cause::Connect), reply);
+        }
         // Revocation cancels before it returns, so what is not cancelled here started before.
         if call.cancel.is_cancelled() {
             return Forwarded::Reply(failed(Reason::Revoked, REVOKED.to_owned()));
         }
+        let patience = Patience {
+            connect: bounds.connect,
+            first_byte: bounds.first_byte,
+            deadline: call.bounds.deadline,
+        };
         let meter = cleared.begin();
-        let due = call.bounds.deadline.min(Instant::now() + bounds.first_byte);
         let sent = tokio::select! {
-            sent = tokio::time::timeout_at(due, self.upstreams.send(&upstream, request)) => sent,
+            sent = self.upstreams.send(&upstream, request, patience) => sent,
             () = call.cancel.cancelled() => {
                 meter.lost(BodyEnd::Revoked);
                 return Forwarded::Reply(failed(Reason::Revoked, REVOKED.to_owned()));
             }
         };
         let (cause, reason, message) = match sent {
-            Ok(Ok(response)) => return self.receive(dialect, &name, response, meter, &call).await,
-            Ok(Err(SendError::Connect(error))) => {
+            Ok(response) => return self.receive(dialect, &name, response, meter, &call).await,
+            Err(SendError::Connect(error)) => {
                 tracing::warn!(upstream.name = %name, error, "the upstream cannot be reached");
                 meter.unreachable();
                 let message = format!("Upstream {name} cannot be reached; nothing was used.");
                 (Cause::Connect, Reason::UpstreamUnreachable, message)
             }
-            Ok(Err(SendError::Broken(error))) => {
+            Err(SendError::Broken(error)) => {
                 tracing::warn!(upstream.name = %name, error, "the upstream's connection broke");
                 meter.lost(BodyEnd::Broken);
                 let message = format!("Upstream {name} closed the connection without an answer.");
                 (Cause::Broken, Reason::UpstreamBroken, message)
             }
-            Err(_) => {
-                let (end, within) = match due < call.bounds.deadline {
+            Err(SendError::Late) => {
+                let (end, within) = match Instant::now() < call.bounds.deadline {
                     true => (
                         BodyEnd::Timeout(bounds.first_byte),
                         format!("{:?} ([timeouts] first_byte)", bounds.first_byte),

@@ -92,7 +92,11 @@ impl Outgoing<'_> {
         }
         meter.not_streamed();
         if (is_event_stream(&head.headers) && call.stream) || (call.unread && !call.stream) {
-            return respond(head.status, headers, passing(body, meter, call));
+            return respond(
+                head.status,
+                headers,
+                Either::Right(Box::new(passing(body, meter, call))),
+            );
         }
         match read_whole(body, call, call.reply_bytes).await {
             Whole::Read(bytes) | Whole::TooLong(bytes, _) if leaks::quotes(&call.upstream, &bytes) => {
@@ -115,10 +119,8 @@ impl Outgoing<'_> {
                 respond(head.status, headers, Either::Left(Full::new(bytes)))
             }
             Whole::TooLong(read, rest) => {
-                let Either::Right(passing) = passing(rest, meter, call) else {
-                    return failed(Reason::UpstreamBroken, "The answer could not be passed on.".to_owned());
-                };
-                respond(head.status, headers, Either::Right(passing.after(read)))
+                let passing = passing(rest, meter, call).after(read);
+                respond(head.status, headers, Either::Right(Box::new(passing)))
             }
             Whole::Failed(end) => {
                 meter.lost(end);
@@ -236,14 +238,8 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
         .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/event-stream"))
 }
 
-fn passing(body: UpstreamBody, meter: Meter, call: &Call) -> ReplyBody {
-    Either::Right(Passing::new(
-        body,
-        meter,
-        call.cancel.clone(),
-        call.bounds,
-        call.upstream.clone(),
-    ))
+fn passing(body: UpstreamBody, meter: Meter, call: &Call) -> Passing {
+    Passing::new(body, meter, call.cancel.clone(), call.bounds, call.upstream.clone())
 }
 
 fn respond(status: StatusCode, headers: HeaderMap, body: ReplyBody) -> Response<ReplyBody> {

@@ -9,8 +9,9 @@ use model::{ActionId, NanoUsd, Reason};
 
 use crate::stream::Passing;
 
-/// The body of a reply: whole, or passing as it comes.
-pub(crate) type ReplyBody = Either<Full<Bytes>, Passing>;
+/// The body of a reply: whole, or passing as it comes. What passes is boxed: every reply, and every future that makes one,
+/// would be as large.
+pub(crate) type ReplyBody = Either<Full<Bytes>, Box<Passing>>;
 
 /// The action's id: also in the log.
 const REQUEST_ID: &str = "bailiwick-request-id";

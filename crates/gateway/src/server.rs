@@ -57,7 +57,7 @@ impl Gateway {
         let bound = bound.unreadable(move |status| reply::unreadable(status, ids.new_action()));
         let detached = TaskTracker::new();
         let service = Service {
-            upstreams: Upstreams::new(limits),
+            upstreams: Upstreams::new(),
             replays: Replays::new(limits.replay_bytes),
             detached: detached.clone(),
             control,

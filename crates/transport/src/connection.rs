@@ -95,7 +95,7 @@ where
                     .map(|response| response.map(|body| streams.watch(body, open)))
             }
         });
-        let connection = http_2(settings).serve_connection(io, watched);
+        let connection = Box::pin(http_2(settings).serve_connection(io, watched));
         drive(connection, &mut phase, Some((&streams, settings))).await
     } else {
         let unread = Arc::new(AtomicBool::new(false));
@@ -110,7 +110,8 @@ where
                 Ok::<_, S::Error>(response)
             }
         });
-        let connection = http_1(settings).serve_connection(io, noting);
+        // Boxed: every future around it would have room for it twice, once given and once awaited.
+        let connection = Box::pin(http_1(settings).serve_connection(io, noting));
         drive(connection, &mut phase, None).await
     };
     // A caller that breaks off or sends nonsense is answered by hyper, and of no further interest.
@@ -211,11 +212,10 @@ where
 }
 
 async fn drive(
-    connection: impl Graceful,
+    mut connection: Pin<Box<impl Graceful>>,
     phase: &mut watch::Receiver<Phase>,
     streams: Option<(&Arc<Streams>, &Settings)>,
 ) -> hyper::Result<()> {
-    let mut connection = std::pin::pin!(connection);
     let patience = streams.map_or(LOOK.1, |(_, settings)| settings.patience);
     let mut look = tokio::time::interval((patience / 4).clamp(LOOK.0, LOOK.1));
     let mut busy = Instant::now();

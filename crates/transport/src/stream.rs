@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use bytes::{Buf as _, Bytes};
+use bytes::Bytes;
 use rustls::{ClientConfig, pki_types::ServerName};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -86,15 +86,23 @@ impl Stream {
 impl AsyncRead for Stream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        if this.read.has_remaining() {
+        let again = !this.read.is_empty();
+        if again {
             let part = this.read.split_to(this.read.len().min(buffer.remaining()));
             buffer.put_slice(&part);
-            return Poll::Ready(Ok(()));
+            if buffer.remaining() == 0 {
+                return Poll::Ready(Ok(()));
+            }
         }
-        match &mut this.kind {
+        // What has come behind it goes along: a reader that got the two apart would make room for both.
+        let read = match &mut this.kind {
             Kind::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
             Kind::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+        };
+        if again && read.is_pending() {
+            return Poll::Ready(Ok(()));
         }
+        read
     }
 }
 

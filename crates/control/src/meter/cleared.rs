@@ -80,7 +80,7 @@ impl Cleared {
             tier: call.tier,
         };
         let cancel = session.key.cancel.child_token();
-        let longest = control.limits().total_timeout;
+        let longest = attempt.deadline.saturating_duration_since(Instant::now());
         let expiry = Expiry::of(&cancel, hold.placed(), session.key.record.expires, longest);
         // Only a stream can be cut, so an upstream that does not keep to output limits is called with streams.
         let assembler = match upstream.honours_output_limit {

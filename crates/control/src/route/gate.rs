@@ -11,7 +11,7 @@ use std::{
 };
 
 use model::{AgentName, TenantName};
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 
 use super::Places;
 
@@ -46,8 +46,10 @@ impl Gate {
         self.places
     }
 
-    /// Waits for a place. Dropped, it waits no more.
-    pub(crate) async fn enter(self: &Arc<Self>, who: Sharer) -> Result<Place, Busy> {
+    /// Waits for a place, but not beyond `deadline`. Dropped, it waits no more.
+    pub(crate) async fn enter(self: &Arc<Self>, who: Sharer, deadline: Instant) -> Result<Place, Busy> {
+        let until = Instant::now() + self.places.patience;
+        let until = until.min(deadline);
         let (turn, called) = oneshot::channel();
         let (entered, displaced) = self.share().enter(&who, turn);
         // Dropping its sender tells the call that gave way.
@@ -60,15 +62,15 @@ impl Gate {
         let mut waiting = Waiting {
             gate: self,
             who: &who,
-            ticket: Some(ticket),
+            ticket,
+            called,
         };
-        let answer = tokio::time::timeout(self.places.patience, called).await;
-        if answer.is_ok() {
-            waiting.ticket = None;
-        }
-        drop(waiting);
-        match answer {
-            Ok(Ok(())) => Ok(self.place(who)),
+        match tokio::time::timeout_at(until, &mut waiting.called).await {
+            // Its message was taken, so dropping `waiting` gives nothing back.
+            Ok(Ok(())) => {
+                drop(waiting);
+                Ok(self.place(who))
+            }
             Ok(Err(_)) => Err(Busy::Full),
             Err(_) => Err(Busy::Late),
         }
@@ -108,16 +110,19 @@ impl Gate {
 struct Waiting<'a> {
     gate: &'a Gate,
     who: &'a Sharer,
-    /// `None` once it was answered.
-    ticket: Option<u64>,
+    ticket: u64,
+    called: oneshot::Receiver<()>,
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        let Some(ticket) = self.ticket else { return };
-        let withdrawn = self.gate.share().withdraw(self.who, ticket);
-        if withdrawn.is_none() {
-            // It had been called already.
+        if self.gate.share().withdraw(self.who, self.ticket).is_some() {
+            return;
+        }
+        // It was called, or gave way. Only a call that has arrived is a place to give back: whoever calls after this finds
+        // nobody, and gives the place on.
+        self.called.close();
+        if self.called.try_recv().is_ok() {
             self.gate.leave(self.who);
         }
     }

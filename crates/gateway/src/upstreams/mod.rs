@@ -20,11 +20,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use control::{Limits, Transport, UpstreamSpec};
+use control::{Transport, UpstreamSpec};
 use http::{Request, Response, Uri};
 use http_body_util::Full;
 use rustls::ClientConfig;
 use secrecy::ExposeSecret as _;
+use tokio::time::{Instant, timeout_at};
 use transport::tls::{self, Trust};
 
 pub(crate) use body::UpstreamBody;
@@ -45,6 +46,19 @@ pub(crate) enum SendError {
     Connect(String),
     /// The connection broke. Whether the request arrived is not known.
     Broken(String),
+    /// The head of the reply did not come in time.
+    Late,
+}
+
+/// How long sending may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// To connect.
+    pub(crate) connect: Duration,
+    /// From a connection to the head of the reply.
+    pub(crate) first_byte: Duration,
+    /// In all.
+    pub(crate) deadline: Instant,
 }
 
 type Origins = Mutex<HashMap<Key, Arc<Origin>>>;
@@ -53,7 +67,6 @@ type Origins = Mutex<HashMap<Key, Arc<Origin>>>;
 #[derive(Clone)]
 pub(crate) struct Upstreams {
     origins: Arc<Origins>,
-    connect_timeout: Duration,
 }
 
 impl std::fmt::Debug for Upstreams {
@@ -69,15 +82,19 @@ enum Sent {
     Broken(hyper::Error),
 }
 
+impl Patience {
+    /// When the head of a reply to a request that is sent now must have come.
+    fn head(&self) -> Instant {
+        self.deadline.min(Instant::now() + self.first_byte)
+    }
+}
+
 impl Upstreams {
     /// Must be called on a tokio runtime.
-    pub(crate) fn new(limits: &Limits) -> Self {
+    pub(crate) fn new() -> Self {
         let origins = Arc::default();
         tokio::spawn(sweep(Arc::downgrade(&origins)));
-        Self {
-            origins,
-            connect_timeout: limits.connect_timeout,
-        }
+        Self { origins }
     }
 
     /// Sends a request whose URI is whole, and waits for the head of the reply. Dropped, it gives the attempt up: the
@@ -89,6 +106,7 @@ impl Upstreams {
         &self,
         upstream: &UpstreamSpec,
         request: Request<Full<Bytes>>,
+        patience: Patience,
     ) -> Result<Response<UpstreamBody>, SendError> {
         let uri = request.uri().clone();
         let origin = self.origin(&uri, upstream).map_err(SendError::Connect)?;
@@ -98,18 +116,23 @@ impl Upstreams {
             None => origin.idle().await.map(Opened::Http1),
         };
         if let Some(kept) = kept {
-            match send_on(kept, &origin, &uri, request).await {
-                Sent::Reply(reply) => return Ok(reply),
-                Sent::Unsent(back, _) => request = back,
-                Sent::Broken(error) => return Err(SendError::Broken(chain(&error))),
+            match timeout_at(patience.head(), send_on(kept, &origin, &uri, request)).await {
+                Err(_) => return Err(SendError::Late),
+                Ok(Sent::Reply(reply)) => return Ok(reply),
+                Ok(Sent::Unsent(back, _)) => request = back,
+                Ok(Sent::Broken(error)) => return Err(SendError::Broken(chain(&error))),
             }
         }
-        let opened = tokio::time::timeout(self.connect_timeout, origin.open()).await;
-        let opened = opened.unwrap_or_else(|_| Err(format!("no connection within {:?}", self.connect_timeout)));
-        match send_on(opened.map_err(SendError::Connect)?, &origin, &uri, request).await {
-            Sent::Reply(reply) => Ok(reply),
-            Sent::Unsent(_, error) => Err(SendError::Connect(error)),
-            Sent::Broken(error) => Err(match connect::refused_certificate(&error) {
+        // A request that has no connection yet was not sent, however late it is.
+        let due = patience.deadline.min(Instant::now() + patience.connect);
+        let opened = timeout_at(due, origin.open()).await;
+        let opened = opened.unwrap_or_else(|_| Err(format!("no connection within {:?}", patience.connect)));
+        let opened = opened.map_err(SendError::Connect)?;
+        match timeout_at(patience.head(), send_on(opened, &origin, &uri, request)).await {
+            Err(_) => Err(SendError::Late),
+            Ok(Sent::Reply(reply)) => Ok(reply),
+            Ok(Sent::Unsent(_, error)) => Err(SendError::Connect(error)),
+            Ok(Sent::Broken(error)) => Err(match connect::refused_certificate(&error) {
                 Some(text) => SendError::Connect(text),
                 None => SendError::Broken(chain(&error)),
             }),

@@ -31,10 +31,11 @@ use super::*;
 const LOOPBACK: &str = "127.0.0.1:0";
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
-fn limits() -> Limits {
-    Limits {
-        connect_timeout: Duration::from_secs(5),
-        ..Limits::default()
+fn patience() -> Patience {
+    Patience {
+        connect: Duration::from_secs(5),
+        first_byte: Duration::from_secs(60),
+        deadline: Instant::now() + Duration::from_secs(60),
     }
 }
 
@@ -57,10 +58,11 @@ async fn text(reply: Response<UpstreamBody>) -> String {
 
 /// The reply's text, or the error's with its kind.
 async fn outcome(upstreams: &Upstreams, upstream: &UpstreamSpec) -> Result<String, String> {
-    match upstreams.send(upstream, to(upstream)).await {
+    match upstreams.send(upstream, to(upstream), patience()).await {
         Ok(reply) => Ok(text(reply).await),
         Err(SendError::Connect(text)) => Err(format!("connect: {text}")),
         Err(SendError::Broken(text)) => Err(format!("broken: {text}")),
+        Err(SendError::Late) => Err("late".to_owned()),
     }
 }
 
@@ -125,7 +127,7 @@ async fn the_protocol_is_the_declared_one() {
     let leaf = authority.leaf("localhost", Age::Good).unwrap();
     let plain = server(LOOPBACK, None).await;
     let encrypted = server(LOOPBACK, Some(server_tls(&leaf, None))).await;
-    let upstreams = Upstreams::new(&limits());
+    let upstreams = Upstreams::new();
     let plain_url = format!("http://127.0.0.1:{}", plain.addr().port());
     let tls_url = format!("https://localhost:{}", encrypted.addr().port());
     for (url, mode, version) in [
@@ -167,7 +169,7 @@ async fn an_upstream_without_http2_can_be_told_from_one_with_it() {
     Arc::get_mut(&mut config).unwrap().alpn_protocols = Vec::new();
     let server = server(LOOPBACK, Some(ServerTls::new(config))).await;
     let url = format!("https://localhost:{}", server.addr().port());
-    let upstreams = Upstreams::new(&limits());
+    let upstreams = Upstreams::new();
     let auto = spec(&url, trusting(&authority, Mode::Auto, None));
     assert!(outcome(&upstreams, &auto).await.unwrap().starts_with("HTTP/1.1"));
     let always = spec(&url, trusting(&authority, Mode::Always, None));
@@ -196,7 +198,7 @@ async fn certificates_that_do_not_fit_are_told_apart() {
         let leaf = authority.leaf(name, age).unwrap();
         let server = server(LOOPBACK, Some(server_tls(&leaf, None))).await;
         let url = format!("https://localhost:{}", server.addr().port());
-        let upstreams = Upstreams::new(&limits());
+        let upstreams = Upstreams::new();
         match outcome(&upstreams, &spec(&url, trusting(trusted, Mode::Auto, None))).await {
             Ok(_) => assert_eq!(expected, ""),
             Err(error) => {
@@ -210,7 +212,7 @@ async fn certificates_that_do_not_fit_are_told_apart() {
     }
     let plain = server(LOOPBACK, None).await;
     let url = format!("https://127.0.0.1:{}", plain.addr().port());
-    let upstreams = Upstreams::new(&limits());
+    let upstreams = Upstreams::new();
     let error = outcome(&upstreams, &spec(&url, trusting(&authority, Mode::Auto, None)))
         .await
         .unwrap_err();
@@ -224,7 +226,7 @@ async fn an_upstream_that_asks_is_shown_a_certificate() {
     let leaf = authority.leaf("localhost", Age::Good).unwrap();
     let server = server(LOOPBACK, Some(server_tls(&leaf, Some(&authority)))).await;
     let url = format!("https://localhost:{}", server.addr().port());
-    let upstreams = Upstreams::new(&limits());
+    let upstreams = Upstreams::new();
     let (good, stranger) = (
         authority.leaf("us", Age::Good).unwrap(),
         other.leaf("us", Age::Good).unwrap(),
@@ -252,7 +254,7 @@ async fn an_address_of_six_is_reached() {
     };
     let server = bound.serve(settings(), None, service_fn(echo));
     let url = format!("http://[::1]:{}", server.addr().port());
-    let upstreams = Upstreams::new(&limits());
+    let upstreams = Upstreams::new();
     let reply = outcome(&upstreams, &spec(&url, TransportSpec::default()))
         .await
         .unwrap();
@@ -284,7 +286,7 @@ async fn a_name_that_leads_inside_is_not_followed_unless_it_is_said_to() {
     };
     let server = server("0.0.0.0:0", None).await;
     let url = format!("http://{name}:{}", server.addr().port());
-    let upstreams = Upstreams::new(&limits());
+    let upstreams = Upstreams::new();
     let mut upstream = spec(&url, TransportSpec::default());
     let error = outcome(&upstreams, &upstream).await.unwrap_err();
     assert!(
@@ -354,7 +356,7 @@ async fn a_connection_is_used_again_once_its_reply_was_read() {
         }
     })
     .await;
-    let upstreams = Upstreams::new(&limits());
+    let upstreams = Upstreams::new();
     for _ in 0..5 {
         assert_eq!(outcome(&upstreams, &server.upstream()).await, Ok("ok".to_owned()));
     }
@@ -362,7 +364,7 @@ async fn a_connection_is_used_again_once_its_reply_was_read() {
     // A reply that is not read to its end takes its connection with it.
     drop(
         upstreams
-            .send(&server.upstream(), to(&server.upstream()))
+            .send(&server.upstream(), to(&server.upstream()), patience())
             .await
             .unwrap(),
     );
@@ -386,7 +388,7 @@ async fn a_connection_that_the_server_closed_meanwhile_is_not_used() {
         }
     })
     .await;
-    let upstreams = Upstreams::new(&limits());
+    let upstreams = Upstreams::new();
     for connections in 1..=3 {
         assert_eq!(outcome(&upstreams, &server.upstream()).await, Ok("ok".to_owned()));
         assert_eq!(server.connections(), connections);
@@ -417,7 +419,7 @@ async fn a_request_that_may_have_arrived_is_not_sent_again() {
         }
     })
     .await;
-    let upstreams = Upstreams::new(&limits());
+    let upstreams = Upstreams::new();
     assert_eq!(outcome(&upstreams, &server.upstream()).await, Ok("ok".to_owned()));
     let error = outcome(&upstreams, &server.upstream()).await.unwrap_err();
     assert!(error.starts_with("broken: "), "{error}");
@@ -432,10 +434,13 @@ async fn connecting_has_one_time_for_everything() {
         drop(stream);
     })
     .await;
-    let upstreams = Upstreams::new(&Limits {
-        connect_timeout: Duration::from_millis(100),
-        ..Limits::default()
-    });
+    let upstreams = Upstreams::new();
+    // However soon the first byte is wanted: nothing was sent.
+    let patience = Patience {
+        connect: Duration::from_millis(100),
+        first_byte: Duration::from_millis(1),
+        ..patience()
+    };
     let proxy = Some(Proxy {
         host: silent.addr.ip().to_string(),
         port: silent.addr.port(),
@@ -449,8 +454,13 @@ async fn connecting_has_one_time_for_everything() {
         spec(&format!("https://{}", silent.addr), TransportSpec::default()),
         spec("https://example.invalid", behind),
     ] {
-        let error = outcome(&upstreams, &upstream).await.unwrap_err();
-        assert_eq!(error, "connect: no connection within 100ms");
+        let error = upstreams.send(&upstream, to(&upstream), patience).await.err();
+        let text = if let Some(SendError::Connect(text)) = error {
+            text
+        } else {
+            String::new()
+        };
+        assert_eq!(text, "no connection within 100ms");
     }
 }
 
@@ -505,7 +515,7 @@ async fn proxies_tunnel_what_is_encrypted_and_are_given_the_rest() {
         };
         spec(url, transport)
     };
-    let upstreams = Upstreams::new(&limits());
+    let upstreams = Upstreams::new();
     let tls_url = format!("https://localhost:{}", encrypted.addr().port());
     let reply = outcome(&upstreams, &through(&tls_url, Mode::Auto, "me:secret"))
         .await
@@ -567,7 +577,7 @@ async fn requests_share_a_connection_of_http2_up_to_what_the_server_takes() {
         ..TransportSpec::default()
     };
     let upstream = Arc::new(spec(&format!("http://{}", server.addr()), transport));
-    let upstreams = Upstreams::new(&limits());
+    let upstreams = Upstreams::new();
     let calls: Vec<_> = (0..REQUESTS)
         .map(|_| {
             let (upstreams, upstream) = (upstreams.clone(), upstream.clone());
@@ -592,7 +602,7 @@ async fn a_connection_of_http2_that_closes_is_replaced() {
         ..TransportSpec::default()
     };
     let upstream = spec(&format!("http://{addr}"), transport);
-    let upstreams = Upstreams::new(&limits());
+    let upstreams = Upstreams::new();
     assert!(outcome(&upstreams, &upstream).await.is_ok());
     assert!(first.drain(Duration::from_secs(10)).await, "nothing is in flight");
     let _second = server(&addr, None).await;
@@ -613,9 +623,9 @@ async fn all_that_came_is_given_at_once() {
         std::future::pending::<()>().await;
     })
     .await;
-    let upstreams = Upstreams::new(&limits());
+    let upstreams = Upstreams::new();
     let reply = upstreams
-        .send(&server.upstream(), to(&server.upstream()))
+        .send(&server.upstream(), to(&server.upstream()), patience())
         .await
         .unwrap();
     let mut body = reply.into_body();

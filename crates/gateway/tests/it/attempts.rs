@@ -268,3 +268,62 @@ async fn a_route_bounds_the_body() {
     assert!(body.contains("short"), "{body}");
     assert_eq!(harness.call(harness.chat("")).await.0, 200);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fallback_without_a_model_is_asked_for_the_callers() {
+    let harness = with(RouteSpec {
+        retry: retry(1, &[Cause::Connect, Cause::Status(503)]),
+        fallback: vec![elsewhere("openai", Some("gpt-4o")), elsewhere("openai", None)],
+        ..RouteSpec::plain(upstream("gone"))
+    })
+    .await;
+    let body = r#"{"model":"gpt-4o-mini","messages":[{"role":"user","content":"Hi"}],"max_tokens":50}"#;
+    let request = harness.request("/gone/v1/chat/completions", body);
+    assert_eq!(
+        harness.call(Harness::scripted(request, "status=503;first=1")).await.0,
+        200
+    );
+    let models: Vec<_> = harness
+        .provider
+        .calls()
+        .snapshot()
+        .into_iter()
+        .map(|call| call.model)
+        .collect();
+    assert_eq!(models, ["gpt-4o", "gpt-4o-mini"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn waiting_for_a_place_ends_with_the_call() {
+    let harness = with(RouteSpec {
+        total: Some(Duration::from_millis(80)),
+        places: Some(Places {
+            running: 1,
+            waiting: 5,
+            patience: Duration::from_secs(60),
+        }),
+        ..RouteSpec::plain(upstream("openai"))
+    })
+    .await;
+    let (first, second) = tokio::join!(
+        harness.call(Harness::scripted(harness.chat(""), "hang")),
+        harness.call(Harness::scripted(harness.chat(""), "hang")),
+    );
+    // Whoever waits is told that no place came, or that the time was up just as one did.
+    for (status, ..) in [&first, &second] {
+        assert!(matches!(status, 503 | 504), "{status}");
+    }
+    assert_eq!(
+        harness.provider.calls().count().received,
+        1,
+        "nothing is sent when the time is up"
+    );
+    let spent = harness
+        .outcomes(1)
+        .await
+        .iter()
+        .filter(|outcome| outcome.cost > NanoUsd::ZERO)
+        .count();
+    assert_eq!(spent, 1);
+    harness.finish().await;
+}

@@ -345,7 +345,7 @@ async fn heads_have_a_longest() {
         let mut request = harness.chat("");
         request
             .headers_mut()
-            .insert("x-long", "a".repeat(80 * 1024).parse().unwrap());
+            .insert("x-long", "a".repeat(256 * 1024).parse().unwrap());
         let refused = agent.call(request).await;
         assert!(
             refused.as_ref().map_or(true, |(status, _)| *status == 431),

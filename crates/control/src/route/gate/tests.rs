@@ -126,22 +126,26 @@ fn gate(running: usize, waiting: usize, patience: Duration) -> Arc<Gate> {
     }))
 }
 
+fn later() -> Instant {
+    Instant::now() + Duration::from_secs(3_600)
+}
+
 #[tokio::test]
 async fn a_place_that_is_given_back_wakes_who_waits() {
     let gate = gate(1, 1, Duration::from_secs(60));
-    let first = gate.enter(agent("a")).await.unwrap();
+    let first = gate.enter(agent("a"), later()).await.unwrap();
     let second = tokio::spawn({
         let gate = gate.clone();
-        async move { gate.enter(agent("b")).await.map(drop) }
+        async move { gate.enter(agent("b"), later()).await.map(drop) }
     });
     while gate.waiting() == 0 {
         tokio::task::yield_now().await;
     }
-    assert_eq!(gate.enter(agent("b")).await.err(), Some(Busy::Full));
+    assert_eq!(gate.enter(agent("b"), later()).await.err(), Some(Busy::Full));
     drop(first);
     assert_eq!(second.await.unwrap(), Ok(()));
     assert!(
-        gate.enter(agent("c")).await.is_ok(),
+        gate.enter(agent("c"), later()).await.is_ok(),
         "the second place was given back as well"
     );
 }
@@ -149,20 +153,20 @@ async fn a_place_that_is_given_back_wakes_who_waits() {
 #[tokio::test]
 async fn patience_ends_and_the_place_in_the_queue_with_it() {
     let gate = gate(1, 1, Duration::from_millis(1));
-    let first = gate.enter(agent("a")).await.unwrap();
-    assert_eq!(gate.enter(agent("b")).await.err(), Some(Busy::Late));
+    let first = gate.enter(agent("a"), later()).await.unwrap();
+    assert_eq!(gate.enter(agent("b"), later()).await.err(), Some(Busy::Late));
     assert_eq!(gate.waiting(), 0);
     drop(first);
-    assert!(gate.enter(agent("b")).await.is_ok());
+    assert!(gate.enter(agent("b"), later()).await.is_ok());
 }
 
 #[tokio::test]
 async fn who_goes_away_loses_no_place_for_others() {
     let gate = gate(1, 4, Duration::from_secs(60));
-    let first = gate.enter(agent("a")).await.unwrap();
+    let first = gate.enter(agent("a"), later()).await.unwrap();
     let waits = tokio::spawn({
         let gate = gate.clone();
-        async move { gate.enter(agent("b")).await.map(drop) }
+        async move { gate.enter(agent("b"), later()).await.map(drop) }
     });
     while gate.waiting() == 0 {
         tokio::task::yield_now().await;
@@ -171,5 +175,30 @@ async fn who_goes_away_loses_no_place_for_others() {
     drop(first);
     waits.abort();
     drop(waits.await);
-    assert!(gate.enter(agent("c")).await.is_ok());
+    assert!(gate.enter(agent("c"), later()).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_displaced_call_that_is_dropped_unpolled_brings_no_place() {
+    let gate = gate(1, 2, Duration::from_secs(60));
+    let first = gate.enter(agent("a"), later()).await.unwrap();
+    let mut waits: Vec<_> = (0..2).map(|_| Box::pin(gate.enter(agent("a"), later()))).collect();
+    for waiting in &mut waits {
+        assert!(futures_util::poll!(waiting.as_mut()).is_pending());
+    }
+    // b has none waiting and a two: a's newest gives way, and is dropped before it hears of it.
+    let mut other = Box::pin(gate.enter(agent("b"), later()));
+    assert!(futures_util::poll!(other.as_mut()).is_pending());
+    drop(waits);
+    drop(other);
+    drop(first);
+    assert_eq!(gate.share().free, 1);
+}
+
+#[tokio::test]
+async fn nobody_waits_beyond_the_deadline() {
+    let gate = gate(1, 1, Duration::from_secs(60));
+    let first = gate.enter(agent("a"), later()).await.unwrap();
+    assert_eq!(gate.enter(agent("b"), Instant::now()).await.err(), Some(Busy::Late));
+    drop(first);
 }
