@@ -11,10 +11,9 @@ use std::{
     time::Duration,
 };
 
+use config::{Problems, ServerFiles, ServerPem, Settings};
 use control::Control;
 use transport::ServerTls;
-
-use crate::config::{Problems, ServerFiles, ServerPem, Settings};
 
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(3);

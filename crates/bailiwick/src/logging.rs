@@ -5,9 +5,8 @@
 use std::io::{self, IsTerminal as _};
 
 use anstream::{AutoStream, ColorChoice};
+use config::{LogFormat, LogLevel, LogSettings};
 use tracing_subscriber::{EnvFilter, filter::ParseError};
-
-use crate::config::{LogFormat, LogLevel, LogSettings};
 
 /// A filter in the manner of `RUST_LOG`, over what the configuration says: `debug`, `info,control=trace`.
 pub(crate) const FILTER_VARIABLE: &str = "BAILIWICK_LOG";

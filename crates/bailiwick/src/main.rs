@@ -1,7 +1,17 @@
-//! The program. All of it is in the library beside it, where tests and fuzz targets reach what they need.
+//! One binary: wiring, shutdown, command line.
+//!
+//! `cli` has a file for each command, `server.rs` puts a server together and takes it apart, `certificates.rs` renews its
+//! certificates, `verify.rs` checks a data directory without a server. What people write is read by the crate `config`.
+
+mod certificates;
+mod cli;
+mod demo;
+mod logging;
+mod server;
+mod verify;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    bailiwick::main()
+    cli::main()
 }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use api::Api;
+use config::{Loaded, Problems, Settings};
 use control::{Actor, AdminError, Control, Governance, LoadProblem, LoadReport, Loader, Options, StartError};
 use entry::Role;
 use gateway::Gateway;
@@ -16,10 +17,7 @@ use model::AdminName;
 use serde::Serialize;
 use store::{DataDir, StoreError};
 
-use crate::{
-    certificates::Certificates,
-    config::{self, Loaded, Problems, Settings},
-};
+use crate::certificates::Certificates;
 
 /// Where a running server writes down its administration address, below the data directory. Commands find it there when
 /// the configuration leaves the port to the system.

@@ -7,8 +7,8 @@ use crate::{assert_plain, must};
 
 /// A `bailiwick.toml`.
 pub fn config_settings(data: &[u8]) {
-    let found = bailiwick::check_settings(data.to_vec());
-    assert_eq!(bailiwick::check_settings(data.to_vec()), found);
+    let found = config::check_settings(data.to_vec());
+    assert_eq!(config::check_settings(data.to_vec()), found);
     if let Err(problems) = &found {
         assert!(!problems.is_empty(), "refused without a reason");
     }
@@ -26,8 +26,8 @@ pub fn config_settings(data: &[u8]) {
 
 /// A manifest of agents.
 pub fn config_manifest(data: &[u8]) {
-    let found = bailiwick::check_manifest(data.to_vec());
-    assert_eq!(bailiwick::check_manifest(data.to_vec()), found);
+    let found = config::check_manifest(data.to_vec());
+    assert_eq!(config::check_manifest(data.to_vec()), found);
     match found {
         Ok(agents) => assert!(agents <= data.len()),
         Err(problems) => {

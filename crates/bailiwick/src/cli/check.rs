@@ -1,5 +1,6 @@
 //! `bailiwick check`
 
+use config::{Problem, Problems};
 use serde::Serialize;
 
 use super::{
@@ -7,10 +8,7 @@ use super::{
     output::{BAD, DOUBTFUL, GOOD, Output},
     table::clean_lines,
 };
-use crate::{
-    config::{self, Problem, Problems},
-    server::environment,
-};
+use crate::server::environment;
 
 /// Check the configuration and everything it declares
 ///
@@ -50,7 +48,7 @@ pub(super) fn run(common: &Common, _: &Args, out: &mut Output) -> Result<(), Fai
                 tenants: checked.tenants,
                 agents: checked.agents,
                 policy_files: checked.policy_files,
-                upstreams: checked.settings.upstreams.len(),
+                upstreams: checked.upstreams,
             };
             show(out, Some(found), &Problems::default(), &checked.warnings)
         }

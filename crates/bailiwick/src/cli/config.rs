@@ -1,7 +1,8 @@
 //! `bailiwick config`
 
+use config::schema;
+
 use super::{Failure, output::Output};
-use crate::config::schema;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {

@@ -2,8 +2,9 @@
 
 use std::{io, process::ExitCode};
 
+use config::Problems;
+
 use super::{output::BAD, table::clean_lines};
-use crate::config::Problems;
 
 /// Why a command did not do what it was asked to.
 #[derive(Debug)]

@@ -8,7 +8,6 @@ use super::{
     Failure,
     output::{Output, hint},
 };
-use crate::config;
 
 /// Write a configuration to start from
 ///

@@ -105,7 +105,7 @@ enum Command {
 }
 
 /// Runs the command that the arguments name.
-pub fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     // What clap does not take ends here, with exit code 2; so do --help and --version, with 0.
     let Cli { common, command } = Cli::parse();
     match run(&common, command) {

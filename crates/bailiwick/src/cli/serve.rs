@@ -11,7 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Common, Failure};
 use crate::{
-    config, logging,
+    logging,
     server::{self, Addresses, Server, ServerError},
 };
 

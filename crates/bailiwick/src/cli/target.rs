@@ -8,6 +8,7 @@ use std::{
     sync::Arc,
 };
 
+use config::{Problems, Settings};
 use http::Uri;
 use rustls::ClientConfig;
 use secrecy::SecretString;
@@ -15,10 +16,7 @@ use transport::tls::{self, Trust};
 use zeroize::Zeroizing;
 
 use super::{Common, Failure, client::Client};
-use crate::{
-    config::{self, Problems, Settings},
-    server::{ADMIN_ADDRESS_FILE, AGENTS_ADDRESS_FILE},
-};
+use crate::server::{ADMIN_ADDRESS_FILE, AGENTS_ADDRESS_FILE};
 
 /// The variable that holds an administrator's credential.
 const CREDENTIAL_VARIABLE: &str = "BAILIWICK_ADMIN_KEY";

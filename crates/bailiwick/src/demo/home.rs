@@ -87,11 +87,10 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use config::{load, load_governance};
+
     use super::*;
-    use crate::{
-        config::{load, load_governance},
-        demo::cast::Agent,
-    };
+    use crate::demo::cast::Agent;
 
     #[test]
     fn what_is_written_loads_without_a_warning() {

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use config::Settings;
 use fake::Provider;
 use model::Tier;
 use secrecy::SecretString;
@@ -16,10 +17,7 @@ use super::{
     home::Home,
     web::Http,
 };
-use crate::{
-    config::{self, Settings},
-    server::{Addresses, Server},
-};
+use crate::server::{Addresses, Server};
 
 /// The provider's own key, which no agent has.
 const PROVIDER_KEY: &str = "fake-provider-key";

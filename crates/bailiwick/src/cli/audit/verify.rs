@@ -13,7 +13,6 @@ use crate::{
             Table, clean, money,
         },
     },
-    config,
     server::{default_guard_dir, guard_dir},
     verify::{Report, TenantReport, verify},
 };

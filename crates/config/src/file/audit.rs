@@ -1,0 +1,73 @@
+//! `[audit]`: what keeps evidence safe, on the disk of the log and apart from it.
+
+use std::{
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+};
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{below, limits::within};
+use crate::{node::Field, problem::Findings, quantity::Size};
+
+/// The audit log.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "Audit")]
+pub(crate) struct RawAudit {
+    /// The directory in which each tenant's last signed checkpoint is kept as well, relative to this file. On another disk
+    /// than `data_dir`, it shows when the database was replaced by an older copy. In `data_dir` if absent.
+    checkpoint_guard: Field<String>,
+    /// How much of the disk of `data_dir` is kept for the ends of calls in flight and for denials: with less free, no call
+    /// is let through.
+    #[schemars(extend("default" = "64MiB"))]
+    reserve: Field<Size>,
+    /// The directory of the spool, relative to this file, on another disk than `data_dir`: where the calls of agents with
+    /// an allowance are recorded while the log cannot be written. Without it all calls are refused then.
+    spool: Field<String>,
+}
+
+/// What `[audit]` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audit {
+    /// The directory in which last signed checkpoints are kept as well; `None` for the data directory.
+    pub checkpoint_guard: Option<PathBuf>,
+    /// How many bytes of the disk are kept for what must be recorded of calls in flight.
+    pub reserve: u64,
+    /// The directory of the spool.
+    pub spool: Option<PathBuf>,
+}
+
+/// From "none is kept" to what no disk keeps for a log.
+const RESERVES: RangeInclusive<Size> = Size(0)..=Size(1 << 40);
+/// What a few hours of denials and the ends of all calls in flight take.
+const RESERVE: u64 = 64 << 20;
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self {
+            checkpoint_guard: None,
+            reserve: RESERVE,
+            spool: None,
+        }
+    }
+}
+
+impl TryFrom<(RawAudit, &Path)> for Audit {
+    type Error = Findings;
+
+    fn try_from((raw, dir): (RawAudit, &Path)) -> Result<Self, Findings> {
+        let mut findings = Findings::default();
+        let given = raw.checkpoint_guard.given();
+        let checkpoint_guard = given.and_then(|path| below(dir, path, &mut findings));
+        let given = raw.spool.given();
+        let spool = given.and_then(|path| below(dir, path, &mut findings));
+        let reserve = within(raw.reserve, RESERVES, &mut findings).map_or(RESERVE, |size| size.0);
+        findings.conclude(Some(Self {
+            checkpoint_guard,
+            reserve,
+            spool,
+        }))
+    }
+}

@@ -1,0 +1,267 @@
+//! Tables of certificates, and the files they name.
+//!
+//! The files are read apart from the configuration: they change when certificates are renewed, and a check of the
+//! configuration often runs where they are not.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use control::{ClientIdentity, Secret};
+use rustls::ServerConfig;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use transport::tls::{self, ClientAuth, TlsError, Trust};
+use zeroize::Zeroizing;
+
+use super::below;
+use crate::{
+    node::{Field, Placed},
+    problem::{self, Findings, Mark, Problem, Problems},
+    read,
+};
+
+/// Longer files hold something else.
+const MAX_PEM_BYTES: u64 = 1024 * 1024;
+
+/// TLS of a listener.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "ListenerTls", extend("required" = ["certificate", "key"]))]
+pub(crate) struct RawServerTls {
+    /// The file of the certificate and those it follows from, the listener's own first; PEM, relative to this file.
+    certificate: Field<String>,
+    /// The file of the certificate's private key; PEM, unencrypted.
+    key: Field<String>,
+    /// The file of the authorities that callers' certificates must come from; PEM.
+    client_ca: Field<String>,
+    /// Whether callers show a certificate: `none`, `optional` (one that is shown must be good) or `required`. `required` if
+    /// `client_ca` is given.
+    client_auth: Field<Auth>,
+}
+
+/// Whether callers show a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+enum Auth {
+    /// They are not asked.
+    None,
+    /// One that is shown must be good.
+    Optional,
+    /// Each must show a good one.
+    Required,
+}
+
+/// TLS to an upstream, beyond what needs no saying.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "UpstreamTls")]
+pub(crate) struct RawClientTls {
+    /// The file of the authorities that the upstream's certificate must come from, instead of the public ones; PEM, relative
+    /// to this file.
+    ca: Field<String>,
+    /// The file of the certificate that is shown to the upstream, and those it follows from; PEM.
+    certificate: Field<String>,
+    /// The file of that certificate's private key; PEM, unencrypted.
+    key: Field<String>,
+}
+
+/// The files of a listener's TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerFiles {
+    /// The file of its certificate and those it follows from.
+    pub certificate: PathBuf,
+    key: PathBuf,
+    client_ca: Option<PathBuf>,
+    client_auth: ClientAuth,
+}
+
+/// The files of TLS to an upstream.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ClientFiles {
+    ca: Option<PathBuf>,
+    identity: Option<(PathBuf, PathBuf)>,
+}
+
+fn path(field: Field<String>, dir: &Path, findings: &mut Findings) -> Option<PathBuf> {
+    field.given().and_then(|path| below(dir, path, findings))
+}
+
+/// The files of a listener's table; `None` if there is no table.
+pub(super) fn server_files(
+    name: &str,
+    field: Field<RawServerTls>,
+    dir: &Path,
+    findings: &mut Findings,
+) -> Option<ServerFiles> {
+    let Placed { mark, value: raw } = field.given()?;
+    let missing = |key: &str| format!("[listen.{name}] has no `{key}`");
+    let help = "a listener's TLS needs both: certificate = \"tls/server.pem\" and key = \"tls/server.key\"";
+    let certificate = raw
+        .certificate
+        .required(Some(mark), missing("certificate"), help, findings);
+    let certificate = certificate.and_then(|path| below(dir, path, findings));
+    let key = raw.key.required(Some(mark), missing("key"), help, findings);
+    let key = key.and_then(|path| below(dir, path, findings));
+    let ca_mark = raw.client_ca.mark();
+    let client_ca = path(raw.client_ca, dir, findings);
+    let auth = raw.client_auth.given();
+    match (&auth, ca_mark) {
+        (Some(auth), None) if auth.value != Auth::None => findings.add_with_help(
+            auth.mark,
+            "callers would show certificates, but it is not said whose are good",
+            "name the file of their authorities: client_ca = \"tls/clients.pem\"",
+        ),
+        (Some(Placed { value: Auth::None, .. }), Some(mark)) => findings.add_with_help(
+            mark,
+            "`client_ca` has no effect: callers are not asked for certificates",
+            "set `client_auth` to \"optional\" or \"required\", or remove `client_ca`",
+        ),
+        _ => {}
+    }
+    let client_auth = match auth.map(|auth| auth.value) {
+        None if ca_mark.is_some() => ClientAuth::Required,
+        None | Some(Auth::None) => ClientAuth::None,
+        Some(Auth::Optional) => ClientAuth::Optional,
+        Some(Auth::Required) => ClientAuth::Required,
+    };
+    Some(ServerFiles {
+        certificate: certificate?,
+        key: key?,
+        client_ca,
+        client_auth,
+    })
+}
+
+/// The files of an upstream's table.
+pub(super) fn client_files(raw: RawClientTls, mark: Mark, dir: &Path, findings: &mut Findings) -> ClientFiles {
+    let (certificate_mark, key_mark) = (raw.certificate.mark(), raw.key.mark());
+    let certificate = path(raw.certificate, dir, findings);
+    let key = path(raw.key, dir, findings);
+    let help = "what is shown to an upstream needs both: certificate = \"tls/client.pem\" and key = \"tls/client.key\"";
+    match (certificate_mark, key_mark) {
+        (Some(mark), None) => findings.add_with_help(mark, "there is a certificate without its `key`", help),
+        (None, Some(mark)) => findings.add_with_help(mark, "there is a key without its `certificate`", help),
+        (None, None) if !raw.ca.is_present() => findings.add_with_help(
+            mark,
+            "the table says nothing",
+            "give `ca`, or `certificate` and `key`; for a public certificate remove the table",
+        ),
+        _ => {}
+    }
+    ClientFiles {
+        ca: path(raw.ca, dir, findings),
+        identity: certificate.zip(key),
+    }
+}
+
+/// What the files of a listener hold.
+#[derive(PartialEq, Eq)]
+pub struct ServerPem {
+    certificate: Zeroizing<Vec<u8>>,
+    key: Zeroizing<Vec<u8>>,
+    client_ca: Option<Zeroizing<Vec<u8>>>,
+}
+
+impl ServerFiles {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// The files that cannot be read.
+    pub fn read(&self) -> Result<ServerPem, Problems> {
+        let mut problems = Problems::default();
+        let mut read = |path: &Path| problems.absorb(pem(path).map_err(Problems::from));
+        let certificate = read(&self.certificate);
+        let key = read(&self.key);
+        let client_ca = self.client_ca.as_deref().map(&mut read);
+        match (certificate, key, client_ca) {
+            (Some(certificate), Some(key), client_ca) if problems.is_empty() => Ok(ServerPem {
+                certificate,
+                key,
+                client_ca: client_ca.flatten(),
+            }),
+            _ => Err(problems),
+        }
+    }
+
+    /// Makes a configuration of what the files hold.
+    ///
+    /// # Errors
+    /// The file whose content cannot be used, and why.
+    pub fn config(&self, pem: &ServerPem) -> Result<Arc<ServerConfig>, Problems> {
+        let made = tls::server(&tls::Server {
+            certificate: &pem.certificate,
+            key: &pem.key,
+            client_auth: self.client_auth,
+            client_ca: pem.client_ca.as_ref().map(|pem| pem.as_slice()),
+        });
+        made.map_err(|error| {
+            let authority = self.client_ca.as_deref().unwrap_or(&self.certificate);
+            unusable(&error, &self.certificate, &self.key, authority).into()
+        })
+    }
+
+    /// Both.
+    ///
+    /// # Errors
+    /// As of both.
+    pub(crate) fn load(&self) -> Result<Arc<ServerConfig>, Problems> {
+        self.config(&self.read()?)
+    }
+}
+
+impl ClientFiles {
+    /// Reads the files and sees whether they can be used: the authorities and what is shown to the upstream, as text.
+    ///
+    /// # Errors
+    /// The files that cannot be read or used.
+    pub(crate) fn load(&self) -> Result<(Option<String>, Option<ClientIdentity>), Problems> {
+        let ca = self.ca.as_deref().map(pem).transpose()?;
+        let identity = match &self.identity {
+            Some((certificate, key)) => Some((pem(certificate)?, pem(key)?)),
+            None => None,
+        };
+        let checked = tls::client(&tls::Client {
+            trust: ca.as_ref().map_or(Trust::Public, |pem| Trust::Authorities(pem)),
+            identity: identity
+                .as_ref()
+                .map(|(certificate, key)| (certificate.as_slice(), key.as_slice())),
+            alpn: &[],
+        });
+        let nowhere = Path::new("");
+        let (certificate, key) = self.identity.as_ref().map_or((nowhere, nowhere), |(a, b)| (a, b));
+        let ca_path = self.ca.as_deref().unwrap_or(nowhere);
+        checked.map_err(|error| unusable(&error, certificate, key, ca_path))?;
+        let text = |pem: &[u8]| String::from_utf8_lossy(pem).into_owned();
+        let identity = identity.map(|(certificate, key)| ClientIdentity {
+            certificate: text(&certificate),
+            key: Secret::from(text(&key)),
+        });
+        Ok((ca.map(|pem| text(&pem)), identity))
+    }
+}
+
+fn pem(path: &Path) -> Result<Zeroizing<Vec<u8>>, Problem> {
+    let shown = || path.display().to_string();
+    match read::read(path, MAX_PEM_BYTES) {
+        Ok(Some(bytes)) => Ok(Zeroizing::new(bytes)),
+        Ok(None) => Err(problem::of_file(shown(), "the file is longer than 1024 KiB")),
+        Err(error) => Err(problem::of_file_with_help(
+            shown(),
+            format!("cannot be read: {error}"),
+            "the user that the server runs as must be able to read the certificates and keys that bailiwick.toml names",
+        )),
+    }
+}
+
+/// The error, as a problem of the file it is about.
+fn unusable(error: &TlsError, certificate: &Path, key: &Path, authority: &Path) -> Problem {
+    let file = match error {
+        TlsError::Certificate(_) => certificate,
+        TlsError::Key(_) => key,
+        TlsError::Authority(_) => authority,
+    };
+    problem::of_file(file.display().to_string(), error.to_string())
+}

@@ -1,0 +1,235 @@
+//! The governance directory, read into what [`control`] loads.
+//!
+//! ```text
+//! agents/*.yaml   policies/*.cedar   entities/*.json      the tenant `default`
+//! tenants/NAME/{agents,policies,entities}/                another tenant
+//! ```
+//!
+//! Nothing that looks as if it should count is passed over in silence: a misspelt directory or ending would drop an
+//! agent, or a policy that forbids.
+
+mod files;
+
+use std::collections::BTreeMap;
+
+use control::{AgentSpec, Governance, TenantGovernance};
+use model::{AgentName, TenantName};
+use policy::{AgentFacts, Bundle, Source};
+
+use self::files::{Directory, Files, Kind};
+use super::{
+    Settings, manifest,
+    problem::{self, Problem, Problems},
+    suggest,
+};
+
+/// What one tenant's part of the directory may hold, and what the whole may hold besides.
+const PARTS: [&str; 3] = ["agents", "policies", "entities"];
+const ROOT_PARTS: [&str; 4] = ["agents", "policies", "entities", "tenants"];
+
+/// The longest policy or entity file. Each stands whole in one audit entry.
+const MAX_CARRIED_BYTES: u64 = 12 * 1024;
+/// The same, as the entry writes it: with quotes and line breaks escaped, and room for the rest of the entry.
+const MAX_CARRIED_JSON: usize = entry::MAX_ENTRY_BYTES - 1024;
+/// The longest manifest.
+pub(crate) const MAX_FILE_BYTES: u64 = 1024 * 1024;
+
+/// What the files declare, and what is legal in them but looks like a mistake.
+#[derive(Debug)]
+pub struct Loaded {
+    /// Ready to be loaded.
+    pub governance: Governance,
+    /// What to tell the operator.
+    pub warnings: Problems,
+}
+
+/// Everything the tenants declare.
+#[derive(Debug)]
+pub(crate) struct Tenants {
+    pub(crate) tenants: BTreeMap<TenantName, TenantGovernance>,
+    pub(crate) warnings: Problems,
+}
+
+/// Reads the governance directory, compiles its policies and fetches the upstreams' credentials.
+///
+/// # Errors
+/// All that is wrong with all files, and every credential that is not there.
+pub fn load_governance(settings: &Settings, env: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Problems> {
+    let mut problems = Problems::default();
+    let tenants = problems.absorb(load_tenants(settings));
+    let upstreams = problems.absorb(settings.resolve_secrets(env));
+    match (tenants, upstreams) {
+        (Some(Tenants { tenants, mut warnings }), Some(upstreams)) => {
+            warnings.extend(settings.warnings.clone());
+            let governance = Governance {
+                tenants,
+                upstreams,
+                routes: settings.routes.clone(),
+                prices: settings.prices.clone(),
+            };
+            let warnings = warnings.sorted();
+            Ok(Loaded { governance, warnings })
+        }
+        _ => Err(problems.sorted()),
+    }
+}
+
+/// Reads the governance directory and compiles its policies.
+///
+/// # Errors
+/// All that is wrong with all files.
+pub(crate) fn load_tenants(settings: &Settings) -> Result<Tenants, Problems> {
+    let mut files = Files::new(&settings.governance_dir);
+    let spooling = settings.audit.spool.is_some();
+    let mut all = Tenants {
+        tenants: BTreeMap::new(),
+        warnings: Problems::default(),
+    };
+    let root = files.root();
+    if !files.exists(&root) {
+        let help = "`bailiwick init` writes one; `governance` in bailiwick.toml says where it is";
+        return Err(problem::of_file_with_help(files.shown(&root), "there is no such directory", help).into());
+    }
+    let (tenants, parts): (Vec<_>, Vec<_>) = files
+        .directories(&root, &ROOT_PARTS)
+        .into_iter()
+        .partition(|part| part.name == "tenants");
+    let tenant = load_tenant(&mut files, &root, &parts, spooling, &mut all.warnings);
+    all.tenants.insert(TenantName::default_tenant(), tenant);
+    for tenants in tenants {
+        for directory in files.directories(&tenants, &[]) {
+            let Some(name) = tenant_name(&mut files, &directory) else {
+                continue;
+            };
+            let parts = files.directories(&directory, &PARTS);
+            let tenant = load_tenant(&mut files, &directory, &parts, spooling, &mut all.warnings);
+            all.tenants.insert(name, tenant);
+        }
+    }
+    files.problems.or_value(all)
+}
+
+fn tenant_name(files: &mut Files, directory: &Directory) -> Option<TenantName> {
+    let shown = suggest::shown(&directory.name);
+    let file = files.shown(directory);
+    let problem = match TenantName::new(&directory.name) {
+        Err(error) => problem::of_file(file, format!("`{shown}` cannot be the name of a tenant: {error}")),
+        Ok(name) if name.is_reserved() => problem::of_file(
+            file,
+            format!("`{shown}` cannot be the name of a tenant: names that begin with '_' are Bailiwick's own"),
+        ),
+        Ok(name) if name == TenantName::default_tenant() => problem::of_file_with_help(
+            file,
+            "the tenant `default` is declared at the top of the governance directory",
+            "move its agents, policies and entities there",
+        ),
+        Ok(name) => return Some(name),
+    };
+    files.problems.push(problem);
+    None
+}
+
+fn load_tenant(
+    files: &mut Files,
+    base: &Directory,
+    parts: &[Directory],
+    spooling: bool,
+    warnings: &mut Problems,
+) -> TenantGovernance {
+    let mut tenant = TenantGovernance::default();
+    for directory in parts {
+        match directory.name.as_str() {
+            "agents" => tenant.agents = load_agents(files, directory, spooling),
+            "policies" => tenant.policies = load_carried(files, directory, Kind::Policies),
+            "entities" => tenant.entities = load_carried(files, directory, Kind::Entities),
+            _ => {}
+        }
+    }
+    compile(files, base, &tenant, warnings);
+    tenant
+}
+
+fn load_agents(files: &mut Files, directory: &Directory, spooling: bool) -> Vec<AgentSpec> {
+    let mut agents = Vec::new();
+    let mut taken: BTreeMap<AgentName, String> = BTreeMap::new();
+    for source in files.sources(directory, Kind::Agents) {
+        let shown = files.shown_source(&source);
+        let (found, mut findings) = manifest::parse(&source.text);
+        for agent in found {
+            if agent.value.allowance.is_some() && !spooling {
+                findings.add_with_help(
+                    agent.mark,
+                    format!(
+                        "the agent `{}` has an allowance, but there is no spool to record its use",
+                        agent.value.name
+                    ),
+                    "set `spool` in [audit] of bailiwick.toml to a directory on another disk than `data_dir`",
+                );
+            }
+            let place = format!("{shown}:{}:{}", agent.mark.line, agent.mark.column);
+            match taken.get(&agent.value.name) {
+                Some(first) => findings.add_with_help(
+                    agent.mark,
+                    format!("there are two agents of the name `{}`", agent.value.name),
+                    format!("the other one is at {first}; give one of them another name"),
+                ),
+                None => {
+                    taken.insert(agent.value.name.clone(), place);
+                    agents.push(agent.value);
+                }
+            }
+        }
+        files.problems.extend(findings.of_file(&shown));
+    }
+    agents
+}
+
+/// Reads files that the log carries whole.
+fn load_carried(files: &mut Files, directory: &Directory, kind: Kind) -> Vec<Source> {
+    let sources = files.sources(directory, kind);
+    for source in &sources {
+        let json = serde_json::to_string(&source.text).map_or(usize::MAX, |json| json.len());
+        if json > MAX_CARRIED_JSON {
+            let shown = files.shown_source(source);
+            let problem = files::too_long(shown, kind);
+            files.problems.push(Problem {
+                message: format!("{} with its quotes and line breaks escaped", problem.message),
+                ..problem
+            });
+        }
+    }
+    sources
+}
+
+/// Compiles a tenant's policies for what is wrong with them; the bundle itself is made again when it is loaded.
+fn compile(files: &mut Files, base: &Directory, tenant: &TenantGovernance, warnings: &mut Problems) {
+    let facts = |agent: &AgentSpec| AgentFacts {
+        name: agent.name.clone(),
+        team: agent.team.clone(),
+        product: agent.product.clone(),
+        environment: agent.environment.clone(),
+    };
+    let agents: Vec<AgentFacts> = tenant.agents.iter().map(facts).collect();
+    let sources: Vec<&Source> = tenant.policies.iter().chain(&tenant.entities).collect();
+    let ours = |problem: policy::Problem| Problem {
+        // What is about no file in particular is about the tenant's whole directory of that name.
+        file: match sources.iter().find(|source| source.file == problem.file) {
+            Some(source) => files.shown_source(source),
+            None => files.shown_in(base, &problem.file),
+        },
+        line: problem.line,
+        column: problem.column,
+        message: problem.message,
+        help: problem.help,
+    };
+    match Bundle::compile(&tenant.policies, &tenant.entities, &agents) {
+        Ok(bundle) => warnings.extend(bundle.warnings().iter().cloned().map(ours).collect()),
+        Err(problems) => {
+            let problems: Problems = problems.into_iter().map(ours).collect();
+            files.problems.extend(problems);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

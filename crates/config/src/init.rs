@@ -1,0 +1,129 @@
+//! `bailiwick init`: a configuration to start from.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::{Error, Write as _},
+    path::{Path, PathBuf},
+};
+
+use super::problem::{self, Problems};
+
+/// The files, as paths below the directory and their text. All of them load as they are.
+const TEMPLATES: [(&str, &str); 5] = [
+    ("bailiwick.toml", include_str!("templates/bailiwick.toml")),
+    (
+        "governance/agents/assistant.yaml",
+        include_str!("templates/assistant.yaml"),
+    ),
+    (
+        "governance/policies/assistant.cedar",
+        include_str!("templates/assistant.cedar"),
+    ),
+    ("governance/entities/README.md", include_str!("templates/entities.md")),
+    (".gitignore", include_str!("templates/gitignore")),
+];
+
+/// Writes a configuration into a directory, which is made if it is not there, and returns what it wrote.
+///
+/// # Errors
+/// The files that are there already, in which case nothing is written; or why one could not be written.
+pub fn init(dir: &Path) -> Result<Vec<PathBuf>, Problems> {
+    let paths: Vec<(PathBuf, &str)> = TEMPLATES.iter().map(|(path, text)| (dir.join(path), *text)).collect();
+    let existing = paths.iter().filter(|(path, _)| fs::symlink_metadata(path).is_ok());
+    let existing: Problems = existing
+        .map(|(path, _)| {
+            problem::of_file_with_help(
+                path.display().to_string(),
+                "this file is there already, and stays as it is",
+                "choose another directory, or move the file away",
+            )
+        })
+        .collect();
+    existing.or_value(())?;
+    for (path, text) in &paths {
+        write(path, text)
+            .map_err(|error| problem::of_file(path.display().to_string(), format!("cannot be written: {error}")))?;
+    }
+    Ok(paths.into_iter().map(|(path, _)| path).collect())
+}
+
+/// Never over a file that came to be in the meantime.
+fn write(path: &Path, text: &str) -> Result<(), Error> {
+    if let Some(dir) = path.parent() {
+        fs::create_dir_all(dir)?;
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+    file.write_all(text.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{check, load, load_governance};
+
+    #[test]
+    fn what_is_written_loads() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().join("a/new/directory");
+        let written = init(&home).unwrap();
+        assert_eq!(written.len(), TEMPLATES.len());
+        let file = home.join("bailiwick.toml");
+        let settings = load(&file).unwrap_or_else(|problems| panic!("{problems}"));
+        assert!(settings.warnings.is_empty(), "{}", settings.warnings);
+        let env = |name: &str| {
+            ["OPENAI_API_KEY", "ANTHROPIC_API_KEY"]
+                .contains(&name)
+                .then(|| "sk-test".to_owned())
+        };
+        let loaded = load_governance(&settings, &env).unwrap_or_else(|problems| panic!("{problems}"));
+        assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
+        let checked = check(&file, &|_| None).unwrap();
+        assert_eq!((checked.tenants, checked.agents, checked.policy_files), (1, 1, 1));
+        assert_eq!(checked.warnings.iter().count(), 2, "{}", checked.warnings);
+    }
+
+    #[test]
+    fn the_comments_tell_the_defaults() {
+        let commented_out = |line: &str| -> String {
+            let setting =
+                |line: &str| line.starts_with('[') || line.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '));
+            match line.strip_prefix("# ") {
+                Some(rest) if setting(rest) => rest.to_owned(),
+                _ => line.to_owned(),
+            }
+        };
+        let template = TEMPLATES[0].1;
+        let plain = crate::Settings::parse(template, "t", Path::new("")).unwrap();
+        let spelt_out: Vec<String> = template.lines().map(commented_out).collect();
+        let spelt_out = spelt_out.join("\n");
+        assert_ne!(spelt_out, template);
+        let mut spelt_out = crate::Settings::parse(&spelt_out, "t", Path::new("")).unwrap_or_else(|p| panic!("{p}"));
+        // The places of what both have may differ, and examples of what has no default are no defaults.
+        spelt_out.prices.clear();
+        assert_eq!(spelt_out.limits, plain.limits);
+        assert_eq!(spelt_out.log, plain.log);
+        assert_eq!(
+            (spelt_out.listen_agents, spelt_out.listen_admin),
+            (plain.listen_agents, plain.listen_admin)
+        );
+        assert_eq!(
+            (spelt_out.data_dir, spelt_out.governance_dir),
+            (plain.data_dir, plain.governance_dir)
+        );
+    }
+
+    #[test]
+    fn nothing_is_overwritten() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(".gitignore"), "mine\n").unwrap();
+        let problems = init(dir.path()).unwrap_err().to_string();
+        let expected = format!(
+            "{}/.gitignore: this file is there already, and stays as it is\n  help: choose another directory, or move the \
+             file away",
+            dir.path().display()
+        );
+        assert_eq!(problems, expected);
+        assert!(!dir.path().join("bailiwick.toml").exists());
+        assert_eq!(fs::read_to_string(dir.path().join(".gitignore")).unwrap(), "mine\n");
+    }
+}

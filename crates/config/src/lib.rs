@@ -1,0 +1,112 @@
+//! Configuration: the only crate that reads the files a person writes. The environment is an argument.
+//!
+//! `bailiwick.toml` holds process settings, upstreams and prices ([`load`]); the governance directory holds agents,
+//! policies and entities ([`load_governance`]). Both are read whole before anything is done with them, and every mistake
+//! in them is reported in one go, with file, line and what to do: a [`Problem`] is all that most people will ever see of
+//! this crate. No message repeats a value that may be a secret.
+
+mod file;
+mod governance;
+mod init;
+mod manifest;
+mod node;
+mod problem;
+mod quantity;
+mod read;
+mod schema;
+mod suggest;
+#[cfg(test)]
+mod testing;
+
+use std::path::{Component, Path, PathBuf};
+
+pub use file::{Audit, LogFormat, LogLevel, LogSettings, ServerFiles, ServerPem, Settings};
+pub use governance::{Loaded, load_governance};
+pub use init::init;
+pub use problem::{Problem, Problems};
+pub use schema::schema;
+
+/// Reads `bailiwick.toml`.
+///
+/// # Errors
+/// That it cannot be read, or all that is wrong with it.
+pub fn load(path: &Path) -> Result<Settings, Problems> {
+    let shown = plain(path).display().to_string();
+    let dir = plain(path.parent().unwrap_or(Path::new("")));
+    match read::read(path, governance::MAX_FILE_BYTES) {
+        Ok(Some(bytes)) => {
+            let text = read::text(bytes).map_err(|problem| problem.of_file(shown.clone()))?;
+            Settings::parse(&text, &shown, &dir)
+        }
+        Ok(None) => Err(problem::of_file(shown, "the file is longer than 1024 KiB").into()),
+        Err(error) => {
+            let help = "`bailiwick init DIR` writes a configuration to start from; `-c FILE` says where it is";
+            Err(problem::of_file_with_help(shown, format!("cannot be read: {error}"), help).into())
+        }
+    }
+}
+
+/// What a check found right, and what it would warn of.
+#[derive(Debug)]
+pub struct Checked {
+    /// How many tenants there are, the default one included.
+    pub tenants: usize,
+    /// How many agents.
+    pub agents: usize,
+    /// How many policy files.
+    pub policy_files: usize,
+    /// How many upstreams.
+    pub upstreams: usize,
+    /// What is legal but looks like a mistake, and the credentials that are not here.
+    pub warnings: Problems,
+}
+
+/// Checks everything a server would load, but for the upstreams' credentials: those are where the server is, and a check
+/// is often elsewhere.
+///
+/// # Errors
+/// All that is wrong with all files.
+pub fn check(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Checked, Problems> {
+    let settings = load(path)?;
+    let all = governance::load_tenants(&settings)?;
+    let mut warnings = all.warnings;
+    warnings.extend(settings.warnings.clone());
+    warnings.extend(settings.resolve_secrets(env).err().unwrap_or_default());
+    Ok(Checked {
+        tenants: all.tenants.len(),
+        agents: all.tenants.values().map(|tenant| tenant.agents.len()).sum(),
+        policy_files: all.tenants.values().map(|tenant| tenant.policies.len()).sum(),
+        upstreams: settings.upstreams.len(),
+        warnings: warnings.sorted(),
+    })
+}
+
+/// What is wrong with the bytes of a `bailiwick.toml`, or what a check would warn of. Reads no other file.
+///
+/// # Errors
+/// All that is wrong with it, sorted by place.
+pub fn check_settings(bytes: Vec<u8>) -> Result<Vec<Problem>, Vec<Problem>> {
+    const FILE: &str = "bailiwick.toml";
+    let text = read::text(bytes).map_err(|problem| vec![problem.of_file(FILE.to_owned())])?;
+    let settings = Settings::parse(&text, FILE, Path::new(""))?;
+    Ok(settings.warnings.into())
+}
+
+/// What is wrong with the bytes of a manifest of `governance/agents/`; otherwise how many agents it declares.
+///
+/// # Errors
+/// All that is wrong with it, sorted by place.
+pub fn check_manifest(bytes: Vec<u8>) -> Result<usize, Vec<Problem>> {
+    const FILE: &str = "agents.yaml";
+    let text = read::text(bytes).map_err(|problem| vec![problem.of_file(FILE.to_owned())])?;
+    let (agents, findings) = manifest::parse(&text);
+    findings.of_file(FILE).or_value(agents.len()).map_err(Into::into)
+}
+
+/// The path without `.`, so that messages name `governance/...` and not `./governance/...`.
+fn plain(path: &Path) -> PathBuf {
+    path.components().filter(|part| *part != Component::CurDir).collect()
+}
+
+#[cfg(test)]
+mod tests;

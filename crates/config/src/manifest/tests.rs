@@ -1,0 +1,192 @@
+use ledger::{BudgetSpec, Unit, Window};
+use model::{AgentName, BudgetName, NanoUsd};
+use proptest::prelude::*;
+
+use super::*;
+use crate::testing::check_table;
+
+fn one(budget: &str) -> AgentSpec {
+    let text = format!(
+        "kind: Agent\nname: nightly-report\nowner: data-team@acme.example\nteam: data\nproduct: reports\nenvironment: \
+         production\npurpose: Writes the nightly sales report\nbudget: {budget}\n"
+    );
+    let (agents, findings) = parse(&text);
+    assert_eq!(findings, Findings::default());
+    let [agent] = <[_; 1]>::try_from(agents).unwrap();
+    assert_eq!(agent.mark, Mark { line: 1, column: 1 });
+    agent.value
+}
+
+#[test]
+fn an_agent_is_read() {
+    let expected = AgentSpec {
+        name: AgentName::new("nightly-report").unwrap(),
+        owner: "data-team@acme.example".to_owned(),
+        team: "data".to_owned(),
+        product: "reports".to_owned(),
+        environment: "production".to_owned(),
+        purpose: "Writes the nightly sales report".to_owned(),
+        budget: BudgetSpec {
+            name: BudgetName::new("nightly-report").unwrap(),
+            limit: NanoUsd(5_000_000_000),
+            window: Window::Calendar {
+                unit: Unit::Day,
+                zone: "UTC".to_owned(),
+            },
+        },
+        output_limit: None,
+        allowance: None,
+    };
+    assert_eq!(one("{ limit: 5 USD, per: day }"), expected);
+    assert_eq!(
+        one("{ limit: 5 USD, per: day }\noutput_limit: 2000").output_limit,
+        Some(2_000)
+    );
+    assert_eq!(
+        one("{ limit: 5 USD, per: day }\nallowance: 0.5 USD").allowance,
+        Some(NanoUsd(500_000_000))
+    );
+    assert_eq!(one("{ limit: 0 USD, per: day }").budget.limit, NanoUsd::ZERO);
+}
+
+#[test]
+fn windows_are_read() {
+    for (budget, shown) in [
+        ("{ limit: 5 USD, per: minute }", "minute (UTC)"),
+        ("{ limit: 5 USD, per: week, window: calendar }", "week (UTC)"),
+        (
+            "\n  limit: 5 USD\n  per: month\n  time_zone: Europe/Berlin",
+            "month (Europe/Berlin)",
+        ),
+        ("{ limit: 5 USD, per: hour, window: rolling }", "rolling hour"),
+        ("{ limit: 5 USD, per: total }", "total"),
+    ] {
+        assert_eq!(one(budget).budget.window.to_string(), shown, "{budget}");
+    }
+}
+
+#[test]
+fn a_file_has_any_number_of_documents() {
+    let agent = |name: &str| {
+        format!(
+            "{{ kind: Agent, name: {name}, owner: o, team: t, product: p, environment: e, purpose: x, budget: {{ limit: 1 \
+             USD, per: day }} }}\n"
+        )
+    };
+    let places = |text: &str| -> Vec<(String, u32)> {
+        let (agents, findings) = parse(text);
+        assert_eq!(findings, Findings::default());
+        let places = agents
+            .iter()
+            .map(|agent| (agent.value.name.to_string(), agent.mark.line));
+        places.collect()
+    };
+    assert_eq!(places(""), []);
+    assert_eq!(places("# nobody yet\n---\n"), []);
+    let two = format!("# two of them\n---\n{}---\n\n# the second\n{}", agent("a"), agent("b"));
+    assert_eq!(places(&two), [("a".to_owned(), 3), ("b".to_owned(), 7)]);
+}
+
+#[test]
+fn texts_are_trimmed_and_bounded() {
+    let text = |purpose: &str| {
+        format!(
+            "kind: Agent\nname: a\nowner: o\nteam: t\nproduct: p\nenvironment: e\nbudget: {{ limit: 5 USD, per: day \
+             }}\npurpose: {purpose}\n"
+        )
+    };
+    assert_eq!(parse(&text("'  Two words. '")).0[0].value.purpose, "Two words.");
+    let (agents, _) = parse(&text("|\n  Two\n  lines.\n"));
+    assert_eq!(agents[0].value.purpose, "Two\nlines.");
+    let (agents, findings) = parse(&text(&"é".repeat(501)));
+    assert!(agents.is_empty());
+    let problems = findings.of_file("a.yaml").to_string();
+    assert_eq!(problems, "a.yaml:8:10: `purpose` is longer than 500 characters");
+}
+
+#[test]
+fn mistakes_are_explained() {
+    check_table(include_str!("mistakes.txt"), |text| {
+        parse(text).1.of_file("agents/a.yaml").sorted().to_string()
+    });
+}
+
+/// Aliases are for people who repeat themselves, and must not be a way to exhaust the memory.
+#[test]
+fn aliases_are_expanded_within_bounds() {
+    let text = "kind: Agent\nname: a\nowner: &who someone\nteam: *who\nproduct: p\nenvironment: e\npurpose: x\nbudget: { limit: \
+                5 USD, per: day }\n";
+    assert_eq!(parse(text).0[0].value.team, "someone");
+    let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for n in 1..10 {
+        let level = format!("*a{}, ", n - 1).repeat(10);
+        bomb.push_str(&format!("a{n}: &a{n} [{level}]\n"));
+    }
+    let (agents, findings) = parse(&bomb);
+    assert!(agents.is_empty());
+    let problems = findings.of_file("a.yaml").to_string();
+    assert!(problems.contains("not valid YAML: "), "{problems}");
+}
+
+/// Texts that come closer to being a manifest than random characters do.
+fn almost_yaml() -> impl Strategy<Value = String> {
+    let words = [
+        "kind: ",
+        "Agent",
+        "name: ",
+        "owner: ",
+        "budget: ",
+        "limit: ",
+        "5 USD",
+        "per: ",
+        "day",
+        "time_zone: ",
+        "output_limit: ",
+        "{",
+        "}",
+        "[",
+        "]",
+        ", ",
+        "\n",
+        "\n",
+        "\n  ",
+        "---\n",
+        "...\n",
+        "- ",
+        "? ",
+        ": ",
+        "&a ",
+        "*a",
+        "<<: ",
+        "!!int ",
+        "!x ",
+        "|\n",
+        ">-\n",
+        "\"",
+        "'",
+        "~",
+        "1e999",
+        "-0",
+        ".nan",
+        "0x",
+        "%YAML 1.2\n",
+        "#",
+        "\t",
+        "\u{feff}",
+        "é",
+        "\0",
+    ];
+    prop::collection::vec(prop::sample::select(words.to_vec()), 0..40).prop_map(|words| words.concat())
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_it_panic(random in "(?s).{0,200}", almost in almost_yaml()) {
+        for text in [random, almost.clone(), format!("kind: Agent\n{almost}")] {
+            let (agents, findings) = parse(&text);
+            // What is no agent is a problem: nothing is dropped in silence.
+            let documents = parse_yaml(&text).map_or(usize::MAX, |documents| documents.len());
+            prop_assert!(agents.len() == documents || findings != Findings::default());
+        }
+    }
+}

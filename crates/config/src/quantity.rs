@@ -1,0 +1,170 @@
+//! Values that are written as text with a unit: sizes, lengths of time, addresses, amounts of money.
+
+use std::{borrow::Cow, net::SocketAddr, time::Duration};
+
+use model::{MoneyError, NanoUsd};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer};
+
+use crate::{node::parse_text, suggest::shown};
+
+/// A type whose values are texts that match a pattern.
+macro_rules! text_type {
+    ($(#[$doc:meta])* $name:ident($inner:ty), $expecting:literal, $pattern:literal, $parse:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub(crate) struct $name(pub(crate) $inner);
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                parse_text(deserializer, $expecting, $parse).map(Self)
+            }
+        }
+
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({ "type": "string", "pattern": $pattern })
+            }
+        }
+    };
+}
+
+text_type! {
+    /// A number of bytes.
+    Size(u64), "a size such as \"32MiB\"", "^[0-9]+(B|KiB|MiB|GiB)$", size
+}
+text_type! {
+    /// A length of time.
+    Time(Duration), "a length of time such as \"30s\" or \"5m\"", "^[0-9]+(ms|s|m|h)$", time
+}
+text_type! {
+    /// An address and a port to listen on; port 0 lets the system choose one.
+    Address(SocketAddr), "an address and port such as \"127.0.0.1:7400\"", "^.+:[0-9]+$", address
+}
+text_type! {
+    /// An amount of money.
+    Amount(NanoUsd), "an amount such as `5 USD`", "^[0-9]+(\\.[0-9]{1,9})? ?USD$", amount
+}
+
+/// A whole number and its unit.
+fn split(text: &str) -> (Option<u64>, &str) {
+    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
+    let digits = text.strip_suffix(unit).unwrap_or_default();
+    (digits.parse().ok(), unit.trim_start())
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    let bytes = match split(text) {
+        (Some(number), unit) => match unit {
+            "B" => Some(number),
+            "KiB" => number.checked_mul(1 << 10),
+            "MiB" => number.checked_mul(1 << 20),
+            "GiB" => number.checked_mul(1 << 30),
+            _ => None,
+        },
+        (None, _) => None,
+    };
+    let help = "write a whole number and one of B, KiB, MiB, GiB, such as \"32MiB\"";
+    bytes.ok_or_else(|| format!("`{}` is not a size\n{help}", shown(text)))
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    let length = match split(text) {
+        (Some(number), unit) => match unit {
+            "ms" => Some(Duration::from_millis(number)),
+            "s" => Some(Duration::from_secs(number)),
+            "m" => number.checked_mul(60).map(Duration::from_secs),
+            "h" => number.checked_mul(3_600).map(Duration::from_secs),
+            _ => None,
+        },
+        (None, _) => None,
+    };
+    let help = "write a whole number and one of ms, s, m, h, such as \"30s\"";
+    length.ok_or_else(|| format!("`{}` is not a length of time\n{help}", shown(text)))
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let help = "write a numeric address and a port, such as \"127.0.0.1:7400\" or \"[::1]:7400\"";
+    text.parse()
+        .map_err(|_| format!("`{}` is not an address and port\n{help}", shown(text)))
+}
+
+fn amount(text: &str) -> Result<NanoUsd, String> {
+    let shown = shown(text);
+    text.parse().map_err(|error| match error {
+        MoneyError::Form(_) => format!("`{shown}` is not an amount\nwrite US dollars, such as `5 USD` or `0.25 USD`"),
+        MoneyError::TooFine(_) => format!("`{shown}` has more than 9 digits after the point"),
+        MoneyError::TooLarge(_) => format!("`{shown}` is too large"),
+    })
+}
+
+/// The shortest text that reads as the same length of time.
+pub(crate) fn time_text(length: Duration) -> String {
+    let millis = length.as_millis();
+    match (millis % 1_000, millis / 1_000) {
+        (0, seconds) if seconds > 0 && seconds % 3_600 == 0 => format!("{}h", seconds / 3_600),
+        (0, seconds) if seconds > 0 && seconds % 60 == 0 => format!("{}m", seconds / 60),
+        (0, seconds) => format!("{seconds}s"),
+        _ => format!("{millis}ms"),
+    }
+}
+
+/// The shortest text that reads as the same number of bytes.
+pub(crate) fn size_text(bytes: u64) -> String {
+    match (bytes.trailing_zeros(), bytes) {
+        (_, 0) => "0B".to_owned(),
+        (30.., _) => format!("{}GiB", bytes >> 30),
+        (20.., _) => format!("{}MiB", bytes >> 20),
+        (10.., _) => format!("{}KiB", bytes >> 10),
+        _ => format!("{bytes}B"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn sizes_and_times_are_read() {
+        for (text, bytes) in [("0B", 0), ("12 KiB", 12 << 10), ("32MiB", 32 << 20), ("1GiB", 1 << 30)] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for bad in [
+            "",
+            "32",
+            "MiB",
+            "32MB",
+            "32 mib",
+            "1.5MiB",
+            "-1B",
+            "99999999999GiB",
+            "٣B",
+        ] {
+            assert!(size(bad).is_err(), "{bad}");
+        }
+        for (text, millis) in [("250ms", 250), ("30s", 30_000), ("5 m", 300_000), ("24h", 86_400_000)] {
+            assert_eq!(time(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        for bad in ["", "30", "s", "5min", "1.5s", "-1s", "1h30m", "9999999999999999999h"] {
+            assert!(time(bad).is_err(), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn shown_quantities_read_back(bytes: u64, millis in 0..10_000_000_000_u64) {
+            prop_assert_eq!(size(&size_text(bytes)), Ok(bytes));
+            let length = Duration::from_millis(millis);
+            prop_assert_eq!(time(&time_text(length)), Ok(length));
+        }
+    }
+}

@@ -1,0 +1,78 @@
+use super::{
+    testing::{Home, env},
+    *,
+};
+
+#[test]
+fn paths_are_relative_to_the_file() {
+    let home = Home::new([(
+        "conf/bailiwick.toml",
+        "trust_domain = \"a\"\n[audit]\ncheckpoint_guard = \"guard\"\n",
+    )]);
+    let settings = load(&home.path("conf/./bailiwick.toml")).unwrap();
+    assert_eq!(home.relative(&settings.file), "conf/bailiwick.toml");
+    assert_eq!(settings.data_dir, home.path("conf/data"));
+    assert_eq!(settings.governance_dir, home.path("conf/governance"));
+    assert_eq!(settings.audit.checkpoint_guard, Some(home.path("conf/guard")));
+    for (written, plainly) in [
+        ("./bailiwick.toml", "bailiwick.toml"),
+        ("./conf/../bailiwick.toml", "conf/../bailiwick.toml"),
+        ("/etc/bailiwick.toml", "/etc/bailiwick.toml"),
+        (".", ""),
+    ] {
+        assert_eq!(plain(Path::new(written)), Path::new(plainly), "{written}");
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_explained() {
+    let home = Home::new([
+        ("broken.toml", b"a = 1\nb = \"\xff\"\n".as_slice()),
+        ("long.toml", &[b'#'; 1024 * 1024 + 1]),
+    ]);
+    let help = "  help: `bailiwick init DIR` writes a configuration to start from; `-c FILE` says where it is";
+    for (file, expected) in [
+        (
+            "bailiwick.toml",
+            format!("bailiwick.toml: cannot be read: No such file or directory (os error 2)\n{help}"),
+        ),
+        ("", format!(".: cannot be read: it is not a regular file\n{help}")),
+        ("broken.toml", "broken.toml:2: the line is not UTF-8 text".to_owned()),
+        ("long.toml", "long.toml: the file is longer than 1024 KiB".to_owned()),
+    ] {
+        let path = match file {
+            "" => home.path("x").parent().unwrap().to_owned(),
+            file => home.path(file),
+        };
+        assert_eq!(home.relative(load(&path).unwrap_err()), expected, "{file}");
+    }
+}
+
+#[test]
+fn problems_are_json_too() {
+    let problems = Settings::parse("trust_domain = \"a\"\nlistn = 1\n", "bailiwick.toml", Path::new("")).unwrap_err();
+    let json = serde_json::to_string(&problems).unwrap();
+    let expected = r#"[{"file":"bailiwick.toml","line":2,"column":1,"message":"unknown key `listn`","help":"did you mean `listen`?"}]"#;
+    assert_eq!(json, expected);
+}
+
+#[test]
+fn a_check_needs_no_secrets_and_a_server_does() {
+    let dir = tempfile::tempdir().unwrap();
+    init(dir.path()).unwrap();
+    let file = dir.path().join("bailiwick.toml");
+    let no_env = env(&[]);
+    let checked = check(&file, &no_env).unwrap();
+    let missing: Vec<&str> = checked
+        .warnings
+        .iter()
+        .map(|problem| problem.message.as_str())
+        .collect();
+    let expected = [
+        "the environment variable OPENAI_API_KEY is not set",
+        "the environment variable ANTHROPIC_API_KEY is not set",
+    ];
+    assert_eq!(missing, expected);
+    let problems = load_governance(&load(&file).unwrap(), &no_env).unwrap_err();
+    assert_eq!(problems.iter().count(), 2, "{problems}");
+}
