@@ -11,6 +11,7 @@ use crate::{
     action::PerAction,
     entities,
     index::{Group, Index},
+    memo::Memo,
     parse::{self, Rule},
     validate,
     vocabulary::{SCHEMA_TEXT, Vocabulary},
@@ -36,6 +37,8 @@ pub struct Bundle {
     pub(crate) store: Entities,
     pub(crate) agents: HashMap<AgentName, Known>,
     pub(crate) effects: HashMap<Arc<str>, Effect>,
+    /// What it decided before.
+    pub(crate) memo: Memo,
     ids: Vec<Arc<str>>,
     warnings: Vec<Problem>,
     digest: Digest,
@@ -94,6 +97,7 @@ impl Bundle {
                 .iter()
                 .map(|rule| (rule.id.clone(), rule.policy.effect()))
                 .collect(),
+            memo: Memo::default(),
             ids,
             warnings: findings.warnings,
             digest: digest(&policies, &entities),

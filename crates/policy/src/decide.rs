@@ -9,23 +9,31 @@ use cedar_policy::{
 use model::AgentName;
 
 use crate::{
-    Bundle, Decision, Denial, Permit, Question,
+    Bundle, Decision, Denial, Permit, Question, Resource,
     bundle::Known,
     decision::Deed,
     entities::{reach, strings},
+    memo::{Memo, Reads},
     question::Named,
     vocabulary::{About, Declared},
 };
 
 /// What the policies that can apply said.
-#[derive(Default)]
-struct Tally {
+#[derive(Clone, Default)]
+pub(crate) struct Tally {
     permits: Vec<Arc<str>>,
     forbids: Vec<Arc<str>>,
     /// The `forbid`s that could not be evaluated. Cedar passes over them; we deny.
     failed_forbids: Vec<Arc<str>>,
     /// A sentence for each policy that could not be evaluated.
-    notes: Vec<String>,
+    pub(crate) notes: Vec<String>,
+}
+
+impl Tally {
+    /// Whether it is a permit and nothing spoke against it.
+    fn permits_alone(&self) -> bool {
+        !self.permits.is_empty() && self.forbids.is_empty() && self.failed_forbids.is_empty()
+    }
 }
 
 impl Bundle {
@@ -36,6 +44,13 @@ impl Bundle {
             return Decision::Deny(Denial::unknown_agent(question.agent));
         };
         let action = self.vocabulary.actions.get(question.action);
+        let key = self.memo_key(known, question, action);
+        let remembered = key.as_ref().and_then(|key| self.memo.find(key));
+        if let Some(tally) = &remembered
+            && tally.permits_alone()
+        {
+            return Decision::Permit(self.permit(question, tally.permits.clone(), Vec::new()));
+        }
         let resource = Named::new(&self.vocabulary, question.resource);
         let deed = Deed {
             agent: question.agent,
@@ -45,7 +60,14 @@ impl Bundle {
         if resource.about() != action.about {
             return Decision::Deny(Denial::not_applicable(&deed));
         }
-        let tally = match self.ask(known, question, action, &resource) {
+        let asked = || {
+            let tally = self.ask(known, question, action, &resource)?;
+            if let Some(key) = key {
+                self.memo.remember(key, &tally);
+            }
+            Ok(tally)
+        };
+        let tally = match remembered.map_or_else(asked, Ok) {
             Ok(tally) => tally,
             Err(error) => return Decision::Deny(Denial::unevaluated(&deed, Vec::new(), vec![error])),
         };
@@ -63,16 +85,32 @@ impl Bundle {
             let suggestion = self.suggestion(question.agent, [&known.uid, &action.uid, resource.uid()]);
             Decision::Deny(Denial::not_permitted(&deed, &suggestion, notes))
         } else {
-            Decision::Permit(Permit {
-                policies,
-                bundle: self.digest(),
-                agent: question.agent.clone(),
-                action: question.action,
-                upstream: question.resource.upstream().clone(),
-                model: question.resource.model().unwrap_or_default().into(),
-                notes,
-            })
+            Decision::Permit(self.permit(question, policies, notes))
         }
+    }
+
+    fn permit(&self, question: &Question<'_>, policies: Vec<Arc<str>>, notes: Vec<String>) -> Permit {
+        Permit {
+            policies,
+            bundle: self.digest(),
+            agent: question.agent.clone(),
+            action: question.action,
+            upstream: question.resource.upstream().clone(),
+            model: question.resource.model().unwrap_or_default().into(),
+            notes,
+        }
+    }
+
+    /// What a question is remembered under. One that mixes up action and resource is not: it never gets so far as to be
+    /// evaluated.
+    fn memo_key(&self, known: &Known, question: &Question<'_>, action: &Declared) -> Option<Vec<u8>> {
+        let about = match question.resource {
+            Resource::Model { .. } => About::Model,
+            Resource::Upstream { .. } => About::Upstream,
+        };
+        let groups = known.groups.get(question.action).iter();
+        let reads = groups.fold(Reads::default(), |reads, group| reads.and(group.reads));
+        (about == action.about).then(|| Memo::key(question, reads)).flatten()
     }
 
     /// Evaluates every policy that can apply.

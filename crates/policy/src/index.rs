@@ -23,6 +23,7 @@ use cedar_policy::{
 use crate::{
     action::PerAction,
     literals,
+    memo::Reads,
     parse::Rule,
     question::Named,
     vocabulary::{About, Declared, Vocabulary},
@@ -40,6 +41,8 @@ pub(crate) struct Group {
     named: HashMap<EntityUid, PolicySet>,
     /// The entities these policies look into by name.
     pub(crate) literals: HashSet<EntityUid>,
+    /// The parts of the context they look at.
+    pub(crate) reads: Reads,
 }
 
 impl Group {
@@ -54,6 +57,7 @@ impl Group {
         for member in members {
             let Some(rule) = rules.get(member.rule) else { continue };
             group.literals.extend(literals::read_by(&rule.policy));
+            group.reads = group.reads.and(Reads::of(&rule.policy));
             let shard = match &member.resource {
                 None => group.any.get_or_insert_default(),
                 Some(name) => group.named.entry(name.clone()).or_default(),

@@ -16,6 +16,7 @@ mod decision;
 mod entities;
 mod index;
 mod literals;
+mod memo;
 mod parse;
 mod problem;
 mod question;

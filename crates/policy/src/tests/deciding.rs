@@ -478,3 +478,27 @@ fn bundles_are_shared_between_threads() {
     shared::<Bundle>();
     shared::<Decision>();
 }
+
+#[test]
+fn what_is_remembered_is_bounded_and_no_more_than_it_depends_on() {
+    let bundle = bundle(
+        r#"@id("short") permit (principal, action, resource is Model) when { context.max_output_tokens < 100 };"#,
+    );
+    let mut asked = Asked::parse("nightly-report openai/gpt-4o-mini");
+    for tokens in [50, 200, 50, 200] {
+        asked.max_output_tokens = tokens;
+        let permitted = matches!(bundle.decide(&asked.question()), Decision::Permit(_));
+        assert_eq!(permitted, tokens < 100, "{tokens}");
+    }
+    assert_eq!(bundle.memo.len(), 2);
+    // What no policy looks at makes no difference.
+    asked.worst_case = model::NanoUsd(7);
+    asked.run = Some("other".to_owned());
+    drop(bundle.decide(&asked.question()));
+    assert_eq!(bundle.memo.len(), 2);
+    for number in 0..5_000 {
+        asked.model = Some(format!("made-up-{number}"));
+        drop(bundle.decide(&asked.question()));
+    }
+    assert!(bundle.memo.len() <= 4_096);
+}
