@@ -70,7 +70,8 @@ where
         tracing::debug!(%error, "TCP_NODELAY cannot be set");
     }
     let begun = tokio::select! {
-        begun = begin(tcp, &serving) => begun,
+        // Boxed: a handshake is large and short, and the connection would have room for it as long as it lasts.
+        begun = Box::pin(begin(tcp, &serving)) => begun,
         // Nothing was asked yet.
         _ = phase.wait_for(|phase| *phase != Phase::Serving) => return,
     };
