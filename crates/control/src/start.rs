@@ -140,6 +140,7 @@ impl Control {
         } = options;
         let compiled = Arc::new(loader().and_then(load::compile).map_err(StartError::Problems)?);
         let random = SystemRandom::new();
+        DataDir::make_at(&guards)?;
         let mut signer = Signer::new(trust_domain, guards);
         let store = Store::open(&dir).await?;
         let reader = store.reader().clone();

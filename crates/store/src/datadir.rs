@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
-    io::{Read as _, Write as _},
+    io::{self, Read as _, Write as _},
     os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
@@ -83,6 +83,11 @@ impl DataDir {
         }
     }
 
+    /// Makes a directory anywhere, with those above it.
+    pub fn make_at(path: &Path) -> Result<(), StoreError> {
+        fs::create_dir_all(path).map_err(StoreError::file(path))
+    }
+
     /// Replaces a small file anywhere: its old content or its new one is there, never a part.
     pub fn replace_at(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
         replace_file(path, bytes)
@@ -97,7 +102,12 @@ impl DataDir {
 /// Writes a file beside the target, makes it durable, and puts it in the target's place.
 pub(crate) fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let directory = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(directory).map_err(StoreError::file(directory))?;
+    // Its own directory at most: a data directory that was moved away must not come back as an empty one, in whose place the
+    // real one could not be put back.
+    match fs::create_dir(directory) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(StoreError::file(directory)(error)),
+        _ => {}
+    }
     let mut partial = path.as_os_str().to_owned();
     partial.push(".new");
     let partial = PathBuf::from(partial);

@@ -90,3 +90,17 @@ fn a_path_that_is_no_directory_is_named() {
     let error = data.read_or_create("node", Vec::new).unwrap_err();
     assert!(matches!(error, StoreError::File { .. }), "{error}");
 }
+
+#[test]
+fn a_directory_that_was_moved_away_is_not_made_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (here, away) = (dir.path().join("data"), dir.path().join("away"));
+    let data = DataDir::open(&here).unwrap();
+    data.replace("guard/a", b"1").unwrap();
+    fs::rename(&here, &away).unwrap();
+    assert!(data.replace("guard/a", b"2").is_err());
+    assert!(!here.exists(), "nothing stands where it is to be put back");
+    fs::rename(&away, &here).unwrap();
+    data.replace("guard/a", b"3").unwrap();
+    assert_eq!(fs::read(here.join("guard/a")).unwrap(), b"3");
+}
