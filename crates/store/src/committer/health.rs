@@ -103,17 +103,21 @@ impl<C: Clock> Committer<C> {
     /// Shows that nothing can be recorded, and logs why if it is not the reason that was logged last.
     pub(super) fn report(&self, error: &StoreError) {
         self.stats.failures.fetch_add(1, Relaxed);
+        self.refuse_all(&error.to_string());
+    }
+
+    /// The same, whatever it is that keeps the committer from recording.
+    pub(super) fn refuse_all(&self, trouble: &str) {
         if let Some(spool) = &self.spool {
             spool.purse.open();
         }
-        let trouble = error.to_string();
         self.health.send_if_modified(|health| {
-            let fresh = !health.down || health.trouble.as_ref() != Some(&trouble);
+            let fresh = !health.down || health.trouble.as_deref() != Some(trouble);
             if fresh {
                 tracing::error!(error = %trouble, "the store cannot record: requests are refused until it can");
             }
             *health = Health {
-                trouble: Some(trouble),
+                trouble: Some(trouble.to_owned()),
                 down: true,
             };
             fresh
