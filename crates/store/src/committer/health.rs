@@ -32,6 +32,8 @@ impl Drop for Gone {
 pub(super) type Pulse = watch::Sender<Option<Instant>>;
 
 /// Refuses everybody who waits for a write that does not end. What became of it is learnt when it ends.
+///
+/// In a task of its own, for a file system that hangs can hold up the committer's thread too. Ends with the committer.
 pub(super) async fn watch_over(
     pulse: watch::Receiver<Option<Instant>>,
     health: watch::Sender<Health>,
@@ -42,6 +44,10 @@ pub(super) async fn watch_over(
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
+        // An error says that the committer is gone.
+        if pulse.has_changed().is_err() {
+            return;
+        }
         if !pulse.borrow().is_some_and(|since| since.elapsed() > SLOW) {
             continue;
         }

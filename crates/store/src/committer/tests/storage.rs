@@ -176,6 +176,22 @@ async fn a_suspicion_that_is_not_confirmed() {
     assert_eq!(world.outcomes().await, [(Status::NotForwarded, 0), (Status::Ok, 30)]);
 }
 
+/// A file system that hangs keeps the committer's thread as well as its task: who waits is refused all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_keeps_a_thread() {
+    let world = World::new().await;
+    let hang = world.faults.hang();
+    world.clock.pass(2 * SECOND);
+    let handle = world.handle.clone();
+    let asked = tokio::spawn(async move { handle.deny(denied(1)).await });
+    let why = world.troubled().await;
+    assert!(why.contains("has not finished a write"), "{why}");
+    assert_eq!(asked.await.unwrap(), Err(Unavailable));
+    drop(hang);
+    world.healthy().await;
+    world.handle.deny(denied(2)).await.unwrap();
+}
+
 /// While the log is checked nobody is answered by the committer, so nobody is made to wait for it.
 #[tokio::test]
 async fn a_check_that_takes_long() {
