@@ -180,6 +180,7 @@ impl<C: Clock> Committer<C> {
         if !self.sound {
             self.try_recover().await?;
         }
+        self.flush_spool().await;
         loop {
             self.gather_ends();
             let now = self.wall.read();
