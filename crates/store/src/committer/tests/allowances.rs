@@ -24,7 +24,8 @@ async fn goes_down(world: &World) {
 
 /// A call on the allowance.
 async fn spooled(world: &World, number: u32, amount: i64) -> Option<Hold> {
-    match world.handle.hold_on_allowance(request(number, amount, 0)).await {
+    let epoch = world.handle.heads().borrow()[&tenant()].epoch;
+    match world.handle.hold_on_allowance(request(number, amount, epoch)).await {
         HoldAnswer::Held(hold) => Some(hold),
         HoldAnswer::Unavailable => None,
         other => panic!("{other:?}"),
@@ -237,6 +238,23 @@ async fn a_revocation_that_landed_unseen() {
     assert_eq!(world.outcomes().await, [(Status::Ok, 30)]);
 }
 
+/// A change that was committed just before the disk failed, and that whoever decided had not heard of yet.
+#[tokio::test]
+async fn a_decision_under_an_earlier_epoch() {
+    let world = World::with_spool().await;
+    let stale = world.request(1, 100).await;
+    let revoked = world.change(vec![key_revoked("ka")]).await.unwrap();
+    goes_down(&world).await;
+    let answer = world.handle.hold_on_allowance(stale.clone()).await;
+    assert!(matches!(answer, HoldAnswer::Unavailable), "{answer:?}");
+    let fresh = crate::HoldRequest {
+        epoch: revoked.epoch,
+        ..stale
+    };
+    let answer = world.handle.hold_on_allowance(fresh).await;
+    assert!(matches!(answer, HoldAnswer::Held(_)), "{answer:?}");
+}
+
 #[tokio::test]
 async fn who_has_no_allowance_is_refused() {
     let world = World::with_spool().await;
@@ -395,7 +413,7 @@ async fn a_call_under_an_idempotency_key_waits() {
     goes_down(&world).await;
     let wanted = crate::HoldRequest {
         idempotency: Some("key".to_owned()),
-        ..request(1, 10, 0)
+        ..request(1, 10, world.handle.heads().borrow()[&tenant()].epoch)
     };
     let answer = world.handle.hold_on_allowance(wanted).await;
     assert!(matches!(answer, HoldAnswer::Unavailable), "{answer:?}");
