@@ -1,7 +1,8 @@
 //! Going on while the log cannot be written, for agents that have an allowance. Everybody else is refused.
 //!
-//! Policy has been evaluated by then, on the last snapshot. The allowance was reserved in the agent's budgets while all was
-//! well, and the intent is durable in the spool before the call leaves: so the invariants hold here too.
+//! Policy has been evaluated by then, on a snapshot of the last committed epoch; what was decided on an earlier one is
+//! refused. The allowance was reserved in the agent's budgets while all was well, and the intent is durable in the spool
+//! before the call leaves: so the invariants hold here too.
 
 use store::{Hold, HoldAnswer, HoldRequest};
 

@@ -281,6 +281,20 @@ impl<C: Clock> Committer<C> {
         in_time(reading).await.map(Some)
     }
 
+    /// Waits until the ends of calls that began on an allowance, sent so far, are in the queue of all others.
+    pub(super) async fn flush_spool(&self) {
+        let Some(spool) = &self.spool else { return };
+        let (answer, answered) = oneshot::channel();
+        let flushing = async {
+            let ordered = spool.orders.send(Order::Flush(answer)).await;
+            ordered.map_err(|_| StoreError::Down)?;
+            answered.await.map_err(|_| StoreError::Down)
+        };
+        if let Err(error) = in_time(flushing).await {
+            tracing::warn!(%error, "ends of calls that began on an allowance may be missing: the next start books them");
+        }
+    }
+
     /// What the spool holds is in the log: it is emptied, and what is reserved now may be spent the next time.
     pub(super) async fn empty_spool(&mut self) -> Result<(), StoreError> {
         if self.spool.is_none() {

@@ -163,6 +163,7 @@ impl<C: Clock> Committer<C> {
                 Admitted::Stale(epoch) => HoldAnswer::Stale(epoch),
                 Admitted::Repeated(action) => HoldAnswer::Repeated(action),
                 Admitted::UnknownAgent => HoldAnswer::UnknownAgent,
+                Admitted::Unrecordable => HoldAnswer::Unavailable,
             })),
             Reply::Recorded(index, answer) => drop(answer.send(Ok(index))),
             Reply::Changed(changed, answer) => drop(answer.send(changed)),
@@ -183,7 +184,7 @@ impl<C: Clock> Committer<C> {
     }
 }
 
-/// A request that cannot be recorded (an entry too long, a credential unknown) concerns nobody else.
+/// A request that cannot be recorded, not even as a denial (a credential unknown), concerns nobody else.
 fn recorded<T>(result: Result<T, entry::EntryError>) -> Option<T> {
     result
         .inspect_err(|error| tracing::error!(%error, "a request cannot be recorded and is refused"))

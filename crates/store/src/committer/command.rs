@@ -75,7 +75,7 @@ pub enum HoldAnswer {
     Overloaded,
     /// The agent is not, or no longer, known.
     UnknownAgent,
-    /// Nothing can be recorded, so nothing is allowed.
+    /// Nothing can be recorded, so nothing is allowed; or this attempt cannot be, and is recorded as a denial if possible.
     Unavailable,
 }
 

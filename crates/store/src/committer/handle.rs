@@ -87,11 +87,16 @@ impl Handle {
     }
 
     /// Asks for a hold on the agent's allowance, because nothing can be recorded: its intent is durable in the spool when
-    /// this returns [`HoldAnswer::Held`]. Otherwise it is [`HoldAnswer::Unavailable`], or [`HoldAnswer::Overloaded`].
+    /// this returns [`HoldAnswer::Held`]. Otherwise it is [`HoldAnswer::Unavailable`], or [`HoldAnswer::Overloaded`]. A request
+    /// decided under another epoch than the committed one is refused too: what changed may have been a revocation.
     pub async fn hold_on_allowance(&self, request: HoldRequest) -> HoldAnswer {
         let Some(spool) = self.spool.as_ref().filter(|_| self.health.borrow().down) else {
             return HoldAnswer::Unavailable;
         };
+        let epoch = self.heads.borrow().get(&request.ask.tenant).map(|head| head.epoch);
+        if epoch != Some(request.epoch) {
+            return HoldAnswer::Unavailable;
+        }
         // Places for its end on both ways, whichever it will take.
         let (slot, here) = match (
             self.ends.clone().try_reserve_owned(),

@@ -32,6 +32,8 @@ impl Drop for Gone {
 pub(super) type Pulse = watch::Sender<Option<Instant>>;
 
 /// Refuses everybody who waits for a write that does not end. What became of it is learnt when it ends.
+///
+/// In a task of its own, for a file system that hangs can hold up the committer's thread too. Ends with the committer.
 pub(super) async fn watch_over(
     pulse: watch::Receiver<Option<Instant>>,
     health: watch::Sender<Health>,
@@ -42,6 +44,10 @@ pub(super) async fn watch_over(
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
+        // An error says that the committer is gone.
+        if pulse.has_changed().is_err() {
+            return;
+        }
         if !pulse.borrow().is_some_and(|since| since.elapsed() > SLOW) {
             continue;
         }
@@ -103,17 +109,21 @@ impl<C: Clock> Committer<C> {
     /// Shows that nothing can be recorded, and logs why if it is not the reason that was logged last.
     pub(super) fn report(&self, error: &StoreError) {
         self.stats.failures.fetch_add(1, Relaxed);
+        self.refuse_all(&error.to_string());
+    }
+
+    /// The same, whatever it is that keeps the committer from recording.
+    pub(super) fn refuse_all(&self, trouble: &str) {
         if let Some(spool) = &self.spool {
             spool.purse.open();
         }
-        let trouble = error.to_string();
         self.health.send_if_modified(|health| {
-            let fresh = !health.down || health.trouble.as_ref() != Some(&trouble);
+            let fresh = !health.down || health.trouble.as_deref() != Some(trouble);
             if fresh {
                 tracing::error!(error = %trouble, "the store cannot record: requests are refused until it can");
             }
             *health = Health {
-                trouble: Some(trouble),
+                trouble: Some(trouble.to_owned()),
                 down: true,
             };
             fresh

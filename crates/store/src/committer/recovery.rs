@@ -34,9 +34,10 @@ impl<C: Clock> Committer<C> {
         }
     }
 
-    /// Somebody who read found damage: all of the log is read again. If it is whole, nothing has happened.
+    /// Somebody who read found damage: all of the log is read again. That takes as long as the log is, and nobody is
+    /// answered meanwhile, so everybody is refused until it turned out to be whole.
     pub(super) async fn examine(&mut self) {
-        tracing::warn!("the stored log could not be read: checking all of it");
+        self.refuse_all("the stored log could not be read: checking all of it; work resumes by itself if it is whole");
         if let Err(error) = self.try_recover().await {
             self.report(&error);
             self.recover().await;
@@ -179,6 +180,7 @@ impl<C: Clock> Committer<C> {
         if !self.sound {
             self.try_recover().await?;
         }
+        self.flush_spool().await;
         loop {
             self.gather_ends();
             let now = self.wall.read();

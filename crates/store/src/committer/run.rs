@@ -149,18 +149,15 @@ impl<C: Clock> Committer<C> {
         let spool = spool_file.map(|file| committer.keep_spool(file, clock));
         let gone = Gone(committer.health.clone());
         let purse = committer.spool.as_ref().map(|spool| spool.purse.clone());
-        let watch = watch_over(
+        tokio::spawn(watch_over(
             committer.pulse.subscribe(),
             committer.health.clone(),
             purse,
             stats.clone(),
-        );
+        ));
         let task = tokio::spawn(async move {
             let _gone = gone;
-            tokio::select! {
-                () = committer.run() => {}
-                () = watch => {}
-            }
+            committer.run().await;
         });
         let handle = Handle {
             commands: send_command,

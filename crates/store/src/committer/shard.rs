@@ -5,7 +5,7 @@ use ledger::{Attempt, Booking, NotAdmitted, Refusal};
 use model::{ActionId, BatchId, NanoUsd, Reason, TenantName, Timestamp};
 use tlog::{CompactRange, leaf_hash};
 
-use super::command::{ChangeError, Changed, Denied, HoldRequest, Replayed, View};
+use super::command::{Ask, ChangeError, Changed, Denied, HoldRequest, Replayed, View};
 use crate::{
     Batch, Ending, Head,
     hold::{End, Granted},
@@ -29,6 +29,8 @@ pub(crate) enum Admitted {
     Stale(u64),
     Repeated(ActionId),
     UnknownAgent,
+    /// Its intent cannot be an entry; a denial can.
+    Unrecordable,
 }
 
 impl Shard {
@@ -48,15 +50,24 @@ impl Shard {
 
     /// Appends an entry, to be written with the next commit. After an error nothing has changed.
     pub(crate) fn push(&mut self, event: Event, wall: Timestamp) -> Result<u64, EntryError> {
-        let entry = Entry {
+        let entry = self.entry(event, wall);
+        self.append(&entry)
+    }
+
+    /// The entry that comes next, if it is this one.
+    fn entry(&self, event: Event, wall: Timestamp) -> Entry {
+        Entry {
             v: VERSION,
             tenant: self.state.tenant.clone(),
             index: self.state.size,
             time: self.at(wall),
             event,
-        };
+        }
+    }
+
+    fn append(&mut self, entry: &Entry) -> Result<u64, EntryError> {
         let bytes = entry.encode()?;
-        self.state.apply(&entry)?;
+        self.state.apply(entry)?;
         self.range.append(leaf_hash(&bytes));
         // MAX_ENTRY_BYTES is far below what the u16 of the format holds, so this always fits.
         log::push(&mut self.waiting, &bytes);
@@ -86,7 +97,10 @@ impl Shard {
         let bookings = match self.state.ledger.admit(&record.budgets, request.amount, now) {
             Ok(bookings) => bookings,
             Err(NotAdmitted::Refused(refusal)) => return self.refuse(request, *refusal, wall),
-            Err(NotAdmitted::Error(error)) => return Err(error.into()),
+            Err(NotAdmitted::Error(error)) => {
+                self.unrecordable(request.ask.action, &error.into(), wall)?;
+                return Ok(Admitted::Unrecordable);
+            }
         };
         let left = |booking: &Booking| {
             booking
@@ -116,7 +130,15 @@ impl Shard {
             idempotency: request.idempotency,
             spooled: None,
         };
-        let intent = self.push(Event::Intent(intent), wall)?;
+        let entry = self.entry(Event::Intent(intent), wall);
+        let intent = match (self.append(&entry), entry.event) {
+            (Ok(index), _) => index,
+            (Err(error), Event::Intent(intent)) => {
+                self.unrecordable(intent.action, &error, wall)?;
+                return Ok(Admitted::Unrecordable);
+            }
+            (Err(error), _) => return Err(error),
+        };
         Ok(Admitted::Granted(Granted {
             tenant: self.state.tenant.clone(),
             attempt,
@@ -158,7 +180,26 @@ impl Shard {
         let agent = self.state.agents.get(&ask.action.agent);
         let seq = agent.map_or(0, |agent| agent.seq) + 1;
         let action = Action { seq, ..ask.action };
-        self.push(Event::Replay(Replay { action, why, of }), wall)
+        let entry = self.entry(Event::Replay(Replay { action, why, of }), wall);
+        let appended = self.append(&entry);
+        if let (Err(error), Event::Replay(replay)) = (&appended, entry.event) {
+            self.unrecordable(replay.action, error, wall)?;
+        }
+        appended
+    }
+
+    /// Records that an action was refused whose own entry is refused, by the log or for its length.
+    fn unrecordable(&mut self, action: Action, error: &EntryError, wall: Timestamp) -> Result<u64, EntryError> {
+        tracing::error!(%error, action = %action.id, "a call cannot be recorded as it is, so it is refused");
+        let denied = Denied {
+            ask: Ask {
+                tenant: self.state.tenant.clone(),
+                action,
+            },
+            reason: Reason::GovernanceUnavailable,
+            why: None,
+        };
+        self.denial(denied, None, wall)
     }
 
     /// Records a denial that was decided elsewhere.
@@ -176,7 +217,16 @@ impl Shard {
             why,
             over,
         };
-        self.push(Event::Denial(denial), wall)
+        let mut entry = self.entry(Event::Denial(denial), wall);
+        let appended = self.append(&entry);
+        if let (Err(EntryError::TooLong { .. }), Event::Denial(denial)) = (&appended, &mut entry.event) {
+            // What callers and policies name can be too long; who was refused, and why, is recorded without.
+            denial.why = None;
+            (denial.action.run, denial.action.task) = (None, None);
+            denial.action.model.clear();
+            return self.append(&entry);
+        }
+        appended
     }
 
     /// Ends a hold as its owner says. An end of a hold that was booked by expiry meanwhile changes nothing.

@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     io,
-    sync::{Arc, Mutex, MutexGuard, Weak},
+    sync::{Arc, Mutex, MutexGuard, Weak, mpsc},
 };
 
 use sqlx::{Executor as _, SqliteConnection, sqlite::SqliteConnectOptions};
@@ -40,6 +40,7 @@ struct Orders {
     full: bool,
     read_only: bool,
     free: Option<u64>,
+    hang: Option<mpsc::Receiver<()>>,
 }
 
 impl Faults {
@@ -96,7 +97,18 @@ impl Faults {
         self.orders().free = free;
     }
 
+    /// The next look at how much is free does not return, and keeps its thread, until the sender is gone.
+    pub(crate) fn hang(&self) -> mpsc::Sender<()> {
+        let (sender, receiver) = mpsc::channel();
+        self.orders().hang = Some(receiver);
+        sender
+    }
+
     pub(super) fn free(&self) -> Option<u64> {
+        let hang = self.orders().hang.take();
+        if let Some(hang) = hang {
+            let _ = hang.recv();
+        }
         self.orders().free
     }
 

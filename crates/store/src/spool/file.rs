@@ -1,7 +1,8 @@
 //! The spool's file: a header and a frame for each write, made durable before anybody relies on it.
 //!
-//! A frame is the length of its content as a big-endian `u32`, the leaf hash of the content, and the content. The first
-//! frame is the header: `bailiwick-spool 1 NODE ID`, with an id that is new each time the spool was emptied. The others
+//! A frame is the length of its content as a big-endian `u32`, the first four bytes of that length's leaf hash, the leaf
+//! hash of the content, and the content. The length has a check of its own: one that was damaged into a larger one would
+//! make every frame behind it look like a write that was never finished. The first frame is the header: `bailiwick-spool 1 NODE ID`, with an id that is new each time the spool was emptied. The others
 //! hold entries of tenants' logs, each behind its length as a big-endian `u16`, as far as they are known already: their
 //! index is their place in the spool, an intent has no sequence number and no bookings, an outcome no index of its intent.
 
@@ -102,7 +103,11 @@ impl SpoolFile {
                 records.push(record);
             }
         }
-        self.good = u64::try_from(good).unwrap_or(u64::MAX);
+        let found = u64::try_from(good).unwrap_or(u64::MAX);
+        if found < self.good {
+            return Err(self.damaged("records that were durable are gone"));
+        }
+        self.good = found;
         self.records = u64::try_from(records.len()).unwrap_or(u64::MAX);
         if good < bytes.len() {
             tracing::warn!(spool = %self.path.display(), "dropped the beginning of a record that was never complete");
@@ -115,7 +120,7 @@ impl SpoolFile {
     /// The contents of the whole frames, and where the last one ends.
     fn frames<'a>(&self, bytes: &'a [u8]) -> Result<(Vec<&'a [u8]>, usize), StoreError> {
         let (mut frames, mut rest) = (Vec::new(), bytes);
-        while let Some((content, hash, tail)) = split(rest) {
+        while let Split::Frame(content, hash, tail) = split(rest) {
             if leaf_hash(content).0 != *hash {
                 break;
             }
@@ -125,8 +130,9 @@ impl SpoolFile {
         // A write that the machine did not finish leaves its beginning, or its beginning and zeros. Anything else was whole
         // once, and somebody may have been told so.
         let torn = match split(rest) {
-            None => true,
-            Some((content, _, tail)) => tail.is_empty() && content.last() == Some(&0),
+            Split::Short => true,
+            Split::BadLength(behind) => behind.iter().all(|byte| *byte == 0),
+            Split::Frame(content, _, tail) => tail.is_empty() && content.last() == Some(&0),
         };
         if torn {
             return Ok((frames, bytes.len().saturating_sub(rest.len())));
@@ -205,6 +211,8 @@ impl SpoolFile {
         #[cfg(test)]
         self.faults.reset().map_err(StoreError::file(&self.path))?;
         replace_file(&self.path, &header(&self.node, id))?;
+        // Another file: nothing of it is known yet, and nothing is written before it is.
+        (self.good, self.broken) = (0, true);
         self.file = open(&self.path)?;
         self.read()?;
         Ok(())
@@ -235,16 +243,43 @@ fn push(bytes: &mut Vec<u8>, content: &[u8]) {
     // A write has so many entries of 16 KiB at most.
     let length = u32::try_from(content.len()).unwrap_or(u32::MAX);
     bytes.extend_from_slice(&length.to_be_bytes());
+    bytes.extend_from_slice(&check(length.to_be_bytes()));
     bytes.extend_from_slice(&leaf_hash(content).0);
     bytes.extend_from_slice(content);
 }
 
-/// The first frame, whether its hash fits or not: content, hash, and what follows. `None` if it is not all there.
-fn split(bytes: &[u8]) -> Option<(&[u8], &[u8; 32], &[u8])> {
-    let (length, rest) = bytes.split_first_chunk::<4>()?;
-    let (hash, rest) = rest.split_first_chunk::<32>()?;
-    let (content, tail) = rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
-    Some((content, hash, tail))
+/// What tells a length from a damaged one.
+fn check(length: [u8; 4]) -> [u8; 4] {
+    let [a, b, c, d, ..] = leaf_hash(&length).0;
+    [a, b, c, d]
+}
+
+/// What bytes begin with.
+enum Split<'a> {
+    /// A frame, whether its hash fits or not: content, hash, and what follows.
+    Frame(&'a [u8], &'a [u8; 32], &'a [u8]),
+    /// A length that does not have its check, and what follows.
+    BadLength(&'a [u8]),
+    /// The beginning of a frame, or nothing.
+    Short,
+}
+
+fn split(bytes: &[u8]) -> Split<'_> {
+    let Some((length, rest)) = bytes.split_first_chunk::<4>() else {
+        return Split::Short;
+    };
+    let Some((checked, rest)) = rest.split_first_chunk::<4>() else {
+        return Split::Short;
+    };
+    if check(*length) != *checked {
+        return Split::BadLength(rest);
+    }
+    let frame = rest.split_first_chunk::<32>().and_then(|(hash, rest)| {
+        let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+        let (content, tail) = rest.split_at_checked(length)?;
+        Some(Split::Frame(content, hash, tail))
+    });
+    frame.unwrap_or(Split::Short)
 }
 
 /// Faults that tests order.

@@ -36,6 +36,8 @@ pub(crate) enum Order {
     Read(oneshot::Sender<Result<Contents, StoreError>>),
     /// What is there is in the log: empty it, and hand the ends that came meanwhile to the committer.
     Empty(String, oneshot::Sender<Result<(), StoreError>>),
+    /// Hand the ends that came so far to the committer, as far as the log has their intents.
+    Flush(oneshot::Sender<()>),
 }
 
 /// What a spool holds.
@@ -140,6 +142,15 @@ impl<C: Clock> Worker<C> {
                         drop(answer.send(self.read().await));
                     }
                     Order::Empty(id, answer) => drop(answer.send(self.empty(id).await)),
+                    Order::Flush(answer) => {
+                        // An end that came just before this order may have been missed.
+                        while let Ok(end) = self.ending.try_recv() {
+                            self.ends.push(end);
+                        }
+                        self.forward_ends();
+                        // Whoever asked may have gone.
+                        let _ = answer.send(());
+                    }
                 }
             }
             self.write(coming).await;

@@ -12,7 +12,7 @@ use super::world::{
 use crate::{
     Hold, HoldAnswer,
     db::faults::Fate::{self, Fails, FailsButLands, Works},
-    spool,
+    spool::{self, SpoolFile},
 };
 
 /// The log's disk fails, and the first to notice is refused.
@@ -24,7 +24,8 @@ async fn goes_down(world: &World) {
 
 /// A call on the allowance.
 async fn spooled(world: &World, number: u32, amount: i64) -> Option<Hold> {
-    match world.handle.hold_on_allowance(request(number, amount, 0)).await {
+    let epoch = world.handle.heads().borrow()[&tenant()].epoch;
+    match world.handle.hold_on_allowance(request(number, amount, epoch)).await {
         HoldAnswer::Held(hold) => Some(hold),
         HoldAnswer::Unavailable => None,
         other => panic!("{other:?}"),
@@ -237,6 +238,23 @@ async fn a_revocation_that_landed_unseen() {
     assert_eq!(world.outcomes().await, [(Status::Ok, 30)]);
 }
 
+/// A change that was committed just before the disk failed, and that whoever decided had not heard of yet.
+#[tokio::test]
+async fn a_decision_under_an_earlier_epoch() {
+    let world = World::with_spool().await;
+    let stale = world.request(1, 100).await;
+    let revoked = world.change(vec![key_revoked("ka")]).await.unwrap();
+    goes_down(&world).await;
+    let answer = world.handle.hold_on_allowance(stale.clone()).await;
+    assert!(matches!(answer, HoldAnswer::Unavailable), "{answer:?}");
+    let fresh = crate::HoldRequest {
+        epoch: revoked.epoch,
+        ..stale
+    };
+    let answer = world.handle.hold_on_allowance(fresh).await;
+    assert!(matches!(answer, HoldAnswer::Held(_)), "{answer:?}");
+}
+
 #[tokio::test]
 async fn who_has_no_allowance_is_refused() {
     let world = World::with_spool().await;
@@ -292,6 +310,10 @@ async fn a_start_with_a_damaged_spool() {
     let (mut dir, clock) = world.crash().await;
     let path = dir.path().join("spool/bailiwick.spool");
     let whole = fs::read(&path).unwrap();
+    let next = |at: usize| at + 40 + u32::from_be_bytes(whole[at..][..4].try_into().unwrap()) as usize;
+    let first = next(0);
+    let last = next(first);
+    assert_eq!(next(last), whole.len(), "the header, a call and its end");
     let flipped = |at: usize| {
         let mut bytes = whole.clone();
         bytes[at] ^= 1;
@@ -301,6 +323,12 @@ async fn a_start_with_a_damaged_spool() {
         (flipped(whole.len() - 3), "does not have its hash"),
         (flipped(200), "does not have its hash"),
         (flipped(45), "no spool of this version"),
+        // The length of the last record and of the one before it: too large, too small, and their checks.
+        (flipped(last), "does not have its hash"),
+        (flipped(last + 3), "does not have its hash"),
+        (flipped(last + 7), "does not have its hash"),
+        (flipped(first), "does not have its hash"),
+        (flipped(first + 3), "does not have its hash"),
         (
             b"something else, and long enough to be a frame of it".to_vec(),
             "no spool",
@@ -315,17 +343,47 @@ async fn a_start_with_a_damaged_spool() {
         dir = left;
     }
     // What was never complete was never relied on: its end is missing, or zeros.
-    let mut torn = whole.clone();
-    torn.extend_from_slice(&100_u32.to_be_bytes());
-    torn.extend_from_slice(&[7; 32]);
-    torn.extend_from_slice(&[b'x'; 60]);
-    torn.extend_from_slice(&[0; 40]);
-    fs::write(&path, torn).unwrap();
+    let mut frame = whole[last..].to_vec();
+    frame[50..].fill(0);
+    for torn in [
+        &whole[last..][..3],
+        &whole[last..][..20],
+        &whole[last..][..100],
+        &[0; 500],
+        &frame,
+    ] {
+        fs::write(&path, [&whole, torn].concat()).unwrap();
+        let mut spool = SpoolFile::open(path.parent().unwrap(), "n1", || unreachable!()).unwrap();
+        assert_eq!(spool.read().unwrap().len(), 2);
+        assert_eq!(fs::read(&path).unwrap(), whole);
+    }
     let Ok(world) = World::open(dir, clock, &[]).await else {
         panic!("a torn record is dropped")
     };
     assert_eq!(world.outcomes().await, [(Status::Ok, 20)]);
     renewed(&world, 400).await;
+}
+
+/// A file that somebody cut short under a running server: what was durable is not taken for what was never written.
+#[tokio::test]
+async fn a_spool_cut_short_under_a_running_server() {
+    let world = World::with_spool().await;
+    goes_down(&world).await;
+    spooled(&world, 1, 150).await.unwrap().settle(ended(20));
+    ends_in_spool(world.dir.path(), 1).await;
+    let path = world.dir.path().join("spool/bailiwick.spool");
+    let whole = fs::read(&path).unwrap();
+    fs::write(&path, &whole[..whole.len() - 1]).unwrap();
+    world.faults.read_only(false);
+    let mut health = world.handle.health();
+    let found = |why: &str| why.contains("records that were durable are gone");
+    patiently(health.wait_for(|health| health.trouble.as_deref().is_some_and(found)))
+        .await
+        .unwrap();
+    fs::write(&path, whole).unwrap();
+    world.healthy().await;
+    world.open_is(0).await;
+    assert_eq!(world.outcomes().await, [(Status::Ok, 20)]);
 }
 
 /// A provider that billed past its hold meanwhile: the model is distrusted from then on, and what was let through before
@@ -355,7 +413,7 @@ async fn a_call_under_an_idempotency_key_waits() {
     goes_down(&world).await;
     let wanted = crate::HoldRequest {
         idempotency: Some("key".to_owned()),
-        ..request(1, 10, 0)
+        ..request(1, 10, world.handle.heads().borrow()[&tenant()].epoch)
     };
     let answer = world.handle.hold_on_allowance(wanted).await;
     assert!(matches!(answer, HoldAnswer::Unavailable), "{answer:?}");

@@ -2,14 +2,14 @@
 
 use std::{collections::HashSet, pin::pin};
 
-use entry::{Action, Event, MAX_ENTRY_BYTES, Status};
+use entry::{Action, Event, MAX_ENTRY_BYTES, Status, Why};
 use model::{AgentName, NanoUsd, Reason, TenantName, UsageSource};
 
 use super::world::{
     World, agent_loaded, ask, budget_loaded, by, denied, ended, key, key_issued, key_revoked, outcomes, poll_once,
     request, tenant,
 };
-use crate::{Ask, ChangeError, Denied, Ending, HoldAnswer, HoldRequest, Unavailable};
+use crate::{Ask, ChangeError, Denied, Ending, HoldAnswer, HoldRequest, Replayed, Unavailable};
 
 #[tokio::test]
 async fn a_hold_is_settled_and_survives_a_restart() {
@@ -268,9 +268,9 @@ async fn a_revoked_credential_gets_no_hold_whatever_epoch_is_named() {
     world.change(vec![key_revoked("ka")]).await.unwrap();
     let answer = world.handle.hold(world.request(1, 100).await).await;
     assert!(matches!(answer, HoldAnswer::Unavailable), "{answer:?}");
-    // The refusal is recorded under it all the same.
-    assert_eq!(world.handle.deny(denied(1)).await, Ok(4));
-    assert_eq!(world.kinds().await, ["key_revoked", "denial"]);
+    // Refusals are recorded under it all the same.
+    assert_eq!(world.handle.deny(denied(2)).await, Ok(5));
+    assert_eq!(world.kinds().await, ["key_revoked", "denial", "denial"]);
 }
 
 #[tokio::test]
@@ -327,7 +327,16 @@ async fn one_request_that_cannot_be_recorded_harms_no_other() {
         amount: NanoUsd(-1),
         ..request.clone()
     };
+    let policies = HoldRequest {
+        ask: ask(4),
+        why: Why {
+            bundle: 0,
+            policies: vec!["p".repeat(MAX_ENTRY_BYTES)],
+        },
+        ..request.clone()
+    };
     let bad = [
+        policies,
         with(|action| action.model = "m".repeat(MAX_ENTRY_BYTES)),
         with(|action| action.key = key("none")),
         again,
@@ -350,7 +359,47 @@ async fn one_request_that_cannot_be_recorded_harms_no_other() {
     );
     drop((good, hold));
     world.open_is(0).await;
-    assert_eq!(world.kinds().await, ["intent", "intent", "outcome", "outcome"]);
+    let mut kinds = world.kinds().await;
+    kinds.sort_unstable();
+    // Of an unknown credential nothing can be said.
+    let expected = [&["denial"; 4][..], &["intent"; 2], &["outcome"; 2]].concat();
+    assert_eq!(kinds, expected);
+}
+
+/// What a denial or a replay names can be too long; that it was refused is recorded all the same.
+#[tokio::test]
+async fn a_refusal_that_is_too_long_is_recorded_shorter() {
+    let world = World::new().await;
+    let why = Why {
+        bundle: 0,
+        policies: vec!["p".repeat(MAX_ENTRY_BYTES)],
+    };
+    let index = world.handle.deny(Denied {
+        why: Some(why.clone()),
+        ..denied(1)
+    });
+    assert_eq!(index.await, Ok(3));
+    let replayed = Replayed {
+        ask: ask(2),
+        why,
+        of: ask(1).action.id,
+    };
+    assert_eq!(world.handle.replay(replayed).await, Err(Unavailable));
+    let (_, entries) = world.log().await;
+    let denials: Vec<_> = entries
+        .iter()
+        .filter_map(|entry| match &entry.event {
+            Event::Denial(denial) => Some((denial.action.id, denial.reason, denial.why.is_some())),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(
+        denials,
+        [
+            (ask(1).action.id, Reason::PolicyDenied, false),
+            (ask(2).action.id, Reason::GovernanceUnavailable, false),
+        ]
+    );
 }
 
 /// The provider's id of a call is the provider's text: of any length.

@@ -77,6 +77,7 @@ async fn it_is_recorded_in_the_batch_of_its_outcome_and_kept_through_a_restart()
         "intent",
         "outcome",
         "overrun",
+        "denial",
         "intent",
         "outcome",
         "overrun_cleared",

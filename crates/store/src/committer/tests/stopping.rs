@@ -35,6 +35,31 @@ async fn every_end_before_the_stop_is_written() {
     assert_eq!(outcomes, vec![(Status::Ok, 0); 2_500]);
 }
 
+/// The end of a call that began on an allowance takes the way over the spool's task. With one thread, the task that was
+/// woken last runs first: the committer, before the end has reached it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn an_end_that_is_with_the_spool_is_written_too() {
+    let world = World::with_spool().await;
+    let epoch = world.view().await.epoch;
+    world.faults.read_only(true);
+    assert!(world.handle.deny(denied(1)).await.is_err());
+    let HoldAnswer::Held(hold) = world.handle.hold_on_allowance(request(2, 100, epoch)).await else {
+        panic!()
+    };
+    world.faults.read_only(false);
+    world.healthy().await;
+    // Renews the allowance: nothing else is to be written.
+    world.handle.deny(denied(3)).await.unwrap();
+    let handle = world.handle.clone();
+    let stopping = tokio::spawn(async move {
+        hold.settle(ended(30));
+        handle.stop("requested").await;
+    });
+    stopping.await.unwrap();
+    let world = world.restart().await;
+    assert_eq!(world.outcomes().await, [(Status::Ok, 30)]);
+}
+
 #[tokio::test]
 async fn what_comes_after_the_stop_is_refused() {
     let world = World::new().await;

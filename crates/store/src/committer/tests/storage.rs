@@ -9,7 +9,7 @@ use std::{
 use entry::Status;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 
-use super::world::{NOON, RESERVE, SECOND, World, budget_loaded, denied, ended, request, tenant};
+use super::world::{NOON, RESERVE, SECOND, World, budget_loaded, denied, ended, patiently, request, tenant};
 use crate::{DataDir, HoldAnswer, Reader, Unavailable};
 
 /// A write that does not end: who waits for it is refused within a bound, who comes later at once, and what it wrote in
@@ -149,11 +149,11 @@ async fn damage_under_a_running_server() {
             .any(|batch| batch.entries().unwrap().into_iter().any(broken))
     );
     world.reader.suspect();
-    let why = world.troubled().await;
-    assert!(
-        why.contains("entry 1:") && why.contains("restore it from a backup"),
-        "{why}"
-    );
+    let found = |why: &str| why.contains("entry 1:") && why.contains("restore it from a backup");
+    let mut health = world.handle.health();
+    patiently(health.wait_for(|health| health.trouble.as_deref().is_some_and(found)))
+        .await
+        .unwrap();
     let answer = world.handle.hold(request(2, 100, epoch)).await;
     assert!(matches!(answer, HoldAnswer::Unavailable), "{answer:?}");
     hold.settle(ended(30));
@@ -174,6 +174,41 @@ async fn a_suspicion_that_is_not_confirmed() {
     hold.settle(ended(30));
     world.open_is(0).await;
     assert_eq!(world.outcomes().await, [(Status::NotForwarded, 0), (Status::Ok, 30)]);
+}
+
+/// A file system that hangs keeps the committer's thread as well as its task: who waits is refused all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_keeps_a_thread() {
+    let world = World::new().await;
+    let hang = world.faults.hang();
+    world.clock.pass(2 * SECOND);
+    let handle = world.handle.clone();
+    let asked = tokio::spawn(async move { handle.deny(denied(1)).await });
+    let why = world.troubled().await;
+    assert!(why.contains("has not finished a write"), "{why}");
+    assert_eq!(asked.await.unwrap(), Err(Unavailable));
+    drop(hang);
+    world.healthy().await;
+    world.handle.deny(denied(2)).await.unwrap();
+}
+
+/// While the log is checked nobody is answered by the committer, so nobody is made to wait for it.
+#[tokio::test]
+async fn a_check_that_takes_long() {
+    let world = World::new().await;
+    world.faults.stall(true);
+    world.reader.suspect();
+    // Asked before it began, and while it runs.
+    assert_eq!(patiently(world.handle.deny(denied(1))).await, Err(Unavailable));
+    let health = world.handle.health().borrow().clone();
+    assert!(
+        health.down && health.trouble.as_deref().is_some_and(|why| why.contains("checking")),
+        "{health:?}"
+    );
+    assert_eq!(patiently(world.handle.deny(denied(2))).await, Err(Unavailable));
+    world.faults.stall(false);
+    world.healthy().await;
+    world.handle.deny(denied(3)).await.unwrap();
 }
 
 /// A page that is no page: SQLite says so, and a start says what to do.
