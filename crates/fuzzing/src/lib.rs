@@ -10,6 +10,7 @@
 
 #![expect(clippy::panic, reason = "a panic is how a target tells of a finding")]
 
+mod assemble;
 mod calls;
 mod cut;
 mod files;
@@ -20,6 +21,7 @@ mod prices;
 mod replies;
 mod streams;
 
+pub use assemble::assemble;
 pub use calls::{call_form, call_json};
 pub use files::{config_manifest, config_settings, policy_entities, policy_rules};
 pub use gate::{credentials, headers, names, routes};
@@ -41,6 +43,7 @@ pub struct Target {
 /// Every target, by name.
 pub const TARGETS: &[Target] = &[
     target("amounts", amounts),
+    target("assemble", assemble),
     target("call_form", call_form),
     target("call_json", call_json),
     target("catalogue", catalogue),

@@ -11,9 +11,9 @@ use std::{
     time::Duration,
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use control::RepeatKey;
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt as _, Either, Full};
 use model::ActionId;
@@ -23,8 +23,10 @@ use crate::{reply, reply::ReplyBody, stream::BrokenOff};
 
 /// How long a reply is kept: as long as the log remembers the key.
 const KEPT_FOR: Duration = Duration::from_secs(24 * 3_600);
-/// What a kept reply costs beside its body, roughly: its headers and its place.
+/// What a reply costs beside its headers and its body, roughly: its key, its print and its place.
 const OVERHEAD: usize = 1_024;
+/// What a header costs beside its text, roughly: its place in the map.
+const HEADER_OVERHEAD: usize = 128;
 
 /// Replies by key.
 #[derive(Debug)]
@@ -37,7 +39,11 @@ struct Slots {
     by_key: HashMap<RepeatKey, Slot>,
     /// Kept replies, oldest first. Some may be gone.
     order: VecDeque<(Instant, RepeatKey)>,
-    bytes: usize,
+    /// What kept replies take.
+    kept: usize,
+    /// What replies take that are written down while they are delivered.
+    recording: usize,
+    /// The most that both may take.
     most: usize,
 }
 
@@ -75,7 +81,8 @@ impl Replays {
         let slots = Slots {
             by_key: HashMap::new(),
             order: VecDeque::new(),
-            bytes: 0,
+            kept: 0,
+            recording: 0,
             most,
         };
         Arc::new(Self {
@@ -117,13 +124,67 @@ impl Slots {
         while self
             .order
             .front()
-            .is_some_and(|(since, _)| self.bytes > self.most || now.duration_since(*since) >= KEPT_FOR)
+            .is_some_and(|(since, _)| self.kept + self.recording > self.most || now.duration_since(*since) >= KEPT_FOR)
         {
             let Some((_, key)) = self.order.pop_front() else { return };
             if let Some(Slot::Kept { reply, .. }) = self.by_key.remove(&key) {
-                self.bytes -= reply.body.len() + OVERHEAD;
+                self.kept -= reply.size();
             }
         }
+    }
+}
+
+/// What is written down of a body, and what that takes of the bytes there are for all replies. Dropped, it gives them
+/// back.
+struct Notes {
+    replays: Arc<Replays>,
+    seen: Vec<u8>,
+    charged: usize,
+}
+
+impl Notes {
+    /// Notes of a reply that takes `beside` bytes beside its body, if there is room.
+    fn begin(replays: Arc<Replays>, beside: usize) -> Option<Self> {
+        let mut notes = Self {
+            replays,
+            seen: Vec::new(),
+            charged: 0,
+        };
+        notes.charge(beside).then_some(notes)
+    }
+
+    /// Older replies make room for newer ones, but what is being written down makes none for what else is.
+    fn charge(&mut self, more: usize) -> bool {
+        let mut slots = self.replays.slots();
+        if more > slots.most.saturating_sub(slots.recording) {
+            return false;
+        }
+        slots.recording += more;
+        self.charged += more;
+        slots.forget(Instant::now());
+        true
+    }
+
+    /// Writes down the next part; false if there is no room for it.
+    fn note(&mut self, data: &[u8]) -> bool {
+        let needed = self.seen.len() + data.len();
+        let capacity = self.seen.capacity();
+        if needed > capacity {
+            // With some slack, or each small part would move all that came before it.
+            let room = needed + needed / 4;
+            if !self.charge(room - capacity) {
+                return false;
+            }
+            self.seen.reserve_exact(room - self.seen.len());
+        }
+        self.seen.extend_from_slice(data);
+        true
+    }
+}
+
+impl Drop for Notes {
+    fn drop(&mut self) {
+        self.replays.slots().recording -= self.charged;
     }
 }
 
@@ -136,21 +197,16 @@ pub(crate) struct Turn {
 }
 
 impl Turn {
-    /// The longest reply worth keeping.
-    fn most(&self) -> usize {
-        self.replays.slots().most.saturating_sub(OVERHEAD)
-    }
-
     fn keep(self, reply: KeptReply) {
         let mut slots = self.replays.slots();
-        let size = reply.body.len() + OVERHEAD;
-        if size > slots.most {
+        let size = reply.size();
+        if size > slots.most.saturating_sub(slots.recording) {
             return;
         }
         if let Some(Slot::Running { print, .. }) = slots.by_key.remove(&self.key) {
             let reply = Arc::new(reply);
             slots.by_key.insert(self.key.clone(), Slot::Kept { print, reply });
-            slots.bytes += size;
+            slots.kept += size;
             slots.order.push_back((Instant::now(), self.key.clone()));
             slots.forget(Instant::now());
         }
@@ -166,7 +222,7 @@ impl Turn {
         let kept = KeptReply {
             of,
             status: head.status,
-            headers: head.headers.clone(),
+            headers: own(&head.headers),
             body: Bytes::new(),
         };
         let body = match body {
@@ -174,19 +230,19 @@ impl Turn {
                 // A whole body is there at once.
                 let Ok(whole) = whole.collect().await;
                 let body = whole.to_bytes();
+                // A copy of its own: what was read may stand in a larger buffer.
                 self.keep(KeptReply {
-                    body: body.clone(),
+                    body: Bytes::copy_from_slice(&body),
                     ..kept
                 });
                 Recorded::plain(Either::Left(Full::new(body)))
             }
             Either::Right(passing) => Recorded {
                 body: Either::Right(passing),
-                recorder: Some(Recorder {
-                    most: self.most(),
+                recorder: Notes::begin(self.replays.clone(), kept.size()).map(|notes| Recorder {
                     turn: self,
                     kept,
-                    seen: BytesMut::new(),
+                    notes,
                 }),
             },
         };
@@ -204,6 +260,12 @@ impl Drop for Turn {
 }
 
 impl KeptReply {
+    /// About how many bytes of memory it takes.
+    fn size(&self) -> usize {
+        let header = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + HEADER_OVERHEAD;
+        OVERHEAD + self.headers.iter().map(header).sum::<usize>() + self.body.len()
+    }
+
     /// The reply once more. It cost what it cost the first time, so it names no cost.
     pub(crate) fn again(&self) -> Response<Recorded> {
         let mut response = Response::new(Recorded::plain(Either::Left(Full::new(self.body.clone()))));
@@ -224,8 +286,20 @@ pub(crate) struct Recorded {
 struct Recorder {
     turn: Turn,
     kept: KeptReply,
-    seen: BytesMut,
-    most: usize,
+    notes: Notes,
+}
+
+/// Headers that share no buffer: those that were received keep all of the head that they stood in.
+fn own(headers: &HeaderMap) -> HeaderMap {
+    let own = |value: &HeaderValue| {
+        let mut copy = HeaderValue::from_bytes(value.as_bytes()).ok()?;
+        copy.set_sensitive(value.is_sensitive());
+        Some(copy)
+    };
+    let copies = headers
+        .iter()
+        .filter_map(|(name, value)| Some((name.clone(), own(value)?)));
+    copies.collect()
 }
 
 impl Recorded {
@@ -235,11 +309,12 @@ impl Recorded {
     }
 
     fn note(&mut self, data: &Bytes) {
-        let Some(recorder) = &mut self.recorder else { return };
-        if recorder.seen.len() + data.len() > recorder.most {
+        if self
+            .recorder
+            .as_mut()
+            .is_some_and(|recorder| !recorder.notes.note(data))
+        {
             self.recorder = None;
-        } else {
-            recorder.seen.extend_from_slice(data);
         }
     }
 
@@ -248,8 +323,11 @@ impl Recorded {
             Either::Left(_) => true,
             Either::Right(passing) => passing.is_whole(),
         };
-        if let Some(Recorder { turn, kept, seen, .. }) = self.recorder.take().filter(|_| whole) {
-            let body = seen.freeze();
+        if let Some(Recorder { turn, kept, mut notes }) = self.recorder.take().filter(|_| whole) {
+            // Without the slack.
+            let body = Bytes::from(std::mem::take(&mut notes.seen).into_boxed_slice());
+            // What it took is free again for itself.
+            drop(notes);
             turn.keep(KeptReply { body, ..kept });
         }
     }
@@ -339,5 +417,46 @@ mod tests {
         ] {
             assert_eq!(key(&map(values)).map_err(drop), expected, "{values:?}");
         }
+    }
+
+    /// However many replies are written down at once, all of them together take no more than there is.
+    #[test]
+    fn what_is_written_down_at_once_is_bounded() {
+        const MOST: usize = 100_000;
+        let replays = Replays::new(MOST);
+        let recording = || replays.slots().recording;
+        let mut all: Vec<_> = (0..100).map_while(|_| Notes::begin(replays.clone(), 2_000)).collect();
+        assert_eq!((all.len(), recording()), (50, MOST), "heads count");
+        all.truncate(20);
+        assert_eq!(recording(), 40_000);
+        for part in 0..100 {
+            all.retain_mut(|notes| notes.note(&[7; 500]));
+            let held: usize = all.iter().map(|notes| 2_000 + notes.seen.capacity()).sum();
+            assert!(held <= recording() && recording() <= MOST, "{held} at part {part}");
+            assert!(!all.is_empty(), "those that gave up made room");
+        }
+        assert!(all.iter().all(|notes| notes.seen.len() == 50_000) && all.len() == 1);
+        drop(all);
+        assert_eq!(recording(), 0);
+        assert!(Notes::begin(replays, MOST + 1).is_none());
+    }
+
+    #[test]
+    fn kept_headers_count_and_share_nothing() {
+        let head = Bytes::from(vec![b'v'; 10_000]);
+        let mut headers = HeaderMap::new();
+        headers.append("x-a", HeaderValue::from_maybe_shared(head.slice(..4_000)).unwrap());
+        headers.append("x-a", HeaderValue::from_static("b"));
+        let copy = own(&headers);
+        assert_eq!(copy, headers);
+        drop(headers);
+        assert!(head.is_unique());
+        let reply = KeptReply {
+            of: ActionId::from_bytes([7; 16]),
+            status: StatusCode::OK,
+            headers: copy,
+            body: Bytes::from_static(b"body"),
+        };
+        assert_eq!(reply.size(), OVERHEAD + 2 * (3 + HEADER_OVERHEAD) + 4_001 + 4);
     }
 }

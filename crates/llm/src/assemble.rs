@@ -13,11 +13,14 @@ use crate::json::{JsonError, Reader};
 use crate::sse::{Block, Event, Splitter};
 use crate::{Call, Endpoint};
 
+mod budget;
 mod choices;
+mod members;
 mod message;
 mod response;
 mod tree;
 
+use budget::Budget;
 use choices::Choices;
 use message::Message;
 use response::Response;
@@ -68,12 +71,13 @@ impl AssembleError {
     }
 }
 
-/// Puts one reply together. Holds no more than the bound it is given, and some bytes for each part of the reply.
+/// Puts one reply together. What it holds, counted with its places in memory, stays within the bound it is given, as does
+/// an event that is being received; buffers that grow may have as much again in reserve.
 #[derive(Debug)]
 pub struct Assembler {
     splitter: Splitter,
     parts: Parts,
-    most: usize,
+    budget: Budget,
     failed: Option<AssembleError>,
 }
 
@@ -85,19 +89,20 @@ enum Parts {
 }
 
 impl Parts {
-    fn take(&mut self, event: &Event<'_>) -> Result<(), AssembleError> {
+    fn take(&mut self, event: &Event<'_>, budget: &mut Budget) -> Result<(), AssembleError> {
         match self {
-            Self::Choices(choices) => choices.take(event),
-            Self::Message(message) => message.take(event),
-            Self::Response(response) => response.take(event),
+            Self::Choices(choices) => choices.take(event, budget),
+            Self::Message(message) => message.take(event, budget),
+            Self::Response(response) => response.take(event, budget),
         }
     }
 
-    /// About how many bytes it holds.
+    /// What should be charged for, counted anew.
+    #[cfg(test)]
     fn cost(&self) -> usize {
         match self {
-            Self::Choices(choices) => choices.cost,
-            Self::Message(message) => message.cost,
+            Self::Choices(choices) => choices.cost(),
+            Self::Message(message) => message.cost(),
             Self::Response(response) => response.cost(),
         }
     }
@@ -117,7 +122,7 @@ impl Assembler {
         Some(Self {
             splitter: Splitter::keeping(most),
             parts,
-            most,
+            budget: Budget::new(most),
             failed: None,
         })
     }
@@ -129,15 +134,15 @@ impl Assembler {
 
     /// Takes in the next bytes of the body. After an error nothing more is taken in.
     pub fn push(&mut self, chunk: &[u8]) -> Result<(), AssembleError> {
-        let (parts, failed, most) = (&mut self.parts, &mut self.failed, self.most);
-        self.splitter.push(chunk, |block, _| take(parts, failed, most, block));
+        let (parts, failed, budget) = (&mut self.parts, &mut self.failed, &mut self.budget);
+        self.splitter.push(chunk, |block, _| take(parts, failed, budget, block));
         self.failed.clone().map_or(Ok(()), Err)
     }
 
     /// The reply, when the body has ended.
     pub fn finish(mut self) -> Result<Bytes, AssembleError> {
-        let (parts, failed, most) = (&mut self.parts, &mut self.failed, self.most);
-        self.splitter.finish(|block, _| take(parts, failed, most, block));
+        let (parts, failed, budget) = (&mut self.parts, &mut self.failed, &mut self.budget);
+        self.splitter.finish(|block, _| take(parts, failed, budget, block));
         if let Some(error) = self.failed {
             return Err(error);
         }
@@ -150,17 +155,14 @@ impl Assembler {
     }
 }
 
-fn take(parts: &mut Parts, failed: &mut Option<AssembleError>, most: usize, block: Block<'_>) {
+fn take(parts: &mut Parts, failed: &mut Option<AssembleError>, budget: &mut Budget, block: Block<'_>) {
     if failed.is_some() {
         return;
     }
     let taken = match block {
         Block::Nothing => Ok(()),
         Block::TooLarge => Err(AssembleError::TooLarge),
-        Block::Event(event) => parts.take(&event).and_then(|()| match parts.cost() > most {
-            true => Err(AssembleError::TooLarge),
-            false => Ok(()),
-        }),
+        Block::Event(event) => parts.take(&event, budget),
     };
     *failed = taken.err();
 }

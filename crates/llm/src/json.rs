@@ -84,6 +84,11 @@ impl<'a> Reader<'a> {
         self.at
     }
 
+    /// The text from offset `start`, see [`Reader::at`], to what is read next.
+    pub(crate) fn text_since(&self, start: usize) -> &'a str {
+        self.text.get(start..self.at).unwrap_or_default()
+    }
+
     /// The kind of the next value.
     pub(crate) fn peek(&mut self) -> Result<Kind, JsonError> {
         Ok(match self.next_byte() {

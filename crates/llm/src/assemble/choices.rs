@@ -1,16 +1,18 @@
 //! Chat completions and the older text completions: chunks, each with pieces of some choices.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use crate::json::Reader;
 use crate::reply::read_error;
 use crate::sse::Event;
 
-use super::tree::{Members, Node, write_string};
+use super::budget::Budget;
+use super::members::{Members, write_string};
+use super::tree::Node;
 use super::{AssembleError, object};
 
 /// What a choice takes in memory beside what it says, in bytes.
-const CHOICE_COST: usize = 128;
+const CHOICE_COST: usize = 256;
 
 /// A reply so far.
 #[derive(Debug)]
@@ -21,8 +23,6 @@ pub(super) struct Choices {
     /// What chunks say beside their choices.
     head: Members,
     choices: BTreeMap<u64, Choice>,
-    /// About how many bytes are held.
-    pub(super) cost: usize,
 }
 
 /// A choice so far.
@@ -42,7 +42,6 @@ impl Choices {
             done: false,
             head: Members::default(),
             choices: BTreeMap::new(),
-            cost: 0,
         }
     }
 
@@ -54,7 +53,7 @@ impl Choices {
         }
     }
 
-    pub(super) fn take(&mut self, event: &Event<'_>) -> Result<(), AssembleError> {
+    pub(super) fn take(&mut self, event: &Event<'_>, budget: &mut Budget) -> Result<(), AssembleError> {
         self.done |= event.data.trim_ascii_start().starts_with(b"[DONE]");
         if self.done {
             return Ok(());
@@ -63,27 +62,25 @@ impl Choices {
         let mut head = Members::default();
         while let Some(key) = reader.key()? {
             match &*key.decoded() {
-                "choices" => self.read_choices(&mut reader)?,
+                "choices" => self.read_choices(&mut reader, budget)?,
                 "error" => {
                     if let Some(error) = read_error(&mut reader)? {
                         return Err(AssembleError::Failed(error));
                     }
                 }
-                _ => head.read_member(key, &mut reader)?,
+                _ => head.read_member(key, &mut reader, budget)?,
             }
         }
         reader.end()?;
         // Azure's first and last chunks, which tell of filters, were created at 0.
         if head.get("created").and_then(Node::number) == Some(0) && self.head.has("created") {
-            head.take("created");
+            let created = head.take("created");
+            budget.free(created.map_or(0, |created| Members::cost_of("created", &created)));
         }
-        let before = self.head.cost();
-        self.head.update(head);
-        self.cost = (self.cost + self.head.cost()).saturating_sub(before);
-        Ok(())
+        self.head.update(head, budget)
     }
 
-    fn read_choices(&mut self, reader: &mut Reader<'_>) -> Result<(), AssembleError> {
+    fn read_choices(&mut self, reader: &mut Reader<'_>, budget: &mut Budget) -> Result<(), AssembleError> {
         if !reader.array_or_skip()? {
             return Ok(());
         }
@@ -91,44 +88,55 @@ impl Choices {
             if !reader.object_or_skip()? {
                 return Err(AssembleError::Missing("choice"));
             }
-            self.read_choice(reader)?;
+            self.read_choice(reader, budget)?;
         }
         Ok(())
     }
 
     /// Reads the rest of a choice, whose object has been begun.
-    fn read_choice(&mut self, reader: &mut Reader<'_>) -> Result<(), AssembleError> {
+    fn read_choice(&mut self, reader: &mut Reader<'_>, budget: &mut Budget) -> Result<(), AssembleError> {
         let mut piece = Members::default();
         while let Some(key) = reader.key()? {
-            piece.read_member(key, reader)?;
+            piece.read_member(key, reader, budget)?;
         }
         let index = match piece.take("index") {
-            Some(index) => index.number().ok_or(AssembleError::Missing("index"))?,
+            Some(index) => {
+                budget.free(Members::cost_of("index", &index));
+                index.number().ok_or(AssembleError::Missing("index"))?
+            }
             None => 0,
         };
-        let choice = self.choices.entry(index).or_insert_with(|| {
-            self.cost += CHOICE_COST;
-            Choice::default()
-        });
+        let choice = match self.choices.entry(index) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => {
+                budget.charge(CHOICE_COST)?;
+                place.insert(Choice::default())
+            }
+        };
         for (name, value) in piece.into_iter() {
-            self.cost += match name.as_str() {
+            match name.as_str() {
                 "delta" if self.chat => match value {
-                    Node::Object(delta) => choice.message.grow(delta)?,
-                    value if value.is_nothing() => 0,
+                    Node::Object(delta) => {
+                        budget.free(Members::cost_of(&name, &Node::Object(Members::default())));
+                        choice.message.grow(delta, budget)?;
+                    }
+                    value if value.is_nothing() => budget.free(Members::cost_of(&name, &value)),
                     _ => return Err(AssembleError::Missing("delta")),
                 },
                 // Some servers repeat the whole message at the end.
-                "message" if self.chat => 0,
-                "text" | "logprobs" => choice.rest.entry(&name).grow(value)?,
-                _ => {
-                    let known = choice.rest.entry(&name);
-                    let before = known.cost();
-                    known.update(value);
-                    known.cost().saturating_sub(before)
-                }
-            };
+                "message" if self.chat => budget.free(Members::cost_of(&name, &value)),
+                "text" | "logprobs" => choice.rest.grow_member(&name, value, budget)?,
+                _ => choice.rest.update_member(&name, value, budget)?,
+            }
         }
         Ok(())
+    }
+
+    /// What should be charged for, counted anew.
+    #[cfg(test)]
+    pub(super) fn cost(&self) -> usize {
+        let choice = |choice: &Choice| CHOICE_COST + choice.message.cost() + choice.rest.cost();
+        self.head.cost() + self.choices.values().map(choice).sum::<usize>()
     }
 
     pub(super) fn finish(mut self) -> Result<String, AssembleError> {
@@ -157,7 +165,7 @@ impl Choices {
             if number > 0 {
                 out.push(',');
             }
-            choice.write(index, self.chat, &mut out);
+            choice.write(index, self.chat, &mut out)?;
         }
         out.push_str("]}");
         Ok(out)
@@ -178,13 +186,15 @@ impl Choices {
 }
 
 impl Choice {
-    fn write(mut self, index: u64, chat: bool, out: &mut String) {
+    fn write(mut self, index: u64, chat: bool, out: &mut String) -> Result<(), AssembleError> {
+        // Everything is there already and only moves.
+        let mut budget = Budget::boundless();
         let mut whole = Members::default();
         if chat {
             let mut message = Members::default();
             message.set("role", Node::plain("assistant"));
             message.set("content", Node::null());
-            message.update(self.message);
+            message.update(self.message, &mut budget)?;
             message.order("tool_calls");
             whole.set("index", Node::Raw(index.to_string()));
             whole.set("message", Node::Object(message));
@@ -192,7 +202,8 @@ impl Choice {
             whole.set("text", self.rest.take("text").unwrap_or_else(|| Node::plain("")));
             whole.set("index", Node::Raw(index.to_string()));
         }
-        whole.update(self.rest);
+        whole.update(self.rest, &mut budget)?;
         whole.write(out);
+        Ok(())
     }
 }

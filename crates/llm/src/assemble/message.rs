@@ -6,11 +6,13 @@ use crate::json::{Reader, Text};
 use crate::reply::read_error;
 use crate::sse::Event;
 
-use super::tree::{Members, Node, write_string};
+use super::budget::Budget;
+use super::members::{Members, write_string};
+use super::tree::{Items, Node};
 use super::{AssembleError, object};
 
 /// What a block takes in memory beside what it says, in bytes.
-const BLOCK_COST: usize = 128;
+const BLOCK_COST: usize = 256;
 
 /// A message so far.
 #[derive(Debug, Default)]
@@ -22,8 +24,6 @@ pub(super) struct Message {
     ended: bool,
     /// `message_stop` has come: what stands behind it is not part of the reply.
     done: bool,
-    /// About how many bytes are held.
-    pub(super) cost: usize,
 }
 
 /// A content block so far.
@@ -35,7 +35,7 @@ struct ContentBlock {
 }
 
 impl Message {
-    pub(super) fn take(&mut self, event: &Event<'_>) -> Result<(), AssembleError> {
+    pub(super) fn take(&mut self, event: &Event<'_>, budget: &mut Budget) -> Result<(), AssembleError> {
         if self.done {
             return Ok(());
         }
@@ -45,9 +45,9 @@ impl Message {
         while let Some(key) = reader.key()? {
             match &*key.decoded() {
                 "type" => kind = reader.string_or_skip()?,
-                "index" => index = Node::read(&mut reader)?.number(),
+                "index" => index = reader.raw()?.parse().ok(),
                 "error" => error = read_error(&mut reader)?,
-                "message" | "content_block" | "delta" | "usage" => rest.read_member(key, &mut reader)?,
+                "message" | "content_block" | "delta" | "usage" => rest.read_member(key, &mut reader, budget)?,
                 _ => reader.skip()?,
             }
         }
@@ -56,40 +56,37 @@ impl Message {
         let kind = kind.as_deref().map_or(event.name, str::as_bytes);
         let index = index.ok_or(AssembleError::Missing("index"));
         match kind {
-            b"message_start" => self.start(rest),
-            b"content_block_start" => self.start_block(index?, rest),
+            b"message_start" => self.start(&mut rest, budget)?,
+            b"content_block_start" => self.start_block(index?, &mut rest, budget)?,
             b"content_block_delta" => {
-                let delta = part(&mut rest, "delta")?;
-                self.cost += self.block(index?)?.grow(delta)?;
-                Ok(())
+                let delta = part(&mut rest, "delta", budget)?;
+                self.block(index?)?.grow(delta, budget)?;
             }
-            b"content_block_stop" => self.block(index?).map(|_| ()),
-            b"message_delta" => self.add(rest),
-            b"message_stop" => {
-                self.done = true;
-                Ok(())
-            }
+            b"content_block_stop" => drop(self.block(index?)?),
+            b"message_delta" => self.add(&mut rest, budget)?,
+            b"message_stop" => self.done = true,
             b"error" => {
                 let error = error.unwrap_or_else(|| "an error without details".to_owned());
-                Err(AssembleError::Failed(error))
+                return Err(AssembleError::Failed(error));
             }
             // `ping`, and kinds of events that there will be (versioning policy of the API).
-            _ => Ok(()),
+            _ => {}
         }
+        budget.free(rest.cost());
+        Ok(())
     }
 
-    fn start(&mut self, mut event: Members) -> Result<(), AssembleError> {
-        let message = part(&mut event, "message")?;
-        self.cost += message.cost();
+    fn start(&mut self, event: &mut Members, budget: &mut Budget) -> Result<(), AssembleError> {
+        let message = part(event, "message", budget)?;
         match self.head.replace(message) {
             None => Ok(()),
             Some(_) => Err(AssembleError::Mixed),
         }
     }
 
-    fn start_block(&mut self, index: u64, mut event: Members) -> Result<(), AssembleError> {
-        let members = part(&mut event, "content_block")?;
-        self.cost += BLOCK_COST + members.cost();
+    fn start_block(&mut self, index: u64, event: &mut Members, budget: &mut Budget) -> Result<(), AssembleError> {
+        let members = part(event, "content_block", budget)?;
+        budget.charge(BLOCK_COST)?;
         let block = ContentBlock {
             members,
             input: String::new(),
@@ -105,17 +102,22 @@ impl Message {
     }
 
     /// The end of the message: figures are cumulative, everything else is said once.
-    fn add(&mut self, mut event: Members) -> Result<(), AssembleError> {
+    fn add(&mut self, event: &mut Members, budget: &mut Budget) -> Result<(), AssembleError> {
         let head = self.head.as_mut().ok_or(AssembleError::Fragment)?;
-        let delta = part(&mut event, "delta")?;
+        let delta = part(event, "delta", budget)?;
         self.ended |= delta.get("stop_reason").is_some_and(|reason| !reason.is_nothing());
-        let before = head.cost();
-        head.update(delta);
-        if let Some(usage) = event.take("usage") {
-            head.entry("usage").update(usage);
+        head.update(delta, budget)?;
+        match event.take("usage") {
+            Some(usage) => head.update_member("usage", usage, budget),
+            None => Ok(()),
         }
-        self.cost += head.cost().saturating_sub(before);
-        Ok(())
+    }
+
+    /// What should be charged for, counted anew.
+    #[cfg(test)]
+    pub(super) fn cost(&self) -> usize {
+        let block = |block: &ContentBlock| BLOCK_COST + block.members.cost() + block.input.len();
+        self.head.as_ref().map_or(0, Members::cost) + self.blocks.values().map(block).sum::<usize>()
     }
 
     pub(super) fn finish(self) -> Result<String, AssembleError> {
@@ -125,7 +127,7 @@ impl Message {
             .ok_or(AssembleError::Unfinished)?;
         let mut content = match head.take("content") {
             Some(Node::Array(content)) => content,
-            _ => Vec::new(),
+            _ => Items::default(),
         };
         for block in self.blocks.into_values() {
             content.push(Node::Object(block.finish()?));
@@ -148,28 +150,33 @@ impl Message {
 }
 
 impl ContentBlock {
-    /// Takes in a delta. Gives about how many more bytes are held.
-    fn grow(&mut self, mut delta: Members) -> Result<usize, AssembleError> {
-        let mut grown = 0;
+    /// Takes in a delta.
+    fn grow(&mut self, mut delta: Members, budget: &mut Budget) -> Result<(), AssembleError> {
         let kind = delta.take("type");
         if let Some(piece) = delta.take("partial_json") {
-            let Node::Text(piece) = piece else {
+            let Node::Text(text) = &piece else {
                 return Err(AssembleError::Mixed);
             };
-            self.input.push_str(&piece);
-            grown += piece.len();
+            budget.charge(text.len())?;
+            self.input.push_str(text);
+            budget.free(Members::cost_of("partial_json", &piece));
         }
         if let Some(citation) = delta.take("citation") {
-            grown += self.members.entry("citations").grow(Node::Array(vec![citation]))?;
+            budget.free(Members::cost_of("citation", &citation));
+            let citations = Node::list(citation);
+            budget.charge(Members::cost_of("citations", &citations))?;
+            self.members.grow_member("citations", citations, budget)?;
         }
         if kind == Some(Node::plain("signature_delta"))
             && let Some(signature) = delta.take("signature")
         {
             // It comes whole.
-            grown += signature.cost();
-            self.members.set("signature", signature);
+            self.members.replace_member("signature", signature, budget)?;
         }
-        Ok(grown + self.members.grow(delta)?)
+        if let Some(kind) = kind {
+            budget.free(Members::cost_of("type", &kind));
+        }
+        self.members.grow(delta, budget)
     }
 
     fn finish(mut self) -> Result<Members, AssembleError> {
@@ -196,10 +203,13 @@ impl ContentBlock {
     }
 }
 
-/// The object `name` of an event.
-fn part(event: &mut Members, name: &'static str) -> Result<Members, AssembleError> {
+/// The object `name` of an event, for whose members alone is charged then.
+fn part(event: &mut Members, name: &'static str, budget: &mut Budget) -> Result<Members, AssembleError> {
     match event.take(name) {
-        Some(Node::Object(members)) => Ok(members),
+        Some(Node::Object(members)) => {
+            budget.free(Members::cost_of(name, &Node::Object(Members::default())));
+            Ok(members)
+        }
         _ => Err(AssembleError::Missing(name)),
     }
 }

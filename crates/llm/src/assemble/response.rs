@@ -4,6 +4,7 @@ use crate::json::{Kind, Text};
 use crate::reply::{error_line, read_error};
 use crate::sse::Event;
 
+use super::budget::Budget;
 use super::{AssembleError, object};
 
 /// A response, once it has come.
@@ -11,7 +12,7 @@ use super::{AssembleError, object};
 pub(super) struct Response(Option<String>);
 
 impl Response {
-    pub(super) fn take(&mut self, event: &Event<'_>) -> Result<(), AssembleError> {
+    pub(super) fn take(&mut self, event: &Event<'_>, budget: &mut Budget) -> Result<(), AssembleError> {
         // Nothing of the response stands behind the event that closes it.
         if self.0.is_some() {
             return Ok(());
@@ -34,6 +35,7 @@ impl Response {
         match kind.as_deref().map_or(event.name, str::as_bytes) {
             b"response.completed" | b"response.incomplete" | b"response.failed" | b"response.cancelled" => {
                 let response = response.ok_or(AssembleError::Missing("response"))?;
+                budget.charge(response.len())?;
                 self.0 = Some(response.to_owned());
             }
             b"error" => {
@@ -46,6 +48,8 @@ impl Response {
         Ok(())
     }
 
+    /// What should be charged for, counted anew.
+    #[cfg(test)]
     pub(super) fn cost(&self) -> usize {
         self.0.as_ref().map_or(0, String::len)
     }

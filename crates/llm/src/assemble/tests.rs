@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
+mod bounds;
 mod wrong;
 
 const CHAT: Endpoint = Endpoint::ChatCompletions;

@@ -1,11 +1,22 @@
 //! JSON values put together from pieces. Scalars and strings keep the spelling in which they came.
 
-use crate::json::{JsonError, Kind, Reader, Text};
+use std::collections::BTreeMap;
+
+use crate::json::{Kind, Reader};
 
 use super::AssembleError;
+use super::budget::Budget;
+use super::members::Members;
 
-/// What a value takes in memory beside its text, in bytes: about the size of its place in a vector.
-const OVERHEAD: usize = 64;
+/// What a value takes in memory beside its text, in bytes: its place in a vector that has room for as many again, and the
+/// smallest allocation that its text can have.
+const OVERHEAD: usize = 96;
+
+/// What an array or object takes beside that and what stands in it, in bytes.
+const CONTAINER: usize = 64;
+
+/// What an item takes beside that which carries an index, in bytes.
+const INDEXED: usize = 64;
 
 /// A value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,14 +26,22 @@ pub(super) enum Node {
     /// A string: its text between the quotes, with its escapes.
     Text(String),
     /// An array.
-    Array(Vec<Node>),
+    Array(Items),
     /// An object, in the order in which its members came.
     Object(Members),
 }
 
-/// The members of an object.
+/// The items of an array.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Members(Vec<(String, Node)>);
+pub(super) struct Items {
+    list: Vec<Node>,
+    /// Where the first item of each index is, if any has one: a provider may send a million.
+    #[expect(
+        clippy::box_collection,
+        reason = "few arrays have it, and it makes every value larger"
+    )]
+    by_index: Option<Box<BTreeMap<u64, usize>>>,
+}
 
 impl Node {
     pub(super) fn null() -> Self {
@@ -34,21 +53,61 @@ impl Node {
         Self::Text(text.to_owned())
     }
 
-    /// Reads the value that comes next. It recurses no deeper than the reader lets values nest.
-    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, JsonError> {
+    /// An array of one item.
+    pub(super) fn list(item: Self) -> Self {
+        let mut items = Items::default();
+        items.push(item);
+        Self::Array(items)
+    }
+
+    /// Reads the value that comes next, and charges for it. It recurses no deeper than the reader lets values nest.
+    pub(super) fn read(reader: &mut Reader<'_>, budget: &mut Budget) -> Result<Self, AssembleError> {
         Ok(match reader.peek()? {
-            Kind::String => Self::Text(reader.string()?.raw().to_owned()),
+            Kind::String => {
+                let text = reader.string()?.raw();
+                budget.charge(OVERHEAD + text.len())?;
+                Self::Text(text.to_owned())
+            }
             Kind::Array => {
-                let mut items = Vec::new();
+                budget.charge(OVERHEAD + CONTAINER)?;
+                let mut items = Items::default();
                 reader.begin_array()?;
                 while reader.element()? {
-                    items.push(Self::read(reader)?);
+                    let item = Self::read_item(reader, budget)?;
+                    budget.charge(index_cost(&item))?;
+                    items.push(item);
                 }
                 Self::Array(items)
             }
-            Kind::Object => Self::Object(Members::read(reader)?),
-            _ => Self::Raw(reader.raw()?.to_owned()),
+            Kind::Object => {
+                budget.charge(OVERHEAD + CONTAINER)?;
+                Self::Object(Members::read(reader, budget)?)
+            }
+            _ => Self::read_text(reader, budget)?,
         })
+    }
+
+    fn read_text(reader: &mut Reader<'_>, budget: &mut Budget) -> Result<Self, AssembleError> {
+        let text = reader.raw()?;
+        budget.charge(OVERHEAD + text.len())?;
+        Ok(Self::Raw(text.to_owned()))
+    }
+
+    /// Reads an item of an array. What no later piece can continue is kept as its text, which takes a fraction of the
+    /// memory: the probabilities of tokens are many times larger than the tokens.
+    fn read_item(reader: &mut Reader<'_>, budget: &mut Budget) -> Result<Self, AssembleError> {
+        if reader.peek()? != Kind::Object {
+            return Self::read_text(reader, budget);
+        }
+        let start = reader.at();
+        let item = Self::read(reader, budget)?;
+        if item.members().is_none_or(may_go_on) {
+            return Ok(item);
+        }
+        budget.free(item.cost());
+        let text = reader.text_since(start);
+        budget.charge(OVERHEAD + text.len())?;
+        Ok(Self::Raw(text.to_owned()))
     }
 
     /// About how many bytes of memory it takes.
@@ -56,8 +115,8 @@ impl Node {
         OVERHEAD
             + match self {
                 Self::Raw(text) | Self::Text(text) => text.len(),
-                Self::Array(items) => items.iter().map(Self::cost).sum(),
-                Self::Object(members) => members.cost(),
+                Self::Array(items) => CONTAINER + items.cost(),
+                Self::Object(members) => CONTAINER + members.cost(),
             }
     }
 
@@ -90,51 +149,63 @@ impl Node {
     }
 
     /// Takes in the next piece of the same value, as deltas are meant: strings and arrays continue, items that carry an
-    /// `index` continue the item of that index, objects grow member by member, and other scalars replace. Gives about how
-    /// many more bytes are held.
-    pub(super) fn grow(&mut self, piece: Self) -> Result<usize, AssembleError> {
+    /// `index` continue the item of that index, objects grow member by member, and other scalars replace. The piece was
+    /// charged for.
+    pub(super) fn grow(&mut self, piece: Self, budget: &mut Budget) -> Result<(), AssembleError> {
         if piece.is_null() {
-            return Ok(0);
+            budget.free(piece.cost());
+            return Ok(());
         }
         if self.is_null() {
+            budget.free(self.cost());
             *self = match piece {
-                Self::Array(_) => Self::Array(Vec::new()),
+                Self::Array(_) => Self::Array(Items::default()),
                 Self::Object(_) => Self::Object(Members::default()),
                 scalar => {
                     *self = scalar;
-                    return Ok(self.cost());
+                    return Ok(());
                 }
             };
+            budget.charge(self.cost())?;
         }
         match (self, piece) {
             (Self::Text(text), Self::Text(more)) => {
+                budget.free(OVERHEAD);
                 text.push_str(&more);
-                Ok(more.len())
+                Ok(())
             }
-            (Self::Object(members), Self::Object(more)) => members.grow(more),
+            (Self::Object(members), Self::Object(more)) => {
+                budget.free(OVERHEAD + CONTAINER);
+                members.grow(more, budget)
+            }
             (Self::Array(items), Self::Array(more)) => {
-                let mut grown = 0;
-                for item in more {
-                    grown += grow_items(items, item)?;
-                }
-                Ok(grown)
+                budget.free(OVERHEAD + CONTAINER);
+                more.list.into_iter().try_for_each(|item| items.grow(item, budget))
             }
             (Self::Raw(scalar), Self::Raw(later)) => {
+                budget.free(OVERHEAD + scalar.len());
                 *scalar = later;
-                Ok(scalar.len())
+                Ok(())
             }
             _ => Err(AssembleError::Mixed),
         }
     }
 
     /// Takes in a later report of the same value: it replaces the one before, unless it says nothing; objects are
-    /// reported member by member.
-    pub(super) fn update(&mut self, later: Self) {
+    /// reported member by member. The report was charged for.
+    pub(super) fn update(&mut self, later: Self, budget: &mut Budget) -> Result<(), AssembleError> {
         match (&mut *self, later) {
-            (Self::Object(members), Self::Object(more)) => members.update(more),
-            (known, later) if later.is_nothing() && !known.is_null() => {}
-            (known, later) => *known = later,
+            (Self::Object(members), Self::Object(more)) => {
+                budget.free(OVERHEAD + CONTAINER);
+                return members.update(more, budget);
+            }
+            (known, later) if later.is_nothing() && !known.is_null() => budget.free(later.cost()),
+            (known, later) => {
+                budget.free(known.cost());
+                *known = later;
+            }
         }
+        Ok(())
     }
 
     pub(super) fn write(&self, out: &mut String) {
@@ -147,7 +218,7 @@ impl Node {
             }
             Self::Array(items) => {
                 out.push('[');
-                for (number, item) in items.iter().enumerate() {
+                for (number, item) in items.list.iter().enumerate() {
                     if number > 0 {
                         out.push(',');
                     }
@@ -167,148 +238,78 @@ fn opens(item: &Members) -> bool {
     said(item, "id") || said(item, "name") || function.is_some_and(|function| said(function, "name"))
 }
 
-fn grow_items(items: &mut Vec<Node>, item: Node) -> Result<usize, AssembleError> {
-    let same = match item.members() {
-        Some(members) => continued(items, members)?,
-        None => None,
-    };
-    match same {
-        Some(known) => known.grow(item),
-        None => {
-            let grown = item.cost();
-            items.push(item);
-            Ok(grown)
-        }
-    }
+/// Whether these are fragments of a tool call.
+fn is_fragment(item: &Members) -> bool {
+    item.has("function") || item.has("custom")
 }
 
-/// The item that these members continue.
-fn continued<'n>(items: &'n mut [Node], members: &Members) -> Result<Option<&'n mut Node>, AssembleError> {
-    // Fragments of tool calls must say whose they are. Servers that send each call whole leave the index out.
-    let is_fragment = members.has("function") || members.has("custom");
-    match members.index() {
-        Some(index) => Ok(items
-            .iter_mut()
-            .find(|known| known.members().and_then(Members::index) == Some(index))),
-        None if is_fragment && !opens(members) => items.last_mut().ok_or(AssembleError::Fragment).map(Some),
-        None => Ok(None),
-    }
+/// Whether a later piece may continue the item.
+fn may_go_on(item: &Members) -> bool {
+    item.index().is_some() || is_fragment(item) || opens(item)
 }
 
-impl Members {
-    /// Reads the object that comes next.
-    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, JsonError> {
-        let mut members = Self::default();
-        reader.begin_object()?;
-        while let Some(key) = reader.key()? {
-            let value = Node::read(reader)?;
-            members.set(&key.decoded(), value);
+fn index_of(item: &Node) -> Option<u64> {
+    item.members().and_then(Members::index)
+}
+
+fn index_cost(item: &Node) -> usize {
+    index_of(item).map_or(0, |_| INDEXED)
+}
+
+impl Items {
+    pub(super) fn push(&mut self, item: Node) {
+        if let Some(index) = index_of(&item) {
+            let places = self.by_index.get_or_insert_default();
+            places.entry(index).or_insert(self.list.len());
         }
-        Ok(members)
+        self.list.push(item);
     }
 
-    /// Reads a member whose key has been read.
-    pub(super) fn read_member(&mut self, key: Text<'_>, reader: &mut Reader<'_>) -> Result<(), JsonError> {
-        let value = Node::read(reader)?;
-        self.set(&key.decoded(), value);
-        Ok(())
+    fn cost(&self) -> usize {
+        self.list.iter().map(|item| item.cost() + index_cost(item)).sum()
     }
 
-    pub(super) fn get(&self, name: &str) -> Option<&Node> {
-        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value)
-    }
-
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.get(name).is_some()
-    }
-
-    /// The member, made null first if it is not there.
-    pub(super) fn entry(&mut self, name: &str) -> &mut Node {
-        let at = match self.0.iter().position(|(known, _)| known == name) {
-            Some(at) => at,
+    /// Takes in a piece of an item, or another item, which was charged for as an item.
+    fn grow(&mut self, item: Node, budget: &mut Budget) -> Result<(), AssembleError> {
+        let same = match item.members() {
+            Some(members) => self.continued(members)?,
+            None => None,
+        };
+        match same {
+            Some(known) => {
+                budget.free(index_cost(&item));
+                known.grow(item, budget)
+            }
             None => {
-                self.0.push((name.to_owned(), Node::null()));
-                self.0.len() - 1
-            }
-        };
-        #[expect(clippy::indexing_slicing, reason = "it was found or put there just now")]
-        &mut self.0[at].1
-    }
-
-    pub(super) fn set(&mut self, name: &str, value: Node) {
-        *self.entry(name) = value;
-    }
-
-    pub(super) fn take(&mut self, name: &str) -> Option<Node> {
-        let at = self.0.iter().position(|(known, _)| known == name)?;
-        Some(self.0.remove(at).1)
-    }
-
-    pub(super) fn index(&self) -> Option<u64> {
-        self.get("index").and_then(Node::number)
-    }
-
-    pub(super) fn into_iter(self) -> impl Iterator<Item = (String, Node)> {
-        self.0.into_iter()
-    }
-
-    pub(super) fn cost(&self) -> usize {
-        self.0.iter().map(|(name, value)| name.len() + value.cost()).sum()
-    }
-
-    /// See [`Node::grow`]. What names a thing is said once; some servers repeat it with each piece.
-    pub(super) fn grow(&mut self, more: Self) -> Result<usize, AssembleError> {
-        let before = self.0.len();
-        let mut grown = 0;
-        for (name, piece) in more.0 {
-            let known = self.entry(&name);
-            match name.as_str() {
-                "id" | "type" | "role" | "format" | "index" if !known.is_nothing() => {}
-                "name" if *known == piece => {}
-                _ => grown += known.grow(piece)?,
+                self.push(item);
+                Ok(())
             }
         }
-        let names = self.0.iter().skip(before).map(|(name, _)| name.len() + OVERHEAD);
-        Ok(grown + names.sum::<usize>())
     }
 
-    /// See [`Node::update`].
-    pub(super) fn update(&mut self, more: Self) {
-        for (name, later) in more.0 {
-            self.entry(&name).update(later);
+    /// The item that these members continue.
+    fn continued(&mut self, members: &Members) -> Result<Option<&mut Node>, AssembleError> {
+        match members.index() {
+            Some(index) => {
+                let at = self.by_index.as_ref().and_then(|places| places.get(&index));
+                Ok(at.and_then(|at| self.list.get_mut(*at)))
+            }
+            // Fragments of tool calls must say whose they are. Servers that send each call whole leave the index out.
+            None if is_fragment(members) && !opens(members) => {
+                self.list.last_mut().ok_or(AssembleError::Fragment).map(Some)
+            }
+            None => Ok(None),
         }
     }
 
-    /// Puts the items of array `name` into the order of their index, which then goes: whole replies have none.
-    pub(super) fn order(&mut self, name: &str) {
-        let Some((_, Node::Array(items))) = self.0.iter_mut().find(|(known, _)| known == name) else {
-            return;
-        };
-        let place = |item: &Node| item.members().and_then(Members::index).unwrap_or(u64::MAX);
-        items.sort_by_key(place);
-        for item in items {
+    /// Puts the items into the order of their index, which then goes.
+    pub(super) fn order(&mut self) {
+        self.by_index = None;
+        self.list.sort_by_key(|item| index_of(item).unwrap_or(u64::MAX));
+        for item in &mut self.list {
             if let Node::Object(members) = item {
                 members.take("index");
             }
         }
     }
-
-    pub(super) fn write(&self, out: &mut String) {
-        out.push('{');
-        for (number, (name, value)) in self.0.iter().enumerate() {
-            if number > 0 {
-                out.push(',');
-            }
-            write_string(name, out);
-            out.push(':');
-            value.write(out);
-        }
-        out.push('}');
-    }
-}
-
-/// Writes a string that has been decoded.
-pub(super) fn write_string(text: &str, out: &mut String) {
-    // Strings always serialise.
-    out.push_str(&serde_json::to_string(text).unwrap_or_default());
 }
