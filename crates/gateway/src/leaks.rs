@@ -29,7 +29,6 @@ pub(crate) struct Watch {
     begun: usize,
 }
 
-#[cfg_attr(not(test), expect(dead_code, reason = "streams are given to it next"))]
 impl Watch {
     /// Whether the next piece quotes the credential, with those before it, or ends with half of it or more.
     pub(crate) fn quotes(&mut self, upstream: &UpstreamSpec, piece: &[u8]) -> bool {

@@ -53,6 +53,7 @@ pub(crate) struct Passing {
     active: Instant,
     /// Whose reply it is: none may quote its credential.
     spec: Arc<UpstreamSpec>,
+    watch: leaks::Watch,
 }
 
 /// How long the body of a reply may take.
@@ -88,12 +89,16 @@ impl Passing {
             bounds,
             active: now,
             spec,
+            watch: leaks::Watch::default(),
         }
     }
 
     /// Puts bytes in front that were read before it was known that the reply is too long to be read whole.
     pub(crate) fn after(mut self, read: Bytes) -> Self {
-        self.take(read);
+        match self.watch.quotes(&self.spec, &read) {
+            true => self.end(BodyEnd::Broken),
+            false => self.take(read),
+        }
         self
     }
 
@@ -163,7 +168,7 @@ impl Passing {
                         break;
                     }
                     match frame.into_data() {
-                        Ok(data) if leaks::quotes(&self.spec, &data) => self.end(BodyEnd::Broken),
+                        Ok(data) if self.watch.quotes(&self.spec, &data) => self.end(BodyEnd::Broken),
                         Ok(data) => self.take(data),
                         // Trailers belong to the upstream's connection.
                         Err(_) => {}
