@@ -61,8 +61,8 @@ pub struct Checked {
     pub warnings: Problems,
 }
 
-/// Checks everything a server would load, but for the upstreams' credentials: those are where the server is, and a check
-/// is often elsewhere.
+/// Checks everything a server would load, but for credentials and certificates that are not there: those are where the
+/// server is, and a check is often elsewhere. One that is there has to be right.
 ///
 /// # Errors
 /// All that is wrong with all files.
@@ -71,7 +71,10 @@ pub fn check(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Checke
     let all = governance::load_tenants(&settings)?;
     let mut warnings = all.warnings;
     warnings.extend(settings.warnings.clone());
-    warnings.extend(settings.resolve_secrets(env).err().unwrap_or_default());
+    if let Err(missing) = settings.resolve_secrets(env) {
+        warnings.extend(missing.absent);
+        missing.wrong.or_value(())?;
+    }
     Ok(Checked {
         tenants: all.tenants.len(),
         agents: all.tenants.values().map(|tenant| tenant.agents.len()).sum(),
