@@ -214,7 +214,8 @@ impl TryFrom<(RawFile, &Path)> for Checked {
         let audit = findings.absorb(Audit::try_from((raw.audit.value().unwrap_or_default(), dir)));
         let upstreams = upstreams(raw.upstreams, dir, &mut findings);
         upstreams.iter().for_each(|upstream| upstream.warn(&mut warnings));
-        let routes = route::routes(raw.routes, &upstreams, &mut findings);
+        let usual = limits.clone().unwrap_or_default();
+        let routes = route::routes(raw.routes, &upstreams, &usual, &mut findings, &mut warnings);
         let prices = prices(raw.prices, &mut findings);
         warn_of_unknown_providers(&upstreams, &prices, &mut warnings);
         upstreams
