@@ -28,7 +28,7 @@ pub(crate) use key::KeyReference;
 pub(crate) use limits::{OUTPUT_LIMITS, within};
 pub use log::{LogFormat, LogLevel, LogSettings};
 pub(crate) use secrets::Missing;
-pub use tls::{ServerFiles, ServerPem};
+pub use tls::{OutsideDates, ServerFiles, ServerPem};
 pub(crate) use upstream::Upstream;
 
 use self::{

@@ -62,7 +62,7 @@ fn a_check_needs_no_secrets_and_a_server_does() {
     init(dir.path()).unwrap();
     let file = dir.path().join("bailiwick.toml");
     let no_env = env(&[]);
-    let checked = check(&file, &no_env).unwrap();
+    let checked = check(&file, &no_env, SystemTime::UNIX_EPOCH).unwrap();
     let missing: Vec<&str> = checked
         .warnings
         .iter()
@@ -117,7 +117,7 @@ fn a_check_knows_what_is_wrong_from_what_is_not_there() {
         let files = files.iter().copied();
         let home = Home::new(files.chain([("bailiwick.toml", written.as_str()), ("governance/agents/.keep", "")]));
         let variables: Vec<_> = auth.map(|auth| ("AUTH", auth)).into_iter().collect();
-        let checked = check(&home.path("bailiwick.toml"), &env(&variables));
+        let checked = check(&home.path("bailiwick.toml"), &env(&variables), SystemTime::UNIX_EPOCH);
         match (checked, wrong) {
             (Ok(checked), None) => assert!(!checked.warnings.is_empty(), "{text}"),
             (Err(problems), Some(wrong)) => assert!(problems.to_string().contains(wrong), "{text}: {problems}"),

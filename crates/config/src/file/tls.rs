@@ -6,10 +6,16 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
+    time::SystemTime,
 };
 
 use control::{ClientIdentity, Secret};
-use rustls::ServerConfig;
+use rustls::{
+    CertificateError, RootCertStore, ServerConfig,
+    client::verify_server_cert_signed_by_trust_anchor,
+    pki_types::{CertificateDer, UnixTime, pem::PemObject as _},
+    server::ParsedCertificate,
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use transport::tls::{self, ClientAuth, TlsError, Trust};
@@ -216,6 +222,27 @@ impl ServerFiles {
         })
     }
 
+    /// That the certificate is outside its dates, as a problem of its file.
+    pub fn outside_dates(&self, why: OutsideDates) -> Problem {
+        let (message, help) = match why {
+            OutsideDates::Expired => (
+                "the certificate has expired",
+                "have it renewed; look at this machine's clock",
+            ),
+            OutsideDates::Early => (
+                "the certificate is not valid yet",
+                "wait, or look at this machine's clock",
+            ),
+        };
+        problem::of_file_with_help(self.certificate.display().to_string(), message, help)
+    }
+
+    /// The problem that the certificate is outside its dates at this time, as far as it can be read.
+    pub(crate) fn check_dates(&self, now: SystemTime) -> Option<Problem> {
+        let why = self.read_all().ok()?.check_dates(now).err()?;
+        Some(self.outside_dates(why))
+    }
+
     /// Both.
     ///
     /// # Errors
@@ -227,6 +254,43 @@ impl ServerFiles {
             wrong.collect()
         })
     }
+}
+
+impl ServerPem {
+    /// Whether callers would refuse the certificate at this time because of its dates.
+    ///
+    /// # Errors
+    /// That it has expired, or is not valid yet.
+    pub fn check_dates(&self, now: SystemTime) -> Result<(), OutsideDates> {
+        let certificate = CertificateDer::from_pem_slice(&self.certificate);
+        let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        // Whatever else is wrong with it is said elsewhere. Its dates are looked at before its issuer is looked for, so
+        // nobody needs to be trusted.
+        let verified = certificate.ok().and_then(|certificate| {
+            let certificate = ParsedCertificate::try_from(&certificate).ok()?;
+            let nobody = RootCertStore::empty();
+            let now = UnixTime::since_unix_epoch(now);
+            verify_server_cert_signed_by_trust_anchor(&certificate, &nobody, &[], now, &[]).err()
+        });
+        match verified {
+            Some(rustls::Error::InvalidCertificate(
+                CertificateError::Expired | CertificateError::ExpiredContext { .. },
+            )) => Err(OutsideDates::Expired),
+            Some(rustls::Error::InvalidCertificate(
+                CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
+            )) => Err(OutsideDates::Early),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Why a certificate may not be used at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutsideDates {
+    /// It is too late.
+    Expired,
+    /// It is too early.
+    Early,
 }
 
 impl ClientFiles {
