@@ -59,15 +59,17 @@ fn add_headers(headers: &mut HeaderMap) {
 }
 
 /// Whether the request is for a loopback address or name. A browser that was led here by a name of somebody else's says
-/// that name.
+/// that name: in `Host`, or in `:authority` with HTTP/2, which has no `Host` as a rule (RFC 9113, section 8.3.1). Where
+/// both are there, neither may say otherwise.
 fn names_local_host(request: &Request) -> bool {
-    let mut hosts = request.headers().get_all(header::HOST).iter();
-    let (Some(host), None) = (hosts.next(), hosts.next()) else {
-        return false;
-    };
-    // An absolute request target must not say otherwise.
     let target = request.uri().authority().map(http::uri::Authority::as_str);
-    host.to_str().is_ok_and(is_local) && target.is_none_or(is_local)
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    let is_local_host = |host: &HeaderValue| host.to_str().is_ok_and(is_local);
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) => is_local_host(host) && target.is_none_or(is_local),
+        (None, _) => target.is_some_and(is_local),
+        (Some(_), Some(_)) => false,
+    }
 }
 
 fn is_local(host: &str) -> bool {

@@ -1,14 +1,15 @@
 //! The listeners' certificates, which are renewed while the server runs.
 //!
 //! The files are read again when the configuration is, and looked at every few seconds besides: whatever renews them need
-//! not know of Bailiwick. What cannot be used is reported, and the certificate in use stays.
+//! not know of Bailiwick. What cannot be used is reported, and the certificate in use stays; so it does where another one
+//! has expired or is not valid yet, until it is.
 
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use config::{Problems, ServerFiles, ServerPem, Settings};
@@ -33,6 +34,8 @@ struct Certificate {
 enum Seen {
     /// This, which is in use unless it was found to be unusable.
     Pem(ServerPem),
+    /// This, which has expired or is not valid yet.
+    Undated(ServerPem),
     /// They could not be read, for this reason.
     Unreadable(String),
 }
@@ -57,6 +60,10 @@ impl Certificates {
             let Some(files) = files else { return Ok(None) };
             let pem = files.read()?;
             let tls = ServerTls::new(files.config(&pem)?);
+            // There is no other that could be used instead.
+            if let Err(why) = pem.check_dates(SystemTime::now()) {
+                tracing::warn!(listener, "{}", files.outside_dates(why));
+            }
             Ok(Some(Arc::new(Certificate {
                 listener,
                 files: files.clone(),
@@ -113,13 +120,23 @@ impl Certificate {
         let read = self.files.read();
         // A poisoned lock only means that a thread died while looking.
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let dates = read.as_ref().map_or(Ok(()), |pem| pem.check_dates(SystemTime::now()));
         let outcome = match (read, &*seen) {
             (Ok(pem), Seen::Pem(old)) if pem == *old => return,
+            (Ok(pem), Seen::Undated(old)) if pem == *old && dates.is_err() => return,
             (Err(problems), Seen::Unreadable(old)) if problems.to_string() == *old => return,
             (Ok(pem), _) => {
                 let config = self.files.config(&pem);
-                *seen = Seen::Pem(pem);
-                config
+                match (config, dates) {
+                    (Ok(_), Err(why)) => {
+                        *seen = Seen::Undated(pem);
+                        Err(self.files.outside_dates(why).into())
+                    }
+                    (config, _) => {
+                        *seen = Seen::Pem(pem);
+                        config
+                    }
+                }
             }
             (Err(problems), _) => {
                 *seen = Seen::Unreadable(problems.to_string());

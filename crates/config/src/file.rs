@@ -7,6 +7,7 @@ mod listen;
 mod log;
 mod price;
 mod route;
+mod secrets;
 mod tls;
 mod transport;
 mod upstream;
@@ -26,7 +27,8 @@ pub use audit::Audit;
 pub(crate) use key::KeyReference;
 pub(crate) use limits::{OUTPUT_LIMITS, within};
 pub use log::{LogFormat, LogLevel, LogSettings};
-pub use tls::{ServerFiles, ServerPem};
+pub(crate) use secrets::Missing;
+pub use tls::{OutsideDates, ServerFiles, ServerPem};
 pub(crate) use upstream::Upstream;
 
 use self::{
@@ -140,37 +142,32 @@ impl Settings {
     /// listeners' certificates are looked at as well.
     ///
     /// # Errors
-    /// Every credential and certificate that is not there or cannot be used. A server must not start then; a check may only warn, since it often runs where
-    /// no secrets are.
-    pub(crate) fn resolve_secrets(&self, env: &dyn Fn(&str) -> Option<String>) -> Result<Vec<UpstreamSpec>, Problems> {
-        let mut findings = Findings::default();
-        let mut problems = Problems::default();
+    /// Every credential and certificate that is not there or cannot be used. A server must not start then; a check only
+    /// warns of what is not there.
+    pub(crate) fn resolve_secrets(
+        &self,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Vec<UpstreamSpec>, Missing<'_>> {
+        let mut missing = Missing::of(&self.file);
         for files in [&self.agents_tls, &self.admin_tls].into_iter().flatten() {
-            problems.absorb(files.load());
+            missing.files(files.load());
         }
         let mut upstreams = Vec::new();
         for upstream in &self.upstreams {
             let credential = upstream.key.as_ref().and_then(|key| {
                 let resolved = key.value.resolve(env);
-                resolved
-                    .map_err(|message| report(&mut findings, key.mark, &message))
-                    .ok()
+                resolved.map_err(|error| missing.secret(key.mark, error)).ok()
             });
-            let transport = upstream.reach.resolve(env, &mut findings, &mut problems);
+            let transport = upstream.reach.resolve(env, &mut missing);
             upstreams.push(UpstreamSpec {
                 transport,
                 ..upstream.spec(credential)
             });
         }
-        problems.extend(findings.of_file(&self.file));
-        problems.or_value(upstreams)
-    }
-}
-
-fn report(findings: &mut Findings, mark: Mark, text: &str) {
-    match text.split_once('\n') {
-        Some((message, help)) => findings.add_with_help(mark, message, help),
-        None => findings.add(mark, text),
+        match missing.absent.is_empty() && missing.wrong.is_empty() {
+            true => Ok(upstreams),
+            false => Err(missing),
+        }
     }
 }
 
@@ -217,7 +214,8 @@ impl TryFrom<(RawFile, &Path)> for Checked {
         let audit = findings.absorb(Audit::try_from((raw.audit.value().unwrap_or_default(), dir)));
         let upstreams = upstreams(raw.upstreams, dir, &mut findings);
         upstreams.iter().for_each(|upstream| upstream.warn(&mut warnings));
-        let routes = route::routes(raw.routes, &upstreams, &mut findings);
+        let usual = limits.clone().unwrap_or_default();
+        let routes = route::routes(raw.routes, &upstreams, &usual, &mut findings, &mut warnings);
         let prices = prices(raw.prices, &mut findings);
         warn_of_unknown_providers(&upstreams, &prices, &mut warnings);
         upstreams

@@ -18,7 +18,9 @@ use policy::{AgentFacts, Bundle, Source};
 
 use self::files::{Directory, Files, Kind};
 use super::{
-    Settings, manifest,
+    Settings,
+    file::Missing,
+    manifest,
     problem::{self, Problem, Problems},
     suggest,
 };
@@ -57,7 +59,7 @@ pub(crate) struct Tenants {
 pub fn load_governance(settings: &Settings, env: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Problems> {
     let mut problems = Problems::default();
     let tenants = problems.absorb(load_tenants(settings));
-    let upstreams = problems.absorb(settings.resolve_secrets(env));
+    let upstreams = problems.absorb(settings.resolve_secrets(env).map_err(Missing::all));
     match (tenants, upstreams) {
         (Some(Tenants { tenants, mut warnings }), Some(upstreams)) => {
             warnings.extend(settings.warnings.clone());

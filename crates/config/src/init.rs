@@ -77,7 +77,7 @@ mod tests {
         };
         let loaded = load_governance(&settings, &env).unwrap_or_else(|problems| panic!("{problems}"));
         assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
-        let checked = check(&file, &|_| None).unwrap();
+        let checked = check(&file, &|_| None, std::time::SystemTime::UNIX_EPOCH).unwrap();
         assert_eq!((checked.tenants, checked.agents, checked.policy_files), (1, 1, 1));
         assert_eq!(checked.warnings.iter().count(), 2, "{}", checked.warnings);
     }

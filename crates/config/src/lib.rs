@@ -18,9 +18,12 @@ mod suggest;
 #[cfg(test)]
 mod testing;
 
-use std::path::{Component, Path, PathBuf};
+use std::{
+    path::{Component, Path, PathBuf},
+    time::SystemTime,
+};
 
-pub use file::{Audit, LogFormat, LogLevel, LogSettings, ServerFiles, ServerPem, Settings};
+pub use file::{Audit, LogFormat, LogLevel, LogSettings, OutsideDates, ServerFiles, ServerPem, Settings};
 pub use governance::{Loaded, load_governance};
 pub use init::init;
 pub use problem::{Problem, Problems};
@@ -61,17 +64,24 @@ pub struct Checked {
     pub warnings: Problems,
 }
 
-/// Checks everything a server would load, but for the upstreams' credentials: those are where the server is, and a check
-/// is often elsewhere.
+/// Checks everything a server would load, but for credentials and certificates that are not there: those are where the
+/// server is, and a check is often elsewhere. One that is there has to be right.
 ///
 /// # Errors
 /// All that is wrong with all files.
-pub fn check(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Checked, Problems> {
+pub fn check(path: &Path, env: &dyn Fn(&str) -> Option<String>, now: SystemTime) -> Result<Checked, Problems> {
     let settings = load(path)?;
     let all = governance::load_tenants(&settings)?;
     let mut warnings = all.warnings;
     warnings.extend(settings.warnings.clone());
-    warnings.extend(settings.resolve_secrets(env).err().unwrap_or_default());
+    if let Err(missing) = settings.resolve_secrets(env) {
+        warnings.extend(missing.absent);
+        missing.wrong.or_value(())?;
+    }
+    let listeners = [&settings.agents_tls, &settings.admin_tls].into_iter().flatten();
+    listeners
+        .filter_map(|files| files.check_dates(now))
+        .for_each(|problem| warnings.push(problem));
     Ok(Checked {
         tenants: all.tenants.len(),
         agents: all.tenants.values().map(|tenant| tenant.agents.len()).sum(),

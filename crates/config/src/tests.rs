@@ -62,7 +62,7 @@ fn a_check_needs_no_secrets_and_a_server_does() {
     init(dir.path()).unwrap();
     let file = dir.path().join("bailiwick.toml");
     let no_env = env(&[]);
-    let checked = check(&file, &no_env).unwrap();
+    let checked = check(&file, &no_env, SystemTime::UNIX_EPOCH).unwrap();
     let missing: Vec<&str> = checked
         .warnings
         .iter()
@@ -75,4 +75,53 @@ fn a_check_needs_no_secrets_and_a_server_does() {
     assert_eq!(missing, expected);
     let problems = load_governance(&load(&file).unwrap(), &no_env).unwrap_err();
     assert_eq!(problems.iter().count(), 2, "{problems}");
+}
+
+/// What is not there is a warning of a check; what is there and wrong is what a server would refuse.
+#[test]
+fn a_check_knows_what_is_wrong_from_what_is_not_there() {
+    let pem = "[listen.agents_tls]\ncertificate = \"a.pem\"\nkey = \"a.key\"\n";
+    let up = "[upstreams.up]\nkind = \"openai\"\nbase_url = \"https://up.example\"\n";
+    let proxy = format!("{up}proxy = \"http://p:1\"\nproxy_auth = {{ env = \"AUTH\" }}\n");
+    let key = format!("{up}api_key = {{ file = \"up.key\" }}\n");
+    let ca = format!("{up}tls = {{ ca = \"up.pem\" }}\n");
+    let junk = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
+    for (text, files, auth, wrong) in [
+        (pem, &[][..], None, None),
+        (pem, &[("a.pem", junk)][..], None, None),
+        (
+            pem,
+            &[("a.pem", junk), ("a.key", junk)],
+            None,
+            Some("the certificate is not there"),
+        ),
+        (&proxy, &[], None, None),
+        (&proxy, &[], Some(""), None),
+        (
+            &proxy,
+            &[],
+            Some("useronly"),
+            Some("the proxy's credential has no password"),
+        ),
+        (&key, &[], None, None),
+        (&key, &[("up.key", "a b")], None, Some("something that is not a key")),
+        (&ca, &[], None, None),
+        (
+            &ca,
+            &[("up.pem", junk)],
+            None,
+            Some("the certificate authority is not there"),
+        ),
+    ] {
+        let written = format!("trust_domain = \"a\"\n{text}");
+        let files = files.iter().copied();
+        let home = Home::new(files.chain([("bailiwick.toml", written.as_str()), ("governance/agents/.keep", "")]));
+        let variables: Vec<_> = auth.map(|auth| ("AUTH", auth)).into_iter().collect();
+        let checked = check(&home.path("bailiwick.toml"), &env(&variables), SystemTime::UNIX_EPOCH);
+        match (checked, wrong) {
+            (Ok(checked), None) => assert!(!checked.warnings.is_empty(), "{text}"),
+            (Err(problems), Some(wrong)) => assert!(problems.to_string().contains(wrong), "{text}: {problems}"),
+            (checked, _) => panic!("{text}: {checked:?}"),
+        }
+    }
 }

@@ -10,7 +10,7 @@ use pricing::{Override, PriceBook};
 use store::{Person, View};
 
 use crate::{
-    AgentSpec, Governance, LoadProblem, TenantGovernance, UpstreamSpec,
+    AgentSpec, Governance, LoadProblem, RouteSpec, TenantGovernance, UpstreamSpec,
     privacy::{KEY_EPOCH, Privacy},
 };
 
@@ -155,6 +155,21 @@ fn upstream_change(view: &View, upstreams: &[UpstreamSpec], by: &AdminName) -> O
     })
 }
 
+/// The routes that differ, as a report says it. They are settings of the process, and stand in no entry.
+pub(crate) fn route_changes(before: &[RouteSpec], after: &[RouteSpec]) -> Vec<String> {
+    let find = |among: &[RouteSpec], name: &str| among.iter().find(|route| route.name == name).cloned();
+    let names: BTreeSet<&str> = before.iter().chain(after).map(|route| route.name.as_str()).collect();
+    let changes = names
+        .into_iter()
+        .filter_map(|name| match (find(before, name), find(after, name)) {
+            (None, _) => Some(format!("routes: {name} added")),
+            (_, None) => Some(format!("routes: {name} removed")),
+            (old, new) if old != new => Some(format!("routes: {name} changed")),
+            _ => None,
+        });
+    changes.collect()
+}
+
 fn price_change(view: &View, compiled: &Compiled, by: &AdminName) -> Option<Event> {
     let book = compiled.prices.digest();
     let overrides = compiled.governance.prices.iter().map(price_record).collect();
@@ -216,4 +231,37 @@ pub(crate) fn bundle_change(view: &View, tenant: &TenantGovernance, bundle: Dige
         files: files.collect(),
         by: by.clone(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use model::UpstreamName;
+
+    use super::*;
+    use crate::Retry;
+
+    #[test]
+    fn routes_that_differ_are_told() {
+        let route = |name: &str, tries| RouteSpec {
+            name: name.to_owned(),
+            upstream: UpstreamName::new("up").unwrap(),
+            models: Vec::new(),
+            retry: Retry {
+                tries,
+                ..Retry::default()
+            },
+            fallback: Vec::new(),
+            connect: None,
+            first_byte: None,
+            idle: None,
+            total: None,
+            request_bytes: None,
+            places: None,
+        };
+        let before = [route("same", 1), route("chat", 1), route("old", 1)];
+        let after = [route("chat", 2), route("new", 1), route("same", 1)];
+        let expected = ["routes: chat changed", "routes: new added", "routes: old removed"];
+        assert_eq!(route_changes(&before, &after), expected);
+        assert!(route_changes(&before, &before).is_empty());
+    }
 }

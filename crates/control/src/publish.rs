@@ -140,6 +140,10 @@ impl Control {
             }
         }
         if result.is_ok() {
+            report.changes.extend(load::route_changes(
+                &loaded.governance.routes,
+                &compiled.governance.routes,
+            ));
             *loaded = compiled;
         }
         self.publish(loaded).await?;

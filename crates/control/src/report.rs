@@ -140,7 +140,7 @@ pub struct AdminReport {
 /// What a reload changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoadReport {
-    /// The kinds of the entries it appended, with what they are about.
+    /// The kinds of the entries it appended, with what they are about, and the routes that changed, which stand in none.
     pub changes: Vec<String>,
 }
 

@@ -16,6 +16,7 @@ pub use template::{HeaderTemplate, MAX_TEMPLATE, PathTemplate, QueryTemplate, Te
 pub use transport::{ClientIdentity, Fingerprint, Http2, Proxy, Transport, TransportSpec};
 
 use template::PathSegment;
+use transport::sha256;
 
 /// A secret that is never shown: `Debug` prints a placeholder, dropping wipes the memory.
 pub type Secret = SecretString;
@@ -150,6 +151,7 @@ impl UpstreamSpec {
 
     /// What the log says of it: everything that decides where requests go, and no secret.
     pub fn record(&self) -> UpstreamRecord {
+        let reached = self.transport.declared();
         let default = PathTemplate::default();
         let written = |path: &PathTemplate| path.as_str().to_owned();
         let exceptions = self.paths.iter();
@@ -171,6 +173,10 @@ impl UpstreamSpec {
             models: self.models.clone(),
             azure_paths: self.azure_paths,
             private_network: self.private_network,
+            proxy: reached.proxy.as_ref().map(Proxy::address),
+            http2: reached.http2.chosen().map(str::to_owned),
+            ca: reached.ca.as_deref().map(sha256),
+            client_certificate: reached.identity.as_ref().map(|own| sha256(&own.certificate)),
         }
     }
 

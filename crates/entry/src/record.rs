@@ -161,6 +161,18 @@ pub struct UpstreamRecord {
     /// Whether the name of its host may lead to an address inside the network.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub private_network: bool,
+    /// The proxy that connections go through, as `host:port`, without its credential.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<String>,
+    /// `always` or `never`, where HTTP/2 is not the upstream's to choose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http2: Option<String>,
+    /// SHA-256 of the file of the authorities that its certificate must come from, where these are not the public ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<Digest>,
+    /// SHA-256 of the file of the certificate that is shown to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_certificate: Option<Digest>,
 }
 
 impl UpstreamRecord {
@@ -179,10 +191,20 @@ impl UpstreamRecord {
             models,
             azure_paths,
             private_network,
+            proxy,
+            http2,
+            ca,
+            client_certificate,
         } = self;
         let tables = [paths, headers, models];
         let switches = [!honours_output_limit, *azure_paths, *private_network];
-        path.is_none() && query.is_empty() && tables.iter().all(|table| table.is_empty()) && !switches.contains(&true)
+        let texts = [path, proxy, http2];
+        let digests = [ca, client_certificate];
+        texts.iter().all(|text| text.is_none())
+            && digests.iter().all(|digest| digest.is_none())
+            && query.is_empty()
+            && tables.iter().all(|table| table.is_empty())
+            && !switches.contains(&true)
     }
 }
 

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use axum::body::Body;
+use http::{Request, Version, header};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -52,4 +55,35 @@ async fn a_port_in_use_is_an_error() {
     let api = bound(&world).await;
     let error = Api::bind(world.control.clone(), api.addr()).await.unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
+}
+
+#[tokio::test]
+async fn http_2_names_the_host_in_its_authority() {
+    let world = World::new().await;
+    let api = bound(&world).await;
+    let addr = api.addr();
+    let tcp = TcpStream::connect(addr).await.unwrap();
+    let shaken = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(tcp)).await;
+    let (mut sender, connection) = shaken.unwrap();
+    let connection = tokio::spawn(connection);
+    let local = addr.to_string();
+    for (authority, host, status) in [
+        (local.as_str(), None, 200),
+        ("localhost:7401", None, 200),
+        (&local, Some(local.as_str()), 200),
+        ("rebound.example:7401", None, 421),
+        ("rebound.example:7401", Some(&local), 421),
+        (&local, Some("rebound.example:7401"), 421),
+    ] {
+        let request = Request::builder()
+            .version(Version::HTTP_2)
+            .uri(format!("http://{authority}/healthz"));
+        let request = match host {
+            Some(host) => request.header(header::HOST, host),
+            None => request,
+        };
+        let answer = sender.send_request(request.body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(answer.status(), status, "{authority} {host:?}");
+    }
+    connection.abort();
 }

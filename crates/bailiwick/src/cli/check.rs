@@ -1,5 +1,7 @@
 //! `bailiwick check`
 
+use std::time::SystemTime;
+
 use config::{Problem, Problems};
 use serde::Serialize;
 
@@ -42,7 +44,7 @@ struct Found {
 }
 
 pub(super) fn run(common: &Common, _: &Args, out: &mut Output) -> Result<(), Failure> {
-    match config::check(&common.config_file(), &environment) {
+    match config::check(&common.config_file(), &environment, SystemTime::now()) {
         Ok(checked) => {
             let found = Found {
                 tenants: checked.tenants,

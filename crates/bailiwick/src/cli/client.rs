@@ -179,6 +179,21 @@ impl Client {
     }
 
     fn broken(&self, error: &hyper::Error) -> Failure {
+        // What a server with TLS says to plain HTTP is an alert, which is no HTTP.
+        if self.tls.is_none() && error.is_parse() {
+            return Failure::failed(format!(
+                "what answers at {0} does not speak plain HTTP, but probably TLS: write --admin https://{1}",
+                self.name(),
+                self.base.authority().map_or("", http::uri::Authority::as_str)
+            ));
+        }
+        if asks_for_certificate(error) {
+            return Failure::failed(format!(
+                "{} wants a certificate of its callers: name one and its key with --client-certificate FILE and \
+                 --client-key FILE",
+                self.name()
+            ));
+        }
         let cause = std::error::Error::source(error)
             .map(|cause| format!(": {cause}"))
             .unwrap_or_default();
@@ -196,6 +211,27 @@ impl Client {
     fn name(&self) -> String {
         self.base.to_string().trim_end_matches('/').to_owned()
     }
+}
+
+/// Whether a connection ended because the server wants to be shown a certificate (RFC 8446, section 6.2).
+fn asks_for_certificate(error: &(dyn std::error::Error + 'static)) -> bool {
+    let required = |error: &rustls::Error| {
+        matches!(
+            error,
+            rustls::Error::AlertReceived(rustls::AlertDescription::CertificateRequired)
+        )
+    };
+    let mut next = Some(error);
+    while let Some(error) = next {
+        // An I/O error hides the error that it wraps: its source is that error's source.
+        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let inner = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        if inner.or(error.downcast_ref()).is_some_and(required) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
 }
 
 /// A query: the parameters that are there, each encoded.

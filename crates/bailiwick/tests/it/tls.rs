@@ -81,7 +81,66 @@ async fn commands_trust_the_configured_certificate_and_it_can_be_renewed() {
         "{}",
         applied.stderr
     );
+    assert!(
+        world
+            .run(&["check"])
+            .exits(64)
+            .stdout
+            .contains("the key does not belong")
+    );
+
+    // So it does where they fit, but callers would refuse the certificate.
+    write(&world, &authority.leaf("127.0.0.1", Age::Expired).unwrap());
+    wait_for_log(&mut world, "the certificate has expired", 1);
+    wait_for_log(&mut world, "the certificate in use stays", 2);
+    world.run(&["key", "list", "--ca", "tls/ca.pem"]).exits(0);
+    assert!(
+        world
+            .run(&["check"])
+            .exits(0)
+            .stdout
+            .contains("the certificate has expired")
+    );
     write(&world, &authority.leaf("127.0.0.1", Age::Good).unwrap());
     wait_for_log(&mut world, "a new certificate is in use", 2);
     world.key("worker");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commands_say_what_a_listener_with_tls_wants() {
+    let authority = Authority::new().unwrap();
+    let table = format!("{TABLE}client_ca = \"tls/ca.pem\"\n");
+    let mut world = World::builder().configuration(&table).build().await;
+    write(&world, &authority.leaf("127.0.0.1", Age::Good).unwrap());
+    world.write("tls/ca.pem", &authority.pem());
+    let own = authority.leaf("admin.example", Age::Good).unwrap();
+    world.write("tls/own.pem", &own.certificate);
+    world.write("tls/own.key", &own.key);
+    world.start();
+    let nameless = world.run(&["key", "list"]).exits(1);
+    assert!(
+        nameless.stderr.contains("--client-certificate FILE"),
+        "{}",
+        nameless.stderr
+    );
+    world
+        .run(&[
+            "key",
+            "list",
+            "--client-certificate",
+            "tls/own.pem",
+            "--client-key",
+            "tls/own.key",
+        ])
+        .exits(0);
+    let address = nameless.stderr.split("https://").nth(1).unwrap();
+    let address = address.split(' ').next().unwrap().to_owned();
+    let plain = world
+        .run(&["key", "list", "--admin", &format!("http://{address}")])
+        .exits(1);
+    assert!(
+        plain.stderr.contains(&format!("write --admin https://{address}")),
+        "{}",
+        plain.stderr
+    );
 }

@@ -21,6 +21,23 @@ pub(crate) enum KeyReference {
     File(PathBuf),
 }
 
+/// Why there is no credential.
+#[derive(Debug)]
+pub(crate) struct NoSecret {
+    /// What is wrong; the help in a second line.
+    pub(crate) text: String,
+    /// Whether it is not there, which is right where a configuration is only checked.
+    pub(crate) absent: bool,
+}
+
+/// Whether a file is not there for us, and not: there and wrong.
+pub(super) fn is_absence(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        std::io::ErrorKind::NotFound | std::io::ErrorKind::PermissionDenied
+    )
+}
+
 /// Longer files hold something else.
 const MAX_KEY_BYTES: u64 = 16 * 1024;
 
@@ -28,18 +45,30 @@ const HELP: &str = "refer to it: { env = \"OPENAI_API_KEY\" } or { file = \"secr
 
 impl KeyReference {
     /// The credential. The error says what is wrong with the reference or with what is there, never what is there.
-    pub(crate) fn resolve(&self, env: &dyn Fn(&str) -> Option<String>) -> Result<Secret, String> {
+    pub(crate) fn resolve(&self, env: &dyn Fn(&str) -> Option<String>) -> Result<Secret, NoSecret> {
         match self {
             Self::Env(name) => {
                 let found = env(name).ok_or_else(|| {
-                    format!("the environment variable {name} is not set\nset it before starting the server")
+                    let text = format!("the environment variable {name} is not set\nset it before starting the server");
+                    NoSecret { text, absent: true }
                 })?;
-                credential(Zeroizing::new(found)).map_err(|what| format!("the environment variable {name} {what}"))
+                // Where no secrets are given, build servers set their variables to nothing.
+                let absent = found.trim().is_empty();
+                credential(Zeroizing::new(found)).map_err(|what| NoSecret {
+                    text: format!("the environment variable {name} {what}"),
+                    absent,
+                })
             }
             Self::File(path) => {
                 let shown = path.display();
-                let found = read(path).map_err(|error| format!("cannot read the key file {shown}: {error}"))?;
-                credential(found).map_err(|what| format!("the key file {shown} {what}"))
+                let found = read(path).map_err(|error| NoSecret {
+                    text: format!("cannot read the key file {shown}: {error}"),
+                    absent: is_absence(&error),
+                })?;
+                credential(found).map_err(|what| NoSecret {
+                    text: format!("the key file {shown} {what}"),
+                    absent: false,
+                })
             }
         }
     }

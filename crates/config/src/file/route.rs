@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap, fmt, ops::RangeInclusive, time::Duration};
 
-use control::{Cause, Fallback, ModelPattern, Places, Retry, RouteSpec};
+use control::{Cause, Fallback, Limits, ModelPattern, Places, Retry, RouteSpec};
 use model::UpstreamName;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
@@ -75,7 +75,11 @@ pub(crate) struct RawRoute {
 
 /// Another place for a call.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(
+    default,
+    deny_unknown_fields,
+    expecting = "a fallback such as { upstream = \"azure\" }"
+)]
 #[schemars(rename = "Fallback", extend("required" = ["upstream"]))]
 struct RawFallback {
     /// An upstream of the same kind.
@@ -160,7 +164,13 @@ impl JsonSchema for RawCause {
 }
 
 /// Reads every route. Upstreams are looked up among those that are declared.
-pub(super) fn routes(field: Field<Keyed<RawRoute>>, upstreams: &[Upstream], findings: &mut Findings) -> Vec<RouteSpec> {
+pub(super) fn routes(
+    field: Field<Keyed<RawRoute>>,
+    upstreams: &[Upstream],
+    limits: &Limits,
+    findings: &mut Findings,
+    warnings: &mut Findings,
+) -> Vec<RouteSpec> {
     let Some(Placed {
         mark,
         value: Keyed(entries),
@@ -195,9 +205,41 @@ pub(super) fn routes(field: Field<Keyed<RawRoute>>, upstreams: &[Upstream], find
                 );
             }
         }
+        warn(mark, &route, limits, warnings);
         routes.push(route);
     }
     routes
+}
+
+/// Adds what is legal but looks like a mistake.
+fn warn(mark: Mark, route: &RouteSpec, limits: &Limits, warnings: &mut Findings) {
+    let name = shown(&route.name);
+    let mut add = |message: String, help: &str| warnings.add_with_help(mark, message, help);
+    if route.retry.on.is_empty() && (route.retry.tries > 1 || !route.fallback.is_empty()) {
+        add(
+            format!("the route `{name}` never tries again: its `retry_on` is empty"),
+            "say after which failures, such as retry_on = [\"connect\", 429], or remove `tries` and `fallback`",
+        );
+    }
+    let total = route.total.unwrap_or(limits.total_timeout);
+    if route.first_byte.is_some_and(|first_byte| first_byte > total) {
+        add(
+            format!("the calls of the route `{name}` may take less in all than to their first byte"),
+            "make `first_byte_timeout` shorter than `total_timeout`, which is as under [timeouts] if it is not set",
+        );
+    }
+    if route.retry.backoff > route.retry.longest {
+        add(
+            format!("the first wait of the route `{name}` is longer than its longest"),
+            "make `backoff` shorter than `longest_backoff`, which is 5s if it is not set",
+        );
+    }
+    for (nth, fallback) in route.fallback.iter().enumerate() {
+        if route.fallback.iter().take(nth).any(|earlier| earlier == fallback) {
+            let message = format!("the route `{name}` has the fallback `{}` twice", fallback.upstream);
+            add(message, "`tries` says how often each place is asked");
+        }
+    }
 }
 
 fn route(name: Placed<String>, raw: RawRoute, upstreams: &[Upstream], findings: &mut Findings) -> Option<RouteSpec> {
@@ -211,7 +253,7 @@ fn route(name: Placed<String>, raw: RawRoute, upstreams: &[Upstream], findings: 
     let help = "the name of one of [upstreams]";
     let upstream = raw.upstream.required(Some(name.mark), missing, help, findings);
     let upstream = upstream.and_then(|upstream| declared(&upstream, upstreams, findings));
-    let models = texts(raw.models, findings);
+    let models = patterns(raw.models, findings);
     let fallback = fallbacks(raw.fallback, upstream, upstreams, findings);
     let retry = retry(raw.tries, raw.retry_on, raw.backoff, raw.longest_backoff, findings);
     let places = places(raw.in_flight, raw.queue, raw.queue_timeout, findings);
@@ -248,7 +290,7 @@ fn declared<'a>(name: &Placed<String>, upstreams: &'a [Upstream], findings: &mut
     found
 }
 
-fn texts(field: Field<Vec<Field<String>>>, findings: &mut Findings) -> Vec<String> {
+fn patterns(field: Field<Vec<Field<String>>>, findings: &mut Findings) -> Vec<String> {
     let Some(Placed { mark, value }) = field.given() else {
         return Vec::new();
     };
@@ -258,6 +300,15 @@ fn texts(field: Field<Vec<Field<String>>>, findings: &mut Findings) -> Vec<Strin
     }
     let mut names = Vec::new();
     for name in value.into_iter().filter_map(Field::given) {
+        if name.value.find('*').is_some_and(|at| at + 1 < name.value.len()) {
+            let message = format!("the `*` of `{}` is not at its end", shown(&name.value));
+            findings.add_with_help(
+                name.mark,
+                message,
+                "write the beginning of the names and one `*`, such as \"gpt-4.1*\"",
+            );
+            continue;
+        }
         names.extend(model_name(name, findings));
     }
     names

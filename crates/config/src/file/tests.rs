@@ -509,12 +509,13 @@ fn credentials_that_are_not_there_are_named_and_never_shown() {
         ),
     ] {
         let (home, settings) = with_key_file(content);
-        let problems = settings.resolve_secrets(&env(variables)).unwrap_err();
+        let problems = settings.resolve_secrets(&env(variables)).unwrap_err().all();
         assert_eq!(home.relative(problems), messages.join("\n"));
     }
     let (home, settings) = with_key_file("");
     std::fs::remove_dir_all(home.path("secrets")).unwrap();
-    let problems = settings.resolve_secrets(&env(&[("OPENAI_API_KEY", "k")])).unwrap_err();
+    let problems = settings.resolve_secrets(&env(&[("OPENAI_API_KEY", "k")]));
+    let problems = problems.unwrap_err().all();
     assert_eq!(
         home.relative(problems),
         "bailiwick.toml:10:1: cannot read the key file secrets/anthropic.key: No such file or directory (os error 2)"

@@ -6,16 +6,22 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
+    time::SystemTime,
 };
 
 use control::{ClientIdentity, Secret};
-use rustls::ServerConfig;
+use rustls::{
+    CertificateError, RootCertStore, ServerConfig,
+    client::verify_server_cert_signed_by_trust_anchor,
+    pki_types::{CertificateDer, UnixTime, pem::PemObject as _},
+    server::ParsedCertificate,
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use transport::tls::{self, ClientAuth, TlsError, Trust};
 use zeroize::Zeroizing;
 
-use super::below;
+use super::{below, key::is_absence};
 use crate::{
     node::{Field, Placed},
     problem::{self, Findings, Mark, Problem, Problems},
@@ -27,7 +33,11 @@ const MAX_PEM_BYTES: u64 = 1024 * 1024;
 
 /// TLS of a listener.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(
+    default,
+    deny_unknown_fields,
+    expecting = "the files, such as { certificate = \"tls/server.pem\", key = \"tls/server.key\" }"
+)]
 #[schemars(rename = "ListenerTls", extend("required" = ["certificate", "key"]))]
 pub(crate) struct RawServerTls {
     /// The file of the certificate and those it follows from, the listener's own first; PEM, relative to this file.
@@ -56,7 +66,11 @@ enum Auth {
 
 /// TLS to an upstream, beyond what needs no saying.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(
+    default,
+    deny_unknown_fields,
+    expecting = "the files, such as { ca = \"tls/internal-ca.pem\" }"
+)]
 #[schemars(rename = "UpstreamTls")]
 pub(crate) struct RawClientTls {
     /// The file of the authorities that the upstream's certificate must come from, instead of the public ones; PEM, relative
@@ -171,18 +185,23 @@ impl ServerFiles {
     /// # Errors
     /// The files that cannot be read.
     pub fn read(&self) -> Result<ServerPem, Problems> {
-        let mut problems = Problems::default();
-        let mut read = |path: &Path| problems.absorb(pem(path).map_err(Problems::from));
+        self.read_all()
+            .map_err(|missing| missing.into_iter().map(|missing| missing.problem).collect())
+    }
+
+    fn read_all(&self) -> Result<ServerPem, Vec<NoPem>> {
+        let mut missing = Vec::new();
+        let mut read = |path: &Path| pem(path).map_err(|error| missing.push(error)).ok();
         let certificate = read(&self.certificate);
         let key = read(&self.key);
         let client_ca = self.client_ca.as_deref().map(&mut read);
         match (certificate, key, client_ca) {
-            (Some(certificate), Some(key), client_ca) if problems.is_empty() => Ok(ServerPem {
+            (Some(certificate), Some(key), client_ca) if missing.is_empty() => Ok(ServerPem {
                 certificate,
                 key,
                 client_ca: client_ca.flatten(),
             }),
-            _ => Err(problems),
+            _ => Err(missing),
         }
     }
 
@@ -203,13 +222,75 @@ impl ServerFiles {
         })
     }
 
+    /// That the certificate is outside its dates, as a problem of its file.
+    pub fn outside_dates(&self, why: OutsideDates) -> Problem {
+        let (message, help) = match why {
+            OutsideDates::Expired => (
+                "the certificate has expired",
+                "have it renewed; look at this machine's clock",
+            ),
+            OutsideDates::Early => (
+                "the certificate is not valid yet",
+                "wait, or look at this machine's clock",
+            ),
+        };
+        problem::of_file_with_help(self.certificate.display().to_string(), message, help)
+    }
+
+    /// The problem that the certificate is outside its dates at this time, as far as it can be read.
+    pub(crate) fn check_dates(&self, now: SystemTime) -> Option<Problem> {
+        let why = self.read_all().ok()?.check_dates(now).err()?;
+        Some(self.outside_dates(why))
+    }
+
     /// Both.
     ///
     /// # Errors
     /// As of both.
-    pub(crate) fn load(&self) -> Result<Arc<ServerConfig>, Problems> {
-        self.config(&self.read()?)
+    pub(crate) fn load(&self) -> Result<Arc<ServerConfig>, Vec<NoPem>> {
+        let pem = self.read_all()?;
+        self.config(&pem).map_err(|problems| {
+            let wrong = problems.iter().cloned().map(NoPem::wrong);
+            wrong.collect()
+        })
     }
+}
+
+impl ServerPem {
+    /// Whether callers would refuse the certificate at this time because of its dates.
+    ///
+    /// # Errors
+    /// That it has expired, or is not valid yet.
+    pub fn check_dates(&self, now: SystemTime) -> Result<(), OutsideDates> {
+        let certificate = CertificateDer::from_pem_slice(&self.certificate);
+        let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        // Whatever else is wrong with it is said elsewhere. Its dates are looked at before its issuer is looked for, so
+        // nobody needs to be trusted.
+        let verified = certificate.ok().and_then(|certificate| {
+            let certificate = ParsedCertificate::try_from(&certificate).ok()?;
+            let nobody = RootCertStore::empty();
+            let now = UnixTime::since_unix_epoch(now);
+            verify_server_cert_signed_by_trust_anchor(&certificate, &nobody, &[], now, &[]).err()
+        });
+        match verified {
+            Some(rustls::Error::InvalidCertificate(
+                CertificateError::Expired | CertificateError::ExpiredContext { .. },
+            )) => Err(OutsideDates::Expired),
+            Some(rustls::Error::InvalidCertificate(
+                CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
+            )) => Err(OutsideDates::Early),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Why a certificate may not be used at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutsideDates {
+    /// It is too late.
+    Expired,
+    /// It is too early.
+    Early,
 }
 
 impl ClientFiles {
@@ -217,12 +298,16 @@ impl ClientFiles {
     ///
     /// # Errors
     /// The files that cannot be read or used.
-    pub(crate) fn load(&self) -> Result<(Option<String>, Option<ClientIdentity>), Problems> {
-        let ca = self.ca.as_deref().map(pem).transpose()?;
-        let identity = match &self.identity {
-            Some((certificate, key)) => Some((pem(certificate)?, pem(key)?)),
-            None => None,
-        };
+    pub(crate) fn load(&self) -> Result<(Option<String>, Option<ClientIdentity>), Vec<NoPem>> {
+        let mut missing = Vec::new();
+        let mut read = |path: &Path| pem(path).map_err(|error| missing.push(error)).ok();
+        let ca = self.ca.as_deref().and_then(&mut read);
+        let identity = self.identity.as_ref();
+        let identity = identity.map(|(certificate, key)| (read(certificate), read(key)));
+        let identity = identity.and_then(|(certificate, key)| certificate.zip(key));
+        if !missing.is_empty() {
+            return Err(missing);
+        }
         let checked = tls::client(&tls::Client {
             trust: ca.as_ref().map_or(Trust::Public, |pem| Trust::Authorities(pem)),
             identity: identity
@@ -233,7 +318,7 @@ impl ClientFiles {
         let nowhere = Path::new("");
         let (certificate, key) = self.identity.as_ref().map_or((nowhere, nowhere), |(a, b)| (a, b));
         let ca_path = self.ca.as_deref().unwrap_or(nowhere);
-        checked.map_err(|error| unusable(&error, certificate, key, ca_path))?;
+        checked.map_err(|error| vec![NoPem::wrong(unusable(&error, certificate, key, ca_path))])?;
         let text = |pem: &[u8]| String::from_utf8_lossy(pem).into_owned();
         let identity = identity.map(|(certificate, key)| ClientIdentity {
             certificate: text(&certificate),
@@ -243,16 +328,37 @@ impl ClientFiles {
     }
 }
 
-fn pem(path: &Path) -> Result<Zeroizing<Vec<u8>>, Problem> {
+/// Why a file's content is not to be had.
+#[derive(Debug)]
+pub(crate) struct NoPem {
+    /// What is wrong.
+    pub(crate) problem: Problem,
+    /// Whether the file is not there, which is right where a configuration is only checked.
+    pub(crate) absent: bool,
+}
+
+impl NoPem {
+    fn wrong(problem: Problem) -> Self {
+        Self { problem, absent: false }
+    }
+}
+
+fn pem(path: &Path) -> Result<Zeroizing<Vec<u8>>, NoPem> {
     let shown = || path.display().to_string();
     match read::read(path, MAX_PEM_BYTES) {
         Ok(Some(bytes)) => Ok(Zeroizing::new(bytes)),
-        Ok(None) => Err(problem::of_file(shown(), "the file is longer than 1024 KiB")),
-        Err(error) => Err(problem::of_file_with_help(
+        Ok(None) => Err(NoPem::wrong(problem::of_file(
             shown(),
-            format!("cannot be read: {error}"),
-            "the user that the server runs as must be able to read the certificates and keys that bailiwick.toml names",
-        )),
+            "the file is longer than 1024 KiB",
+        ))),
+        Err(error) => Err(NoPem {
+            absent: is_absence(&error),
+            problem: problem::of_file_with_help(
+                shown(),
+                format!("cannot be read: {error}"),
+                "the user that the server runs as must be able to read the certificates and keys that bailiwick.toml names",
+            ),
+        }),
     }
 }
 

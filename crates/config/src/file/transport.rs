@@ -9,12 +9,14 @@ use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 
 use super::{
-    KeyReference, report,
+    KeyReference,
+    key::NoSecret,
+    secrets::Missing,
     tls::{ClientFiles, RawClientTls, client_files},
 };
 use crate::{
     node::{Field, Placed},
-    problem::{Findings, Mark, Problems},
+    problem::{Findings, Mark},
 };
 
 /// Whether HTTP/2 is spoken with an upstream.
@@ -83,25 +85,32 @@ impl RawTransport {
 }
 
 impl Reach {
+    /// How many bytes it adds to an audit entry, at the most: files are recorded as hashes.
+    pub(super) fn recorded_bytes(&self) -> usize {
+        const HASHES: usize = r#","ca":"","client_certificate":"""#.len() + 2 * 64;
+        let proxy = self.proxy.as_ref();
+        let proxy = proxy.map_or(0, |(host, _)| r#","proxy":"[]:65535""#.len() + host.len());
+        let http2 = match self.http2 {
+            Http2::Auto => 0,
+            Http2::Always | Http2::Never => r#","http2":"always""#.len(),
+        };
+        proxy + http2 + self.tls.as_ref().map_or(0, |_| HASHES)
+    }
+
     /// With what secrets and files hold.
-    pub(super) fn resolve(
-        &self,
-        env: &dyn Fn(&str) -> Option<String>,
-        findings: &mut Findings,
-        problems: &mut Problems,
-    ) -> Transport {
+    pub(super) fn resolve(&self, env: &dyn Fn(&str) -> Option<String>, missing: &mut Missing<'_>) -> Transport {
         let credential = self.proxy_auth.as_ref().and_then(|auth| {
             let resolved = auth.value.resolve(env);
-            let resolved = resolved.map_err(|message| report(findings, auth.mark, &message)).ok()?;
+            let resolved = resolved.map_err(|error| missing.secret(auth.mark, error)).ok()?;
             if !resolved.expose_secret().contains(':') {
-                let help = "it is user:password, as one word";
-                findings.add_with_help(auth.mark, "the proxy's credential has no password", help);
+                let text = "the proxy's credential has no password\nit is user:password, as one word".to_owned();
+                missing.secret(auth.mark, NoSecret { text, absent: false });
                 return None;
             }
             Some(resolved)
         });
         let (ca, identity) = match &self.tls {
-            Some(files) => problems.absorb(files.load()).unwrap_or_default(),
+            Some(files) => missing.files(files.load()).unwrap_or_default(),
             None => (None, None),
         };
         if *self == Self::default() {

@@ -335,7 +335,8 @@ impl Upstream {
 
     /// How many bytes it takes in the audit log, with a comma.
     pub(super) fn recorded_bytes(&self) -> usize {
-        serde_json::to_vec(&self.spec.record()).map_or(usize::MAX, |json| json.len() + 1)
+        let json = serde_json::to_vec(&self.spec.record());
+        json.map_or(usize::MAX, |json| json.len() + 1 + self.reach.recorded_bytes())
     }
 
     /// Adds what is legal but looks like a mistake.

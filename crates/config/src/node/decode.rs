@@ -282,7 +282,15 @@ impl<'de> Deserializer<'de> for Decoder<'de, '_> {
             Value::Text(word) => visitor.visit_enum(BorrowedStrDeserializer::new(word)),
             _ => {
                 let words: Vec<String> = variants.iter().map(|word| format!("`{word}`")).collect();
-                Err(self.expected(&format!("one of {}", words.join(", "))))
+                let message = format!(
+                    "expected one of {}, found {}",
+                    words.join(", "),
+                    self.node.word(self.format)
+                );
+                let help = variants
+                    .first()
+                    .map(|word| format!("write one of them, such as \"{word}\""));
+                Err(Fault::here(message, help))
             }
         }
     }

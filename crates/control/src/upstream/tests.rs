@@ -193,3 +193,35 @@ fn the_record_says_what_is_in_effect_and_no_secret() {
         r#"{"name":"openai","kind":"openai","base_url":"https://api.openai.com","prices":"openai"}"#
     );
 }
+
+#[test]
+fn the_record_says_how_the_upstream_is_reached_and_no_secret() {
+    let reached = |http2, host: &str, password: &str, key: &str| {
+        let mut spec = spec(Preset::Vllm);
+        spec.transport = Transport::new(TransportSpec {
+            http2,
+            proxy: Some(Proxy {
+                host: host.to_owned(),
+                port: 3128,
+                credential: Some(Secret::from(password)),
+            }),
+            ca: Some("abc".to_owned()),
+            identity: Some(ClientIdentity {
+                certificate: String::new(),
+                key: Secret::from(key),
+            }),
+        });
+        serde_json::to_string(&spec.record()).unwrap()
+    };
+    let record = reached(Http2::Never, "::1", "canary", "canary");
+    let expected = concat!(
+        r#","proxy":"[::1]:3128","http2":"never","#,
+        r#""ca":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","#,
+        r#""client_certificate":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}"#,
+    );
+    assert!(record.ends_with(expected), "{record}");
+    assert!(!record.contains("canary"), "{record}");
+    assert_eq!(record, reached(Http2::Never, "::1", "another", "another"));
+    let record = reached(Http2::Auto, "proxy.example", "", "");
+    assert!(record.contains(r#","proxy":"proxy.example:3128","ca""#), "{record}");
+}

@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use aws_lc_rs::digest;
+use model::Digest;
 use secrecy::ExposeSecret as _;
 
 use super::Secret;
@@ -51,6 +52,27 @@ pub struct Proxy {
     pub credential: Option<Secret>,
 }
 
+impl Http2 {
+    /// The word for what is chosen here; `None` where it is left to the upstream.
+    pub(super) fn chosen(self) -> Option<&'static str> {
+        match self {
+            Self::Auto => None,
+            Self::Always => Some("always"),
+            Self::Never => Some("never"),
+        }
+    }
+}
+
+impl Proxy {
+    /// `host:port`, an IPv6 address in brackets.
+    pub(super) fn address(&self) -> String {
+        match self.host.contains(':') {
+            true => format!("[{}]:{}", self.host, self.port),
+            false => format!("{}:{}", self.host, self.port),
+        }
+    }
+}
+
 /// A certificate of ours and its key, both as PEM text.
 #[derive(Debug)]
 pub struct ClientIdentity {
@@ -89,6 +111,13 @@ impl Transport {
     pub fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
     }
+}
+
+/// SHA-256 of a text.
+pub(super) fn sha256(text: &str) -> Digest {
+    let mut whole = [0; 32];
+    whole.copy_from_slice(digest::digest(&digest::SHA256, text.as_bytes()).as_ref());
+    Digest(whole)
 }
 
 fn fingerprint(declared: &TransportSpec) -> Fingerprint {

@@ -216,6 +216,10 @@ pub(super) fn upstream_record() -> UpstreamRecord {
         models: BTreeMap::new(),
         azure_paths: false,
         private_network: false,
+        proxy: None,
+        http2: None,
+        ca: None,
+        client_certificate: None,
     }
 }
 
