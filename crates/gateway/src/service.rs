@@ -167,7 +167,9 @@ impl Service {
         self.control.run(session, ask, &outgoing).await
     }
 
-    /// Makes a call that may be sent again: the first of its key is made, others wait for its reply.
+    /// Makes a call that may be sent again: the first of its key is made, others wait for its reply. They wait once: where
+    /// the first brought nothing to keep, one of them makes the call, and the others are told to come again. Else they
+    /// would make a call that fails one after another, past every time-out.
     async fn once(
         &self,
         key: &RepeatKey,
@@ -180,17 +182,30 @@ impl Service {
         let content_type = ask.content_type.as_deref().unwrap_or_default();
         let parts = [ask.upstream.name.as_str(), path, query, content_type].map(str::as_bytes);
         let print = self.control.fingerprint(&[&parts[..], &[&ask.body]].concat());
-        loop {
-            match self.replays.enter(key, &print) {
-                Entered::First(turn) => return self.first(turn, session, ask, head).await,
-                // Its end is the only change. It is bounded by its own time-outs.
-                Entered::Running(mut first) => drop(first.changed().await),
-                Entered::Kept(kept) => {
-                    self.control.replay(&session, &ask, kept.of).await?;
-                    return Ok(kept.again());
-                }
-                Entered::OtherRequest => return Err(self.control.refuse_other_request(&session, &ask).await),
+        let mut entered = self.replays.enter(key, &print);
+        if let Entered::Running(first) = &mut entered {
+            // Its end is the only change. It is bounded by its own time-outs.
+            drop(first.changed().await);
+            entered = self.replays.enter(key, &print);
+        }
+        match entered {
+            Entered::First(turn) => self.first(turn, session, ask, head).await,
+            Entered::Running(_) => {
+                let at_edge = Edge {
+                    control: &self.control,
+                    session: &session,
+                    id: ask.id,
+                    upstream: &ask.upstream.name,
+                };
+                let message = "The call with this Idempotency-Key that this one waited for brought no reply to give again, and \
+                               another is under way; nothing was forwarded. Send it again with the same key.";
+                Err(at_edge.overloaded(message.to_owned()).await)
             }
+            Entered::Kept(kept) => {
+                self.control.replay(&session, &ask, kept.of).await?;
+                Ok(kept.again())
+            }
+            Entered::OtherRequest => Err(self.control.refuse_other_request(&session, &ask).await),
         }
     }
 
@@ -305,6 +320,15 @@ impl Edge<'_> {
         self.control
             .refuse_at_edge(self.session, self.id, self.upstream, reason, message)
             .await
+    }
+
+    /// Refuses what may go better in a moment.
+    async fn overloaded(&self, message: String) -> Refusal {
+        let refusal = self.refuse(Reason::Overloaded, message).await;
+        Refusal {
+            retry_after: Some(Duration::from_secs(1)),
+            ..refusal
+        }
     }
 }
 
