@@ -93,7 +93,7 @@ mod tests {
         ] {
             text.push_str(&format!("[{section}]\n{}", defaults(&format!("/$defs/{definition}"))));
         }
-        assert_eq!(text.lines().count(), 1 + 2 + 4 + 3 + 2 + 5 + 7, "{text}");
+        assert_eq!(text.lines().count(), 1 + 2 + 4 + 3 + 2 + 6 + 7, "{text}");
         let spelt_out = Settings::parse(&text, "t", nowhere()).unwrap_or_else(|problems| panic!("{problems}\n{text}"));
         let plain = Settings::parse("trust_domain = \"a\"", "t", nowhere()).unwrap();
         assert_eq!(format!("{spelt_out:?}"), format!("{plain:?}"));

@@ -124,6 +124,8 @@ impl std::fmt::Display for LoadProblem {
 pub struct Limits {
     /// The longest request body, in bytes.
     pub request_bytes: usize,
+    /// How many bytes the request bodies of all calls in flight may take together.
+    pub bodies_bytes: usize,
     /// The longest JSON reply that is held back so that its cost can be a header; longer ones pass as they come.
     pub reply_bytes: usize,
     /// How many bytes of replies are kept for calls that are sent again under the same idempotency key.
@@ -152,6 +154,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             request_bytes: 32 * 1024 * 1024,
+            bodies_bytes: 512 * 1024 * 1024,
             reply_bytes: 8 * 1024 * 1024,
             replay_bytes: 64 * 1024 * 1024,
             output_limit: 4_096,

@@ -1,6 +1,6 @@
 //! Which headers pass, and which credential they carry.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
@@ -21,10 +21,13 @@ const HOP_BY_HOP: [&str; 10] = [
 /// Request headers that name a credential, a person, an account or a place. The agent's own credential must not reach the
 /// provider, and nobody downstream may believe an identity that a caller wrote itself. Which of the provider's accounts
 /// pays (`openai-organization`, `openai-project`) is the operator's choice, made with the upstream's credential.
-const IDENTITY: [&str; 16] = [
+const IDENTITY: [&str; 19] = [
     "authorization",
     "x-api-key",
     "api-key",
+    "x-goog-api-key",
+    "ocp-apim-subscription-key",
+    "x-amz-security-token",
     "cookie",
     "forwarded",
     "via",
@@ -50,7 +53,35 @@ const OTHER_REQUEST: [&str; 5] = [
     "x-rewrite-url",
 ];
 
-/// The prefixes of more such headers.
+/// Request headers that are written here, or say what is true of the caller's connection only. An `Idempotency-Key` is an
+/// agent's own, while a provider knows only the operator's account: it would take two agents' keys for one, and a fallback
+/// for the call before it.
+const OURS: [&str; 5] = [
+    "host",
+    "accept-encoding",
+    "expect",
+    "content-encoding",
+    "idempotency-key",
+];
+
+/// Response headers that speak of the provider's address or the operator's account there. A caller would take them for
+/// words on the gateway: where else it can be reached (RFC 7838), how (RFC 6797), whom to report to.
+const PROVIDERS: [&str; 12] = [
+    "set-cookie",
+    "set-cookie2",
+    "alt-svc",
+    "strict-transport-security",
+    "clear-site-data",
+    "public-key-pins",
+    "public-key-pins-report-only",
+    "nel",
+    "report-to",
+    "reporting-endpoints",
+    "openai-organization",
+    "openai-project",
+];
+
+/// The prefixes of more headers that name who asks.
 const IDENTITY_PREFIXES: [&str; 3] = ["x-forwarded-", "x-auth-", "bailiwick-"];
 
 /// The run an agent names.
@@ -128,12 +159,12 @@ pub fn to_upstream(from: &HeaderMap, own: Vec<(HeaderName, HeaderValue)>) -> Hea
     let mut headers = HeaderMap::with_capacity(from.len() + 1 + own.len());
     let dropped = connection_names(from);
     for (name, value) in from {
-        let text = name.as_str();
+        let text = &*folded(name);
         let identity = IDENTITY.contains(&text)
             || OTHER_REQUEST.contains(&text)
             || IDENTITY_PREFIXES.iter().any(|prefix| text.starts_with(prefix));
-        let ours = matches!(text, "host" | "accept-encoding" | "expect" | "content-encoding");
-        if !identity && !ours && !HOP_BY_HOP.contains(&text) && !dropped.iter().any(|drop| drop == text.as_bytes()) {
+        let replaced = OURS.contains(&text) || own.iter().any(|(own, _)| folded(own) == text);
+        if !identity && !replaced && !HOP_BY_HOP.contains(&text) && !is_named(&dropped, name) {
             headers.append(name.clone(), value.clone());
         }
     }
@@ -147,18 +178,32 @@ pub fn to_upstream(from: &HeaderMap, own: Vec<(HeaderName, HeaderValue)>) -> Hea
     headers
 }
 
-/// The headers to give the caller: everything but hop-by-hop headers and the provider's cookies.
+/// The headers to give the caller: everything but hop-by-hop headers and what is the provider's and the operator's.
 pub fn to_caller(from: &HeaderMap) -> HeaderMap {
     let dropped = connection_names(from);
     let mut headers = HeaderMap::with_capacity(from.len() + 6);
     for (name, value) in from {
         let text = name.as_str();
-        let ours = text == "set-cookie" || text.starts_with("bailiwick-");
-        if !ours && !HOP_BY_HOP.contains(&text) && !dropped.iter().any(|drop| drop == text.as_bytes()) {
+        let withheld = PROVIDERS.contains(&text) || text.starts_with("bailiwick-");
+        if !withheld && !HOP_BY_HOP.contains(&text) && !is_named(&dropped, name) {
             headers.append(name.clone(), value.clone());
         }
     }
     headers
+}
+
+/// A name as servers see it that hand headers on as CGI variables (RFC 3875, section 4.1.18): there `_` and `-` are one.
+fn folded(name: &HeaderName) -> Cow<'_, str> {
+    let text = name.as_str();
+    if text.contains('_') {
+        Cow::Owned(text.replace('_', "-"))
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+fn is_named(names: &[Vec<u8>], name: &HeaderName) -> bool {
+    names.iter().any(|named| named == name.as_str().as_bytes())
 }
 
 /// The header names that a `Connection` header declares to be of this connection only. As bytes: beside one that is no
@@ -250,6 +295,43 @@ mod tests {
         );
         assert_eq!(to["accept-encoding"], "identity");
         assert!(!format!("{to:?}").contains("sk-up"), "a sensitive value is not printed");
+    }
+
+    #[test]
+    fn no_spelling_of_a_withheld_header_passes() {
+        let own = || vec![(HeaderName::from_static("x-team"), HeaderValue::from_static("ours"))];
+        for name in [
+            "authorization",
+            "x_api_key",
+            "x-goog-api-key",
+            "ocp-apim-subscription-key",
+            "ocp_apim-subscription_key",
+            "x-amz-security-token",
+            "x_forwarded_for",
+            "x_auth_user",
+            "bailiwick_run",
+            "openai_organization",
+            "x_http_method_override",
+            "transfer_encoding",
+            "idempotency-key",
+            "idempotency_key",
+            "x_team",
+        ] {
+            let to = to_upstream(&map(&[(name, "1"), ("x_other", "2")]), own());
+            let mut names: Vec<_> = to.keys().map(HeaderName::as_str).collect();
+            names.sort_unstable();
+            assert_eq!(names, ["accept-encoding", "x-team", "x_other"], "{name}");
+            assert_eq!(to["x-team"], "ours");
+        }
+    }
+
+    #[test]
+    fn callers_get_nothing_of_the_providers_address_and_account() {
+        for name in PROVIDERS.into_iter().chain(["bailiwick-decision", "connection"]) {
+            let to = to_caller(&map(&[(name, "1"), ("openai-processing-ms", "2")]));
+            let names: Vec<_> = to.keys().map(HeaderName::as_str).collect();
+            assert_eq!(names, ["openai-processing-ms"], "{name}");
+        }
     }
 
     #[test]

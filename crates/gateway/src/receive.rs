@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use control::{BodyEnd, Cause, Failure, Forwarded, Meter, Refusal};
+use control::{BodyEnd, Cause, Failure, Forwarded, Meter, Refusal, UpstreamSpec};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Either, Full};
 use llm::Dialect;
@@ -152,8 +152,15 @@ impl Outgoing<'_> {
             StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED
         ) {
             // The body may quote a part of the operator's credential, and a caller would take it for a word on its own.
-            tracing::error!(upstream.name = %name, "the upstream refused the credential configured for it");
             meter.upstream_error(status.as_u16(), &[]);
+            if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED && is_behind_proxy(&call.upstream) {
+                tracing::error!(upstream.name = %name, "the proxy refused the proxy_auth configured for the upstream");
+                return failed(format!(
+                    "The proxy of upstream {name} refused the credential that Bailiwick has for it; an operator has to \
+                     mend its proxy_auth."
+                ));
+            }
+            tracing::error!(upstream.name = %name, "the upstream refused the credential configured for it");
             return failed(format!(
                 "Upstream {name} refused the credential that Bailiwick has for it; an operator has to mend its api_key."
             ));
@@ -188,6 +195,11 @@ impl Outgoing<'_> {
         });
         respond(status, headers, Either::Left(Full::new(body)))
     }
+}
+
+/// Whether answers may be a proxy's own. Through a tunnel they are the upstream's.
+fn is_behind_proxy(upstream: &UpstreamSpec) -> bool {
+    upstream.transport.declared().proxy.is_some() && upstream.base_url.starts_with("http://")
 }
 
 /// The body of an error if it can be passed on, or why it cannot.

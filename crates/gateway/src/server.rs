@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 use transport::{Bound, Listener, ServerTls, Settings};
 
 use crate::{
+    bodies::Bodies,
     replays::{Recorded, Replays},
     reply,
     service::Service,
@@ -59,6 +60,7 @@ impl Gateway {
         let service = Service {
             upstreams: Upstreams::new(),
             replays: Replays::new(limits.replay_bytes),
+            bodies: Arc::new(Bodies::new(limits)),
             detached: detached.clone(),
             control,
         };

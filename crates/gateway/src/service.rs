@@ -5,13 +5,14 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use control::{Ask, Control, Refusal, RepeatKey, Session, Unauthenticated, UpstreamSpec};
 use http::{HeaderMap, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use llm::{Dialect, EndpointError};
 use model::{ActionId, Reason, UpstreamName};
 use tokio_util::task::TaskTracker;
 
 use crate::{
+    bodies::{Bodies, Unread},
     forward::Outgoing,
     headers,
     replays::{self, Entered, Recorded, Replays, Turn},
@@ -31,6 +32,7 @@ pub(crate) struct Service {
     pub(crate) control: Control,
     pub(crate) upstreams: Upstreams,
     pub(crate) replays: Arc<Replays>,
+    pub(crate) bodies: Arc<Bodies>,
     /// Calls that are made to their end whatever becomes of their callers.
     pub(crate) detached: TaskTracker,
 }
@@ -129,6 +131,7 @@ impl Service {
         };
         let body = match self.read(&head.headers, body).await {
             Ok(body) => body,
+            Err((Reason::Overloaded, message)) => return Err(at_edge.overloaded(message).await),
             Err((reason, message)) => return Err(at_edge.refuse(reason, message).await),
         };
         let (endpoint, target) = (target.endpoint, target.id.map(str::to_owned));
@@ -167,7 +170,9 @@ impl Service {
         self.control.run(session, ask, &outgoing).await
     }
 
-    /// Makes a call that may be sent again: the first of its key is made, others wait for its reply.
+    /// Makes a call that may be sent again: the first of its key is made, others wait for its reply. They wait once: where
+    /// the first brought nothing to keep, one of them makes the call, and the others are told to come again. Else they
+    /// would make a call that fails one after another, past every time-out.
     async fn once(
         &self,
         key: &RepeatKey,
@@ -180,17 +185,30 @@ impl Service {
         let content_type = ask.content_type.as_deref().unwrap_or_default();
         let parts = [ask.upstream.name.as_str(), path, query, content_type].map(str::as_bytes);
         let print = self.control.fingerprint(&[&parts[..], &[&ask.body]].concat());
-        loop {
-            match self.replays.enter(key, &print) {
-                Entered::First(turn) => return self.first(turn, session, ask, head).await,
-                // Its end is the only change. It is bounded by its own time-outs.
-                Entered::Running(mut first) => drop(first.changed().await),
-                Entered::Kept(kept) => {
-                    self.control.replay(&session, &ask, kept.of).await?;
-                    return Ok(kept.again());
-                }
-                Entered::OtherRequest => return Err(self.control.refuse_other_request(&session, &ask).await),
+        let mut entered = self.replays.enter(key, &print);
+        if let Entered::Running(first) = &mut entered {
+            // Its end is the only change. It is bounded by its own time-outs.
+            drop(first.changed().await);
+            entered = self.replays.enter(key, &print);
+        }
+        match entered {
+            Entered::First(turn) => self.first(turn, session, ask, head).await,
+            Entered::Running(_) => {
+                let at_edge = Edge {
+                    control: &self.control,
+                    session: &session,
+                    id: ask.id,
+                    upstream: &ask.upstream.name,
+                };
+                let message = "The call with this Idempotency-Key that this one waited for brought no reply to give again, and \
+                               another is under way; nothing was forwarded. Send it again with the same key.";
+                Err(at_edge.overloaded(message.to_owned()).await)
             }
+            Entered::Kept(kept) => {
+                self.control.replay(&session, &ask, kept.of).await?;
+                Ok(kept.again())
+            }
+            Entered::OtherRequest => Err(self.control.refuse_other_request(&session, &ask).await),
         }
     }
 
@@ -214,7 +232,8 @@ impl Service {
         })
     }
 
-    /// Reads the body whole: it decides what the call may cost. Bounded in length and time. Taken if it was read.
+    /// Reads the body whole: it decides what the call may cost. Bounded in length and time, and in what all bodies take.
+    /// Taken if it was read.
     async fn read(&self, headers: &HeaderMap, body: &mut Option<Incoming>) -> Result<Bytes, (Reason, String)> {
         let limits = self.control.limits();
         let Some(incoming) = body.as_mut() else {
@@ -225,32 +244,34 @@ impl Service {
             let message = "A compressed request body cannot be read here; send it without Content-Encoding.";
             return Err((Reason::InvalidRequest, message.to_owned()));
         }
-        let too_large = || {
-            let most = limits.request_bytes;
-            (
+        let (most, within) = (limits.request_bytes, limits.request_timeout);
+        let unread = match self.bodies.read(incoming, most, within).await {
+            Ok(read) => {
+                *body = None;
+                return Ok(read);
+            }
+            Err(unread) => unread,
+        };
+        Err(match unread {
+            Unread::TooLarge => (
                 Reason::RequestTooLarge,
                 format!("The request body has more than {most} bytes ([limits] request_size)."),
-            )
-        };
-        if http_body::Body::size_hint(incoming).lower() > u64::try_from(limits.request_bytes).unwrap_or(u64::MAX) {
-            return Err(too_large());
-        }
-        let whole = Limited::new(incoming, limits.request_bytes).collect();
-        match tokio::time::timeout(limits.request_timeout, whole).await {
-            Ok(Ok(read)) => {
-                *body = None;
-                Ok(read.to_bytes())
-            }
-            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-            Ok(Err(_)) => Err((Reason::InvalidRequest, "The request body broke off.".to_owned())),
-            Err(_) => {
-                let seconds = limits.request_timeout.as_secs();
-                Err((
+            ),
+            Unread::NoRoom => (
+                Reason::Overloaded,
+                "The request bodies of calls in flight take all the memory that they may ([limits] bodies_size); nothing \
+                 was forwarded."
+                    .to_owned(),
+            ),
+            Unread::BrokenOff => (Reason::InvalidRequest, "The request body broke off.".to_owned()),
+            Unread::Late => {
+                let seconds = within.as_secs();
+                (
                     Reason::RequestTimeout,
                     format!("The request body did not arrive within {seconds} seconds."),
-                ))
+                )
             }
-        }
+        })
     }
 
     async fn unknown_upstream(&self, session: &Session, id: ActionId, name: &str) -> Refusal {
@@ -305,6 +326,15 @@ impl Edge<'_> {
         self.control
             .refuse_at_edge(self.session, self.id, self.upstream, reason, message)
             .await
+    }
+
+    /// Refuses what may go better in a moment.
+    async fn overloaded(&self, message: String) -> Refusal {
+        let refusal = self.refuse(Reason::Overloaded, message).await;
+        Refusal {
+            retry_after: Some(Duration::from_secs(1)),
+            ..refusal
+        }
     }
 }
 

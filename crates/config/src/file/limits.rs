@@ -20,6 +20,9 @@ pub(crate) struct RawLimits {
     /// The longest request body.
     #[schemars(extend("default" = "32MiB"))]
     request_size: Field<Size>,
+    /// How much memory the request bodies of all calls in flight may take together; at least `request_size`.
+    #[schemars(extend("default" = "512MiB"))]
+    bodies_size: Field<Size>,
     /// The longest JSON reply that is held back so that its cost can be a header; longer ones pass as they come.
     #[schemars(extend("default" = "8MiB"))]
     reply_size: Field<Size>,
@@ -70,6 +73,8 @@ pub(crate) struct RawBounds {
 
 /// Bodies are held in memory: a larger one would be a way to exhaust it.
 pub(super) const SIZES: RangeInclusive<Size> = Size(1 << 10)..=Size(1 << 30);
+/// Beyond what a machine has there is no bound.
+const BODIES_SIZES: RangeInclusive<Size> = Size(1 << 10)..=Size(1 << 40);
 /// From "never held back".
 const REPLY_SIZES: RangeInclusive<Size> = Size(0)..=Size(1 << 30);
 /// Far above what any model produces.
@@ -91,14 +96,24 @@ impl TryFrom<RawBounds> for Limits {
     ) -> Result<Self, Findings> {
         let default = Self::default();
         let mut findings = Findings::default();
+        let bodies_mark = raw.bodies_size.mark();
         let mut bytes = |field: Field<Size>, range, default: usize| match within(field, range, &mut findings) {
             // What does not fit a `usize` does not fit the memory either.
             Some(size) => usize::try_from(size.0).unwrap_or(usize::MAX),
             None => default,
         };
         let request_bytes = bytes(raw.request_size, SIZES, default.request_bytes);
+        // Whoever only allows longer requests has room for one.
+        let bodies_bytes = bytes(raw.bodies_size, BODIES_SIZES, default.bodies_bytes.max(request_bytes));
         let reply_bytes = bytes(raw.reply_size, REPLY_SIZES, default.reply_bytes);
         let replay_bytes = bytes(raw.replay_size, REPLY_SIZES, default.replay_bytes);
+        if let Some(mark) = bodies_mark.filter(|_| bodies_bytes < request_bytes) {
+            findings.add_with_help(
+                mark,
+                "`bodies_size` is less than `request_size`: there would never be room for the longest request",
+                "make it several times as much",
+            );
+        }
         let output_limit = within(raw.output_limit, OUTPUT_LIMITS, &mut findings).unwrap_or(default.output_limit);
         let in_flight = match within(raw.in_flight, IN_FLIGHT, &mut findings) {
             Some(calls) => usize::try_from(calls).unwrap_or(usize::MAX),
@@ -109,6 +124,7 @@ impl TryFrom<RawBounds> for Limits {
         };
         let limits = Self {
             request_bytes,
+            bodies_bytes,
             reply_bytes,
             replay_bytes,
             output_limit,

@@ -62,6 +62,7 @@ fn everything_can_be_said() {
         level = "debug"
         [limits]
         request_size = "1MiB"
+        bodies_size = "3MiB"
         reply_size = "0B"
         replay_size = "2MiB"
         output_limit = 1000
@@ -140,6 +141,7 @@ fn everything_can_be_said() {
     let expected = Limits {
         request_bytes: 1 << 20,
         reply_bytes: 0,
+        bodies_bytes: 3 << 20,
         replay_bytes: 2 << 20,
         output_limit: 1_000,
         in_flight: 5,

@@ -32,7 +32,7 @@ impl Host {
 pub(super) enum Refused {
     /// It is inside the network: of this kind.
     Inside(&'static str),
-    /// A cloud's service that hands out credentials to whoever asks.
+    /// A cloud's service that hands out credentials to whoever asks, or where such services are found: link-local.
     Metadata,
 }
 
@@ -68,10 +68,28 @@ fn plain(address: IpAddr) -> IpAddr {
     }
 }
 
+/// Whether clouds and container platforms answer there with settings and credentials of the machine: all that is
+/// link-local (169.254.169.254, 169.254.170.2 and others of AWS, Azure and Google), and what else they use. No provider is
+/// there, so a name never leads there whatever was said of its upstream.
 fn is_metadata(address: IpAddr) -> bool {
     match address {
-        IpAddr::V4(address) => address == Ipv4Addr::new(169, 254, 169, 254),
-        IpAddr::V6(address) => address == Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),
+        IpAddr::V4(address) => {
+            address.is_link_local()
+                || matches!(
+                    address.octets(),
+                    // Alibaba Cloud, Oracle Cloud, Azure's platform.
+                    [100, 100, 100, 200] | [192, 0, 0, 192] | [168, 63, 129, 16]
+                )
+        }
+        IpAddr::V6(address) => {
+            address.is_unicast_link_local()
+                || match address.segments() {
+                    // Amazon's local services, of which the metadata are one.
+                    [0xfd00, 0xec2, ..] => true,
+                    // Google's.
+                    segments => segments == [0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254],
+                }
+        }
     }
 }
 
@@ -87,7 +105,6 @@ fn inside_v4(address: Ipv4Addr) -> Option<&'static str> {
     match address.octets() {
         [127, ..] => Some("loopback"),
         [10, ..] | [172, 16..=31, ..] | [192, 168, ..] => Some("private"),
-        [169, 254, ..] => Some("link-local"),
         [100, 64..=127, ..] => Some("shared (carrier-grade NAT)"),
         [0, ..] => Some("unspecified"),
         [192, 0, 0, _] | [198, 18 | 19, ..] => Some("special-purpose"),
@@ -101,7 +118,6 @@ fn inside_v6(address: Ipv6Addr) -> Option<&'static str> {
         [0, 0, 0, 0, 0, 0, 0, 1] => Some("loopback"),
         [0, 0, 0, 0, 0, 0, 0, 0] => Some("unspecified"),
         [0xfc00..=0xfdff, ..] => Some("private (unique local)"),
-        [0xfe80..=0xfebf, ..] => Some("link-local"),
         [0xfec0..=0xfeff, ..] => Some("private (site-local)"),
         // Local translation (RFC 8215) and Teredo (RFC 4380) lead to whatever a machine on the way says.
         [0x64, 0xff9b, 1, ..] | [0x2001, 0, ..] => Some("special-purpose"),
@@ -142,8 +158,22 @@ mod tests {
             ("fc00::1", "private (unique local)", "ok"),
             ("fdff::1", "private (unique local)", "ok"),
             ("fec0::1", "private (site-local)", "ok"),
-            ("169.254.1.1", "link-local", "ok"),
-            ("fe80::1", "link-local", "ok"),
+            ("169.254.1.1", "metadata", "metadata"),
+            ("169.254.170.2", "metadata", "metadata"),
+            ("169.255.0.1", "ok", "ok"),
+            ("::ffff:169.254.170.2", "metadata", "metadata"),
+            ("64:ff9b::a9fe:aa02", "metadata", "metadata"),
+            ("fe80::1", "metadata", "metadata"),
+            ("febf::1", "metadata", "metadata"),
+            ("fd00:ec2::23", "metadata", "metadata"),
+            ("fd00:ec3::23", "private (unique local)", "ok"),
+            ("fd20:ce::254", "metadata", "metadata"),
+            ("fd20:ce::253", "private (unique local)", "ok"),
+            ("100.100.100.200", "metadata", "metadata"),
+            ("100.100.100.201", "shared (carrier-grade NAT)", "ok"),
+            ("192.0.0.192", "metadata", "metadata"),
+            ("168.63.129.16", "metadata", "metadata"),
+            ("168.63.129.17", "ok", "ok"),
             ("100.63.255.255", "ok", "ok"),
             ("100.64.0.1", "shared (carrier-grade NAT)", "ok"),
             ("100.127.255.255", "shared (carrier-grade NAT)", "ok"),

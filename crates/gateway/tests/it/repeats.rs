@@ -112,6 +112,27 @@ async fn what_used_nothing_may_be_sent_again() {
     assert_eq!(calls(&harness), 2);
 }
 
+/// Equal calls that fail: nobody waits for more than one of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waits_for_a_call_that_fails_waits_once() {
+    const CALLS: usize = 15;
+    let harness = Harness::start().await;
+    let request = || keyed(Harness::scripted(harness.chat(""), "status=400;latency=200ms"), "k");
+    let answers = futures_util::future::join_all((0..CALLS).map(|_| told(&harness, request()))).await;
+    let made = answers.iter().filter(|(status, ..)| *status == 400).count();
+    let sent_away = answers
+        .iter()
+        .filter(|(status, reason, ..)| (*status, reason.as_str()) == (503, Reason::Overloaded.code()))
+        .count();
+    assert_eq!(made + sent_away, CALLS, "{answers:?}");
+    // Who comes late finds one call ended and makes the next. All fifteen never wait for one another.
+    assert!((2..CALLS / 2).contains(&made), "{answers:?}");
+    assert_eq!(calls(&harness), made);
+    assert_eq!(harness.denied(sent_away).await[0].reason, Reason::Overloaded);
+    harness.outcomes(made).await;
+    harness.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_paid_for_and_not_kept_is_refused() {
     let limits = control::Limits {
