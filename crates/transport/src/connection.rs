@@ -19,7 +19,7 @@ use hyper::{
     server::conn::{http1, http2},
     service::{HttpService, Service, service_fn},
 };
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{io::AsyncReadExt as _, net::TcpStream, sync::watch, time::Instant};
 use tokio_rustls::TlsAcceptor;
 
@@ -30,7 +30,7 @@ use crate::{
     patience::Patient,
     tls::{self, ServerTls},
     unreadable::{Instead, Unreadable},
-    watched::Streams,
+    watched::{Streams, Tasks},
 };
 
 /// How long a TLS handshake may take.
@@ -165,8 +165,8 @@ fn http_1(settings: &Settings) -> http1::Builder {
     http
 }
 
-fn http_2(settings: &Settings) -> http2::Builder<TokioExecutor> {
-    let mut http = http2::Builder::new(TokioExecutor::new());
+fn http_2(settings: &Settings) -> http2::Builder<Tasks> {
+    let mut http = http2::Builder::new(Tasks);
     http.timer(TokioTimer::new())
         .max_header_list_size(u32::try_from(settings.head_bytes).unwrap_or(u32::MAX))
         .max_concurrent_streams(settings.streams)
@@ -197,7 +197,7 @@ where
     }
 }
 
-impl<I, S, B> Graceful for http2::Connection<I, S, TokioExecutor>
+impl<I, S, B> Graceful for http2::Connection<I, S, Tasks>
 where
     S: HttpService<Incoming, ResBody = B>,
     S::Future: Send + 'static,
@@ -233,20 +233,28 @@ async fn drive(
                     Err(_) => left = true,
                 }
                 if !finishing {
-                    finishing = true;
+                    (finishing, busy) = (true, Instant::now());
                     connection.as_mut().finish();
                 }
             }
             now = look.tick(), if streams.is_some() => {
                 let Some((streams, settings)) = streams else { continue };
                 streams.drop_stalled(settings.patience);
+                let quiet = now.saturating_duration_since(busy);
                 if !streams.is_quiet() {
                     busy = now;
-                } else if !finishing && now.duration_since(busy) > settings.head_timeout {
-                    finishing = true;
+                } else if finishing && quiet > settings.patience {
+                    // What is still to be written waits for a window that the caller does not grant.
+                    tracing::debug!("a caller did not let its connection finish");
+                    return Ok(());
+                } else if !finishing && quiet > settings.head_timeout {
+                    (finishing, busy) = (true, now);
                     connection.as_mut().finish();
                 }
             }
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
