@@ -8,12 +8,13 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
+    task::{Context, Poll},
     time::Duration,
 };
 
 use bytes::{Bytes, BytesMut};
-use http::{Request, Response};
-use http_body::Body;
+use http::{HeaderValue, Request, Response, StatusCode, Version, header};
+use http_body::{Body, Frame, SizeHint};
 use hyper::{
     body::Incoming,
     server::conn::{http1, http2},
@@ -104,11 +105,16 @@ where
         let io = TokioIo::new(Unreadable::new(stream, serving.instead.clone()));
         let service = serving.service.clone();
         let noting = service_fn(move |request| {
-            let (answer, unread) = (service.call(request), unread.clone());
+            let answer = names_its_host(&request).then(|| service.call(request));
+            let unread = unread.clone();
             async move {
+                let Some(answer) = answer else {
+                    unread.store(true, Relaxed);
+                    return Ok(malformed());
+                };
                 let response = answer.await?;
                 unread.fetch_or(response.extensions().get::<Unread>().is_some(), Relaxed);
-                Ok::<_, S::Error>(response)
+                Ok::<_, S::Error>(response.map(|body| Answer::Given(Box::pin(body))))
             }
         });
         // Boxed: every future around it would have room for it twice, once given and once awaited.
@@ -119,6 +125,28 @@ where
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended early");
     }
+}
+
+/// Whether there is one `Host`, as HTTP/1.1 requires (RFC 9112, section 3.2). HTTP/1.0 knows no such header.
+fn names_its_host<B>(request: &Request<B>) -> bool {
+    request.version() < Version::HTTP_11 || request.headers().get_all(header::HOST).iter().count() == 1
+}
+
+/// What hyper itself says to what it cannot read, which [`Unreadable`] exchanges for the words of the listener's owner.
+fn malformed<B>() -> Response<Answer<B>> {
+    let mut response = Response::new(Answer::None);
+    *response.status_mut() = StatusCode::BAD_REQUEST;
+    let headers = response.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+/// The body of a reply on HTTP/1.1.
+enum Answer<B> {
+    /// The service's.
+    Given(Pin<Box<B>>),
+    /// There is none.
+    None,
 }
 
 /// The TLS handshake, where there is one, and which protocol is spoken.
@@ -155,6 +183,35 @@ async fn preface(mut stream: Stream) -> io::Result<(Stream, bool)> {
     }
     let is_h2 = &read[..] == PREFACE;
     Ok((stream.after(read.freeze()), is_h2))
+}
+
+impl<B: Body> Body for Answer<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        match &mut *self {
+            Self::Given(body) => body.as_mut().poll_frame(cx),
+            Self::None => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Given(body) => body.is_end_stream(),
+            Self::None => true,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Given(body) => body.size_hint(),
+            Self::None => SizeHint::with_exact(0),
+        }
+    }
 }
 
 fn http_1(settings: &Settings) -> http1::Builder {

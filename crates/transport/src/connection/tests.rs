@@ -15,6 +15,7 @@ const TOO_LONG: Duration = Duration::from_secs(20);
 
 async fn listener(patience: Duration) -> Listener {
     let bound = Bound::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let bound = bound.unreadable(|status| format!("HTTP/1.1 {status}\r\nconnection: close\r\n\r\nin words").into());
     let settings = Settings {
         head_timeout: Duration::from_millis(100),
         head_bytes: 16 * 1024,
@@ -92,5 +93,34 @@ async fn a_caller_that_grants_no_window_holds_up_no_drain() {
         let caller = tokio::spawn(Caller::asks(listener.addr(), window).await.rest());
         assert!(listener.drain(TOO_LONG).await);
         caller.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_request_of_http1_names_one_host() {
+    let listener = listener(TOO_LONG).await;
+    for (line, hosts, accepted) in [
+        ("GET / HTTP/1.1", "", false),
+        ("GET / HTTP/1.1", "host: a\r\n", true),
+        ("GET / HTTP/1.1", "host:\r\n", true),
+        ("GET / HTTP/1.1", "host: a\r\nhost: a\r\n", false),
+        ("GET http://a/ HTTP/1.1", "", false),
+        ("POST / HTTP/1.1", "content-length: 900000\r\n", false),
+        ("GET / HTTP/1.0", "", true),
+    ] {
+        let mut stream = TcpStream::connect(listener.addr()).await.unwrap();
+        let request = format!("{line}\r\n{hosts}connection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).await.unwrap();
+        let (status, end) = if accepted {
+            (" 200 ", "a refusal")
+        } else {
+            (" 400 ", "in words")
+        };
+        assert!(
+            reply.contains(status) && reply.ends_with(end),
+            "{line} {hosts}: {reply}"
+        );
     }
 }
