@@ -8,18 +8,19 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
+    task::{Context, Poll},
     time::Duration,
 };
 
 use bytes::{Bytes, BytesMut};
-use http::{Request, Response};
-use http_body::Body;
+use http::{HeaderValue, Request, Response, StatusCode, Version, header};
+use http_body::{Body, Frame, SizeHint};
 use hyper::{
     body::Incoming,
     server::conn::{http1, http2},
     service::{HttpService, Service, service_fn},
 };
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{io::AsyncReadExt as _, net::TcpStream, sync::watch, time::Instant};
 use tokio_rustls::TlsAcceptor;
 
@@ -30,7 +31,7 @@ use crate::{
     patience::Patient,
     tls::{self, ServerTls},
     unreadable::{Instead, Unreadable},
-    watched::Streams,
+    watched::{Streams, Tasks},
 };
 
 /// How long a TLS handshake may take.
@@ -104,11 +105,16 @@ where
         let io = TokioIo::new(Unreadable::new(stream, serving.instead.clone()));
         let service = serving.service.clone();
         let noting = service_fn(move |request| {
-            let (answer, unread) = (service.call(request), unread.clone());
+            let answer = names_its_host(&request).then(|| service.call(request));
+            let unread = unread.clone();
             async move {
+                let Some(answer) = answer else {
+                    unread.store(true, Relaxed);
+                    return Ok(malformed());
+                };
                 let response = answer.await?;
                 unread.fetch_or(response.extensions().get::<Unread>().is_some(), Relaxed);
-                Ok::<_, S::Error>(response)
+                Ok::<_, S::Error>(response.map(|body| Answer::Given(Box::pin(body))))
             }
         });
         // Boxed: every future around it would have room for it twice, once given and once awaited.
@@ -119,6 +125,28 @@ where
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended early");
     }
+}
+
+/// Whether there is one `Host`, as HTTP/1.1 requires (RFC 9112, section 3.2). HTTP/1.0 knows no such header.
+fn names_its_host<B>(request: &Request<B>) -> bool {
+    request.version() < Version::HTTP_11 || request.headers().get_all(header::HOST).iter().count() == 1
+}
+
+/// What hyper itself says to what it cannot read, which [`Unreadable`] exchanges for the words of the listener's owner.
+fn malformed<B>() -> Response<Answer<B>> {
+    let mut response = Response::new(Answer::None);
+    *response.status_mut() = StatusCode::BAD_REQUEST;
+    let headers = response.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+/// The body of a reply on HTTP/1.1.
+enum Answer<B> {
+    /// The service's.
+    Given(Pin<Box<B>>),
+    /// There is none.
+    None,
 }
 
 /// The TLS handshake, where there is one, and which protocol is spoken.
@@ -157,6 +185,35 @@ async fn preface(mut stream: Stream) -> io::Result<(Stream, bool)> {
     Ok((stream.after(read.freeze()), is_h2))
 }
 
+impl<B: Body> Body for Answer<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        match &mut *self {
+            Self::Given(body) => body.as_mut().poll_frame(cx),
+            Self::None => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Given(body) => body.is_end_stream(),
+            Self::None => true,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Given(body) => body.size_hint(),
+            Self::None => SizeHint::with_exact(0),
+        }
+    }
+}
+
 fn http_1(settings: &Settings) -> http1::Builder {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
@@ -165,8 +222,8 @@ fn http_1(settings: &Settings) -> http1::Builder {
     http
 }
 
-fn http_2(settings: &Settings) -> http2::Builder<TokioExecutor> {
-    let mut http = http2::Builder::new(TokioExecutor::new());
+fn http_2(settings: &Settings) -> http2::Builder<Tasks> {
+    let mut http = http2::Builder::new(Tasks);
     http.timer(TokioTimer::new())
         .max_header_list_size(u32::try_from(settings.head_bytes).unwrap_or(u32::MAX))
         .max_concurrent_streams(settings.streams)
@@ -197,7 +254,7 @@ where
     }
 }
 
-impl<I, S, B> Graceful for http2::Connection<I, S, TokioExecutor>
+impl<I, S, B> Graceful for http2::Connection<I, S, Tasks>
 where
     S: HttpService<Incoming, ResBody = B>,
     S::Future: Send + 'static,
@@ -233,20 +290,28 @@ async fn drive(
                     Err(_) => left = true,
                 }
                 if !finishing {
-                    finishing = true;
+                    (finishing, busy) = (true, Instant::now());
                     connection.as_mut().finish();
                 }
             }
             now = look.tick(), if streams.is_some() => {
                 let Some((streams, settings)) = streams else { continue };
                 streams.drop_stalled(settings.patience);
+                let quiet = now.saturating_duration_since(busy);
                 if !streams.is_quiet() {
                     busy = now;
-                } else if !finishing && now.duration_since(busy) > settings.head_timeout {
-                    finishing = true;
+                } else if finishing && quiet > settings.patience {
+                    // What is still to be written waits for a window that the caller does not grant.
+                    tracing::debug!("a caller did not let its connection finish");
+                    return Ok(());
+                } else if !finishing && quiet > settings.head_timeout {
+                    (finishing, busy) = (true, now);
                     connection.as_mut().finish();
                 }
             }
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

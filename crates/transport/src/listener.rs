@@ -10,6 +10,7 @@ use tokio::{
     net::TcpListener,
     sync::{Semaphore, watch},
     task::JoinHandle,
+    time::Instant,
 };
 use tokio_util::task::TaskTracker;
 
@@ -21,6 +22,8 @@ use crate::{
 
 /// The wait after an error of `accept`, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// A trouble with accepting is over when there was no error for this long.
+const CALM: Duration = Duration::from_secs(10);
 /// How long what is cut off at the end of a drain may take to notice.
 const CUT_OFF: Duration = Duration::from_secs(1);
 
@@ -154,6 +157,28 @@ impl Listener {
     }
 }
 
+/// A time of errors of `accept`: said once, and once that it is over. When files run out, each connection that ends lets
+/// one in, and the next error follows at once.
+#[derive(Debug, Default)]
+struct Trouble {
+    /// When the last error was, until it is over.
+    last: Option<Instant>,
+}
+
+impl Trouble {
+    /// Whether this error is the first.
+    fn begins(&mut self, now: Instant) -> bool {
+        self.last.replace(now).is_none()
+    }
+
+    /// Whether it is over with this connection.
+    fn is_over(&mut self, now: Instant) -> bool {
+        self.last
+            .take_if(|last| now.saturating_duration_since(*last) >= CALM)
+            .is_some()
+    }
+}
+
 async fn accept<S, B>(listener: TcpListener, serving: Arc<Serving<S>>, phase: watch::Receiver<Phase>) -> TaskTracker
 where
     S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + Sync + 'static,
@@ -165,6 +190,7 @@ where
     let connections = TaskTracker::new();
     let places = Arc::new(Semaphore::new(serving.settings.connections));
     let mut stopping = phase.clone();
+    let mut trouble = Trouble::default();
     loop {
         let accepted = tokio::select! {
             accepted = async { (places.clone().acquire_owned().await, listener.accept().await) } => accepted,
@@ -173,6 +199,9 @@ where
         };
         match accepted {
             (Ok(place), Ok((stream, _))) => {
+                if trouble.is_over(Instant::now()) {
+                    tracing::info!("connections are accepted again");
+                }
                 let served = serve(stream, serving.clone(), phase.clone());
                 connections.spawn(async move {
                     served.await;
@@ -180,11 +209,35 @@ where
                 });
             }
             (_, Err(error)) => {
-                tracing::warn!(%error, "a connection could not be accepted");
+                if trouble.begins(Instant::now()) {
+                    tracing::warn!(%error, "connections cannot be accepted");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
             // The semaphore is never closed.
             (Err(_), _) => return connections,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_of_errors_is_told_once_and_its_end_once() {
+        let begun = Instant::now();
+        let mut trouble = Trouble::default();
+        assert!(!trouble.is_over(begun), "nothing was wrong");
+        assert!(trouble.begins(begun));
+        for count in 1..100 {
+            let now = begun + ACCEPT_PAUSE * count;
+            assert!(!trouble.begins(now));
+            assert!(!trouble.is_over(now), "one is let in between two errors");
+        }
+        let calm = begun + ACCEPT_PAUSE * 99 + CALM;
+        assert!(trouble.is_over(calm));
+        assert!(!trouble.is_over(calm));
+        assert!(trouble.begins(calm), "another one");
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! A caller that grants no window keeps a reply from being asked for its next part, so the reply cannot see its own
 //! deadline; other replies go on, so the connection is not at fault. What was not asked for too long is dropped, with the
-//! upstream's connection and all else that belongs to it.
+//! upstream's connection and all else that belongs to it. hyper, which waits for the window, would hold what is left of
+//! the stream for ever: so its task is ended as well, which resets the stream.
 
 use std::{
     error::Error,
@@ -16,7 +17,26 @@ use std::{
 };
 
 use http_body::{Body, Frame, SizeHint};
+use hyper::rt::Executor;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+tokio::task_local! {
+    /// Ends the task that answers a request.
+    static TASK: CancellationToken;
+}
+
+/// Runs what answers each request of a connection in a task that [`Streams`] can end.
+#[derive(Clone, Debug)]
+pub(crate) struct Tasks;
+
+impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Tasks {
+    fn execute(&self, future: F) {
+        let task = CancellationToken::new();
+        let ended = task.clone();
+        tokio::spawn(TASK.scope(task, async move { ended.run_until_cancelled_owned(future).await }));
+    }
+}
 
 /// What belongs to one connection: how many requests are open, and replies to look after.
 #[derive(Debug)]
@@ -73,11 +93,12 @@ impl Streams {
         bodies.iter().for_each(|body| body.drop_if_stalled(since));
     }
 
-    /// Looks after a reply.
+    /// Looks after a reply. To be called in the task that answers the request.
     pub(crate) fn watch<B: Body + Send + 'static>(&self, body: B, open: Open) -> Watched<B> {
         let slot = Arc::new(Mutex::new(Slot {
             body: Some(Box::pin(body)),
             delivered: Some(Instant::now()),
+            task: TASK.try_with(Clone::clone).ok(),
         }));
         if let Ok(mut bodies) = self.bodies.lock() {
             let watched: Weak<Mutex<Slot<B>>> = Arc::downgrade(&slot);
@@ -96,6 +117,8 @@ struct Slot<B> {
     body: Option<Pin<Box<B>>>,
     /// Since when it waits to be asked; `None` while it is the reply that has nothing to give.
     delivered: Option<Instant>,
+    /// What writes it.
+    task: Option<CancellationToken>,
 }
 
 impl<B> std::fmt::Debug for Slot<B> {
@@ -108,10 +131,15 @@ impl<B> std::fmt::Debug for Slot<B> {
 
 impl<B: Send> Stalled for Mutex<Slot<B>> {
     fn drop_if_stalled(&self, since: Instant) {
-        let body = match self.lock() {
-            Ok(mut slot) if slot.delivered.is_some_and(|delivered| delivered < since) => slot.body.take(),
+        let (body, task) = match self.lock() {
+            Ok(mut slot) if slot.delivered.is_some_and(|delivered| delivered < since) => {
+                (slot.body.take(), slot.task.take())
+            }
             _ => return,
         };
+        if let Some(task) = task {
+            task.cancel();
+        }
         if body.is_some() {
             tracing::debug!("a caller stopped taking its reply");
         }

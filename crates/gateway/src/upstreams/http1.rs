@@ -12,12 +12,15 @@ use http_body::{Body as _, Frame};
 use http_body_util::Full;
 use hyper::{
     body::Incoming,
-    client::conn::http1::{Connection, SendRequest, handshake},
+    client::conn::http1::{Builder, Connection, SendRequest},
 };
 use hyper_util::rt::TokioIo;
 use transport::Stream;
 
 use super::turn::Turn;
+
+/// The longest head of a reply, and the most that is read ahead, in bytes. hyper takes at most a hundred headers.
+const HEAD: usize = 256 * 1024;
 
 /// What has to be polled for anything to happen on a connection.
 type Driven = Pin<Box<Connection<TokioIo<Stream>, Full<Bytes>>>>;
@@ -42,7 +45,10 @@ pub(super) enum Sent {
 
 impl Http1 {
     pub(super) async fn begin(stream: Stream) -> hyper::Result<Self> {
-        let (sender, connection) = handshake(TokioIo::new(stream)).await?;
+        let (sender, connection) = Builder::new()
+            .max_buf_size(HEAD)
+            .handshake(TokioIo::new(stream))
+            .await?;
         Ok(Self {
             sender,
             connection: Some(Box::pin(connection)),

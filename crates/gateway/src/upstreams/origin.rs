@@ -183,11 +183,15 @@ impl Origin {
         if self.is_http1.load(Relaxed) {
             return self.connect().await;
         }
-        let _turn = self.opening.lock().await;
-        match self.place() {
-            Some((connection, place)) => Ok(Opened::Http2(connection, place)),
-            None => self.connect().await,
+        let turn = self.opening.lock().await;
+        if let Some((connection, place)) = self.place() {
+            return Ok(Opened::Http2(connection, place));
         }
+        if self.is_http1.load(Relaxed) {
+            // Found out meanwhile. Nobody shares what is opened now, so nobody waits for it.
+            drop(turn);
+        }
+        self.connect().await
     }
 
     async fn connect(&self) -> Result<Opened, String> {

@@ -17,7 +17,7 @@ use llm::Dialect;
 use model::UpstreamName;
 use testkit::pki::{Age, Authority, Leaf};
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     sync::{Barrier, Notify},
 };
@@ -337,7 +337,7 @@ impl Raw {
 }
 
 /// Reads one request with a body of ten bytes. `None` at the end.
-async fn read_request(stream: &mut TcpStream) -> Option<String> {
+async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> Option<String> {
     let mut read = Vec::new();
     let end = |read: &[u8]| read.windows(4).position(|four| four == b"\r\n\r\n").map(|at| at + 14);
     while end(&read).is_none_or(|end| read.len() < end) {
@@ -641,4 +641,49 @@ async fn all_that_came_is_given_at_once() {
         }
     });
     assert_eq!(polled.await, EVENTS * "data: x".len());
+}
+
+#[tokio::test]
+async fn connections_of_http1_are_opened_beside_each_other() {
+    const CALLS: usize = 20;
+    let authority = Authority::new().unwrap();
+    let leaf = authority.leaf("localhost", Age::Good).unwrap();
+    let mut config = tls::server(&Server {
+        certificate: leaf.certificate.as_bytes(),
+        key: leaf.key.as_bytes(),
+        client_auth: ClientAuth::None,
+        client_ca: None,
+    })
+    .unwrap();
+    Arc::get_mut(&mut config).unwrap().alpn_protocols = Vec::new();
+    let together = Arc::new(Barrier::new(CALLS - 1));
+    let server = Raw::start(move |number, stream| {
+        let (together, acceptor) = (together.clone(), tokio_rustls::TlsAcceptor::from(config.clone()));
+        async move {
+            // The first finds out what is spoken. No other handshake goes on before all have begun.
+            if number > 0 {
+                together.wait().await;
+            }
+            let mut stream = acceptor.accept(stream).await.unwrap();
+            read_request(&mut stream).await.unwrap();
+            // Its connection is not used again, so that each call has its own.
+            let close = OK.replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n");
+            stream.write_all(close.as_bytes()).await.unwrap();
+            stream.shutdown().await.unwrap();
+        }
+    })
+    .await;
+    let url = format!("https://localhost:{}", server.addr.port());
+    let upstream = Arc::new(spec(&url, trusting(&authority, Mode::Auto, None)));
+    let upstreams = Upstreams::new();
+    let calls: Vec<_> = (0..CALLS)
+        .map(|_| {
+            let (upstreams, upstream) = (upstreams.clone(), upstream.clone());
+            tokio::spawn(async move { outcome(&upstreams, &upstream).await })
+        })
+        .collect();
+    for call in calls {
+        assert_eq!(call.await.unwrap(), Ok("ok".to_owned()));
+    }
+    assert_eq!(server.connections(), CALLS);
 }

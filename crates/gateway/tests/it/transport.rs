@@ -77,9 +77,11 @@ impl Agent {
         Ok(Self::One(sender))
     }
 
-    async fn send(&mut self, request: Request<Full<Bytes>>) -> hyper::Result<Response<Incoming>> {
+    async fn send(&mut self, mut request: Request<Full<Bytes>>) -> hyper::Result<Response<Incoming>> {
         match self {
             Self::One(sender) => {
+                let host = http::HeaderValue::from_static("gateway");
+                request.headers_mut().insert(http::header::HOST, host);
                 sender.ready().await?;
                 sender.send_request(request).await
             }

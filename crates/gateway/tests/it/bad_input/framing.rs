@@ -176,9 +176,10 @@ fn request_lines() -> Vec<Case> {
                 &format!("{body}host: internal.example\r\n"),
                 GOOD,
             ),
-            Want::Allowed,
-            After::Open,
+            Want::NotHttp(400),
+            After::Closed,
         ),
+        not_http("no host", b"GET /healthz HTTP/1.1\r\n\r\n".to_vec()),
         case(
             "HTTP/1.0",
             request(&format!("POST {CHAT} HTTP/1.0"), &body, GOOD),
