@@ -225,7 +225,8 @@ fn request(url: &str, key: &str, id: &str, client: u64) -> Request<Full<bytes::B
         .header("bailiwick-run", id)
         .header("x-call-id", id);
     if is_keyed(client) {
-        request = request.header("idempotency-key", id);
+        // The key itself stays at the gateway, so the provider is told by a header that passes.
+        request = request.header("idempotency-key", id).header("x-keyed", "yes");
     }
     request.body(Full::new(body.into())).unwrap()
 }
@@ -356,7 +357,7 @@ fn billed(calls: &Calls) -> HashMap<String, Billed> {
         billed.calls += 1;
         billed.paid += usize::from(cost > NanoUsd::ZERO);
         billed.cost = billed.cost.saturating_add(cost);
-        billed.keyed |= header("idempotency-key").is_some();
+        billed.keyed |= header("x-keyed").is_some();
     }
     provider
 }
