@@ -282,6 +282,7 @@ fn declared<'a>(name: &Placed<String>, upstreams: &'a [Upstream], findings: &mut
         let names: Vec<&str> = upstreams.iter().map(|upstream| upstream.name().as_str()).collect();
         let help = match suggest::nearest(&name.value, &names) {
             Some(near) => format!("did you mean `{near}`?"),
+            None if names.is_empty() => "none is declared: add one under [upstreams.NAME]".to_owned(),
             None => format!("declared are: {}", names.join(", ")),
         };
         let message = format!("there is no upstream `{}`", shown(&name.value));
