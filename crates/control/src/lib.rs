@@ -1,7 +1,7 @@
 //! The pipeline and the use cases. Each mutation is authorised beside its write and recorded with it.
 //!
 //! `control` never sees HTTP types: edges are codecs around it. Its files, in the order of a first reading:
-//! `pipeline.rs` (what happens to an action), `route.rs` (how often it is tried, and where), `quote.rs` (what it can cost),
+//! `pipeline.rs` (what happens to an action), `authenticate.rs` (who calls), `route.rs` (how often it is tried, and where), `quote.rs` (what it can cost),
 //! `bound.rs` (how much output is reserved for), `record.rs` (what is recorded of a refusal), `repeat.rs` (what is sent
 //! again), `meter.rs` (what it used), `expiry.rs` (when its
 //! credential ends it), `governance.rs` and `upstream.rs` (what is declared), `load.rs` and `publish.rs`
@@ -9,6 +9,7 @@
 //! do), `signer.rs` (checkpoints), `start.rs` (how it all begins and ends).
 
 mod admin;
+mod authenticate;
 mod bound;
 mod credential;
 mod expiry;
@@ -34,11 +35,12 @@ mod tariffs;
 mod upstream;
 
 pub use admin::{AdminError, IssuedAdmin, IssuedKey, KeyOrder, Permission};
+pub use authenticate::{Session, Unauthenticated};
 pub use credential::{ADMIN_PREFIX, AGENT_PREFIX, recognise};
 pub use governance::{AgentSpec, Governance, Limits, LoadProblem, TenantGovernance};
 pub use meter::{BodyEnd, Cleared, Meter, Settled, Unassembled};
 pub use overruns::Acceptance;
-pub use pipeline::{Ask, Failure, Forwarded, Session, Unauthenticated, Upstream};
+pub use pipeline::{Ask, Failure, Forwarded, Upstream};
 pub use refusal::Refusal;
 pub use repeat::RepeatKey;
 pub use report::{
