@@ -16,11 +16,19 @@
 mod allowance;
 mod balance;
 mod book;
+mod breaker;
 mod debt;
+mod labels;
+mod measure;
+mod rate;
 mod window;
 
 pub use balance::{Balance, BudgetSpec};
 pub use book::{Attempt, Booking, Ended, Hold, Ledger, LedgerError, MAX_BUDGETS_PER_HOLD, NotAdmitted, Refusal};
+pub use breaker::{BreakerSpec, ErrorRate, Loops, NoProgress, Repeats, Scope, SpendRate, SpendSurge};
+pub use labels::{Label, Labels, MAX_VALUES, Selector};
+pub use measure::{Amount, Charge, Measure};
+pub use rate::{Per, Rate, RateSpec};
 pub use window::{Period, Unit, Window, WindowError};
 
 #[cfg(test)]

@@ -106,6 +106,14 @@ name! {
     TenantName
 }
 name! {
+    /// A rate limit, unique within its tenant.
+    LimitName
+}
+name! {
+    /// A circuit breaker, unique within its tenant.
+    BreakerName
+}
+name! {
     /// A governed software identity, unique within its tenant.
     AgentName
 }

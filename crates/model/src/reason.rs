@@ -64,6 +64,10 @@ reasons! {
     UnknownAgent = "unknown_agent", 403, Caller;
     /// The action does not fit into the budget.
     BudgetExhausted = "budget_exhausted", 402, Caller;
+    /// It would go faster than a rate limit allows; `Retry-After` says when it would not.
+    RateLimited = "rate_limited", 429, Caller;
+    /// A circuit breaker stopped the run, the agent or the team.
+    BreakerOpen = "breaker_open", 429, Caller;
     /// The first path segment names no upstream.
     UnknownUpstream = "unknown_upstream", 404, Caller;
     /// The upstream has no such governed endpoint: what is not metered is not forwarded.
@@ -107,7 +111,8 @@ impl Reason {
     pub fn retryable(self) -> bool {
         matches!(
             self,
-            Self::Overloaded
+            Self::RateLimited
+                | Self::Overloaded
                 | Self::GovernanceUnavailable
                 | Self::UpstreamUnreachable
                 | Self::UpstreamTimeout

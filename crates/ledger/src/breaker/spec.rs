@@ -1,0 +1,133 @@
+//! What a breaker says.
+
+use model::{BreakerName, NanoUsd};
+use serde::{Deserialize, Serialize};
+
+use crate::Selector;
+
+/// What is stopped together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// One run of an agent. Requests that name no run are taken for one run of their agent.
+    Run,
+    /// One agent.
+    Agent,
+    /// All agents of a team.
+    Team,
+}
+
+impl Scope {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Run => "run",
+            Self::Agent => "agent",
+            Self::Team => "team",
+        }
+    }
+}
+
+/// Trips when more than an amount is booked within a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SpendRate {
+    /// More than this trips it.
+    pub over: NanoUsd,
+    /// Within how long, in seconds.
+    pub within_s: u32,
+}
+
+/// Trips when what is booked within a time is a multiple of what usually is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SpendSurge {
+    /// As many hundredths of the median trip it: 500 is five times.
+    pub percent: u32,
+    /// The length of the windows that are compared, in seconds.
+    pub within_s: u32,
+    /// Of how many windows before this one the median is taken. Windows without any spending do not count.
+    pub windows: u16,
+    /// Less than this in a window never trips it.
+    pub at_least: NanoUsd,
+}
+
+/// How often something may be seen before it warns, and before it stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Repeats {
+    /// The how many-th time leaves an entry.
+    pub warn: u16,
+    /// The how many-th time is refused.
+    pub stop: u16,
+}
+
+/// Trips when the same step is taken again and again: the same prompt, or the same tool call with the same arguments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Loops {
+    /// The same step, wherever it stands among the others.
+    pub same: Repeats,
+    /// The same two or three steps one after the other, over and over: how often.
+    pub periodic: Repeats,
+    /// Within how long, in seconds.
+    pub within_s: u32,
+}
+
+/// Trips when too many calls fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ErrorRate {
+    /// As many of a hundred calls.
+    pub percent: u8,
+    /// Of at least so many calls.
+    pub calls: u16,
+    /// Within how long, in seconds.
+    pub within_s: u32,
+}
+
+/// Trips when many calls take only few different steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoProgress {
+    /// Among the last so many calls ...
+    pub calls: u16,
+    /// ... no more than so many different steps.
+    pub steps: u16,
+    /// Within how long, in seconds.
+    pub within_s: u32,
+}
+
+/// A circuit breaker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BreakerSpec {
+    /// Its name, unique within its tenant.
+    pub name: BreakerName,
+    /// Which requests it is about.
+    #[serde(default, skip_serializing_if = "is_all")]
+    pub select: Selector,
+    /// What it stops when it trips.
+    pub scope: Scope,
+    /// The absolute rate of spending that trips it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spend: Option<SpendRate>,
+    /// The relative one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub surge: Option<SpendSurge>,
+    /// Loops.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loops: Option<Loops>,
+    /// Failing calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub errors: Option<ErrorRate>,
+    /// Standing still.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_progress: Option<NoProgress>,
+    /// How long it stays open before one call may probe, in seconds.
+    pub cooldown_s: u32,
+}
+
+fn is_all(selector: &Selector) -> bool {
+    selector.0.is_empty()
+}

@@ -1,0 +1,133 @@
+//! What is counted: money, tokens and calls.
+
+use std::fmt;
+
+use model::NanoUsd;
+use serde::{Deserialize, Serialize};
+
+/// What a budget or limit counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Measure {
+    /// Nano-dollars.
+    #[default]
+    Money,
+    /// Tokens, in and out.
+    Tokens,
+    /// Tokens in, from and to caches too.
+    InputTokens,
+    /// Tokens out.
+    OutputTokens,
+    /// Attempts that reached the provider.
+    Calls,
+}
+
+impl Measure {
+    /// The unit, as it stands behind a number.
+    pub fn unit(self) -> &'static str {
+        match self {
+            Self::Money => "USD",
+            Self::Tokens => "tokens",
+            Self::InputTokens => "input tokens",
+            Self::OutputTokens => "output tokens",
+            Self::Calls => "calls",
+        }
+    }
+
+    /// The number without its unit: dollars are decimal text, everything else is whole.
+    pub fn number(self, amount: Amount) -> String {
+        match self {
+            Self::Money => NanoUsd(amount.0).to_string(),
+            _ => amount.0.to_string(),
+        }
+    }
+
+    /// The number with its unit: `5 USD`, `1000 tokens`.
+    pub fn show(self, amount: Amount) -> String {
+        format!("{} {}", self.number(amount), self.unit())
+    }
+
+    pub(crate) fn is_money(&self) -> bool {
+        *self == Self::Money
+    }
+}
+
+/// A number of whatever a budget or limit counts: nano-dollars, tokens or calls. In entries an integer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Amount(pub i64);
+
+impl Amount {
+    /// Nothing.
+    pub const ZERO: Self = Self(0);
+    /// The largest.
+    pub const MAX: Self = Self(i64::MAX);
+
+    /// The sum, at most [`Amount::MAX`].
+    pub fn saturating_add(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+
+    /// The difference.
+    pub fn saturating_sub(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+
+    /// Itself, or zero if it is less.
+    pub fn at_least_zero(self) -> Self {
+        Self(self.0.max(0))
+    }
+}
+
+impl From<NanoUsd> for Amount {
+    fn from(NanoUsd(nanos): NanoUsd) -> Self {
+        Self(nanos)
+    }
+}
+
+/// As an integer: the unit is the measure's to say ([`Measure::show`]).
+impl fmt::Display for Amount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// What an attempt takes, at most or in the end, of all that can be counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Charge {
+    /// Money.
+    pub money: NanoUsd,
+    /// Tokens in.
+    pub input: u64,
+    /// Tokens out.
+    pub output: u64,
+    /// Calls: 1, or 0 for one that never reached a provider.
+    pub calls: u64,
+}
+
+impl Charge {
+    /// Nothing of anything.
+    pub const NONE: Self = Self {
+        money: NanoUsd::ZERO,
+        input: 0,
+        output: 0,
+        calls: 0,
+    };
+
+    /// Money, and neither tokens nor calls.
+    pub fn of_money(money: NanoUsd) -> Self {
+        Self { money, ..Self::NONE }
+    }
+
+    /// How much that is of one measure.
+    pub fn of(&self, measure: Measure) -> Amount {
+        let count = match measure {
+            Measure::Money => return Amount(self.money.0),
+            Measure::Tokens => self.input.saturating_add(self.output),
+            Measure::InputTokens => self.input,
+            Measure::OutputTokens => self.output,
+            Measure::Calls => self.calls,
+        };
+        Amount(i64::try_from(count).unwrap_or(i64::MAX))
+    }
+}
