@@ -1,11 +1,11 @@
 //! Allowances: reservations that stand while all is well, so that an agent can go on when nothing can be recorded. What
 //! was spent of one meanwhile is carved out of it afterwards, so the budgets were never passed.
 
-use model::{AgentName, NanoUsd, Timestamp};
+use model::{AgentName, Timestamp};
 
 use crate::{
-    Attempt, Ended, Hold, Ledger, LedgerError,
-    book::{Open, check_amount},
+    Attempt, Charge, Ended, Hold, Ledger, LedgerError,
+    book::{Open, check_charge},
 };
 
 impl Ledger {
@@ -20,10 +20,10 @@ impl Ledger {
     }
 
     /// Gives back what is left of an agent's allowance.
-    pub fn release_allowance(&mut self, agent: &AgentName) -> Result<(), LedgerError> {
+    pub fn release_allowance(&mut self, agent: &AgentName, now: Timestamp) -> Result<(), LedgerError> {
         let none = || LedgerError::NoAllowance(agent.clone());
         let open = self.allowances.remove(agent).ok_or_else(none)?;
-        self.unreserve(&open, NanoUsd::ZERO);
+        self.unreserve(&open, &Charge::NONE, now);
         Ok(())
     }
 
@@ -40,24 +40,25 @@ impl Ledger {
     /// Makes a part of an agent's allowance the hold of an attempt. The budgets do not change: what one reserves more, the
     /// other reserves less. So it needs no room, whatever became of the budgets meanwhile.
     pub fn carve(&mut self, agent: &AgentName, attempt: Attempt, hold: Hold) -> Result<(), LedgerError> {
-        check_amount(hold.amount)?;
+        check_charge(&hold.amount)?;
         if self.holds.contains_key(&attempt) {
             return Err(LedgerError::HeldAlready(attempt));
         }
         let none = || LedgerError::NoAllowance(agent.clone());
         let allowance = self.allowances.get_mut(agent).ok_or_else(none)?;
-        if hold.amount > allowance.hold.amount || hold.bookings != allowance.hold.bookings {
+        let left = allowance.hold.amount.money;
+        if hold.amount.money > left || hold.bookings != allowance.hold.bookings {
             return Err(LedgerError::NotAllowed {
                 agent: agent.clone(),
-                amount: hold.amount,
-                left: allowance.hold.amount,
+                amount: hold.amount.money,
+                left,
             });
         }
-        allowance.hold.amount = allowance.hold.amount.saturating_sub(hold.amount);
+        allowance.hold.amount.money = left.saturating_sub(hold.amount.money);
         let edition = allowance.edition;
         for booking in &hold.bookings {
             let budget = self.budgets.get_mut(&booking.budget);
-            if let Some(slot) = budget.and_then(|budget| budget.slot_mut(booking.period, edition)) {
+            if let Some(slot) = budget.and_then(|budget| budget.slot_mut(booking, edition)) {
                 slot.open += 1;
             }
         }
@@ -66,8 +67,14 @@ impl Ledger {
     }
 
     /// Ends a hold that was carved out of an allowance and gives what was not used back to it.
-    pub fn end_carved(&mut self, agent: &AgentName, attempt: Attempt, booked: NanoUsd) -> Result<Ended, LedgerError> {
-        check_amount(booked)?;
+    pub fn end_carved(
+        &mut self,
+        agent: &AgentName,
+        attempt: Attempt,
+        booked: &Charge,
+        now: Timestamp,
+    ) -> Result<Ended, LedgerError> {
+        check_charge(booked)?;
         let same = |open: &Open| {
             let allowance = self.allowances.get(agent);
             allowance.is_some_and(|allowance| {
@@ -78,13 +85,13 @@ impl Ledger {
         if !same(open) {
             return Err(LedgerError::NoAllowance(agent.clone()));
         }
-        let ended = self.end(attempt, booked)?;
-        let rest = ended.hold.amount.saturating_sub(booked).at_least_zero();
+        let ended = self.end(attempt, booked, now)?;
+        let rest = ended.hold.amount.money.saturating_sub(booked.money).at_least_zero();
         if let Some(allowance) = self.allowances.get_mut(agent) {
-            allowance.hold.amount = allowance.hold.amount.saturating_add(rest);
+            allowance.hold.amount.money = allowance.hold.amount.money.saturating_add(rest);
             for booking in &allowance.hold.bookings {
                 let budget = self.budgets.get_mut(&booking.budget);
-                if let Some(slot) = budget.and_then(|budget| budget.slot_mut(booking.period, allowance.edition)) {
+                if let Some(slot) = budget.and_then(|budget| budget.slot_mut(booking, allowance.edition)) {
                     slot.held += i128::from(rest.0);
                 }
             }

@@ -6,8 +6,8 @@ use model::{ActionId, AgentName, BudgetName, NanoUsd, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Balance, BudgetSpec, Period, WindowError,
-    balance::{Budget, Standing},
+    Amount, AtLimit, Balance, BudgetSpec, Charge, Labels, LedgerError, Period, Pot, Reached, budget::Budget,
+    select::Index,
 };
 
 /// How many budgets may select one action.
@@ -22,24 +22,34 @@ pub struct Attempt {
     pub number: u16,
 }
 
-/// Where a hold reserves: one budget and the period it books into, whenever it ends.
+/// Where a hold reserves: one pot and the period it books into, whenever it ends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Booking {
     /// The budget.
     pub budget: BudgetName,
+    /// Which of its pots: the values of the labels that it keeps apart.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub of: Vec<String>,
     /// The period, resolved when the hold was admitted, so that replay needs no time-zone rules.
     pub period: Period,
-    /// Settled + held + carried before this hold.
-    pub used: NanoUsd,
-    /// The limit it was checked against.
-    pub limit: NanoUsd,
+    /// Settled + held + carried before this hold, in the budget's unit.
+    pub used: Amount,
+    /// What it was checked against: the limit as raised or lowered, and what the pot was topped up with.
+    pub limit: Amount,
+}
+
+impl Booking {
+    /// Whether it reserves in this pot.
+    pub fn is_in(&self, pot: &Pot) -> bool {
+        self.budget == pot.budget && self.of == pot.of
+    }
 }
 
 /// A reservation that has not ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hold {
-    /// The worst case of the attempt.
-    pub amount: NanoUsd,
+    /// The worst case of the attempt; each budget takes what it counts.
+    pub amount: Charge,
     /// The budgets it is reserved in.
     pub bookings: Vec<Booking>,
     /// After this instant its owner is taken for dead and the hold is booked in full.
@@ -48,13 +58,26 @@ pub struct Hold {
     pub boot: u64,
 }
 
+/// Why a budget refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// The amount does not fit.
+    Full,
+    /// An administrator paused the budget.
+    Paused,
+    /// It keeps as many pots apart as it can.
+    Crowded,
+}
+
 /// The budget an action did not fit into.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// The budget's standing.
+    /// The pot's standing.
     pub balance: Balance,
-    /// What was asked for.
-    pub amount: NanoUsd,
+    /// What was asked for, in the budget's unit.
+    pub amount: Amount,
+    /// Why it was refused.
+    pub why: Why,
 }
 
 /// What ending a hold did.
@@ -62,87 +85,10 @@ pub struct Refusal {
 pub struct Ended {
     /// The hold as it was.
     pub hold: Hold,
-    /// By how much the booked amount passed the hold; zero when it did not.
+    /// By how much the booked money passed the hold; zero when it did not.
     pub overrun: NanoUsd,
-}
-
-/// A command that does not fit the ledger's state. On the live path it is a bug or a stale view, in a replayed log the
-/// sign of tampering.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum LedgerError {
-    /// No such budget.
-    #[error("there is no budget {0}")]
-    UnknownBudget(BudgetName),
-    /// The attempt already has a hold.
-    #[error("attempt {} of action {} already has a hold", .0.number, .0.action)]
-    HeldAlready(Attempt),
-    /// The attempt has no open hold: it never had one, or it ended.
-    #[error("attempt {} of action {} has no open hold", .0.number, .0.action)]
-    NotHeld(Attempt),
-    /// The hold would take the budget above its limit.
-    #[error("a hold of {amount} USD takes budget {budget} above its limit: {used} of {limit} USD is used", amount = .amount, budget = .booking.budget, used = .booking.used, limit = .booking.limit)]
-    OverLimit {
-        /// What was asked.
-        amount: NanoUsd,
-        /// Where.
-        booking: Booking,
-    },
-    /// The agent has an allowance already.
-    #[error("agent {0} has an allowance already")]
-    AllowedAlready(AgentName),
-    /// The agent has no allowance, or not the one that was carved from.
-    #[error("agent {0} has no such allowance")]
-    NoAllowance(AgentName),
-    /// A hold does not fit into the allowance that it was taken from.
-    #[error("a hold of {amount} USD was not in the allowance of agent {agent}, which had {left} USD left")]
-    NotAllowed {
-        /// The agent.
-        agent: AgentName,
-        /// What was taken.
-        amount: NanoUsd,
-        /// What was left.
-        left: NanoUsd,
-    },
-    /// A hold says another balance than the one before it.
-    #[error("budget {budget} had {found} USD used, the entry says {said} USD")]
-    WrongBalance {
-        /// The budget.
-        budget: BudgetName,
-        /// By the entry.
-        said: NanoUsd,
-        /// By the ledger.
-        found: NanoUsd,
-    },
-    /// A hold says another limit than the budget has.
-    #[error("budget {budget} has a limit of {found} USD, the entry says {said} USD")]
-    WrongLimit {
-        /// The budget.
-        budget: BudgetName,
-        /// By the entry.
-        said: NanoUsd,
-        /// By the ledger.
-        found: NanoUsd,
-    },
-    /// A hold says a period that is not one of its budget's now.
-    #[error("budget {budget} has no period from {} to {} now (microseconds since 1970)", .said.start.unix_micros(), .said.end.unix_micros())]
-    WrongPeriod {
-        /// The budget.
-        budget: BudgetName,
-        /// By the entry.
-        said: Period,
-    },
-    /// A budget is named twice: each would be checked without the other.
-    #[error("budget {0} is named twice")]
-    Repeated(BudgetName),
-    /// A hold of a negative amount, or a negative booking.
-    #[error("an amount must not be negative: {0}")]
-    Negative(NanoUsd),
-    /// More than [`MAX_BUDGETS_PER_HOLD`] budgets, or none.
-    #[error("an action needs 1 to {MAX_BUDGETS_PER_HOLD} budgets, found {0}")]
-    BudgetCount(usize),
-    /// The window has no period now.
-    #[error(transparent)]
-    Window(#[from] WindowError),
+    /// The thresholds that were reached by it, in the order of the bookings.
+    pub reached: Vec<Reached>,
 }
 
 /// Why an action is not admitted.
@@ -157,15 +103,16 @@ pub enum NotAdmitted {
 /// All budgets of a tenant and the holds that have not ended.
 ///
 /// Invariants (`tests::properties`):
-/// 1. no hold is placed that takes carried + settled + held of one of its budgets above the limit;
+/// 1. no hold is placed that takes carried + settled + held of one of its pots above the limit;
 /// 2. every hold ends exactly once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
     pub(crate) budgets: HashMap<BudgetName, Budget>,
+    pub(crate) index: Index,
     pub(crate) holds: HashMap<Attempt, Open>,
     pub(crate) allowances: HashMap<AgentName, Open>,
     /// How many definitions there were.
-    edition: u64,
+    pub(crate) edition: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -176,39 +123,70 @@ pub(crate) struct Open {
 }
 
 impl Ledger {
-    /// Adds a budget, or takes its new limit or window: spending stays.
-    pub fn define(&mut self, spec: BudgetSpec, now: Timestamp) {
-        self.edition += 1;
-        match self.budgets.get_mut(&spec.name) {
-            Some(budget) => budget.redefine(spec, self.edition, now),
-            None => {
-                let budget = Budget::new(spec, self.edition);
-                self.budgets.insert(budget.spec.name.clone(), budget);
+    /// The pots that a request must fit into: of the budgets that its agent names, in that order, and of those that select
+    /// it, by name.
+    pub fn select(&self, named: &[BudgetName], labels: &Labels<'_>) -> Vec<Pot> {
+        let mut pots: Vec<Pot> = named.iter().cloned().map(Pot::from).collect();
+        let by_name = pots.len();
+        for name in self.index.candidates(labels) {
+            let Some(budget) = self.budgets.get(name).filter(|budget| !budget.retired) else {
+                continue;
+            };
+            let selects = budget.spec.select.as_ref().is_some_and(|select| select.selects(labels));
+            if selects && let Some(of) = labels.values(&budget.spec.each) {
+                let budget = name.clone();
+                pots.push(Pot { budget, of });
             }
         }
+        if let Some(selected) = pots.get_mut(by_name..) {
+            selected.sort_unstable();
+        }
+        pots
     }
 
-    /// Whether an amount fits into every budget named now, and where it would book. Changes nothing.
-    pub fn admit(&self, budgets: &[BudgetName], amount: NanoUsd, now: Timestamp) -> Result<Vec<Booking>, NotAdmitted> {
-        check_amount(amount).map_err(NotAdmitted::Error)?;
-        check_names(budgets.iter()).map_err(NotAdmitted::Error)?;
-        budgets.iter().map(|name| self.admit_one(name, amount, now)).collect()
+    /// Whether a charge fits into every pot now, and where it would book. Changes nothing. Of several that it does not fit
+    /// into, the first that only refuses is told before one that asks an administrator.
+    pub fn admit(&self, pots: &[Pot], charge: &Charge, now: Timestamp) -> Result<Vec<Booking>, NotAdmitted> {
+        check_charge(charge).map_err(NotAdmitted::Error)?;
+        check_pots(pots.iter().map(|pot| (&pot.budget, &pot.of))).map_err(NotAdmitted::Error)?;
+        let mut asks = None;
+        let mut bookings = Vec::with_capacity(pots.len());
+        for pot in pots {
+            match self.admit_one(pot, charge, now) {
+                Ok(booking) => bookings.push(booking),
+                Err(NotAdmitted::Refused(refusal)) if refusal.balance.spec.at_limit != AtLimit::Deny => {
+                    asks = asks.or(Some(refusal));
+                }
+                Err(refused) => return Err(refused),
+            }
+        }
+        match asks {
+            Some(refusal) => Err(NotAdmitted::Refused(refusal)),
+            None => Ok(bookings),
+        }
     }
 
-    fn admit_one(&self, name: &BudgetName, amount: NanoUsd, now: Timestamp) -> Result<Booking, NotAdmitted> {
-        let budget = self.find(name).map_err(NotAdmitted::Error)?;
+    fn admit_one(&self, pot: &Pot, charge: &Charge, now: Timestamp) -> Result<Booking, NotAdmitted> {
+        let budget = self.find(&pot.budget).map_err(NotAdmitted::Error)?;
         let window = |error| NotAdmitted::Error(LedgerError::Window(error));
-        let standing = budget.standing(now).map_err(window)?;
-        let limit = budget.spec.limit;
-        if !standing.admits(amount, limit) {
-            let balance = budget.balance(now).map_err(window)?;
-            return Err(NotAdmitted::Refused(Box::new(Refusal { balance, amount })));
+        let standing = budget.standing(&pot.of, now).map_err(window)?;
+        let amount = charge.of(budget.spec.unit);
+        let why = match () {
+            () if budget.paused => Some(Why::Paused),
+            () if !budget.has_room_for(&pot.of) => Some(Why::Crowded),
+            () if !standing.admits(amount) => Some(Why::Full),
+            () => None,
+        };
+        if let Some(why) = why {
+            let balance = budget.balance(&pot.of, now).map_err(window)?;
+            return Err(NotAdmitted::Refused(Box::new(Refusal { balance, amount, why })));
         }
         Ok(Booking {
-            budget: name.clone(),
+            budget: pot.budget.clone(),
+            of: pot.of.clone(),
             period: standing.period,
             used: standing.used(),
-            limit,
+            limit: standing.limit(),
         })
     }
 
@@ -225,95 +203,129 @@ impl Ledger {
 
     /// Reserves in the periods that a hold names, if it fits.
     pub(crate) fn reserve(&mut self, hold: Hold, now: Timestamp) -> Result<Open, LedgerError> {
-        check_amount(hold.amount)?;
-        check_names(hold.bookings.iter().map(|booking| &booking.budget))?;
+        check_charge(&hold.amount)?;
+        check_pots(hold.bookings.iter().map(|booking| (&booking.budget, &booking.of)))?;
         for booking in &hold.bookings {
-            self.check_booking(booking, hold.amount, now)?;
+            self.check_booking(booking, &hold.amount, now)?;
         }
         for booking in &hold.bookings {
             if let Some(budget) = self.budgets.get_mut(&booking.budget) {
-                let slot = budget.begin(booking.period);
-                slot.held += i128::from(hold.amount.0);
-                slot.open += 1;
+                let amount = hold.amount.of(budget.spec.unit);
+                if let Some((account, terms)) = budget.open_account(&booking.of, now) {
+                    let slot = account.begin(booking.period, terms);
+                    slot.held += i128::from(amount.0);
+                    slot.open += 1;
+                }
             }
         }
         let edition = self.edition;
         Ok(Open { hold, edition })
     }
 
-    fn check_booking(&self, booking: &Booking, amount: NanoUsd, now: Timestamp) -> Result<(), LedgerError> {
+    fn check_booking(&self, booking: &Booking, charge: &Charge, now: Timestamp) -> Result<(), LedgerError> {
+        let name = || booking.budget.clone();
         let budget = self.find(&booking.budget)?;
-        if booking.limit != budget.spec.limit {
+        if budget.paused || !budget.has_room_for(&booking.of) {
+            return Err(LedgerError::NotOpen(name()));
+        }
+        let Some(standing) = budget.standing_in(&booking.of, booking.period, now) else {
+            let said = booking.period;
+            return Err(LedgerError::WrongPeriod { budget: name(), said });
+        };
+        let unit = budget.spec.unit;
+        let (said, found) = (booking.limit, standing.limit());
+        if said != found {
+            let budget = name();
             return Err(LedgerError::WrongLimit {
-                budget: booking.budget.clone(),
-                said: booking.limit,
-                found: budget.spec.limit,
+                budget,
+                unit,
+                said,
+                found,
             });
         }
-        if !budget.accepts(booking.period, now) {
-            return Err(LedgerError::WrongPeriod {
-                budget: booking.budget.clone(),
-                said: booking.period,
-            });
-        }
-        let standing: Standing = budget.standing_in(booking.period, now);
-        if booking.used != standing.used() {
+        let (said, found) = (booking.used, standing.used());
+        if said != found {
+            let budget = name();
             return Err(LedgerError::WrongBalance {
-                budget: booking.budget.clone(),
-                said: booking.used,
-                found: standing.used(),
+                budget,
+                unit,
+                said,
+                found,
             });
         }
-        if standing.admits(amount, booking.limit) {
+        let amount = charge.of(unit);
+        if standing.admits(amount) {
             Ok(())
         } else {
-            let booking = booking.clone();
-            Err(LedgerError::OverLimit { amount, booking })
+            let booking = Box::new(booking.clone());
+            Err(LedgerError::OverLimit { unit, amount, booking })
         }
     }
 
-    /// Ends a hold by booking `booked`: zero voids it, more than was held is an overrun.
-    pub fn end(&mut self, attempt: Attempt, booked: NanoUsd) -> Result<Ended, LedgerError> {
-        check_amount(booked)?;
+    /// Ends a hold by booking `booked`: nothing voids it, more money than was held is an overrun.
+    pub fn end(&mut self, attempt: Attempt, booked: &Charge, now: Timestamp) -> Result<Ended, LedgerError> {
+        check_charge(booked)?;
         let open = self.holds.remove(&attempt).ok_or(LedgerError::NotHeld(attempt))?;
-        self.unreserve(&open, booked);
+        let reached = self.unreserve(&open, booked, now);
         let hold = open.hold;
-        let overrun = booked.saturating_sub(hold.amount).at_least_zero();
-        Ok(Ended { hold, overrun })
+        let overrun = booked.money.saturating_sub(hold.amount.money).at_least_zero();
+        Ok(Ended { hold, overrun, reached })
     }
 
     /// Books in place of what was reserved.
-    pub(crate) fn unreserve(&mut self, open: &Open, booked: NanoUsd) {
+    pub(crate) fn unreserve(&mut self, open: &Open, booked: &Charge, now: Timestamp) -> Vec<Reached> {
+        let mut reached = Vec::new();
         for booking in &open.hold.bookings {
-            let budget = self.budgets.get_mut(&booking.budget);
+            let Some(budget) = self.budgets.get_mut(&booking.budget) else {
+                continue;
+            };
+            let (held, booked) = (open.hold.amount.of(budget.spec.unit), booked.of(budget.spec.unit));
+            let Some((account, _)) = budget.account_mut(&booking.of) else {
+                continue;
+            };
             // A period that rolled out is gone: what is booked there would not count.
-            if let Some(slot) = budget.and_then(|budget| budget.slot_mut(booking.period, open.edition)) {
-                slot.held -= i128::from(open.hold.amount.0);
+            if let Some(slot) = account.slot_mut(booking.period, open.edition) {
+                slot.held -= i128::from(held.0);
                 slot.settled += i128::from(booked.0);
                 slot.open -= 1;
+                if booked > Amount::ZERO {
+                    reached.extend(budget.warn(&booking.of, now));
+                }
             }
         }
+        reached
     }
 
-    fn find(&self, name: &BudgetName) -> Result<&Budget, LedgerError> {
+    pub(crate) fn find(&self, name: &BudgetName) -> Result<&Budget, LedgerError> {
         self.budgets
             .get(name)
             .ok_or_else(|| LedgerError::UnknownBudget(name.clone()))
     }
 
-    /// A budget's standing.
-    pub fn balance(&self, name: &BudgetName, now: Timestamp) -> Result<Balance, LedgerError> {
-        Ok(self.find(name)?.balance(now)?)
+    /// A pot's standing.
+    pub fn balance(&self, pot: &Pot, now: Timestamp) -> Result<Balance, LedgerError> {
+        Ok(self.find(&pot.budget)?.balance(&pot.of, now)?)
     }
 
-    /// What a budget allows, if there is one of this name. Unlike [`Ledger::balance`] it asks no calendar.
+    /// The standing of a budget's pots, at most so many.
+    pub fn balances(&self, name: &BudgetName, now: Timestamp, most: usize) -> Vec<Balance> {
+        let budget = self.budgets.get(name);
+        let pots = budget.into_iter().flat_map(|budget| {
+            let pots = budget.pots().into_iter().take(most);
+            pots.filter_map(|of| budget.balance(of, now).ok())
+        });
+        pots.collect()
+    }
+
+    /// What a budget allows, as it was declared, if there is one of this name. Unlike [`Ledger::balance`] it asks no calendar.
     pub fn budget(&self, name: &BudgetName) -> Option<&BudgetSpec> {
         self.budgets.get(name).map(|budget| &budget.spec)
     }
 
-    /// What every budget allows, in the order of their names.
+    /// What every budget allows that was not removed, in the order of their names.
     pub fn budgets(&self) -> impl Iterator<Item = &BudgetSpec> {
-        let mut specs: Vec<_> = self.budgets.values().map(|budget| &budget.spec).collect();
+        let live = self.budgets.values().filter(|budget| !budget.retired);
+        let mut specs: Vec<_> = live.map(|budget| &budget.spec).collect();
         specs.sort_unstable_by_key(|spec| &spec.name);
         specs.into_iter()
     }
@@ -335,20 +347,22 @@ impl Ledger {
     }
 }
 
-pub(crate) fn check_amount(amount: NanoUsd) -> Result<(), LedgerError> {
-    if amount.0 < 0 {
-        Err(LedgerError::Negative(amount))
+pub(crate) fn check_charge(charge: &Charge) -> Result<(), LedgerError> {
+    if charge.money < NanoUsd::ZERO {
+        Err(LedgerError::Negative(charge.money))
     } else {
         Ok(())
     }
 }
 
-fn check_names<'a>(mut names: impl ExactSizeIterator<Item = &'a BudgetName> + Clone) -> Result<(), LedgerError> {
-    if !(1..=MAX_BUDGETS_PER_HOLD).contains(&names.len()) {
-        return Err(LedgerError::BudgetCount(names.len()));
+fn check_pots<'a>(
+    mut pots: impl ExactSizeIterator<Item = (&'a BudgetName, &'a Vec<String>)> + Clone,
+) -> Result<(), LedgerError> {
+    if !(1..=MAX_BUDGETS_PER_HOLD).contains(&pots.len()) {
+        return Err(LedgerError::BudgetCount(pots.len()));
     }
-    while let Some(name) = names.next() {
-        if names.clone().any(|later| later == name) {
+    while let Some((name, _)) = pots.next() {
+        if pots.clone().any(|(later, _)| later == name) {
             return Err(LedgerError::Repeated(name.clone()));
         }
     }

@@ -13,6 +13,8 @@ pub(crate) struct Slot {
     pub(crate) edition: u64,
     pub(crate) settled: i128,
     pub(crate) held: i128,
+    /// What was added to the limit for as long as this period counts.
+    pub(crate) credit: i128,
     /// Holds of this period that have not ended.
     pub(crate) open: u32,
 }
@@ -24,6 +26,7 @@ impl Slot {
             edition,
             settled: 0,
             held: 0,
+            credit: 0,
             open: 0,
         }
     }
@@ -34,7 +37,7 @@ impl Slot {
 
     /// Whether nothing is booked here, and no hold is open.
     pub(crate) fn is_untouched(&self) -> bool {
-        self.used() == 0 && self.open == 0
+        self.used() == 0 && self.credit == 0 && self.open == 0
     }
 }
 
@@ -107,6 +110,11 @@ impl Debt {
             .rev()
             .map(|link| &mut link.slot)
             .find(|slot| is_it(slot))
+    }
+
+    /// Whether no hold of an earlier period is open.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.links.is_empty()
     }
 
     #[cfg(test)]

@@ -7,28 +7,41 @@
 //! The model is the two-phase transfer: a *hold* reserves the worst case of an action in every budget that selects it,
 //! and ends exactly once, by booking an amount between nothing and (with an overrun) more than was held.
 //!
+//! A budget selects requests by their [`Labels`], counts one [`Measure`] of them, and may keep a pot for each value of
+//! some labels. A request must fit into every pot that it falls into.
+//!
 //! An *allowance* is a reservation that stands for an agent: what it may spend while nothing can be recorded.
 //!
 //! An overrun or a lowered limit can leave a *debt*. Under a calendar window it is carried into the next ones, and each
 //! that passes pays off one limit, whether or not anything was asked in it; under a rolling window it counts until it
 //! rolls out. An edit of the window forgets nothing: all that counts is carried into the first period of the new one.
 
+mod account;
 mod allowance;
 mod balance;
 mod book;
 mod breaker;
+mod budget;
 mod debt;
+mod edit;
+mod error;
 mod labels;
 mod measure;
 mod rate;
+mod select;
+mod spec;
 mod window;
 
-pub use balance::{Balance, BudgetSpec};
-pub use book::{Attempt, Booking, Ended, Hold, Ledger, LedgerError, MAX_BUDGETS_PER_HOLD, NotAdmitted, Refusal};
+pub use balance::{Balance, Pot};
+pub use book::{Attempt, Booking, Ended, Hold, Ledger, MAX_BUDGETS_PER_HOLD, NotAdmitted, Refusal, Why};
 pub use breaker::{BreakerSpec, ErrorRate, Loops, NoProgress, Repeats, Scope, SpendRate, SpendSurge};
+pub use budget::MAX_POTS;
+pub use edit::{Edit, Reached};
+pub use error::LedgerError;
 pub use labels::{Label, Labels, MAX_VALUES, Selector};
 pub use measure::{Amount, Charge, Measure};
 pub use rate::{Per, Rate, RateSpec};
+pub use spec::{AtLimit, BudgetSpec, THRESHOLDS};
 pub use window::{Period, Unit, Window, WindowError};
 
 #[cfg(test)]

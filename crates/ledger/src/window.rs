@@ -24,6 +24,8 @@ pub enum Unit {
     Week,
     /// A civil month; rolling, 30 days.
     Month,
+    /// A civil year; rolling, 365 days.
+    Year,
 }
 
 impl Unit {
@@ -35,6 +37,7 @@ impl Unit {
             Self::Day => "day",
             Self::Week => "week",
             Self::Month => "month",
+            Self::Year => "year",
         }
     }
 
@@ -42,6 +45,7 @@ impl Unit {
     fn rolling_micros(self) -> i64 {
         match self {
             Self::Month => 30 * Self::Day.mean_micros(),
+            Self::Year => 365 * Self::Day.mean_micros(),
             _ => self.mean_micros(),
         }
     }
@@ -55,6 +59,7 @@ impl Unit {
             Self::Week => 7 * 86_400,
             // The Gregorian calendar repeats after 400 years: 146,097 days, 4,800 months.
             Self::Month => 146_097 * 86_400 / 4_800,
+            Self::Year => 146_097 * 86_400 / 400,
         };
         seconds * 1_000_000
     }
@@ -155,6 +160,14 @@ impl Window {
     pub fn is_rolling(&self) -> bool {
         matches!(self, Self::Rolling { .. })
     }
+
+    /// Whether it is as long as a year, which the first versions of the entry schema could not say.
+    pub(crate) fn is_year(&self) -> bool {
+        match self {
+            Self::Calendar { unit, .. } | Self::Rolling { unit } => *unit == Unit::Year,
+            Self::Total => false,
+        }
+    }
 }
 
 /// `day (Europe/Berlin)`, `rolling hour`, `total`.
@@ -187,7 +200,7 @@ fn calendar_period(unit: Unit, zone: &str, now: Timestamp) -> Result<Period, Win
     let zone = time_zone(zone)?;
     match unit {
         Unit::Minute | Unit::Hour => Ok(clock_period(unit, zone.to_offset(at).seconds(), now)),
-        Unit::Day | Unit::Week | Unit::Month => {
+        Unit::Day | Unit::Week | Unit::Month | Unit::Year => {
             let date = zone.to_datetime(at).date();
             civil_period(unit, &zone, date, now).map_err(|_| range())
         }
@@ -205,9 +218,10 @@ fn clock_period(unit: Unit, offset_seconds: i32, now: Timestamp) -> Period {
     period(start, start + length)
 }
 
-/// From the first instant of a civil day, week or month to that of the next, however long that is.
+/// From the first instant of a civil day, week, month or year to that of the next, however long that is.
 fn civil_period(unit: Unit, zone: &TimeZone, date: Date, now: Timestamp) -> Result<Period, jiff::Error> {
     let (first, next) = match unit {
+        Unit::Year => (date.first_of_year(), date.first_of_year().checked_add(1.year())?),
         Unit::Month => (date.first_of_month(), date.first_of_month().checked_add(1.month())?),
         Unit::Week => {
             let since_monday = i32::from(date.weekday().since(Weekday::Monday));

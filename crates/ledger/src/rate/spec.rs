@@ -75,4 +75,3 @@ pub struct RateSpec {
 fn is_all(selector: &Selector) -> bool {
     selector.0.is_empty()
 }
-

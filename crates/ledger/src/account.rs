@@ -1,0 +1,255 @@
+//! One pot: what was booked and held in each period that still counts.
+
+use std::collections::VecDeque;
+
+use model::Timestamp;
+
+use crate::{
+    Amount, Period, Window, WindowError,
+    balance::{Standing, Sums},
+    debt::{Debt, Slot},
+};
+
+/// By how many hundredths of the limit the spending of a rolling window must fall below a threshold before reaching it
+/// again is worth another entry.
+const MARGIN: u8 = 5;
+
+/// What an account is kept by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms<'a> {
+    pub(crate) window: &'a Window,
+    /// As it was raised or lowered.
+    pub(crate) limit: Amount,
+}
+
+/// What is booked in one pot.
+///
+/// A calendar (or total) window has one current period and the debt of those before it; a window that passes pays off one
+/// limit, also if nothing was asked in it. A rolling one has a period for each part that has not rolled out, and no debt:
+/// an overrun counts until it rolls out. What the pot was topped up with belongs to the period it was topped up in.
+///
+/// When the window is redefined, all that counts becomes debt; under a rolling window it counts until the part of the
+/// redefinition rolls out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Account {
+    /// The ledger's count of definitions when the window took effect.
+    edition: u64,
+    earlier: Debt,
+    /// Until when `earlier` counts.
+    earlier_until: Timestamp,
+    /// Of the window as it is now, oldest first.
+    slots: VecDeque<Slot>,
+    /// The threshold that the last entry told of, in this calendar window or lately; 0 for none.
+    warned: u8,
+}
+
+impl Account {
+    pub(crate) fn new(edition: u64) -> Self {
+        Self {
+            edition,
+            earlier: Debt::default(),
+            earlier_until: Timestamp::MAX,
+            slots: VecDeque::new(),
+            warned: 0,
+        }
+    }
+
+    /// Takes changed terms. Spending is never forgotten by an edit.
+    pub(crate) fn redefine(&mut self, before: Terms<'_>, after: Terms<'_>, edition: u64, now: Timestamp) {
+        if before.window == after.window {
+            // Windows that have passed are paid off at the limit they had.
+            self.keep_up(before, now);
+            return;
+        }
+        self.close(before, now);
+        self.earlier_until = match after.window.period(now) {
+            Ok(first) if after.window.is_rolling() => first.end,
+            _ => Timestamp::MAX,
+        };
+        self.edition = edition;
+        // From here on windows are counted, and pay off what is carried.
+        self.keep_up(after, now);
+    }
+
+    /// Begins the current calendar window. Without it an edit in a window in which nothing was asked would not know
+    /// which ones are over. A zone that is not known has no windows: then nothing is paid off.
+    fn keep_up(&mut self, terms: Terms<'_>, now: Timestamp) {
+        if !terms.window.is_rolling()
+            && let Ok(period) = self.period(terms.window, now)
+        {
+            self.begin(period, terms);
+        }
+    }
+
+    /// Turns all that counts into debt, and forgets what does not.
+    fn close(&mut self, terms: Terms<'_>, now: Timestamp) {
+        self.keep_up(terms, now);
+        if self.earlier_until <= now {
+            self.earlier = Debt::default();
+        }
+        let rolling = terms.window.is_rolling();
+        for slot in self.slots.drain(..) {
+            if !rolling || slot.period.end > now {
+                let credit = slot.credit;
+                self.earlier.push(slot, credit);
+            }
+        }
+    }
+
+    /// The period a hold at `now` books into. Resolving a calendar is costly, so the last period is tried first. A period
+    /// that has begun is not left by a clock that goes back.
+    pub(crate) fn period(&self, window: &Window, now: Timestamp) -> Result<Period, WindowError> {
+        let rolling = window.is_rolling();
+        let stays = |last: &&Slot| now < if rolling { last.period.start } else { last.period.end };
+        match self.slots.back().filter(stays) {
+            Some(last) => Ok(last.period),
+            None => window.period(now),
+        }
+    }
+
+    /// Whether the period that an entry names is one a hold at `now` can book into.
+    pub(crate) fn accepts(&self, window: &Window, period: Period, now: Timestamp) -> bool {
+        if !matches!(window, Window::Calendar { .. }) {
+            return self.period(window, now) == Ok(period);
+        }
+        let runs = |last: &&Slot| now < last.period.end;
+        match self.slots.back().filter(runs) {
+            Some(last) if last.period == period => true,
+            // It was begun by an edit and not by an entry, and the rules of the zone have changed since.
+            Some(last) if last.is_untouched() && window.windows_between(last.period, period) == 0 => {
+                window.fits(period, now)
+            }
+            Some(_) => false,
+            None => window.fits(period, now),
+        }
+    }
+
+    pub(crate) fn standing(&self, terms: Terms<'_>, now: Timestamp) -> Result<Standing, WindowError> {
+        Ok(self.standing_in(terms, self.period(terms.window, now)?, now))
+    }
+
+    /// The standing at `now` in a period that it was told: no calendar is asked.
+    pub(crate) fn standing_in(&self, terms: Terms<'_>, period: Period, now: Timestamp) -> Standing {
+        let carried = |carried| Sums {
+            carried,
+            ..Sums::default()
+        };
+        let sums = match self.slots.back() {
+            _ if terms.window.is_rolling() => self.rolling_sums(now),
+            Some(last) if last.period == period => Sums {
+                carried: self.earlier.total(),
+                settled: last.settled,
+                held: last.held,
+                credit: last.credit,
+            },
+            Some(last) => {
+                let allowance = allowance(terms, last, period);
+                carried(self.earlier.total_after(last.used(), allowance))
+            }
+            None => carried(self.earlier.total()),
+        };
+        Standing::new(period, sums, i128::from(terms.limit.0))
+    }
+
+    fn rolling_sums(&self, now: Timestamp) -> Sums {
+        let carried = if now < self.earlier_until {
+            self.earlier.total()
+        } else {
+            0
+        };
+        let none = Sums {
+            carried,
+            ..Sums::default()
+        };
+        self.live(now).fold(none, |sums, slot| Sums {
+            carried,
+            settled: sums.settled + slot.settled,
+            held: sums.held + slot.held,
+            credit: sums.credit + slot.credit,
+        })
+    }
+
+    /// The parts of a rolling window that have not rolled out.
+    fn live(&self, now: Timestamp) -> impl Iterator<Item = &Slot> {
+        self.slots.iter().filter(move |slot| slot.period.end > now)
+    }
+
+    /// When the oldest spending that counts now stops counting; `None` if it never does.
+    pub(crate) fn resets_at(&self, window: &Window, standing: &Standing, now: Timestamp) -> Option<Timestamp> {
+        if !window.is_rolling() {
+            return Some(standing.period.end).filter(|end| *end != Timestamp::MAX);
+        }
+        let earlier = Some(self.earlier_until).filter(|_| standing.carried > 0);
+        let oldest = self.live(now).find(|slot| slot.used() > 0);
+        oldest.map(|slot| slot.period.end).into_iter().chain(earlier).min()
+    }
+
+    /// Makes a period the current one, and returns where to book.
+    pub(crate) fn begin(&mut self, period: Period, terms: Terms<'_>) -> &mut Slot {
+        if self.slots.back().is_none_or(|last| last.period != period) {
+            if terms.window.is_rolling() {
+                // What rolled out is forgotten, its open holds too: they book into what no longer counts.
+                while self.slots.front().is_some_and(|first| first.period.end <= period.start) {
+                    self.slots.pop_front();
+                }
+            } else if let Some(last) = self.slots.pop_back() {
+                let allowance = allowance(terms, &last, period);
+                self.earlier.push(last, allowance);
+                self.warned = 0;
+            }
+            self.slots.push_back(Slot::new(period, self.edition));
+        }
+        let last = self.slots.len().saturating_sub(1);
+        #[expect(clippy::indexing_slicing, reason = "the last element was found or pushed just above")]
+        &mut self.slots[last]
+    }
+
+    /// The slot that a hold was placed in under the given count of definitions; `None` if it no longer counts.
+    pub(crate) fn slot_mut(&mut self, period: Period, edition: u64) -> Option<&mut Slot> {
+        let current = edition >= self.edition;
+        let mut slots = self.slots.iter_mut().rev().filter(|_| current);
+        slots
+            .find(|slot| slot.period == period)
+            .or_else(|| self.earlier.slot_mut(period, edition))
+    }
+
+    /// The threshold that what is booked has newly reached: told once in a calendar window, and under a rolling one again
+    /// after spending had fallen below it.
+    pub(crate) fn warn(&mut self, terms: Terms<'_>, thresholds: &[u8], now: Timestamp) -> Option<(u8, Standing)> {
+        let period = self.slots.back()?.period;
+        let standing = self.standing_in(terms, period, now);
+        let reached = standing.reached(thresholds, 0);
+        if reached > self.warned {
+            self.warned = reached;
+            return Some((reached, standing));
+        }
+        if terms.window.is_rolling() {
+            self.warned = self.warned.min(standing.reached(thresholds, MARGIN));
+        }
+        None
+    }
+
+    /// Whether it says no more than a new one would: nothing counts, and nothing is held.
+    pub(crate) fn is_idle(&self, terms: Terms<'_>, now: Timestamp) -> bool {
+        let open = self.slots.iter().any(|slot| slot.open > 0) || !self.earlier.is_closed();
+        let over = |slot: &Slot| slot.period.end <= now;
+        !open
+            && self.slots.iter().all(over)
+            && self
+                .standing(terms, now)
+                .is_ok_and(|standing| standing.used() == Amount::ZERO)
+    }
+
+    /// How many periods are kept.
+    #[cfg(test)]
+    pub(crate) fn kept(&self) -> usize {
+        self.slots.len() + self.earlier.len()
+    }
+}
+
+/// What the windows from one period up to another pay off: their limits, and what the first was topped up with. A negative
+/// limit allows nothing, and costs nothing.
+fn allowance(terms: Terms<'_>, earlier: &Slot, later: Period) -> i128 {
+    let windows = terms.window.windows_between(earlier.period, later);
+    i128::from(terms.limit.at_least_zero().0) * i128::from(windows) + earlier.credit
+}
