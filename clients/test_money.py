@@ -95,9 +95,9 @@ def test_what_is_booked_is_what_is_billed(act_as, server, trail):
         assert sum(call["billed"].get("cache_read", 0) for call in calls) > 0
 
         budget = server.budget(agent)
-        assert Decimal(budget["spent_usd"]) == prices.usd(sum(bills[agent]))
-        assert Decimal(budget["held_usd"]) == 0
-        assert Decimal(budget["remaining_usd"]) == 100 - prices.usd(sum(bills[agent]))
+        assert Decimal(budget["spent"]) == prices.usd(sum(bills[agent]))
+        assert Decimal(budget["held"]) == 0
+        assert Decimal(budget["remaining"]) == 100 - prices.usd(sum(bills[agent]))
     assert bills["stream"] == bills["json"], "the form of a reply does not change its price"
     assert all(bills["json"])
 
@@ -111,7 +111,7 @@ def test_the_metrics_agree(server):
             for line in lines
             if line.startswith("bailiwick_cost_nano_usd_total{") and f'agent="{agent}"' in line
         ]
-        assert prices.usd(sum(costs)) == Decimal(server.budget(agent)["spent_usd"])
+        assert prices.usd(sum(costs)) == Decimal(server.budget(agent)["spent"])
 
 
 def test_a_known_price(act_as, trail):

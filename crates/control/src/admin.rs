@@ -8,8 +8,8 @@ use store::{ChangeError, StoreError};
 use tlog::leaf_hash;
 
 use crate::{
-    ADMIN_PREFIX, AGENT_PREFIX, Actor, AdminReport, AgentReport, BudgetReport, Control, EntryReport, KeyReport,
-    LoadProblem, LoadReport, UpstreamReport,
+    ADMIN_PREFIX, AGENT_PREFIX, Actor, AdminReport, AgentReport, Control, EntryReport, KeyReport, LoadProblem,
+    LoadReport, UpstreamReport,
     credential::{make, recognise},
     privacy::KEY_EPOCH,
 };
@@ -338,16 +338,6 @@ impl Control {
         }
         reports.sort_by(|a, b| (&a.tenant, &a.name).cmp(&(&b.tenant, &b.name)));
         Ok(reports)
-    }
-
-    /// All budgets.
-    pub async fn budgets(&self, actor: &Actor) -> Result<Vec<BudgetReport>, AdminError> {
-        Self::require(actor, Permission::ReadState)?;
-        let views = self.views().await?;
-        Ok(views
-            .iter()
-            .flat_map(|view| view.balances.iter().map(|balance| BudgetReport::of(view, balance)))
-            .collect())
     }
 
     /// All upstreams.

@@ -9,8 +9,10 @@
 //! do), `signer.rs` (checkpoints), `start.rs` (how it all begins and ends).
 
 mod admin;
+mod asking;
 mod authenticate;
 mod bound;
+mod budgets;
 mod credential;
 mod expiry;
 mod fail_open;
@@ -36,6 +38,7 @@ mod upstream;
 
 pub use admin::{AdminError, IssuedAdmin, IssuedKey, KeyOrder, Permission};
 pub use authenticate::{Session, Unauthenticated};
+pub use budgets::BUDGETS_MAX;
 pub use credential::{ADMIN_PREFIX, AGENT_PREFIX, recognise};
 pub use governance::{AgentSpec, Governance, Limits, LoadProblem, TenantGovernance};
 pub use meter::{BodyEnd, Cleared, Meter, Settled, Unassembled};
@@ -44,12 +47,14 @@ pub use pipeline::{Ask, Failure, Forwarded, Upstream};
 pub use refusal::Refusal;
 pub use repeat::RepeatKey;
 pub use report::{
-    AdminReport, AgentReport, BudgetReport, EntryReport, KeyReport, LoadReport, OverrunReport, UpstreamReport, rfc3339,
+    AdminReport, AgentReport, BudgetReport, EditReport, EntryReport, KeyReport, LoadReport, OverrunReport,
+    UpstreamReport, rfc3339,
 };
 pub use route::{Bounds, Cause, Fallback, ModelPattern, Places, Retry, RouteSpec};
 pub use signer::{GuardFile, KeyFiles, log_keys};
 pub use snapshot::Actor;
 pub use start::{Control, Loader, Options, StartError};
+pub use store::Warning;
 pub use upstream::{
     ClientIdentity, Fingerprint, HeaderTemplate, Http2, MAX_TEMPLATE, NoSegment, PathTemplate, Preset, Proxy,
     QueryTemplate, Secret, TemplateError, Transport, TransportSpec, UpstreamSpec,

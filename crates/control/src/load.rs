@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use entry::{AgentRecord, Event, PolicyFile, PriceRecord, UpstreamRecord};
-use model::{AdminName, Digest, TenantName};
+use entry::{AgentRecord, Declared, Event, PolicyFile, PriceRecord, UpstreamRecord};
+use ledger::BudgetSpec;
+use model::{AdminName, BudgetName, Digest, TenantName};
 use policy::{AgentFacts, Bundle};
 use pricing::{Override, PriceBook};
 use store::{Person, View};
@@ -79,6 +80,7 @@ pub(crate) fn changes(
 ) -> Changes {
     let mut rest = Vec::new();
     let mut persons = Vec::new();
+    let known: BTreeMap<_, _> = view.budgets.iter().map(|spec| (&spec.name, spec)).collect();
     for agent in &tenant.agents {
         let pseudonym = privacy.pseudonym(&view.tenant, &agent.owner);
         persons.push(Person {
@@ -86,7 +88,7 @@ pub(crate) fn changes(
             key_epoch: KEY_EPOCH,
             identity: agent.owner.clone(),
         });
-        agent_changes(view, agent, privacy, by, &mut rest);
+        agent_changes(view, &known, agent, privacy, by, &mut rest);
     }
     let declared: BTreeSet<_> = tenant.agents.iter().map(|agent| &agent.name).collect();
     let gone = view
@@ -120,11 +122,18 @@ pub(crate) fn changes(
     }
 }
 
-fn agent_changes(view: &View, agent: &AgentSpec, privacy: &Privacy, by: &AdminName, events: &mut Vec<Event>) {
-    let known = view.balances.iter().any(|balance| balance.spec == agent.budget);
-    if !known {
+fn agent_changes(
+    view: &View,
+    known: &BTreeMap<&BudgetName, &BudgetSpec>,
+    agent: &AgentSpec,
+    privacy: &Privacy,
+    by: &AdminName,
+    events: &mut Vec<Event>,
+) {
+    if known.get(&agent.budget.name) != Some(&&agent.budget) {
         events.push(Event::BudgetLoaded {
             budget: agent.budget.clone(),
+            declared: Declared::Files,
             by: by.clone(),
         });
     }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use entry::Status;
 use llm::{Assembler, Endpoint, LONGEST_TOKEN_BYTES, Reading, StreamObserver, read_reply};
 use model::{ActionId, NanoUsd, Reason, Usage, UsageSource};
-use store::{Ending, Hold};
+use store::{Ending, Hold, Warning};
 use tokio::time::Instant;
 
 use crate::{Refusal, expiry::Expiry, metrics::Call as Counted, privacy::Commitment, route::Place};
@@ -76,8 +76,8 @@ pub struct Meter {
 pub struct Settled {
     /// What is booked.
     pub cost: NanoUsd,
-    /// What was left in the tightest budget when the hold was placed, with the hold taken off.
-    pub remaining: NanoUsd,
+    /// What was left in the tightest budget of money when the hold was placed, with the hold taken off.
+    pub remaining: Option<NanoUsd>,
     /// Whether the reply is what the endpoint answers with. One that is not must not be delivered.
     pub readable: bool,
 }
@@ -88,9 +88,14 @@ impl Meter {
         self.hold.as_ref().map(|hold| hold.attempt().action)
     }
 
-    /// What was left in the tightest budget after the hold.
-    pub fn remaining(&self) -> NanoUsd {
-        self.hold.as_ref().map_or(NanoUsd::ZERO, Hold::remaining)
+    /// What was left in the tightest budget of money after the hold; `None` if there is none.
+    pub fn remaining(&self) -> Option<NanoUsd> {
+        self.hold.as_ref().and_then(Hold::remaining)
+    }
+
+    /// The budgets of the call that were past a threshold when its hold was placed.
+    pub fn warnings(&self) -> &[Warning] {
+        self.hold.as_ref().map_or(&[], Hold::warnings)
     }
 
     /// Whether what the caller gets is an event stream, whose last event can say that it broke off.

@@ -5,8 +5,8 @@
 //! ```
 //!
 //! Each `+` is one transaction. An action has one or more attempts (first try, retry, fallback), and each goes from `decide`
-//! to the end on its own. Types keep the order: only `policy` makes a [`Permit`], only the committer makes a
-//! [`Hold`], and forwarding takes both by value inside [`Cleared`]. A refusal is a value: it is recorded, and told.
+//! to the end on its own. Types keep the order: only `policy` makes a [`Permit`](policy::Permit), only the committer makes a
+//! [`Hold`](store::Hold), and forwarding takes both by value inside [`Cleared`]. A refusal is a value: it is recorded, and told.
 
 use std::{borrow::Cow, future::Future, sync::Arc, time::Duration};
 
@@ -14,12 +14,14 @@ use bytes::Bytes;
 use entry::Why;
 use llm::{Call, Endpoint, Target};
 use model::{ActionId, Principal, Reason};
-use policy::{Decision, Permit, Question, Resource, UnknownAction};
-use store::{Hold, HoldAnswer, HoldRequest};
+use policy::{Decision, Question, Resource, UnknownAction};
+use store::{HoldAnswer, HoldRequest};
 use tokio::time::Instant;
 
 use crate::{
-    Control, Refusal, Session, UpstreamSpec, bound, fail_open,
+    Control, Refusal, Session, UpstreamSpec,
+    asking::{Clearing, Wait},
+    bound, fail_open,
     meter::Cleared,
     quote::Quote,
     record::{ids, who},
@@ -131,7 +133,7 @@ impl Control {
         let mut plan = Plan::new(&route.spec);
         let mut failed = None;
         loop {
-            let mut step = match (self.attempt(session, &attempt, upstream).await, failed.is_some()) {
+            let mut step = match (self.attempt(session, &mut attempt, upstream).await, failed.is_some()) {
                 (Ok(Forwarded::Reply(reply)), _) => return Ok(reply),
                 (Ok(Forwarded::Failed(failure, reply)), _) => {
                     failed = Some(reply);
@@ -251,11 +253,25 @@ impl Control {
     async fn attempt<U: Upstream>(
         &self,
         session: &Session,
-        attempt: &Attempt<'_>,
+        attempt: &mut Attempt<'_>,
         upstream: &U,
     ) -> Result<Forwarded<U::Reply>, Refusal> {
-        let place = self.place(session, attempt).await?;
-        let cleared = self.clear(session, attempt).await?;
+        let mut wait = Wait::default();
+        let (cleared, place) = loop {
+            let place = self
+                .place(session, attempt)
+                .await
+                .inspect_err(|refusal| wait.refused(refusal))?;
+            let cleared = self.clear(session, attempt, wait.is_on()).await;
+            match cleared.inspect_err(|refusal| wait.refused(refusal))? {
+                Clearing::Cleared(cleared) => break (*cleared, place),
+                // Who waits takes nobody's place.
+                Clearing::Asked(pending) => wait.asked(pending),
+            }
+            drop(place);
+            Box::pin(self.await_room(session, attempt)).await;
+        };
+        wait.over();
         let cleared = Cleared::new(self, cleared, attempt, session, place);
         // Boxed: what an edge keeps while it forwards is large, and every future around it would be as large.
         Ok(Box::pin(upstream.forward(cleared)).await)
@@ -289,7 +305,7 @@ impl Control {
     }
 
     /// Decide, hold and record the intent. Returns once the intent is durable.
-    async fn clear(&self, session: &Session, attempt: &Attempt<'_>) -> Result<(Permit, Hold, Quote), Refusal> {
+    async fn clear(&self, session: &Session, attempt: &Attempt<'_>, waits: bool) -> Result<Clearing, Refusal> {
         let ask = attempt.ask;
         let request = self.privacy().commit(&ask.body);
         for _ in 0..DECISIONS_MAX {
@@ -328,13 +344,15 @@ impl Control {
             // Only who has an allowance may need it once more.
             let spare = fail_open::candidate(tenant, &wanted);
             match self.committer().hold(wanted).await {
-                HoldAnswer::Held(hold) => return Ok((permit, hold, quote)),
+                HoldAnswer::Held(hold) => return Ok(Clearing::Cleared(Box::new((permit, hold, quote)))),
+                HoldAnswer::Asked(pending) => return Ok(Clearing::Asked(Some(pending))),
+                HoldAnswer::Waiting if waits => return Ok(Clearing::Asked(None)),
                 HoldAnswer::Stale(epoch) => self.await_epoch(&key.principal.tenant, epoch).await,
                 HoldAnswer::Unavailable => {
                     // Boxed: it is rare, and every future around it would be as large.
                     let hold = Box::pin(self.fail_open(spare)).await;
                     return hold
-                        .map(|hold| (permit, hold, quote))
+                        .map(|hold| Clearing::Cleared(Box::new((permit, hold, quote))))
                         .ok_or_else(|| Refusal::unavailable(ask.id));
                 }
                 answer => {
@@ -373,7 +391,18 @@ impl Control {
                 let refusal = self.refuse_attempt(session, attempt, Reason::Overloaded, message).await;
                 Refusal { retry_after, ..refusal }
             }
-            HoldAnswer::Unavailable | HoldAnswer::Held(_) | HoldAnswer::Stale(_) => Refusal::unavailable(id),
+            HoldAnswer::AskRefused(over, answer) => {
+                let Principal { tenant, agent, .. } = session.principal();
+                let upstream = attempt.upstream.name.as_str();
+                self.metrics().denied(tenant, agent, upstream, Reason::BudgetExhausted);
+                let (by, note) = *answer;
+                Refusal::not_topped_up(id, &over, &by, &note)
+            }
+            HoldAnswer::Unavailable
+            | HoldAnswer::Held(_)
+            | HoldAnswer::Stale(_)
+            | HoldAnswer::Asked(_)
+            | HoldAnswer::Waiting => Refusal::unavailable(id),
         }
     }
 
@@ -400,6 +429,9 @@ impl Control {
             bytes: u64::try_from(quote.body.len()).unwrap_or(u64::MAX),
             request: request.to_owned(),
             amount: quote.worst_case,
+            tokens: quote.tokens,
+            tools: attempt.call.tools.clone(),
+            may_wait: true,
             lifetime_us: i64::try_from(lifetime.as_micros()).unwrap_or(i64::MAX),
             idempotency: attempt.ask.idempotency.as_ref().map(RepeatKey::to_string),
         }

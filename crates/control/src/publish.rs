@@ -250,7 +250,12 @@ fn describe(tenant: &TenantName, event: &Event) -> String {
         Event::AgentLoaded { agent, .. } => agent.name.to_string(),
         Event::AgentRemoved { agent, .. } => agent.to_string(),
         Event::BudgetLoaded { budget, .. } => {
-            format!("{} {} USD per {}", budget.name, budget.limit, budget.window)
+            format!(
+                "{} {} per {}",
+                budget.name,
+                budget.unit.show(budget.limit),
+                budget.window
+            )
         }
         Event::PolicyFile(file) => file.file.clone(),
         Event::PolicyLoaded { bundle, .. } => bundle.short(),

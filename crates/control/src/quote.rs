@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use entry::AgentRecord;
+use entry::{AgentRecord, Tokens};
 use llm::{Call, Edit};
 use model::{NanoUsd, Reason, Work};
 use pricing::{Allowances, Demand, ModelPrices};
@@ -27,6 +27,8 @@ pub(crate) struct Quote {
     /// The output that is reserved for, where that is not `limit`.
     pub(crate) bound: Option<u64>,
     pub(crate) worst_case: NanoUsd,
+    /// The tokens that the worst case is reckoned from.
+    pub(crate) tokens: Tokens,
     /// `None` for what providers do for nothing.
     pub(crate) prices: Option<ModelPrices>,
     /// The upstream as it was when the call was decided.
@@ -73,6 +75,7 @@ impl Control {
                 limit: 0,
                 bound: None,
                 worst_case: NanoUsd::ZERO,
+                tokens: Tokens::default(),
                 prices: None,
                 upstream: upstream.clone(),
                 address,
@@ -105,11 +108,13 @@ impl Control {
         let allowances = Allowances::for_provider(&upstream.prices);
         let prices = prices.for_call(&demand);
         let worst_case = prices.worst_case(&demand, &allowances).map_err(unpriced)?;
+        let (input, output) = prices.worst_tokens(&demand, &allowances).map_err(unpriced)?;
         Ok(Quote {
             body,
             limit,
             bound,
             worst_case,
+            tokens: Tokens { input, output },
             prices: Some(prices),
             upstream: upstream.clone(),
             address,

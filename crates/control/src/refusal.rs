@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use entry::Over;
-use model::{ActionId, NanoUsd, Reason, Timestamp};
+use entry::{Closed, Over};
+use ledger::{Amount, Measure};
+use model::{ActionId, AdminName, NanoUsd, Reason, Timestamp};
 
 /// Why an action was not carried out, in words for the caller and a code for programs. Never a secret, never internals.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,7 +17,7 @@ pub struct Refusal {
     pub message: String,
     /// When trying again can help.
     pub retry_after: Option<Duration>,
-    /// What is left in the budget that refused.
+    /// What is left in the budget that refused, if it counts money.
     pub remaining: Option<NanoUsd>,
 }
 
@@ -69,20 +70,66 @@ impl Refusal {
     }
 
     pub(crate) fn over_budget(id: ActionId, over: &Over, resets_at: Option<Timestamp>) -> Self {
-        let used = over.spent.saturating_add(over.held);
-        let left = over.limit.saturating_sub(used).at_least_zero();
-        let reset = match resets_at.and_then(|at| jiff::Timestamp::from_microsecond(at.unix_micros()).ok()) {
-            Some(at) => format!("It resets at {}.", at.strftime("%Y-%m-%dT%H:%M:%SZ")),
-            None => "It does not reset by itself.".to_owned(),
+        let budget = pot(over);
+        let remaining = Some(NanoUsd(left(over).0)).filter(|_| over.unit == Measure::Money);
+        let message = match over.closed {
+            Some(Closed::Paused) => format!(
+                "An administrator paused {budget}: nothing is granted on it until it is resumed (`bailiwick budget resume \
+                 {}`). Nothing was forwarded.",
+                over.budget
+            ),
+            Some(Closed::Crowded) => format!(
+                "{budget} is kept for as many others already as it can be, so none is begun; an administrator has to keep \
+                 fewer apart (`each`). Nothing was forwarded."
+            ),
+            None => format!("{} {} Nothing was forwarded.", no_room(over), resets(resets_at)),
         };
-        let message = format!(
-            "This request could cost up to {} USD, but budget \"{}\" has {left} USD left of {} USD ({} USD spent, {} USD \
-             held by calls in flight). {reset} Nothing was forwarded.",
-            over.asked, over.budget, over.limit, over.spent, over.held
-        );
         Self {
-            remaining: Some(left),
+            remaining,
             ..Self::new(id, Reason::BudgetExhausted, message)
         }
+    }
+
+    /// An administrator was asked, and refused.
+    pub(crate) fn not_topped_up(id: ActionId, over: &Over, by: &AdminName, note: &str) -> Self {
+        let message = format!(
+            "{} Administrator {by} was asked and refused to top it up: {note}. Nothing was forwarded.",
+            no_room(over)
+        );
+        Self::new(id, Reason::BudgetExhausted, message)
+    }
+}
+
+/// `budget "team"`, and whose pot of it.
+fn pot(over: &Over) -> String {
+    match over.of.as_slice() {
+        [] => format!("budget \"{}\"", over.budget),
+        of => format!("budget \"{}\" of {}", over.budget, of.join(", ")),
+    }
+}
+
+fn left(over: &Over) -> Amount {
+    let used = over.spent.saturating_add(over.held);
+    over.limit.saturating_sub(used).at_least_zero()
+}
+
+fn no_room(over: &Over) -> String {
+    let show = |amount| over.unit.show(amount);
+    let takes = if over.unit == Measure::Money { "cost" } else { "take" };
+    format!(
+        "This request could {takes} up to {}, but {} has {} left of {} ({} spent, {} held by calls in flight).",
+        show(over.asked),
+        pot(over),
+        show(left(over)),
+        show(over.limit),
+        show(over.spent),
+        show(over.held)
+    )
+}
+
+fn resets(at: Option<Timestamp>) -> String {
+    match at.and_then(|at| jiff::Timestamp::from_microsecond(at.unix_micros()).ok()) {
+        Some(at) => format!("It resets at {}.", at.strftime("%Y-%m-%dT%H:%M:%SZ")),
+        None => "It does not reset by itself.".to_owned(),
     }
 }

@@ -1,8 +1,11 @@
 //! What administrators read: plain values that the API serves as JSON and the command line prints. Money is decimal
 //! text, time RFC 3339.
 
+mod budget;
+
+pub use budget::{BudgetReport, EditReport};
+
 use entry::{AgentState, Distrust, Entry, KeyState};
-use ledger::Balance;
 use model::{NanoUsd, Timestamp, UpstreamName};
 use serde::{Deserialize, Serialize};
 use store::View;
@@ -62,30 +65,6 @@ pub struct KeyReport {
     pub last_used: Option<String>,
     /// `active`, `expired` or `revoked`.
     pub state: String,
-}
-
-/// A budget.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BudgetReport {
-    /// Its tenant.
-    pub tenant: String,
-    /// Its name.
-    pub name: String,
-    /// When it starts again, such as `day (UTC)`.
-    pub window: String,
-    /// US dollars.
-    pub limit_usd: String,
-    /// Booked in the current window.
-    pub spent_usd: String,
-    /// Reserved by calls in flight.
-    pub held_usd: String,
-    /// Debt from earlier windows.
-    pub carried_usd: String,
-    /// What a call may still take.
-    pub remaining_usd: String,
-    /// When the window ends.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub resets_at: Option<String>,
 }
 
 /// A model that is held at its maximum because a provider billed past a hold of it.
@@ -232,22 +211,6 @@ impl OverrunReport {
             last_held_usd: usd(last.held),
             last_booked_usd: usd(last.booked),
             last_limit: last.limit,
-        }
-    }
-}
-
-impl BudgetReport {
-    pub(crate) fn of(view: &View, balance: &Balance) -> Self {
-        Self {
-            tenant: view.tenant.to_string(),
-            name: balance.spec.name.to_string(),
-            window: balance.spec.window.to_string(),
-            limit_usd: usd(balance.spec.limit),
-            spent_usd: usd(balance.settled),
-            held_usd: usd(balance.held),
-            carried_usd: usd(balance.carried),
-            remaining_usd: usd(balance.remaining()),
-            resets_at: balance.resets_at.map(rfc3339),
         }
     }
 }

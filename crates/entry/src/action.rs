@@ -1,6 +1,6 @@
 //! What agents did: an action's intents, their outcomes, and denials.
 
-use ledger::{Attempt, Booking};
+use ledger::{Amount, Attempt, Booking, Measure};
 use model::{
     ActionId, AgentName, BudgetName, KeyId, NanoUsd, Pseudonym, Reason, Timestamp, UpstreamName, Usage, UsageSource,
 };
@@ -47,6 +47,16 @@ pub struct Why {
     pub policies: Vec<String>,
 }
 
+/// Counts of tokens: at most, or in the end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tokens {
+    /// In, from and to caches too.
+    pub input: u64,
+    /// Out.
+    pub output: u64,
+}
+
 /// An attempt that may be forwarded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -73,6 +83,12 @@ pub struct Intent {
     pub request: String,
     /// The worst case: what is reserved.
     pub hold: NanoUsd,
+    /// The tokens that are reserved, where a budget or limit counts tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<Tokens>,
+    /// The tools that the request offers and that some rule names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<String>,
     /// Where, and what was used there before.
     pub bookings: Vec<Booking>,
     /// When the hold is booked in full if nobody ended it.
@@ -199,26 +215,58 @@ pub struct Overrun {
     /// The output that the hold reserved for, where that was not `limit`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bound: Option<u64>,
+    /// The tokens that were reserved, where they were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens_held: Option<Tokens>,
+    /// The tokens that are booked, where any were reserved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<Tokens>,
 }
 
 fn is_zero(amount: &NanoUsd) -> bool {
     *amount == NanoUsd::ZERO
 }
 
-/// The budget that stopped an action.
+/// The budget that stopped an action. Amounts are in its unit: nano-dollars, tokens or calls.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Over {
     /// The budget.
     pub budget: BudgetName,
-    /// Its limit.
-    pub limit: NanoUsd,
+    /// Which of its pots.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub of: Vec<String>,
+    /// What it counts.
+    #[serde(default, skip_serializing_if = "Measure::is_money")]
+    pub unit: Measure,
+    /// Its limit, with what the pot was topped up with.
+    pub limit: Amount,
     /// Settled and carried.
-    pub spent: NanoUsd,
+    pub spent: Amount,
     /// Held.
-    pub held: NanoUsd,
+    pub held: Amount,
     /// What was asked for.
-    pub asked: NanoUsd,
+    pub asked: Amount,
+    /// Why it refused, if not for want of room.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed: Option<Closed>,
+}
+
+impl Over {
+    /// Whether it says nothing that the first versions of the schema could not say.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.of.is_empty() && self.unit.is_money() && self.closed.is_none()
+    }
+}
+
+/// Why a budget refuses whatever is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Closed {
+    /// An administrator paused it.
+    Paused,
+    /// It keeps as many pots apart as it can.
+    Crowded,
 }
 
 /// An action that was refused.

@@ -1,10 +1,13 @@
 //! What agents may spend while nothing can be recorded, and what they spent of it.
 
-use ledger::{Booking, Hold};
+use ledger::{Booking, Charge, Ended, Hold};
 use model::{AgentName, NanoUsd, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::{Entry, EntryError, Intent, Outcome, State, state::unknown};
+use crate::{
+    Entry, EntryError, Intent, Outcome, State,
+    state::{booked_in, unknown},
+};
 
 /// An agent's allowance, reserved while all is well.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,7 +24,7 @@ pub struct Allowance {
 impl Allowance {
     pub(crate) fn hold(&self) -> Hold {
         Hold {
-            amount: self.amount,
+            amount: Charge::of_money(self.amount),
             bookings: self.bookings.clone(),
             // It stands until it is released, whoever is running.
             expires: Timestamp::MAX,
@@ -65,8 +68,10 @@ impl State {
         if record.allowance.is_none_or(|declared| allowance.amount > declared) {
             return Err(EntryError::Mismatch("the allowance is more than the manifest declares"));
         }
-        let budgets = allowance.bookings.iter().map(|booking| &booking.budget);
-        if !record.budgets.iter().eq(budgets) {
+        let pots = self.standing_pots(&allowance.agent).ok_or(EntryError::Mismatch(
+            "an allowance cannot be reserved in budgets that depend on what is asked for",
+        ))?;
+        if !booked_in(&allowance.bookings, &pots) {
             return Err(EntryError::Mismatch("the allowance is not in the agent's budgets"));
         }
         let agent = allowance.agent.clone();
@@ -77,7 +82,7 @@ impl State {
     /// model distrusted is not asked: when the call was let through that was not so, or nobody could know.
     pub(crate) fn carve(&mut self, intent: &Intent) -> Result<(), EntryError> {
         let hold = Hold {
-            amount: intent.hold,
+            amount: intent.charge(),
             bookings: intent.bookings.clone(),
             expires: intent.expires,
             boot: intent.boot,
@@ -89,9 +94,14 @@ impl State {
     }
 
     /// Ends what was carved out of an allowance.
-    pub(crate) fn end_carved(&mut self, agent: &AgentName, outcome: &Outcome) -> Result<(), EntryError> {
-        self.ledger.end_carved(agent, outcome.attempt(), outcome.cost)?;
-        Ok(())
+    pub(crate) fn end_carved(
+        &mut self,
+        agent: &AgentName,
+        outcome: &Outcome,
+        booked: &Charge,
+        now: Timestamp,
+    ) -> Result<Ended, EntryError> {
+        Ok(self.ledger.end_carved(agent, outcome.attempt(), booked, now)?)
     }
 
     pub(crate) fn spool_applied(&mut self, applied: &SpoolApplied) -> Result<(), EntryError> {

@@ -1,12 +1,13 @@
 //! Models whose provider billed past a hold: from then on they are not trusted to keep to output limits, until somebody
 //! accepts it.
 
-use ledger::Hold;
+use ledger::Charge;
 use model::{NanoUsd, Timestamp, UpstreamName};
 
 use crate::{
     Entry, EntryError, Event, State,
-    action::{Intent, Outcome, Overrun},
+    action::{Intent, Outcome, Overrun, Tokens},
+    budgets::passes,
     state::OpenIntent,
 };
 
@@ -39,35 +40,48 @@ impl State {
     }
 
     /// The overrun entry that has to follow an outcome, if it passed its hold. Logs of the first version had none.
-    pub(crate) fn owed_by(outcome: &Outcome, open: &OpenIntent, hold: &Hold, entry: &Entry) -> Option<Overrun> {
-        (entry.v >= OVERRUNS_SINCE && outcome.overrun > NanoUsd::ZERO).then(|| Overrun {
-            action: outcome.action,
-            attempt: outcome.attempt,
-            outcome: entry.index,
-            agent: open.agent.clone(),
-            upstream: open.upstream.clone(),
-            model: open.model.clone(),
-            held: hold.amount,
-            booked: outcome.cost,
-            limit: open.limit,
-            bound: open.bound,
+    pub(crate) fn overrun_of(
+        outcome: &Outcome,
+        open: &OpenIntent,
+        held: &Charge,
+        booked: &Charge,
+        entry: &Entry,
+    ) -> Option<Event> {
+        let passed = passes(booked, held, open.tokens.is_some());
+        (entry.v >= OVERRUNS_SINCE && passed).then(|| {
+            let Charge { input, output, .. } = *booked;
+            Event::Overrun(Overrun {
+                action: outcome.action,
+                attempt: outcome.attempt,
+                outcome: entry.index,
+                agent: open.agent.clone(),
+                upstream: open.upstream.clone(),
+                model: open.model.clone(),
+                held: held.money,
+                booked: outcome.cost,
+                limit: open.limit,
+                bound: open.bound,
+                tokens_held: open.tokens,
+                tokens: open.tokens.map(|_| Tokens { input, output }),
+            })
         })
     }
 
-    /// An overrun stands right behind its outcome, and says what that follows from.
+    /// What follows from an outcome stands right behind it, and says what follows.
     pub(crate) fn check_owed(&self, event: &Event) -> Result<(), EntryError> {
-        match (&self.owed, event) {
-            (None, Event::Overrun(_)) => Err(EntryError::Mismatch(
-                "the overrun does not stand right behind an outcome that passed its hold",
+        let follows = matches!(event, Event::Overrun(_) | Event::ThresholdReached(_));
+        match self.owed.front() {
+            None if follows => Err(EntryError::Mismatch(
+                "it does not stand right behind an outcome that it follows from",
             )),
-            (Some(owed), Event::Overrun(overrun)) if overrun == owed => Ok(()),
-            (Some(_), Event::Overrun(_)) => {
-                Err(EntryError::Mismatch("the overrun is not that of the outcome before it"))
-            }
-            (Some(_), _) => Err(EntryError::Mismatch(
-                "the outcome before it passed its hold, and its overrun does not follow",
+            Some(owed) if owed == event => Ok(()),
+            Some(_) if follows => Err(EntryError::Mismatch(
+                "it is not what follows from the outcome before it",
             )),
-            (None, _) => Ok(()),
+            Some(_) => Err(EntryError::Mismatch(
+                "something follows from the outcome before it, and does not stand behind that",
+            )),
+            None => Ok(()),
         }
     }
 
@@ -93,7 +107,6 @@ impl State {
         distrust.count += 1;
         distrust.past = distrust.past.saturating_add(past);
         distrust.last.clone_from(overrun);
-        self.owed = None;
     }
 
     pub(crate) fn overrun_cleared(&mut self, upstream: &UpstreamName, model: &str) -> Result<(), EntryError> {

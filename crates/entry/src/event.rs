@@ -1,12 +1,14 @@
 //! What can have happened.
 
-use ledger::BudgetSpec;
-use model::{AdminName, AgentName, Digest, KeyId, Reason, TenantName, Timestamp, UpstreamName};
+use ledger::{BudgetSpec, Edit, Measure};
+use model::{AdminName, AgentName, BudgetName, Digest, KeyId, Reason, TenantName, Timestamp, UpstreamName};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     action::{Denial, Intent, Outcome, Overrun, Replay},
     allowance::{Allowance, SpoolApplied},
+    ask::{AskEnded, AskRefused, Asked},
+    budgets::{Declared, ThresholdReached},
     record::{AdminRecord, AgentRecord, KeyRecord, PolicyFile, PriceRecord, UpstreamRecord},
 };
 
@@ -56,9 +58,41 @@ pub enum Event {
     BudgetLoaded {
         /// The budget, whole.
         budget: BudgetSpec,
+        /// Where it was declared.
+        #[serde(default, skip_serializing_if = "Declared::in_files")]
+        declared: Declared,
         /// Who loaded it.
         by: AdminName,
     },
+    /// A budget is declared no more: it selects nothing.
+    BudgetRemoved {
+        /// The budget.
+        budget: BudgetName,
+        /// Who removed it.
+        by: AdminName,
+    },
+    /// An administrator changed a budget while traffic flowed. It lies over what is declared.
+    BudgetEdited {
+        /// The budget.
+        budget: BudgetName,
+        /// What it counts.
+        #[serde(default, skip_serializing_if = "Measure::is_money")]
+        unit: Measure,
+        /// What changed.
+        edit: Edit,
+        /// Why, in the words of who did it.
+        note: String,
+        /// Who did it.
+        by: AdminName,
+    },
+    /// What is booked in a budget reached a threshold.
+    ThresholdReached(ThresholdReached),
+    /// An attempt waits for an administrator, because a budget has no room for it.
+    Asked(Asked),
+    /// An administrator refused an attempt that waited.
+    AskRefused(AskRefused),
+    /// An attempt that waited ended without an answer.
+    AskEnded(AskEnded),
     /// An agent's allowance is reserved in its budgets.
     AllowanceHeld(Allowance),
     /// What was left of an agent's allowance is given back.
@@ -171,6 +205,12 @@ impl Event {
             Self::AgentLoaded { .. } => "agent_loaded",
             Self::AgentRemoved { .. } => "agent_removed",
             Self::BudgetLoaded { .. } => "budget_loaded",
+            Self::BudgetRemoved { .. } => "budget_removed",
+            Self::BudgetEdited { .. } => "budget_edited",
+            Self::ThresholdReached(_) => "threshold_reached",
+            Self::Asked(_) => "asked",
+            Self::AskRefused(_) => "ask_refused",
+            Self::AskEnded(_) => "ask_ended",
             Self::AllowanceHeld(_) => "allowance_held",
             Self::AllowanceReleased { .. } => "allowance_released",
             Self::SpoolApplied(_) => "spool_applied",
@@ -191,7 +231,17 @@ impl Event {
 
     /// The first version of the schema that can say this.
     pub fn since(&self) -> u32 {
-        let second = match self {
+        if self.is_third() {
+            3
+        } else if self.is_second() {
+            2
+        } else {
+            1
+        }
+    }
+
+    fn is_second(&self) -> bool {
+        match self {
             Self::Overrun(_)
             | Self::OverrunCleared { .. }
             | Self::Replay(_)
@@ -207,8 +257,30 @@ impl Event {
             ),
             Self::UpstreamsLoaded { upstreams, .. } => !upstreams.iter().all(UpstreamRecord::is_plain),
             _ => false,
-        };
-        if second { 2 } else { 1 }
+        }
+    }
+
+    fn is_third(&self) -> bool {
+        match self {
+            Self::BudgetRemoved { .. }
+            | Self::BudgetEdited { .. }
+            | Self::ThresholdReached(_)
+            | Self::Asked(_)
+            | Self::AskRefused(_)
+            | Self::AskEnded(_) => true,
+            Self::BudgetLoaded { budget, declared, .. } => !budget.is_plain() || !declared.in_files(),
+            Self::Intent(intent) => {
+                let apart = intent.bookings.iter().any(|booking| !booking.of.is_empty());
+                intent.tokens.is_some() || !intent.tools.is_empty() || apart
+            }
+            Self::AllowanceHeld(allowance) => allowance.bookings.iter().any(|booking| !booking.of.is_empty()),
+            Self::Overrun(overrun) => overrun.tokens_held.is_some() || overrun.tokens.is_some(),
+            Self::Denial(denial) => {
+                matches!(denial.reason, Reason::RateLimited | Reason::BreakerOpen)
+                    || denial.over.as_ref().is_some_and(|over| !over.is_plain())
+            }
+            _ => false,
+        }
     }
 
     /// Whether decisions taken before this event must be taken again: it advances the control epoch. Of the overruns of a
@@ -219,6 +291,9 @@ impl Event {
             Self::AgentLoaded { .. }
                 | Self::AgentRemoved { .. }
                 | Self::BudgetLoaded { .. }
+                | Self::BudgetRemoved { .. }
+                | Self::BudgetEdited { .. }
+                | Self::AskRefused(_)
                 | Self::PolicyLoaded { .. }
                 | Self::PricesLoaded { .. }
                 | Self::UpstreamsLoaded { .. }

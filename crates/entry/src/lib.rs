@@ -9,6 +9,8 @@
 
 mod action;
 mod allowance;
+mod ask;
+mod budgets;
 mod codec;
 mod distrust;
 mod error;
@@ -17,8 +19,10 @@ mod record;
 mod repeats;
 mod state;
 
-pub use action::{Action, Denial, Intent, Outcome, Over, Overrun, Replay, Status, Why};
+pub use action::{Action, Closed, Denial, Intent, Outcome, Over, Overrun, Replay, Status, Tokens, Why};
 pub use allowance::{Allowance, SpoolApplied, Spooled};
+pub use ask::{ASKS_MAX, Ask, AskEnd, AskEnded, AskRefused, Asked, Asks};
+pub use budgets::{BudgetFacts, Declared, LastEdit, ThresholdReached};
 pub use codec::{MAX_ENTRY_BYTES, VERSION};
 pub use distrust::Distrust;
 pub use error::EntryError;

@@ -1,14 +1,18 @@
 //! The fold of a tenant's log: the server's live state and a verifier's are this one type.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use ledger::{Attempt, Hold, Ledger, LedgerError, MAX_BUDGETS_PER_HOLD};
-use model::{AdminName, AgentName, Digest, KeyId, NanoUsd, TenantName, Timestamp, UpstreamName, UsageSource};
+use ledger::{Attempt, Booking, Hold, Ledger, LedgerError, MAX_BUDGETS_PER_HOLD, Pot};
+use model::{
+    AdminName, AgentName, BudgetName, Digest, KeyId, NanoUsd, TenantName, Timestamp, UpstreamName, UsageSource,
+};
 
 use crate::{
     Entry, EntryError, Event, Repeats,
-    action::{Action, Denial, Intent, Outcome, Overrun, Replay},
+    action::{Action, Closed, Denial, Intent, Outcome, Replay, Tokens},
     allowance::Spooled,
+    ask::Asks,
+    budgets::{BudgetFacts, LastEdit, check_note},
     distrust::Distrust,
     record::{AdminRecord, AgentRecord, KeyRecord, UpstreamRecord},
 };
@@ -52,6 +56,8 @@ pub struct OpenIntent {
     pub limit: u64,
     /// The output that the hold reserves for, where that is not `limit`.
     pub bound: Option<u64>,
+    /// The tokens that are reserved, where they are.
+    pub tokens: Option<Tokens>,
     /// Whether it was let through on the agent's allowance.
     pub spooled: bool,
 }
@@ -73,6 +79,10 @@ pub struct State {
     pub boot: u64,
     /// Budgets and holds.
     pub ledger: Ledger,
+    /// Where budgets were declared, and who changed them.
+    pub budgets: BudgetFacts,
+    /// Attempts that wait for an administrator.
+    pub asks: Asks,
     /// Agents by name.
     pub agents: HashMap<AgentName, AgentState>,
     /// Credentials by id, revoked ones too.
@@ -99,8 +109,8 @@ pub struct State {
     pub overrun: NanoUsd,
     /// The models that are not trusted to keep to output limits, by upstream and as requests spell them.
     pub distrusted: BTreeMap<(UpstreamName, String), Distrust>,
-    /// The overrun that has to be the next entry: the last one is an outcome that passed its hold.
-    pub owed: Option<Overrun>,
+    /// What has to be the next entries, because it follows from the last outcome.
+    pub owed: VecDeque<Event>,
 }
 
 impl State {
@@ -114,6 +124,8 @@ impl State {
             epoch: 0,
             boot: 0,
             ledger: Ledger::default(),
+            budgets: BudgetFacts::default(),
+            asks: Asks::new(),
             agents: HashMap::new(),
             keys: BTreeMap::new(),
             admins: BTreeMap::new(),
@@ -127,7 +139,7 @@ impl State {
             spent: NanoUsd::ZERO,
             overrun: NanoUsd::ZERO,
             distrusted: BTreeMap::new(),
-            owed: None,
+            owed: VecDeque::new(),
         }
     }
 
@@ -140,7 +152,8 @@ impl State {
         match &entry.event {
             Event::Intent(intent) => self.intent(intent, entry)?,
             Event::Outcome(outcome) => self.outcome(outcome, entry)?,
-            Event::Denial(Denial { action, .. }) | Event::Replay(Replay { action, .. }) => {
+            Event::Denial(denial) => self.denial(denial, entry.time)?,
+            Event::Replay(Replay { action, .. }) => {
                 self.check_action(action)?;
                 self.count(action, entry.time);
             }
@@ -150,9 +163,33 @@ impl State {
                 known.record = None;
             }
             Event::AllowanceHeld(allowance) => self.allowance_held(allowance, entry)?,
-            Event::AllowanceReleased { agent } => self.ledger.release_allowance(agent)?,
+            Event::AllowanceReleased { agent } => self.ledger.release_allowance(agent, entry.time)?,
             Event::SpoolApplied(applied) => self.spool_applied(applied)?,
-            Event::BudgetLoaded { budget, .. } => self.ledger.define(budget.clone(), entry.time),
+            Event::BudgetLoaded { budget, declared, .. } => {
+                self.ledger.define(budget.clone(), entry.time);
+                self.budgets.declared.insert(budget.name.clone(), *declared);
+            }
+            Event::BudgetRemoved { budget, .. } => self.budget_removed(budget)?,
+            Event::BudgetEdited {
+                budget,
+                unit,
+                edit,
+                note,
+                by,
+            } => {
+                check_note(note)?;
+                if self.ledger.budget(budget).is_some_and(|spec| spec.unit != *unit) {
+                    return Err(EntryError::Mismatch("the budget counts something else"));
+                }
+                self.ledger.edit(budget, edit, entry.time)?;
+                let (by, note, at) = (by.clone(), note.clone(), entry.time);
+                self.budgets.edits.insert(budget.clone(), LastEdit { by, note, at });
+            }
+            // Evidence: the outcome before it did what it says.
+            Event::ThresholdReached(_) => {}
+            Event::Asked(asked) => self.asked(asked, entry.time)?,
+            Event::AskRefused(refused) => self.ask_refused(refused)?,
+            Event::AskEnded(ended) => self.ask_ended(ended)?,
             Event::KeyIssued { key, .. } => self.key_issued(key, entry.time)?,
             Event::KeyRevoked { key, .. } => {
                 let known = self.keys.get_mut(key).ok_or_else(|| unknown("key", key))?;
@@ -177,6 +214,10 @@ impl State {
             Event::Stopped { .. } => {}
             Event::Overrun(overrun) => self.overrun(overrun, entry),
             Event::OverrunCleared { upstream, model, .. } => self.overrun_cleared(upstream, model)?,
+        }
+        // What was owed before this entry is this entry; what this entry owes was put behind it.
+        if self.owed.front().is_some_and(|owed| *owed == entry.event) {
+            self.owed.pop_front();
         }
         self.version = entry.v;
         self.time = entry.time;
@@ -215,7 +256,7 @@ impl State {
     }
 
     /// Checks who acts: an agent and a credential of its own, both introduced before, and the agent's next action.
-    fn check_action(&self, action: &Action) -> Result<(), EntryError> {
+    pub(crate) fn check_action(&self, action: &Action) -> Result<(), EntryError> {
         let unknown_agent = || unknown("agent", &action.agent);
         let expected = self.agents.get(&action.agent).ok_or_else(unknown_agent)?.seq + 1;
         if action.seq != expected {
@@ -233,7 +274,7 @@ impl State {
     }
 
     /// Counts an action that [`State::check_action`] found in order.
-    fn count(&mut self, action: &Action, at: Timestamp) {
+    pub(crate) fn count(&mut self, action: &Action, at: Timestamp) {
         if let Some(agent) = self.agents.get_mut(&action.agent) {
             agent.seq = action.seq;
         }
@@ -251,12 +292,12 @@ impl State {
         if self.keys.get(key).is_none_or(|key| key.revoked.is_some()) {
             return Err(EntryError::Mismatch("the credential was revoked"));
         }
-        if !record
-            .budgets
-            .iter()
-            .eq(intent.bookings.iter().map(|booking| &booking.budget))
-        {
-            return Err(EntryError::Mismatch("the hold is not in the agent's budgets"));
+        let labels = self.labels(&intent.action, &intent.tools);
+        let pots = labels.map(|labels| self.ledger.select(&record.budgets, &labels));
+        if !pots.is_some_and(|pots| booked_in(&intent.bookings, &pots)) {
+            return Err(EntryError::Mismatch(
+                "the hold is not in the budgets that select the action",
+            ));
         }
         Ok(())
     }
@@ -283,7 +324,7 @@ impl State {
             self.check_repeat(intent, entry.time)?;
             self.check_bound(intent)?;
             let hold = Hold {
-                amount: intent.hold,
+                amount: intent.charge(),
                 bookings: intent.bookings.clone(),
                 expires: intent.expires,
                 boot: intent.boot,
@@ -303,8 +344,10 @@ impl State {
             model: intent.action.model.clone(),
             limit: intent.limit,
             bound: intent.bound,
+            tokens: intent.tokens,
             spooled: intent.spooled.is_some(),
         };
+        self.asks.remove(&intent.attempt());
         self.open.insert(intent.attempt(), open);
         Ok(())
     }
@@ -318,22 +361,25 @@ impl State {
         if open.index != outcome.intent {
             return Err(EntryError::Mismatch("the outcome names another entry as its intent"));
         }
-        if outcome.cost.saturating_sub(hold.amount).at_least_zero() != outcome.overrun {
+        let held = hold.amount;
+        if outcome.cost.saturating_sub(held.money).at_least_zero() != outcome.overrun {
             return Err(EntryError::Mismatch(
                 "the overrun is not what was booked above the hold",
             ));
         }
-        let owed = Self::owed_by(outcome, open, hold, entry);
-        if outcome.spooled.is_some() {
+        let booked = outcome.charge(&held);
+        let overrun = Self::overrun_of(outcome, open, &held, &booked, entry);
+        let mut ended = if outcome.spooled.is_some() {
             if !open.spooled {
                 return Err(EntryError::Mismatch("the call was not let through on an allowance"));
             }
             let agent = open.agent.clone();
-            self.end_carved(&agent, outcome)?;
+            self.end_carved(&agent, outcome, &booked, entry.time)?
         } else {
-            self.ledger.end(attempt, outcome.cost)?;
-        }
-        self.owed = owed;
+            self.ledger.end(attempt, &booked, entry.time)?
+        };
+        self.owed.extend(overrun);
+        self.owed.extend(Self::thresholds_of(&mut ended, entry.index));
         if let Some(OpenIntent {
             agent,
             idempotency: Some(key),
@@ -345,6 +391,32 @@ impl State {
         }
         self.spent = self.spent.saturating_add(outcome.cost);
         self.overrun = self.overrun.saturating_add(outcome.overrun);
+        Ok(())
+    }
+
+    /// A refusal of what waited ends the waiting; one for want of another pot makes room.
+    fn denial(&mut self, denial: &Denial, now: Timestamp) -> Result<(), EntryError> {
+        let Denial { action, over, .. } = denial;
+        self.check_action(action)?;
+        self.count(action, now);
+        let attempts = Attempt::all_of(action.id);
+        let waiting: Vec<_> = self.asks.range(attempts).map(|(attempt, _)| *attempt).collect();
+        for attempt in waiting {
+            self.asks.remove(&attempt);
+        }
+        if let Some(over) = over.as_ref().filter(|over| over.closed == Some(Closed::Crowded)) {
+            self.ledger.crowded(&over.budget, now);
+        }
+        Ok(())
+    }
+
+    fn budget_removed(&mut self, budget: &BudgetName) -> Result<(), EntryError> {
+        let mut agents = self.agents.values().filter_map(|agent| agent.record.as_ref());
+        if agents.any(|agent| agent.budgets.contains(budget)) {
+            return Err(EntryError::Mismatch("an agent names the budget that is removed"));
+        }
+        self.ledger.remove(budget)?;
+        self.budgets.declared.remove(budget);
         Ok(())
     }
 
@@ -404,6 +476,11 @@ impl State {
         self.boot = boot;
         Ok(())
     }
+}
+
+/// Whether a hold is in exactly these pots, in their order.
+pub(crate) fn booked_in(bookings: &[Booking], pots: &[Pot]) -> bool {
+    bookings.len() == pots.len() && bookings.iter().zip(pots).all(|(booking, pot)| booking.is_in(pot))
 }
 
 pub(crate) fn unknown(what: &'static str, name: &dyn ToString) -> EntryError {

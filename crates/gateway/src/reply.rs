@@ -26,6 +26,9 @@ const COST: &str = "bailiwick-cost-usd";
 /// What was left in the tightest budget once the call was reserved.
 const REMAINING: &str = "bailiwick-budget-remaining-usd";
 
+/// Which budgets of the call were past a threshold when it was reserved.
+const WARNING: &str = "bailiwick-budget-warning";
+
 /// A refusal, in the caller's dialect.
 pub(crate) fn refusal(dialect: Dialect, refusal: &Refusal) -> Response<ReplyBody> {
     let reason = refusal.reason;
@@ -114,9 +117,21 @@ pub(crate) fn allowed(headers: &mut HeaderMap, id: ActionId, attempts: u16) {
 }
 
 /// Says what a call cost.
-pub(crate) fn cost(headers: &mut HeaderMap, cost: NanoUsd, remaining: NanoUsd) {
+pub(crate) fn cost(headers: &mut HeaderMap, cost: NanoUsd, remaining: Option<NanoUsd>) {
     set(headers, COST, &cost.to_string());
-    set(headers, REMAINING, &remaining.to_string());
+    if let Some(remaining) = remaining {
+        set(headers, REMAINING, &remaining.to_string());
+    }
+}
+
+/// Says which budgets are past a threshold: `data-team;percent=80, nightly;percent=95`.
+pub(crate) fn warnings(headers: &mut HeaderMap, warnings: &[control::Warning]) {
+    if warnings.is_empty() {
+        return;
+    }
+    let warnings = warnings.iter();
+    let each = warnings.map(|warning| format!("{};percent={}", warning.budget, warning.percent));
+    set(headers, WARNING, &each.collect::<Vec<_>>().join(", "));
 }
 
 /// Says that a reply was delivered before. What it cost was told then.

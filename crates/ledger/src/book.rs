@@ -22,6 +22,14 @@ pub struct Attempt {
     pub number: u16,
 }
 
+impl Attempt {
+    /// Every attempt that an action can have.
+    pub fn all_of(action: ActionId) -> std::ops::RangeInclusive<Self> {
+        let attempt = |number| Self { action, number };
+        attempt(0)..=attempt(u16::MAX)
+    }
+}
+
 /// Where a hold reserves: one pot and the period it books into, whenever it ends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Booking {

@@ -231,6 +231,7 @@ impl Budget {
         Some(Reached {
             budget: self.spec.name.clone(),
             of: of.to_vec(),
+            unit: self.spec.unit,
             percent,
             spent: amount(standing.carried + standing.settled),
             limit: standing.limit(),

@@ -3,7 +3,7 @@
 use model::{BudgetName, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::{Amount, BudgetSpec, Ledger, LedgerError, Period, Pot, budget::Budget};
+use crate::{Amount, Booking, BudgetSpec, Ledger, LedgerError, Measure, Period, Pot, budget::Budget};
 
 /// A threshold that was reached: so much of the limit is booked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +14,9 @@ pub struct Reached {
     /// Which of its pots.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub of: Vec<String>,
+    /// What it counts.
+    #[serde(default, skip_serializing_if = "Measure::is_money")]
+    pub unit: Measure,
     /// The threshold, in hundredths of the limit: the highest that was passed.
     pub percent: u8,
     /// What is booked and counts, in the budget's unit.
@@ -140,6 +143,13 @@ impl Ledger {
     pub fn overlay(&self, name: &BudgetName) -> (Option<Amount>, bool) {
         let budget = self.budgets.get(name);
         budget.map_or((None, false), |budget| (budget.limit, budget.paused))
+    }
+
+    /// The highest threshold of its budget that what is booked has reached, where a hold is about to be placed.
+    pub fn past(&self, booking: &Booking, now: Timestamp) -> Option<u8> {
+        let budget = self.budgets.get(&booking.budget)?;
+        let standing = budget.standing_in(&booking.of, booking.period, now)?;
+        Some(standing.reached(&budget.spec.thresholds, 0)).filter(|percent| *percent > 0)
     }
 
     /// Makes room in a budget that refused because it keeps as many pots apart as it can.

@@ -163,6 +163,15 @@ impl Selector {
         })
     }
 
+    /// Whether it could be about a request of which only these labels are known: those that vary from one request of an agent
+    /// to the next are not asked for.
+    pub fn may_select(&self, known: &Labels<'_>) -> bool {
+        let fixed = self.0.iter().filter(|(label, _)| label.is_fixed());
+        fixed
+            .into_iter()
+            .all(|(label, values)| known.get(*label).is_some_and(|value| any_matches(values, value)))
+    }
+
     /// Whether some request could be selected by both.
     pub fn overlaps(&self, other: &Self) -> bool {
         self.0.iter().all(|(label, values)| {

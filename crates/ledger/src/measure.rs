@@ -47,7 +47,8 @@ impl Measure {
         format!("{} {}", self.number(amount), self.unit())
     }
 
-    pub(crate) fn is_money(&self) -> bool {
+    /// Whether it is money.
+    pub fn is_money(&self) -> bool {
         *self == Self::Money
     }
 }

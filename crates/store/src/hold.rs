@@ -1,8 +1,8 @@
 //! A durable hold, and the only ways to end it.
 
-use entry::{Outcome, Status};
+use entry::{Outcome, Over, Status};
 use ledger::Attempt;
-use model::{NanoUsd, TenantName, Timestamp, Usage, UsageSource};
+use model::{BudgetName, NanoUsd, TenantName, Timestamp, Usage, UsageSource};
 use tokio::sync::mpsc::OwnedPermit;
 
 /// The longest text of an ending that is recorded, in bytes. The provider's id of a call is the provider's text, and must
@@ -88,6 +88,15 @@ pub(crate) struct End {
     pub(crate) ending: Ending,
 }
 
+/// A budget that an attempt was booked in, and that is past a threshold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// The budget.
+    pub budget: BudgetName,
+    /// The highest threshold that it had reached, in hundredths of its limit.
+    pub percent: u8,
+}
+
 /// A reservation whose intent entry is durable. Only the committer makes one.
 ///
 /// It ends by [`Hold::settle`]. A hold that is dropped ends too: in nothing if forwarding had not begun, in full if it
@@ -98,7 +107,8 @@ pub struct Hold {
     tenant: TenantName,
     attempt: Attempt,
     amount: NanoUsd,
-    remaining: NanoUsd,
+    remaining: Option<NanoUsd>,
+    warnings: Vec<Warning>,
     intent: u64,
     placed: Timestamp,
     begun: bool,
@@ -113,6 +123,7 @@ impl Hold {
             attempt,
             amount,
             remaining,
+            warnings,
             intent,
             placed,
         } = granted;
@@ -121,6 +132,7 @@ impl Hold {
             attempt,
             amount,
             remaining,
+            warnings,
             intent,
             placed,
             begun: false,
@@ -138,9 +150,14 @@ impl Hold {
         self.amount
     }
 
-    /// What was left in the tightest budget after this hold.
-    pub fn remaining(&self) -> NanoUsd {
+    /// What was left in the tightest budget of money after this hold; `None` if no budget of money selects it.
+    pub fn remaining(&self) -> Option<NanoUsd> {
         self.remaining
+    }
+
+    /// The budgets that were past a threshold when it was placed.
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
     }
 
     /// The index of its intent entry.
@@ -185,13 +202,71 @@ impl Drop for Hold {
     }
 }
 
+/// An attempt that waits for an administrator. Dropped, it is withdrawn.
+#[derive(Debug)]
+#[must_use = "dropped, the attempt is withdrawn"]
+pub struct Pending {
+    asked: Asked,
+    slot: Option<OwnedPermit<End>>,
+}
+
+/// What the committer recorded of an attempt that waits, before it meets its place in the queue.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) tenant: TenantName,
+    pub(crate) attempt: Attempt,
+    pub(crate) over: Box<Over>,
+    pub(crate) resets_at: Option<Timestamp>,
+    pub(crate) until: Timestamp,
+}
+
+impl Pending {
+    pub(crate) fn new(asked: Asked, slot: OwnedPermit<End>) -> Self {
+        let slot = Some(slot);
+        Self { asked, slot }
+    }
+
+    /// The budget that has no room.
+    pub fn over(&self) -> &Over {
+        &self.asked.over
+    }
+
+    /// When the budget resets by itself.
+    pub fn resets_at(&self) -> Option<Timestamp> {
+        self.asked.resets_at
+    }
+
+    /// Until when it waits at most: a question after that is answered with a refusal.
+    pub fn until(&self) -> Timestamp {
+        self.asked.until
+    }
+
+    /// It was answered: there is nothing to withdraw.
+    pub fn answered(mut self) {
+        self.slot = None;
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        if let Some(slot) = self.slot.take() {
+            slot.send(End {
+                tenant: self.asked.tenant.clone(),
+                attempt: self.asked.attempt,
+                ending: Ending::unused(Status::NotForwarded),
+            });
+        }
+    }
+}
+
 /// What the committer granted, before it meets its place in the queue.
 #[derive(Debug)]
 pub(crate) struct Granted {
     pub(crate) tenant: TenantName,
     pub(crate) attempt: Attempt,
     pub(crate) amount: NanoUsd,
-    pub(crate) remaining: NanoUsd,
+    pub(crate) remaining: Option<NanoUsd>,
+    pub(crate) warnings: Vec<Warning>,
     pub(crate) intent: u64,
     pub(crate) placed: Timestamp,
 }

@@ -16,12 +16,12 @@ mod spool;
 
 pub use clock::{Clock, SystemClock};
 pub use committer::{
-    Ask, ChangeError, Changed, Committer, Config, Denied, Handle, Head, Heads, Health, HoldAnswer, HoldRequest, Person,
-    Replayed, Stats, Unavailable, View,
+    Ask, BalanceQuery, Balances, ChangeError, Changed, Committer, Config, Denied, EditOrder, Handle, Head, Heads,
+    Health, HoldAnswer, HoldRequest, Person, Replayed, Stats, Unavailable, View,
 };
 pub use datadir::DataDir;
 pub use db::Store;
 pub use error::StoreError;
-pub use hold::{Ending, Hold};
+pub use hold::{Ending, Hold, Pending, Warning};
 pub use log::{Batch, BatchError};
 pub use reader::Reader;

@@ -114,7 +114,7 @@ impl Batch {
             each(&entry, bytes);
         }
         let last = state.size.saturating_sub(1);
-        if state.owed.is_some() {
+        if !state.owed.is_empty() {
             return Err(BatchError::Overrun(last));
         }
         if range.root() != self.root {

@@ -21,7 +21,7 @@ Amounts are US dollars, times UTC. HELD is reserved by calls in flight, DEBT is 
 
 Examples:
   bailiwick budget list
-  bailiwick budget list --json | jq -r '.budgets[] | [.name, .remaining_usd] | @tsv'")]
+  bailiwick budget list --json | jq -r '.budgets[] | [.name, .remaining] | @tsv'")]
     List {
         #[command(flatten)]
         target: Target,
@@ -50,11 +50,11 @@ pub(super) async fn run(common: &Common, command: &Command, out: &mut Output) ->
             table.row([
                 qualified(&budget.tenant, &budget.name),
                 budget.window.clone(),
-                money(&budget.limit_usd),
-                money(&budget.spent_usd),
-                money(&budget.carried_usd),
-                money(&budget.held_usd),
-                money(&budget.remaining_usd),
+                money(&budget.limit),
+                money(&budget.spent),
+                money(&budget.carried),
+                money(&budget.held),
+                money(&budget.remaining),
                 budget
                     .resets_at
                     .as_deref()

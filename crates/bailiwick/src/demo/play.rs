@@ -108,9 +108,9 @@ async fn balances(admin: &Admin) -> anyhow::Result<Vec<Balance>> {
         };
         balances.push(Balance {
             agent,
-            spent: usd(&budget.spent_usd)?,
-            held: usd(&budget.held_usd)?,
-            limit: usd(&budget.limit_usd)?,
+            spent: usd(&budget.spent)?,
+            held: usd(&budget.held)?,
+            limit: usd(&budget.limit)?,
         });
     }
     Ok(balances)

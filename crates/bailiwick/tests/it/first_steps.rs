@@ -77,8 +77,8 @@ async fn init_serve_key_call_budget_audit() {
     assert_eq!(kinds[0]["intent"]["action"]["model"], "gpt-4o-mini");
     assert_eq!(kinds[1]["outcome"]["status"], "ok");
     let budgets = run(&["budget", "list", "--json", "-c", config]).exits(0).json();
-    assert_eq!(budgets["budgets"][0]["spent_usd"], cost);
-    assert_eq!(budgets["budgets"][0]["held_usd"], "0");
+    assert_eq!(budgets["budgets"][0]["spent"], cost);
+    assert_eq!(budgets["budgets"][0]["held"], "0");
     let listed = run(&[
         "audit",
         "list",

@@ -204,7 +204,7 @@ impl Check {
         else {
             return Some(None);
         };
-        if allowance == NanoUsd::ZERO || budget.is_some_and(|budget| allowance > budget.limit) {
+        if allowance == NanoUsd::ZERO || budget.is_some_and(|budget| ledger::Amount::from(allowance) > budget.limit) {
             let message = format!("the allowance of {} is nothing, or more than its budget", self.agent);
             let help = "it is a part of the budget, reserved for the time in which the log cannot be written; leave it out \
                         to refuse the agent then";
@@ -218,6 +218,6 @@ impl Check {
     fn budget(&mut self, raw: Placed<RawBudget>, agent: Option<&AgentName>) -> Option<BudgetSpec> {
         let (limit, window) = self.findings.absorb(raw.try_into())?;
         let name = agent.and_then(|agent| BudgetName::new(agent.as_str()).ok())?;
-        Some(BudgetSpec { name, limit, window })
+        Some(BudgetSpec::money(name, limit, window))
     }
 }

@@ -78,6 +78,25 @@ impl ModelPrices {
         Ok(worst)
     }
 
+    /// The most tokens that a call within `demand` can be counted in and out: what its worst case is reckoned from.
+    ///
+    /// # Errors
+    /// As [`ModelPrices::worst_case`].
+    pub fn worst_tokens(&self, demand: &Demand<'_>, allowances: &Allowances) -> Result<(u64, u64), PriceError> {
+        if *demand.work == Work::Free {
+            return Ok((0, 0));
+        }
+        let input = self.input(self.tariff()?, demand, allowances)?;
+        let (output, _) = self.output_bound(demand, allowances, &input)?;
+        let heard = if matches!(demand.work, Work::Speech { .. }) {
+            0
+        } else {
+            input.audio
+        };
+        let tokens = [input.images, heard].into_iter().try_fold(input.text, u64::checked_add);
+        Ok((tokens.ok_or(PriceError::Overflow)?, output))
+    }
+
     fn input(&self, tariff: &Tariff, demand: &Demand<'_>, allowances: &Allowances) -> Result<Input, PriceError> {
         let mut input = Input {
             text: demand.request_bytes,

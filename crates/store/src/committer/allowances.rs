@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use entry::{Action, Allowance, Entry, EntryError, Event, Intent, Outcome, SpoolApplied};
-use ledger::LedgerError;
+use ledger::{Charge, LedgerError};
 use model::{AgentName, NanoUsd, TenantName, Timestamp};
 use tokio::sync::oneshot;
 
@@ -53,24 +53,28 @@ impl Shard {
             (None, Some(_)) => Some(Due::Release),
             (Some(declared), None) => (self.room(agent, now) > NanoUsd::ZERO).then_some(Due::Hold(declared)),
             (Some(declared), Some(held)) => {
-                let budgets = held.bookings.iter().map(|booking| &booking.budget);
-                let over = held.bookings.iter().any(|booking| booking.period.end <= now)
-                    || !record.is_some_and(|record| record.budgets.iter().eq(budgets));
+                let pots = self.state.standing_pots(agent).unwrap_or_default();
+                if pots.iter().any(|pot| self.state.ledger.overlay(&pot.budget).1) {
+                    return Some(Due::Release);
+                }
+                let same = held.bookings.len() == pots.len();
+                let same = same && held.bookings.iter().zip(&pots).all(|(booking, pot)| booking.is_in(pot));
+                let over = !same || held.bookings.iter().any(|booking| booking.period.end <= now);
                 // One that a budget has no room for is renewed when there is room for all of it, not little by little.
-                let fits = || self.room(agent, now).saturating_add(held.amount) >= declared;
-                let renew = over || held.amount > declared || (held.amount < declared && fits());
+                let amount = held.amount.money;
+                let fits = || self.room(agent, now).saturating_add(amount) >= declared;
+                let renew = over || amount > declared || (amount < declared && fits());
                 renew.then_some(Due::Renew(declared))
             }
         }
     }
 
-    /// What is left in the tightest of an agent's budgets.
+    /// What is left in the tightest of an agent's budgets. Nothing, if what it asks for decides which budgets it has.
     fn room(&self, agent: &AgentName, now: Timestamp) -> NanoUsd {
-        let record = self.state.agents.get(agent).and_then(|agent| agent.record.as_ref());
-        let budgets = record.iter().flat_map(|record| &record.budgets);
-        let left = budgets.map(|budget| {
-            let balance = self.state.ledger.balance(budget, now);
-            balance.map_or(NanoUsd::ZERO, |balance| balance.remaining())
+        let pots = self.state.standing_pots(agent).unwrap_or_default();
+        let left = pots.iter().map(|pot| match self.state.ledger.balance(pot, now) {
+            Ok(balance) if !balance.paused => NanoUsd(balance.remaining().0),
+            _ => NanoUsd::ZERO,
         });
         left.min().unwrap_or_default()
     }
@@ -82,12 +86,12 @@ impl Shard {
     fn hold_allowance(&mut self, agent: AgentName, declared: NanoUsd, wall: Timestamp) -> Result<(), EntryError> {
         let now = self.at(wall);
         let amount = declared.min(self.room(&agent, now));
-        let record = self.state.agents.get(&agent).and_then(|agent| agent.record.as_ref());
-        let Some(record) = record.filter(|_| amount > NanoUsd::ZERO) else {
+        let pots = self.state.standing_pots(&agent).filter(|_| amount > NanoUsd::ZERO);
+        let Some(pots) = pots else {
             return Ok(());
         };
         // Without room there is none: the agent is refused while nothing can be recorded.
-        let Ok(bookings) = self.state.ledger.admit(&record.budgets, amount, now) else {
+        let Ok(bookings) = self.state.ledger.admit(&pots, &Charge::of_money(amount), now) else {
             return Ok(());
         };
         let allowance = Allowance {
@@ -160,11 +164,11 @@ impl Shard {
         let hold = self.state.ledger.hold(&attempt).ok_or_else(not_held)?;
         let outcome = Outcome {
             intent: open.index,
-            overrun: outcome.cost.saturating_sub(hold.amount).at_least_zero(),
+            overrun: outcome.cost.saturating_sub(hold.amount.money).at_least_zero(),
             ..outcome.clone()
         };
         self.push(Event::Outcome(outcome), wall)?;
-        self.overrun(wall)
+        self.pay_owed(wall)
     }
 }
 
@@ -175,7 +179,7 @@ impl<C: Clock> Committer<C> {
         shards
             .flat_map(|(tenant, shard)| {
                 let allowances = shard.state.ledger.allowances();
-                allowances.map(move |(agent, hold)| ((tenant.clone(), agent.clone()), hold.amount))
+                allowances.map(move |(agent, hold)| ((tenant.clone(), agent.clone()), hold.amount.money))
             })
             .collect()
     }

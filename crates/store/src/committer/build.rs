@@ -5,11 +5,14 @@ use model::{TenantName, Timestamp};
 use tokio::sync::{mpsc::OwnedPermit, oneshot};
 
 use super::{
-    command::{ChangeError, Changed, Command, HoldAnswer, HoldRequest, Unavailable, View},
+    command::{BalanceQuery, Balances, ChangeError, Changed, Command, HoldAnswer, HoldRequest, Unavailable, View},
     run::{Committer, EXPIRY_TICK, Stopping},
     shard::{Admitted, Shard},
 };
-use crate::{Clock, Hold, hold::End};
+use crate::{Clock, Hold, Pending, hold::End};
+
+/// How long after its time what waits is taken for given up: its owner comes to hear the refusal at once.
+const ASK_GRACE_US: i64 = 60_000_000;
 
 /// An answer that may be given once the batch is durable.
 pub(super) enum Reply {
@@ -20,6 +23,7 @@ pub(super) enum Reply {
         oneshot::Sender<Result<Changed, ChangeError>>,
     ),
     View(TenantName, oneshot::Sender<Result<View, Unavailable>>),
+    Balances(TenantName, BalanceQuery, oneshot::Sender<Result<Balances, Unavailable>>),
 }
 
 impl Reply {
@@ -30,6 +34,7 @@ impl Reply {
             Self::Recorded(_, answer) => drop(answer.send(Err(Unavailable))),
             Self::Changed(_, answer) => drop(answer.send(Err(Unavailable.into()))),
             Self::View(_, answer) => drop(answer.send(Err(Unavailable))),
+            Self::Balances(_, _, answer) => drop(answer.send(Err(Unavailable))),
         }
     }
 }
@@ -70,6 +75,7 @@ impl<C: Clock> Committer<C> {
         self.looked = Some(elapsed);
         self.tend_due = true;
         for (tenant, shard) in &mut self.shards {
+            shard.forget_asks(now, |asked, now| asked.until.saturating_add_micros(ASK_GRACE_US) <= now);
             let lost = shard.book(now, |_, hold, now| hold.expires <= now);
             if lost > 0 {
                 tracing::warn!(%tenant, holds = lost, "booked in full holds that nobody ended in time");
@@ -108,6 +114,13 @@ impl<C: Clock> Committer<C> {
                 self.tend_due = true;
                 return Some(Reply::Changed(changed, answer));
             }
+            Command::Edit(order, answer) => {
+                let (tenant, budget, order, note, by) = *order;
+                let edited = self.shard(&tenant).edit_budget(budget, order, note, by, now);
+                self.tend_due = true;
+                return Some(Reply::Changed(edited, answer));
+            }
+            Command::Balances(tenant, query, answer) => return Some(Reply::Balances(tenant, query, answer)),
             Command::View(tenant, answer) => return Some(Reply::View(tenant, answer)),
             Command::Remember(tenant, persons, answer) => {
                 let mut result = Ok(());
@@ -160,6 +173,9 @@ impl<C: Clock> Committer<C> {
                     HoldAnswer::Held(Hold::new(granted, slot))
                 }
                 Admitted::Refused(over, resets_at) => HoldAnswer::Refused(over, resets_at),
+                Admitted::Asked(asked) => HoldAnswer::Asked(Pending::new(asked, slot)),
+                Admitted::Waiting => HoldAnswer::Waiting,
+                Admitted::AskRefused(over, answer) => HoldAnswer::AskRefused(over, answer),
                 Admitted::Stale(epoch) => HoldAnswer::Stale(epoch),
                 Admitted::Repeated(action) => HoldAnswer::Repeated(action),
                 Admitted::UnknownAgent => HoldAnswer::UnknownAgent,
@@ -167,11 +183,15 @@ impl<C: Clock> Committer<C> {
             })),
             Reply::Recorded(index, answer) => drop(answer.send(Ok(index))),
             Reply::Changed(changed, answer) => drop(answer.send(changed)),
-            Reply::View(tenant, answer) => {
+            Reply::Balances(tenant, query, answer) => {
                 let now = self.wall.read();
+                let shard = self.shards.get(&tenant);
+                drop(answer.send(Ok(shard.map(|shard| shard.balances(&query, now)).unwrap_or_default())));
+            }
+            Reply::View(tenant, answer) => {
                 let view = match self.shards.get(&tenant) {
-                    Some(shard) => shard.view(now),
-                    None => Shard::new(tenant).view(now),
+                    Some(shard) => shard.view(),
+                    None => Shard::new(tenant).view(),
                 };
                 drop(answer.send(Ok(view)));
             }

@@ -2,10 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use entry::{Action, AdminRecord, AgentState, Distrust, Event, KeyState, Over, Why};
-use ledger::{Attempt, Balance};
+use entry::{
+    Action, AdminRecord, AgentState, Ask as Waiting, BudgetFacts, Distrust, Event, KeyState, Over, Tokens, Why,
+};
+use ledger::{Amount, Attempt, Balance, Edit};
 use model::{
-    ActionId, AdminName, AgentName, Digest, KeyId, NanoUsd, Pseudonym, Reason, TenantName, Timestamp, UpstreamName,
+    ActionId, AdminName, AgentName, BudgetName, Digest, KeyId, NanoUsd, Pseudonym, Reason, TenantName, Timestamp,
+    UpstreamName,
 };
 use tokio::sync::{mpsc::OwnedPermit, oneshot};
 
@@ -43,8 +46,14 @@ pub struct HoldRequest {
     pub bytes: u64,
     /// The commitment to the body as sent.
     pub request: String,
-    /// The worst case.
+    /// The worst case in money.
     pub amount: NanoUsd,
+    /// The worst case in tokens.
+    pub tokens: Tokens,
+    /// The tools that the request offers to the model.
+    pub tools: Vec<String>,
+    /// Whether it may wait for an administrator where a budget asks.
+    pub may_wait: bool,
     /// How long after now the hold is booked in full if nobody ended it, in microseconds.
     pub lifetime_us: i64,
     /// The idempotency key of the call, hashed.
@@ -67,6 +76,13 @@ pub enum HoldAnswer {
     Held(crate::Hold),
     /// A budget has no room; the denial is recorded.
     Refused(Box<Over>, Option<Timestamp>),
+    /// A budget has no room, and an administrator is asked: come again when something changed, or when the time is over.
+    /// Dropped, it is withdrawn.
+    Asked(crate::Pending),
+    /// It waits still.
+    Waiting,
+    /// An administrator refused it; the denial is recorded.
+    AskRefused(Box<Over>, Box<(AdminName, String)>),
     /// Something that decisions depend on changed since: decide again under at least this epoch.
     Stale(u64),
     /// The idempotency key belongs to this action, which was paid for; the denial is recorded.
@@ -101,6 +117,20 @@ pub struct Replayed {
     pub of: ActionId,
 }
 
+/// What an administrator wants changed of a budget while traffic flows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EditOrder {
+    /// What needs no more to be known than it says.
+    Plain(Edit),
+    /// More for the window that runs when the order is carried out.
+    TopUp {
+        /// How much more, in the budget's unit.
+        amount: Amount,
+        /// Which pot, where the budget keeps several apart.
+        of: Vec<String>,
+    },
+}
+
 /// Where a change stands in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Changed {
@@ -129,8 +159,12 @@ pub struct View {
     pub keys: BTreeMap<KeyId, KeyState>,
     /// Administrators.
     pub admins: BTreeMap<AdminName, AdminRecord>,
-    /// Budgets.
-    pub balances: Vec<Balance>,
+    /// Budgets as they are declared, in the order of their names.
+    pub budgets: Vec<ledger::BudgetSpec>,
+    /// Where budgets were declared, and who changed them.
+    pub budget_facts: BudgetFacts,
+    /// Attempts that wait for an administrator.
+    pub asks: Vec<Waiting>,
     /// The policy files in effect: name, text, entry.
     pub policy_files: BTreeMap<String, (String, u64)>,
     /// The bundle in effect and its entry.
@@ -143,6 +177,32 @@ pub struct View {
     pub distrusted: BTreeMap<(UpstreamName, String), Distrust>,
     /// Attempts in flight.
     pub open: Vec<(ActionId, AgentName)>,
+}
+
+/// How budgets stand: a copy taken between two commits.
+#[derive(Clone, Debug, Default)]
+pub struct Balances {
+    /// The pots, by budget and then by their values.
+    pub balances: Vec<Balance>,
+    /// Budgets that have more pots than were asked for.
+    pub cut: Vec<BudgetName>,
+    /// Where budgets were declared, and who changed them.
+    pub facts: BudgetFacts,
+    /// The limits that administrators set instead of the declared ones.
+    pub set: BTreeMap<BudgetName, Amount>,
+}
+
+/// Which budgets are asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BalanceQuery {
+    /// Only this budget.
+    pub name: Option<BudgetName>,
+    /// Only budgets behind this one.
+    pub after: Option<BudgetName>,
+    /// How many budgets at most.
+    pub most: usize,
+    /// How many pots of each at most.
+    pub pots: usize,
 }
 
 /// A fact about a person, kept outside the log.
@@ -163,7 +223,12 @@ pub(crate) enum Command {
     Deny(Box<Denied>, oneshot::Sender<Result<u64, Unavailable>>),
     Replay(Box<Replayed>, oneshot::Sender<Result<u64, Unavailable>>),
     Change(TenantName, Vec<Event>, oneshot::Sender<Result<Changed, ChangeError>>),
+    Edit(
+        Box<(TenantName, BudgetName, EditOrder, String, AdminName)>,
+        oneshot::Sender<Result<Changed, ChangeError>>,
+    ),
     View(TenantName, oneshot::Sender<Result<View, Unavailable>>),
+    Balances(TenantName, BalanceQuery, oneshot::Sender<Result<Balances, Unavailable>>),
     Remember(TenantName, Vec<Person>, oneshot::Sender<Result<(), StoreError>>),
     Checkpoint(TenantName, u64, String, oneshot::Sender<Result<(), StoreError>>),
     Stop(String, oneshot::Sender<()>),
@@ -177,7 +242,8 @@ impl Command {
         match self {
             Self::Hold(_, _, answer) => drop(answer.send(HoldAnswer::Unavailable)),
             Self::Deny(_, answer) | Self::Replay(_, answer) => drop(answer.send(Err(Unavailable))),
-            Self::Change(_, _, answer) => drop(answer.send(Err(Unavailable.into()))),
+            Self::Change(_, _, answer) | Self::Edit(_, answer) => drop(answer.send(Err(Unavailable.into()))),
+            Self::Balances(_, _, answer) => drop(answer.send(Err(Unavailable))),
             Self::View(_, answer) => drop(answer.send(Err(Unavailable))),
             // Dropping the sender tells the asker that there is no answer.
             Self::Remember(..) | Self::Checkpoint(..) | Self::Stop(..) | Self::Close(_) => {}

@@ -7,7 +7,7 @@ use std::{
 };
 
 use entry::Event;
-use model::{TenantName, Timestamp};
+use model::{AdminName, BudgetName, TenantName, Timestamp};
 use tlog::Hash;
 use tokio::sync::{
     mpsc::{self, error::TrySendError},
@@ -15,7 +15,10 @@ use tokio::sync::{
 };
 
 use super::{
-    command::{ChangeError, Changed, Command, Denied, HoldAnswer, HoldRequest, Person, Replayed, Unavailable, View},
+    command::{
+        BalanceQuery, Balances, ChangeError, Changed, Command, Denied, EditOrder, HoldAnswer, HoldRequest, Person,
+        Replayed, Unavailable, View,
+    },
     health::SLOW,
     stats::Stats,
 };
@@ -136,6 +139,24 @@ impl Handle {
     /// Records a change: all of the events, or none.
     pub async fn change(&self, tenant: TenantName, events: Vec<Event>) -> Result<Changed, ChangeError> {
         self.ask(|answer| Command::Change(tenant, events, answer)).await?
+    }
+
+    /// Changes a budget while traffic flows.
+    pub async fn edit_budget(
+        &self,
+        tenant: TenantName,
+        budget: BudgetName,
+        order: EditOrder,
+        note: String,
+        by: AdminName,
+    ) -> Result<Changed, ChangeError> {
+        let order = Box::new((tenant, budget, order, note, by));
+        self.ask(|answer| Command::Edit(order, answer)).await?
+    }
+
+    /// How budgets stand as of the last commit.
+    pub async fn balances(&self, tenant: TenantName, query: BalanceQuery) -> Result<Balances, Unavailable> {
+        self.ask(|answer| Command::Balances(tenant, query, answer)).await?
     }
 
     /// Reads a tenant's state as of the last commit.

@@ -2,10 +2,11 @@
 //!
 //! `command.rs` says what can be asked of it, `run.rs` gathers, writes and stops, `build.rs` turns commands into entries
 //! and entries into answers, `shard.rs` is one tenant's log while it grows, `recovery.rs` gets going again after a failed
-//! write, `allowances.rs` what calls may spend while writes fail,
+//! write, `budgets.rs` is what budgets say to requests, `allowances.rs` what calls may spend while writes fail,
 //! `health.rs` says whether it can record, `wall.rs` what time it is, and `room.rs` whether the disk has room.
 
 mod allowances;
+mod budgets;
 mod build;
 mod command;
 mod handle;
@@ -17,7 +18,10 @@ mod shard;
 mod stats;
 mod wall;
 
-pub use command::{Ask, ChangeError, Changed, Denied, HoldAnswer, HoldRequest, Person, Replayed, Unavailable, View};
+pub use command::{
+    Ask, BalanceQuery, Balances, ChangeError, Changed, Denied, EditOrder, HoldAnswer, HoldRequest, Person, Replayed,
+    Unavailable, View,
+};
 pub use handle::{Handle, Head, Heads, Health};
 pub use run::{Committer, Config};
 pub use stats::Stats;

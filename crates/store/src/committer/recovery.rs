@@ -54,7 +54,10 @@ impl<C: Clock> Committer<C> {
         let (shards, granted) = (&self.shards, &mut self.granted);
         self.ends.retain(|end| {
             let shard = shards.get(&end.tenant);
-            let open = shard.is_some_and(|shard| shard.state.open.contains_key(&end.attempt));
+            let open = shard.is_some_and(|shard| {
+                let state = &shard.state;
+                state.open.contains_key(&end.attempt) || state.asks.contains_key(&end.attempt)
+            });
             open || {
                 granted.remove(&end.attempt);
                 false
@@ -65,6 +68,8 @@ impl<C: Clock> Committer<C> {
         self.reconcile(now).await?;
         let mut shards = std::mem::take(&mut self.shards);
         for shard in shards.values_mut() {
+            // Who waits still comes again and is recorded anew.
+            shard.forget_asks(now, |_, _| true);
             shard.void(now, |attempt, hold| self.is_orphan(attempt, hold));
         }
         self.shards = shards;

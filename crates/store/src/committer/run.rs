@@ -220,6 +220,7 @@ impl<C: Clock> Committer<C> {
             left_behind = self.take_left_behind(spool, now)?;
         }
         for (tenant, shard) in &mut self.shards {
+            shard.forget_asks(now, |_, _| true);
             let lost = shard.book(now, |_, hold, _| hold.boot < boot);
             if lost > 0 {
                 tracing::warn!(%tenant, holds = lost, "booked in full the holds that an earlier start left open");

@@ -1,14 +1,14 @@
 //! One tenant's log as the committer writes it: commands in, entries out. No I/O.
 
-use entry::{Action, Denial, Entry, EntryError, Event, Intent, Over, Replay, Status, VERSION};
-use ledger::{Attempt, Booking, NotAdmitted, Refusal};
-use model::{ActionId, BatchId, NanoUsd, Reason, TenantName, Timestamp};
+use entry::{Action, AskEnd, Denial, Entry, EntryError, Event, Intent, Over, Replay, Status, VERSION};
+use ledger::{Attempt, NotAdmitted};
+use model::{ActionId, AdminName, AgentName, BatchId, NanoUsd, Reason, TenantName, Timestamp};
 use tlog::{CompactRange, leaf_hash};
 
 use super::command::{Ask, ChangeError, Changed, Denied, HoldRequest, Replayed, View};
 use crate::{
     Batch, Ending, Head,
-    hold::{End, Granted},
+    hold::{Asked, End, Granted},
     log,
 };
 
@@ -26,6 +26,9 @@ pub(crate) struct Shard {
 pub(crate) enum Admitted {
     Granted(Granted),
     Refused(Box<Over>, Option<Timestamp>),
+    Asked(Asked),
+    Waiting,
+    AskRefused(Box<Over>, Box<(AdminName, String)>),
     Stale(u64),
     Repeated(ActionId),
     UnknownAgent,
@@ -79,7 +82,7 @@ impl Shard {
     pub(crate) fn hold(&mut self, request: HoldRequest, boot: u64, wall: Timestamp) -> Result<Admitted, EntryError> {
         let now = self.at(wall);
         let agent = self.state.agents.get(&request.ask.action.agent);
-        let Some((record, seq)) = agent.and_then(|agent| Some((agent.record.as_ref()?, agent.seq + 1))) else {
+        let Some(seq) = agent.filter(|agent| agent.record.is_some()).map(|agent| agent.seq + 1) else {
             return Ok(Admitted::UnknownAgent);
         };
         if request.epoch != self.state.epoch {
@@ -94,21 +97,23 @@ impl Shard {
             self.denial(denied, None, wall)?;
             return Ok(Admitted::Repeated(action));
         }
-        let bookings = match self.state.ledger.admit(&record.budgets, request.amount, now) {
+        if let Some(refused) = self.refused_meanwhile(&request, wall)? {
+            return Ok(refused);
+        }
+        let charge = request.charge();
+        let tools = self.tools_that_count(&request.tools);
+        let pots = self.state.pots(&request.ask.action, &tools).unwrap_or_default();
+        let bookings = match self.state.ledger.admit(&pots, &charge, now) {
             Ok(bookings) => bookings,
-            Err(NotAdmitted::Refused(refusal)) => return self.refuse(request, *refusal, wall),
+            Err(NotAdmitted::Refused(refusal)) => return self.no_room(request, *refusal, boot, wall),
             Err(NotAdmitted::Error(error)) => {
                 self.unrecordable(request.ask.action, &error.into(), wall)?;
                 return Ok(Admitted::Unrecordable);
             }
         };
-        let left = |booking: &Booking| {
-            booking
-                .limit
-                .saturating_sub(booking.used)
-                .saturating_sub(request.amount)
-        };
-        let remaining = bookings.iter().map(left).min().unwrap_or_default().at_least_zero();
+        let remaining = self.remaining(&bookings, &charge);
+        let warnings = self.warnings(&bookings, now);
+        let tokens = self.counts_tokens(&bookings).then_some(request.tokens);
         let (attempt, amount) = (request.name(), request.amount);
         let intent = Intent {
             action: Action {
@@ -124,6 +129,8 @@ impl Shard {
             bytes: request.bytes,
             request: request.request,
             hold: amount,
+            tokens,
+            tools,
             bookings,
             expires: now.saturating_add_micros(request.lifetime_us),
             boot,
@@ -144,27 +151,21 @@ impl Shard {
             attempt,
             amount,
             remaining,
+            warnings,
             intent,
             placed: now,
         }))
     }
 
-    fn refuse(&mut self, request: HoldRequest, refusal: Refusal, wall: Timestamp) -> Result<Admitted, EntryError> {
-        let Refusal { balance, amount } = refusal;
-        let over = Over {
-            limit: balance.spec.limit,
-            spent: balance.settled.saturating_add(balance.carried),
-            held: balance.held,
-            asked: amount,
-            budget: balance.spec.name,
-        };
-        let denied = Denied {
-            ask: request.ask,
-            reason: Reason::BudgetExhausted,
-            why: Some(request.why),
-        };
-        self.denial(denied, Some(over.clone()), wall)?;
-        Ok(Admitted::Refused(Box::new(over), balance.resets_at))
+    /// The number of an agent's next action.
+    pub(super) fn next_seq(&self, agent: &AgentName) -> u64 {
+        self.state.agents.get(agent).map_or(0, |agent| agent.seq) + 1
+    }
+
+    /// The tools among these that some rule names.
+    fn tools_that_count(&self, tools: &[String]) -> Vec<String> {
+        let _ = (self, tools);
+        Vec::new()
     }
 
     /// The other action that the request's idempotency key belongs to.
@@ -189,7 +190,12 @@ impl Shard {
     }
 
     /// Records that an action was refused whose own entry is refused, by the log or for its length.
-    fn unrecordable(&mut self, action: Action, error: &EntryError, wall: Timestamp) -> Result<u64, EntryError> {
+    pub(super) fn unrecordable(
+        &mut self,
+        action: Action,
+        error: &EntryError,
+        wall: Timestamp,
+    ) -> Result<u64, EntryError> {
         tracing::error!(%error, action = %action.id, "a call cannot be recorded as it is, so it is refused");
         let denied = Denied {
             ask: Ask {
@@ -207,7 +213,7 @@ impl Shard {
         self.denial(denied, None, wall)
     }
 
-    fn denial(&mut self, denied: Denied, over: Option<Over>, wall: Timestamp) -> Result<u64, EntryError> {
+    pub(super) fn denial(&mut self, denied: Denied, over: Option<Over>, wall: Timestamp) -> Result<u64, EntryError> {
         let Denied { ask, reason, why } = denied;
         let agent = self.state.agents.get(&ask.action.agent);
         let seq = agent.map_or(0, |agent| agent.seq) + 1;
@@ -233,6 +239,8 @@ impl Shard {
     pub(crate) fn end(&mut self, end: &End, wall: Timestamp) {
         if self.state.open.contains_key(&end.attempt) {
             self.outcome(end.attempt, &end.ending, wall);
+        } else if self.state.asks.contains_key(&end.attempt) {
+            self.end_ask(end.attempt, AskEnd::Withdrawn, wall);
         } else {
             tracing::warn!(action = %end.attempt.action, "an outcome came after its hold was booked in full");
         }
@@ -243,22 +251,22 @@ impl Shard {
         let (Some(open), Some(hold)) = (self.state.open.get(&attempt), self.state.ledger.hold(&attempt)) else {
             return false;
         };
-        let outcome = ending.outcome(attempt, open.index, hold.amount);
+        let outcome = ending.outcome(attempt, open.index, hold.amount.money);
         let recorded = self
             .push(Event::Outcome(outcome), wall)
-            .and_then(|_| self.overrun(wall));
+            .and_then(|_| self.pay_owed(wall));
         recorded
             .inspect_err(|error| tracing::error!(action = %attempt.action, %error, "an outcome cannot be recorded"))
             .is_ok()
     }
 
-    /// Records, right behind an outcome, that it passed its hold. It says less than the intent did, so it is no longer than
+    /// Records, right behind an outcome, what follows from it. Each says less than the intent did, so it is no longer than
     /// an entry may be.
-    pub(super) fn overrun(&mut self, wall: Timestamp) -> Result<(), EntryError> {
-        match self.state.owed.clone() {
-            Some(overrun) => self.push(Event::Overrun(overrun), wall).map(drop),
-            None => Ok(()),
+    pub(super) fn pay_owed(&mut self, wall: Timestamp) -> Result<(), EntryError> {
+        while let Some(owed) = self.state.owed.front().cloned() {
+            self.push(owed, wall)?;
         }
+        Ok(())
     }
 
     /// Books in full every hold that `dead` says has no owner any more. Returns how many.
@@ -284,14 +292,21 @@ impl Shard {
         let holds = self.state.ledger.holds();
         let mut holds: Vec<_> = holds
             .filter(|(attempt, hold)| of_interest(attempt, hold))
-            .map(|(attempt, hold)| (*attempt, hold.amount))
+            .map(|(attempt, hold)| (*attempt, hold.amount.money))
             .collect();
         holds.sort_unstable();
         holds
     }
 
     /// Records a change, whole or not at all.
-    pub(crate) fn change(&mut self, events: Vec<Event>, wall: Timestamp) -> Result<Changed, ChangeError> {
+    pub(crate) fn change(&mut self, mut events: Vec<Event>, wall: Timestamp) -> Result<Changed, ChangeError> {
+        let first_index = self.state.size;
+        if events.len() <= 1 {
+            // One entry is taken whole or not at all: no copy is needed.
+            let pushed = events.pop().map_or(Ok(0), |event| self.push(event, wall));
+            pushed.map_err(|error| ChangeError::Refused(error.to_string()))?;
+            return Ok(self.changed(first_index));
+        }
         // Changes are rare, so they may cost a copy: a refusal half-way leaves no trace.
         let mut trial = Self {
             state: self.state.clone(),
@@ -303,15 +318,18 @@ impl Shard {
             let pushed = trial.push(event, wall);
             pushed.map_err(|error| ChangeError::Refused(error.to_string()))?;
         }
-        let first_index = self.state.size;
         self.waiting.extend_from_slice(&trial.waiting);
         self.waiting_count += trial.waiting_count;
         (self.state, self.range) = (trial.state, trial.range);
-        Ok(Changed {
+        Ok(self.changed(first_index))
+    }
+
+    pub(super) fn changed(&self, first_index: u64) -> Changed {
+        Changed {
             first_index,
             epoch: self.state.epoch,
             time: self.state.time,
-        })
+        }
     }
 
     /// Takes what waits as one batch.
@@ -339,10 +357,8 @@ impl Shard {
         }
     }
 
-    pub(crate) fn view(&self, wall: Timestamp) -> View {
+    pub(crate) fn view(&self) -> View {
         let state = &self.state;
-        let now = self.at(wall);
-        let names = state.ledger.budgets().map(|spec| &spec.name);
         View {
             tenant: state.tenant.clone(),
             epoch: state.epoch,
@@ -351,7 +367,9 @@ impl Shard {
             agents: state.agents.clone(),
             keys: state.keys.clone(),
             admins: state.admins.clone(),
-            balances: names.filter_map(|name| state.ledger.balance(name, now).ok()).collect(),
+            budgets: state.ledger.budgets().cloned().collect(),
+            budget_facts: state.budgets.clone(),
+            asks: state.asks.values().cloned().collect(),
             policy_files: state.policy_files.clone(),
             bundle: state.bundle,
             prices: state.prices,

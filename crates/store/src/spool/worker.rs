@@ -182,7 +182,8 @@ impl<C: Clock> Worker<C> {
             tenant: tenant.clone(),
             attempt,
             amount: request.amount,
-            remaining,
+            remaining: Some(remaining),
+            warnings: Vec::new(),
             intent: 0,
             placed: now,
         };
@@ -200,6 +201,9 @@ impl<C: Clock> Worker<C> {
             bytes: request.bytes,
             request: request.request,
             hold: request.amount,
+            // Allowances are reserved in budgets of money only.
+            tokens: None,
+            tools: Vec::new(),
             bookings: Vec::new(),
             expires: now.saturating_add_micros(request.lifetime_us),
             boot: self.boot,

@@ -1,10 +1,11 @@
 //! An entry in a few words.
 
-use entry::{Denial, Event, Intent, Outcome, Overrun, Status};
-use model::NanoUsd;
+use entry::{Action, AskEnd, Closed, Denial, Event, Intent, Outcome, Over, Overrun, Status, ThresholdReached};
+use ledger::{Edit, Measure, Reached};
+use model::{BudgetName, NanoUsd};
 
 /// The kinds of entries, as the log spells them.
-pub(super) const KINDS: [&str; 22] = [
+pub(super) const KINDS: [&str; 28] = [
     "intent",
     "outcome",
     "denial",
@@ -27,6 +28,12 @@ pub(super) const KINDS: [&str; 22] = [
     "allowance_held",
     "allowance_released",
     "spool_applied",
+    "budget_removed",
+    "budget_edited",
+    "threshold_reached",
+    "asked",
+    "ask_refused",
+    "ask_ended",
 ];
 
 /// What happened, in a few words. Nothing of it is cleaned for a terminal.
@@ -50,9 +57,42 @@ pub(super) fn describe(event: &Event) -> String {
         ),
         Event::AgentLoaded { agent, by } => format!("owner {} by {by}", agent.owner),
         Event::AgentRemoved { by, .. } => format!("by {by}"),
-        Event::BudgetLoaded { budget, by } => {
-            format!("{} {} USD per {} by {by}", budget.name, budget.limit, budget.window)
+        Event::BudgetLoaded { budget, by, .. } => {
+            let limit = budget.unit.show(budget.limit);
+            format!("{} {limit} per {} by {by}", budget.name, budget.window)
         }
+        Event::BudgetRemoved { budget, by } => format!("{budget} by {by}"),
+        Event::BudgetEdited {
+            budget,
+            unit,
+            edit,
+            note,
+            by,
+        } => format!("{budget} {} by {by}: {note}", of_edit(*unit, edit)),
+        Event::ThresholdReached(ThresholdReached { outcome, reached }) => {
+            let Reached {
+                budget,
+                of,
+                unit,
+                percent,
+                spent,
+                limit,
+            } = reached;
+            let (spent, limit) = (unit.number(*spent), unit.show(*limit));
+            format!(
+                "{} passed {percent} %: {spent} of {limit}, of entry {outcome}",
+                pot(budget, of)
+            )
+        }
+        Event::Asked(asked) => {
+            let Action { upstream, model, .. } = &asked.action;
+            format!("{upstream}/{model} waits for an administrator{}", of_over(&asked.over))
+        }
+        Event::AskRefused(refused) => format!("{} by {}: {}", refused.action, refused.by, refused.note),
+        Event::AskEnded(ended) => match ended.end {
+            AskEnd::Withdrawn => format!("{}: the caller went away", ended.action),
+            AskEnd::Lost => format!("{}: the server that it waited at stopped", ended.action),
+        },
         Event::PolicyFile(file) => file.file.clone(),
         Event::PolicyLoaded { bundle, files, by } => {
             format!("bundle {} of {} files by {by}", bundle.short(), files.len())
@@ -128,13 +168,43 @@ fn of_overrun(overrun: &Overrun) -> String {
 
 fn of_denial(denial: &Denial) -> String {
     let action = &denial.action;
-    let over = denial.over.as_ref().map_or_else(String::new, |over| {
-        format!(
-            ": asked for {} USD, {} of {} USD are spent and {} held",
-            over.asked, over.spent, over.limit, over.held
-        )
-    });
+    let over = denial.over.as_ref().map_or_else(String::new, of_over);
     format!("{}/{} {}{over}", action.upstream, action.model, denial.reason.code())
+}
+
+/// The budget that an action did not fit into.
+fn of_over(over: &Over) -> String {
+    let show = |amount| over.unit.show(amount);
+    let pot = pot(&over.budget, &over.of);
+    match over.closed {
+        Some(Closed::Paused) => format!(": {pot} is paused"),
+        Some(Closed::Crowded) => format!(": {pot} is kept apart for too many"),
+        None => format!(
+            ": asked for {}, {} of {} are spent and {} held in {pot}",
+            show(over.asked),
+            show(over.spent),
+            show(over.limit),
+            show(over.held)
+        ),
+    }
+}
+
+fn pot(budget: &BudgetName, of: &[String]) -> String {
+    if of.is_empty() {
+        return budget.to_string();
+    }
+    format!("{budget} of {}", of.join(", "))
+}
+
+fn of_edit(unit: Measure, edit: &Edit) -> String {
+    match edit {
+        Edit::Limit { limit } => format!("has the limit {}", unit.show(*limit)),
+        Edit::DeclaredLimit {} => "has its declared limit again".to_owned(),
+        Edit::Paused {} => "is paused".to_owned(),
+        Edit::Resumed {} => "goes on".to_owned(),
+        Edit::ToppedUp { amount, of, .. } if of.is_empty() => format!("is topped up by {}", unit.show(*amount)),
+        Edit::ToppedUp { amount, of, .. } => format!("of {} is topped up by {}", of.join(", "), unit.show(*amount)),
+    }
 }
 
 fn word(status: Status) -> &'static str {

@@ -1,0 +1,133 @@
+//! Actions that wait for an administrator, because a budget has no room for them.
+
+use std::collections::BTreeMap;
+
+use ledger::Attempt;
+use model::{ActionId, AdminName, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    EntryError, State,
+    action::{Action, Over, Why},
+};
+
+/// How many attempts of one tenant may wait for an administrator at once; more are refused.
+pub const ASKS_MAX: usize = 1_000;
+
+/// An attempt waits for an administrator: it does not fit into a budget that asks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Asked {
+    /// Who, what, on which model.
+    pub action: Action,
+    /// Which attempt of the action.
+    pub attempt: u16,
+    /// What permitted it.
+    pub why: Why,
+    /// The budget that has no room.
+    pub over: Over,
+    /// Until when it waits at most.
+    pub until: Timestamp,
+    /// Which start of the server it waits at.
+    pub boot: u64,
+}
+
+impl Asked {
+    /// The name of what waits.
+    pub fn attempt(&self) -> Attempt {
+        Attempt {
+            action: self.action.id,
+            number: self.attempt,
+        }
+    }
+}
+
+/// An administrator refused an attempt that waited. Its denial follows when its owner hears of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AskRefused {
+    /// The action.
+    pub action: ActionId,
+    /// Which attempt.
+    pub attempt: u16,
+    /// Why, in the words of who refused.
+    pub note: String,
+    /// Who refused it.
+    pub by: AdminName,
+}
+
+/// Why nobody waits any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AskEnd {
+    /// The caller went away.
+    Withdrawn,
+    /// The server that it waited at is gone.
+    Lost,
+}
+
+/// An attempt that waited ended without an answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AskEnded {
+    /// The action.
+    pub action: ActionId,
+    /// Which attempt.
+    pub attempt: u16,
+    /// Why.
+    pub end: AskEnd,
+}
+
+/// What waits, and what was answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// As it was recorded.
+    pub asked: Asked,
+    /// When.
+    pub since: Timestamp,
+    /// Who refused it, and why.
+    pub refused: Option<(AdminName, String)>,
+}
+
+/// What waits for an administrator, in the order of the actions.
+pub type Asks = BTreeMap<Attempt, Ask>;
+
+impl State {
+    pub(crate) fn asked(&mut self, asked: &Asked, now: Timestamp) -> Result<(), EntryError> {
+        self.check_action(&asked.action)?;
+        if self.asks.len() >= ASKS_MAX {
+            return Err(EntryError::Mismatch("more attempts wait than may"));
+        }
+        if self.asks.contains_key(&asked.attempt()) || self.open.contains_key(&asked.attempt()) {
+            return Err(EntryError::Mismatch("the attempt waits already, or runs"));
+        }
+        self.count(&asked.action, now);
+        let ask = Ask {
+            asked: asked.clone(),
+            since: now,
+            refused: None,
+        };
+        self.asks.insert(asked.attempt(), ask);
+        Ok(())
+    }
+
+    pub(crate) fn ask_refused(&mut self, refused: &AskRefused) -> Result<(), EntryError> {
+        let attempt = Attempt {
+            action: refused.action,
+            number: refused.attempt,
+        };
+        let ask = self.asks.get_mut(&attempt).filter(|ask| ask.refused.is_none());
+        let ask = ask.ok_or(EntryError::Mismatch("no such attempt waits for an answer"))?;
+        ask.refused = Some((refused.by.clone(), refused.note.clone()));
+        Ok(())
+    }
+
+    pub(crate) fn ask_ended(&mut self, ended: &AskEnded) -> Result<(), EntryError> {
+        let attempt = Attempt {
+            action: ended.action,
+            number: ended.attempt,
+        };
+        let ended = self.asks.remove(&attempt);
+        ended.map(drop).ok_or(EntryError::Mismatch("no such attempt waits"))
+    }
+}

@@ -1,0 +1,172 @@
+//! What a request must fit into, and what follows from what it took.
+
+use std::collections::BTreeMap;
+
+use ledger::{Charge, Ended, Label, Labels, Measure, Pot, Reached};
+use model::{AdminName, AgentName, BudgetName, NanoUsd, Timestamp, UsageSource};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    EntryError, Event, State,
+    action::{Action, Intent, Outcome, Status, Tokens},
+};
+
+/// A threshold of a budget was reached by what an outcome booked. Stands behind that outcome.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ThresholdReached {
+    /// The outcome's entry.
+    pub outcome: u64,
+    /// Which threshold of which budget.
+    pub reached: Reached,
+}
+
+/// Where a budget was declared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Declared {
+    /// In the files.
+    #[default]
+    Files,
+    /// By an administrator through the API: files do not change or remove it.
+    Api,
+}
+
+impl Declared {
+    pub(crate) fn in_files(&self) -> bool {
+        *self == Self::Files
+    }
+}
+
+/// The last thing an administrator changed of a budget while traffic flowed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastEdit {
+    /// Who.
+    pub by: AdminName,
+    /// Why, in their words.
+    pub note: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What else is known of budgets than what counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BudgetFacts {
+    /// Where each was declared.
+    pub declared: BTreeMap<BudgetName, Declared>,
+    /// Who changed one last while traffic flowed.
+    pub edits: BTreeMap<BudgetName, LastEdit>,
+}
+
+impl State {
+    /// The labels of an action, from what the log says of its agent and credential; `None` if it knows neither.
+    pub fn labels<'a>(&'a self, action: &'a Action, tools: &'a [String]) -> Option<Labels<'a>> {
+        let record = self.agents.get(&action.agent)?.record.as_ref()?;
+        let key = self.keys.get(&action.key)?;
+        Some(Labels {
+            tenant: self.tenant.as_str(),
+            environment: &record.environment,
+            product: &record.product,
+            team: &record.team,
+            tier: key.record.tier.as_str(),
+            upstream: action.upstream.as_str(),
+            model: &action.model,
+            tools,
+            task: action.task.as_deref().unwrap_or_default(),
+            agent: action.agent.as_str(),
+            run: action.run.as_deref().unwrap_or_default(),
+            user: action.user.as_ref().map_or("", |user| user.0.as_str()),
+        })
+    }
+
+    /// The pots that an action must fit into; `None` if the log knows no such agent or credential.
+    pub fn pots(&self, action: &Action, tools: &[String]) -> Option<Vec<Pot>> {
+        let labels = self.labels(action, tools)?;
+        let record = self.agents.get(&action.agent)?.record.as_ref()?;
+        Some(self.ledger.select(&record.budgets, &labels))
+    }
+
+    /// The pots that every action of an agent must fit into, if these are all that any of them must, and count money: what
+    /// it may spend while nothing can be recorded is reserved there. `None` if the agent has a budget that depends on what
+    /// it asks for.
+    pub fn standing_pots(&self, agent: &AgentName) -> Option<Vec<Pot>> {
+        let record = self.agents.get(agent)?.record.as_ref()?;
+        let labels = Labels {
+            tenant: self.tenant.as_str(),
+            environment: &record.environment,
+            product: &record.product,
+            team: &record.team,
+            agent: agent.as_str(),
+            ..Labels::default()
+        };
+        let fixed = |label: &Label| label.is_fixed();
+        let depends = self.ledger.budgets().any(|spec| {
+            let Some(select) = &spec.select else {
+                return record.budgets.contains(&spec.name) && spec.unit != Measure::Money;
+            };
+            let varies = !select.labels().all(|label| label.is_fixed()) || !spec.each.iter().all(fixed);
+            select.may_select(&labels) && (varies || spec.unit != Measure::Money)
+        });
+        (!depends).then(|| self.ledger.select(&record.budgets, &labels))
+    }
+
+    /// What has to follow an outcome because of the budgets it was booked in.
+    pub(crate) fn thresholds_of(ended: &mut Ended, outcome: u64) -> impl Iterator<Item = Event> + use<> {
+        let reached = std::mem::take(&mut ended.reached);
+        reached
+            .into_iter()
+            .map(move |reached| Event::ThresholdReached(ThresholdReached { outcome, reached }))
+    }
+}
+
+impl Intent {
+    /// What is reserved.
+    pub fn charge(&self) -> Charge {
+        let Tokens { input, output } = self.tokens.unwrap_or_default();
+        Charge {
+            money: self.hold,
+            input,
+            output,
+            calls: 1,
+        }
+    }
+}
+
+impl Outcome {
+    /// What is booked in place of what was held. Tokens are those that the provider counted; where nobody knows, those
+    /// that were held.
+    pub fn charge(&self, held: &Charge) -> Charge {
+        let used = self.usage.as_ref();
+        let used = used.map(|usage| (usage.input_total(), usage.output));
+        let (input, output) = match (self.source, used) {
+            (UsageSource::Nothing, _) => (0, 0),
+            (UsageSource::Provider, Some(used)) => used,
+            (UsageSource::Provider, None) => (held.input, held.output),
+            (UsageSource::Hold, used) => {
+                let (input, output) = used.unwrap_or_default();
+                (input.max(held.input), output.max(held.output))
+            }
+        };
+        let reached = !matches!(self.status, Status::NotForwarded | Status::Unreachable);
+        Charge {
+            money: self.cost,
+            input,
+            output,
+            calls: u64::from(reached),
+        }
+    }
+}
+
+/// Whether more was booked than was held, of what was held for at all.
+pub(crate) fn passes(booked: &Charge, held: &Charge, tokens_held: bool) -> bool {
+    let money = booked.money.saturating_sub(held.money) > NanoUsd::ZERO;
+    money || (tokens_held && (booked.input > held.input || booked.output > held.output))
+}
+
+/// The first thing in the way of an edit's note.
+pub(crate) fn check_note(note: &str) -> Result<(), EntryError> {
+    if note.trim().is_empty() {
+        return Err(EntryError::Mismatch("a change of a budget needs a reason"));
+    }
+    Ok(())
+}
