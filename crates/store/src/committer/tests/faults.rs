@@ -123,7 +123,7 @@ async fn every_step_fails_and_fails_but_lands() {
         // It goes on as if nothing had happened.
         let spent: i64 = outcomes.iter().map(|(_, cost)| cost).sum();
         let hold = world.held(9, 1_000 - spent).await;
-        assert_eq!(hold.remaining(), NanoUsd::ZERO, "{name}");
+        assert_eq!(hold.remaining(), Some(NanoUsd::ZERO), "{name}");
         drop(hold);
         world.open_is(0).await;
         let world = world.restart().await;

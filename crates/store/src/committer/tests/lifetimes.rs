@@ -1,6 +1,7 @@
 //! Restarts, expiry and clocks.
 
 use entry::Status;
+use ledger::Amount;
 use model::NanoUsd;
 
 use super::world::{HOUR, LIFETIME, NOON, SECOND, World, budget_loaded, denied, ended, system_log};
@@ -25,12 +26,12 @@ async fn holds_that_a_crash_left_open_are_booked_in_full() {
         world.outcomes().await,
         [(Status::Indeterminate, 400), (Status::Indeterminate, 100)]
     );
-    let balance = &world.view().await.balances[0];
-    assert_eq!((balance.settled, balance.held), (NanoUsd(500), NanoUsd::ZERO));
+    let balance = &world.balance().await;
+    assert_eq!((balance.settled, balance.held), (Amount(500), Amount::ZERO));
     assert_eq!(world.handle.open_holds(), 0);
     // The next hold has what they left.
     let hold = world.held(3, 500).await;
-    assert_eq!(hold.remaining(), NanoUsd::ZERO);
+    assert_eq!(hold.remaining(), Some(NanoUsd::ZERO));
     drop(hold);
 
     let world = world.restart().await;
@@ -67,7 +68,7 @@ async fn an_end_after_expiry_changes_nothing() {
     // An end in the queue goes before what is asked after it.
     assert_eq!(world.view().await.size, size);
     assert_eq!(world.outcomes().await, [(Status::Indeterminate, 100)]);
-    assert_eq!(world.view().await.balances[0].settled, NanoUsd(100));
+    assert_eq!(world.balance().await.settled, Amount(100));
     world.held(2, 900).await.settle(ended(0));
     world.open_is(0).await;
 }
@@ -94,7 +95,7 @@ async fn time_stands_still_while_the_clock_is_behind() {
     assert_eq!(hold.placed().unix_micros(), NOON + HOUR);
     let view = world.view().await;
     assert_eq!(view.time.unix_micros(), NOON + HOUR);
-    assert_eq!(view.balances[0].held, NanoUsd(100));
+    assert_eq!(world.balance().await.held, Amount(100));
     // Coming right again is no jump, however far the clock was behind.
     world.clock.step(48 * HOUR);
     world.clock.pass(SECOND);
@@ -127,8 +128,8 @@ async fn a_clock_that_jumps_ahead_admits_nothing() {
     let view = world.view().await;
     assert_eq!(view.time.unix_micros(), NOON + SECOND);
     assert_eq!(
-        (view.balances[0].settled, view.balances[0].held),
-        (NanoUsd(450), NanoUsd(100))
+        (world.balance().await.settled, world.balance().await.held),
+        (Amount(450), Amount(100))
     );
     assert!(world.handle.health().borrow().trouble.is_some());
 

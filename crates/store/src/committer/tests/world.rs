@@ -8,9 +8,9 @@ use std::{
     time::Duration,
 };
 
-use entry::{Action, AgentRecord, Entry, Event, KeyRecord, Outcome, State, Status, Why};
+use entry::{Action, AgentRecord, Declared, Entry, Event, KeyRecord, Outcome, State, Status, Tokens, Why};
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use ledger::{BudgetSpec, Unit, Window};
+use ledger::{Balance, BudgetSpec, Unit, Window};
 use model::{
     ActionId, AdminName, AgentName, BudgetName, Digest, KeyId, NanoUsd, Pseudonym, TenantName, Tier, Timestamp,
     UpstreamName, UsageSource,
@@ -20,8 +20,8 @@ use tokio::task::JoinHandle;
 
 use super::super::shard::Shard;
 use crate::{
-    Ask, ChangeError, Changed, Clock, Committer, Config, DataDir, Denied, Ending, Handle, Hold, HoldAnswer,
-    HoldRequest, Reader, Store, StoreError, View,
+    Ask, BalanceQuery, ChangeError, Changed, Clock, Committer, Config, DataDir, Denied, Ending, Handle, Hold,
+    HoldAnswer, HoldRequest, Reader, Store, StoreError, View,
     db::faults::{Fate, Faults},
 };
 
@@ -75,15 +75,23 @@ pub(super) fn key(name: &str) -> KeyId {
 }
 
 pub(super) fn budget_loaded(limit: i64) -> Event {
-    let budget = BudgetSpec {
-        name: BudgetName::new("own").unwrap(),
-        limit: NanoUsd(limit),
-        window: Window::Calendar {
-            unit: Unit::Day,
-            zone: "UTC".to_owned(),
-        },
+    let window = Window::Calendar {
+        unit: Unit::Day,
+        zone: "UTC".to_owned(),
     };
-    Event::BudgetLoaded { budget, by: by() }
+    budget_event(BudgetSpec::money(
+        BudgetName::new("own").unwrap(),
+        NanoUsd(limit),
+        window,
+    ))
+}
+
+pub(super) fn budget_event(budget: BudgetSpec) -> Event {
+    Event::BudgetLoaded {
+        budget,
+        declared: Declared::Files,
+        by: by(),
+    }
 }
 
 pub(super) fn agent_loaded(name: &str) -> Event {
@@ -193,12 +201,13 @@ pub(super) async fn replay(dir: &Path, tenant: &TenantName, debt_allowed: bool) 
         for bytes in batch.entries().unwrap() {
             live.apply(&Entry::decode(bytes).unwrap()).unwrap();
             for spec in live.ledger.budgets() {
-                let balance = live.ledger.balance(&spec.name, live.time).unwrap();
-                assert!(
-                    debt_allowed || balance.used() <= spec.limit,
-                    "entry {}: {balance:?}",
-                    live.size - 1
-                );
+                for balance in live.ledger.balances(&spec.name, live.time, usize::MAX) {
+                    assert!(
+                        debt_allowed || balance.used() <= balance.limit,
+                        "entry {}: {balance:?}",
+                        live.size - 1
+                    );
+                }
             }
         }
     }
@@ -376,6 +385,17 @@ impl World {
         health.trouble.clone().unwrap()
     }
 
+    /// How the only budget stands.
+    pub(super) async fn balance(&self) -> Balance {
+        let query = BalanceQuery {
+            most: 1,
+            pots: 1,
+            ..BalanceQuery::default()
+        };
+        let found = self.handle.balances(tenant(), query).await.unwrap();
+        found.balances.into_iter().next().unwrap()
+    }
+
     /// The outcomes in the log, as attempt number in the order of their intents: status and cost.
     pub(super) async fn outcomes(&self) -> Vec<(Status, i64)> {
         let (_, entries) = self.log().await;
@@ -388,7 +408,7 @@ impl World {
     pub(super) async fn log(&self) -> (Shard, Vec<Entry>) {
         let view = self.view().await;
         let (shard, entries) = replay(self.dir.path(), &tenant(), false).await;
-        assert_same(&view, &shard.view(self.clock.now()));
+        assert_same(&view, &shard.view());
         (shard, entries)
     }
 
@@ -447,6 +467,12 @@ pub(super) fn request(number: u32, amount: i64, epoch: u64) -> HoldRequest {
         bytes: 200,
         request: String::new(),
         amount: NanoUsd(amount),
+        tokens: Tokens {
+            input: 200,
+            output: 100,
+        },
+        tools: Vec::new(),
+        may_wait: true,
         lifetime_us: LIFETIME,
         idempotency: None,
     }
@@ -481,7 +507,7 @@ fn assert_same(view: &View, folded: &View) {
     assert_eq!(view.agents, folded.agents);
     assert_eq!(view.keys, folded.keys);
     assert_eq!(view.admins, folded.admins);
-    assert_eq!(view.balances, folded.balances);
+    assert_eq!(view.budgets, folded.budgets);
     assert_eq!(view.policy_files, folded.policy_files);
     assert_eq!((view.bundle, view.prices), (folded.bundle, folded.prices));
     assert_eq!(view.upstreams, folded.upstreams);
