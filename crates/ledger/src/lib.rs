@@ -40,7 +40,10 @@ pub use edit::{Edit, Reached};
 pub use error::LedgerError;
 pub use labels::{Label, Labels, MAX_VALUES, Selector};
 pub use measure::{Amount, Charge, Measure};
-pub use rate::{Per, Rate, RateSpec};
+pub use rate::{
+    Fill, LimitReason, Limited, MAX_BUCKETS, MAX_GROUPS, MAX_LIMITS, MAX_RATES, Per, Rate, RateError, RateProblem,
+    RateSpec, Rates, check_rates,
+};
 pub use spec::{AtLimit, BudgetSpec, THRESHOLDS};
 pub use window::{Period, Unit, Window, WindowError};
 

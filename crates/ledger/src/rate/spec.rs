@@ -1,5 +1,7 @@
 //! What a rate limit says.
 
+use std::fmt;
+
 use model::LimitName;
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +51,14 @@ pub struct Rate {
     pub per: Per,
     /// How much may go at once, after a time in which nothing did.
     pub burst: Amount,
+}
+
+/// `60 calls per minute, 10 at once`.
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (limit, per) = (self.measure.show(self.limit), self.per.as_str());
+        write!(f, "{limit} per {per}, {} at once", self.measure.number(self.burst))
+    }
 }
 
 /// A rate limit. Of all limits of one group that select a request, only the most specific one counts; groups count side by
