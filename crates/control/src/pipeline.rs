@@ -374,6 +374,12 @@ impl Control {
                 self.metrics().denied(tenant, agent, upstream, Reason::BudgetExhausted);
                 Refusal::over_budget(id, &over, resets_at)
             }
+            HoldAnswer::RateLimited(limited) => {
+                let Principal { tenant, agent, .. } = session.principal();
+                let upstream = attempt.upstream.name.as_str();
+                self.metrics().denied(tenant, agent, upstream, Reason::RateLimited);
+                Refusal::rate_limited(id, &limited)
+            }
             HoldAnswer::Repeated(of) => {
                 let Principal { tenant, agent, .. } = session.principal();
                 let (upstream, reason) = (attempt.upstream.name.as_str(), Reason::IdempotencyKeyUsed);

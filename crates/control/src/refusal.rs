@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use entry::{Closed, Over};
-use ledger::{Amount, Measure};
+use ledger::{Amount, LimitReason, Limited, Measure};
 use model::{ActionId, AdminName, NanoUsd, Reason, Timestamp};
 
 /// Why an action was not carried out, in words for the caller and a code for programs. Never a secret, never internals.
@@ -90,6 +90,44 @@ impl Refusal {
         }
     }
 
+    pub(crate) fn rate_limited(id: ActionId, limited: &Limited) -> Self {
+        let Limited {
+            limit,
+            of,
+            rate,
+            asked,
+            why,
+            retry_after_us,
+        } = limited;
+        let of: Vec<_> = of.iter().map(|(label, value)| format!("{label} {value}")).collect();
+        let of = match of.as_slice() {
+            [] => String::new(),
+            of => format!(" of {}", of.join(", ")),
+        };
+        let asked = rate.measure.show(*asked);
+        let message = match why {
+            LimitReason::TooFast => {
+                format!("Rate limit \"{limit}\"{of} allows {rate}, and this request of up to {asked} would go faster.")
+            }
+            LimitReason::TooLarge => format!(
+                "Rate limit \"{limit}\"{of} allows {rate}, and this request could take up to {asked}, which is more than \
+                 may ever go at once. Ask for less, or let an administrator raise the burst."
+            ),
+            LimitReason::TooManyBuckets => {
+                format!("Rate limit \"{limit}\"{of} counts as many others apart already as it can.")
+            }
+        };
+        let retry_after = retry_after_us.and_then(|micros| u64::try_from(micros).ok());
+        let message = match retry_after {
+            Some(micros) => format!("{message} Retry in {} s. Nothing was forwarded.", seconds(micros)),
+            None => format!("{message} Nothing was forwarded."),
+        };
+        Self {
+            retry_after: retry_after.map(Duration::from_micros),
+            ..Self::new(id, Reason::RateLimited, message)
+        }
+    }
+
     /// An administrator was asked, and refused.
     pub(crate) fn not_topped_up(id: ActionId, over: &Over, by: &AdminName, note: &str) -> Self {
         let message = format!(
@@ -98,6 +136,12 @@ impl Refusal {
         );
         Self::new(id, Reason::BudgetExhausted, message)
     }
+}
+
+/// Seconds to the millisecond, rounded up: after that long it is so.
+fn seconds(micros: u64) -> String {
+    let millis = micros.div_ceil(1_000);
+    format!("{}.{:03}", millis / 1_000, millis % 1_000)
 }
 
 /// `budget "team"`, and whose pot of it.

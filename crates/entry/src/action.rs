@@ -1,6 +1,6 @@
 //! What agents did: an action's intents, their outcomes, and denials.
 
-use ledger::{Amount, Attempt, Booking, Measure};
+use ledger::{Amount, Attempt, Booking, Limited, Measure};
 use model::{
     ActionId, AgentName, BudgetName, KeyId, NanoUsd, Pseudonym, Reason, Timestamp, UpstreamName, Usage, UsageSource,
 };
@@ -283,6 +283,9 @@ pub struct Denial {
     /// The budget that stopped it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub over: Option<Over>,
+    /// The rate limit that stopped it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limited: Option<Box<Limited>>,
 }
 
 /// A reply that was delivered again to a call with the same idempotency key. Nothing was forwarded, and nothing booked.

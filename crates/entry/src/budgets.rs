@@ -1,13 +1,13 @@
 //! What a request must fit into, and what follows from what it took.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use ledger::{Charge, Ended, Label, Labels, Measure, Pot, Reached};
-use model::{AdminName, AgentName, BudgetName, NanoUsd, Timestamp, UsageSource};
+use model::{AdminName, AgentName, BudgetName, KeyId, NanoUsd, TenantName, Timestamp, UsageSource};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    EntryError, Event, State,
+    AgentState, EntryError, Event, KeyState, State,
     action::{Action, Intent, Outcome, Status, Tokens},
 };
 
@@ -61,22 +61,7 @@ pub struct BudgetFacts {
 impl State {
     /// The labels of an action, from what the log says of its agent and credential; `None` if it knows neither.
     pub fn labels<'a>(&'a self, action: &'a Action, tools: &'a [String]) -> Option<Labels<'a>> {
-        let record = self.agents.get(&action.agent)?.record.as_ref()?;
-        let key = self.keys.get(&action.key)?;
-        Some(Labels {
-            tenant: self.tenant.as_str(),
-            environment: &record.environment,
-            product: &record.product,
-            team: &record.team,
-            tier: key.record.tier.as_str(),
-            upstream: action.upstream.as_str(),
-            model: &action.model,
-            tools,
-            task: action.task.as_deref().unwrap_or_default(),
-            agent: action.agent.as_str(),
-            run: action.run.as_deref().unwrap_or_default(),
-            user: action.user.as_ref().map_or("", |user| user.0.as_str()),
-        })
+        labels(&self.tenant, &self.agents, &self.keys, action, tools)
     }
 
     /// The pots that an action must fit into; `None` if the log knows no such agent or credential.
@@ -117,6 +102,32 @@ impl State {
             .into_iter()
             .map(move |reached| Event::ThresholdReached(ThresholdReached { outcome, reached }))
     }
+}
+
+/// As [`State::labels`], of the parts that say them: what is counted by labels changes while these are read.
+pub(crate) fn labels<'a>(
+    tenant: &'a TenantName,
+    agents: &'a HashMap<AgentName, AgentState>,
+    keys: &'a BTreeMap<KeyId, KeyState>,
+    action: &'a Action,
+    tools: &'a [String],
+) -> Option<Labels<'a>> {
+    let record = agents.get(&action.agent)?.record.as_ref()?;
+    let key = keys.get(&action.key)?;
+    Some(Labels {
+        tenant: tenant.as_str(),
+        environment: &record.environment,
+        product: &record.product,
+        team: &record.team,
+        tier: key.record.tier.as_str(),
+        upstream: action.upstream.as_str(),
+        model: &action.model,
+        tools,
+        task: action.task.as_deref().unwrap_or_default(),
+        agent: action.agent.as_str(),
+        run: action.run.as_deref().unwrap_or_default(),
+        user: action.user.as_ref().map_or("", |user| user.0.as_str()),
+    })
 }
 
 impl Intent {

@@ -1,6 +1,6 @@
 //! Why an entry is refused.
 
-use ledger::LedgerError;
+use ledger::{LedgerError, RateError};
 use model::{AgentName, TenantName};
 
 use crate::VERSION;
@@ -85,6 +85,9 @@ pub enum EntryError {
         /// Its name.
         name: String,
     },
+    /// The rate limits refuse it.
+    #[error(transparent)]
+    Rates(#[from] RateError),
     /// The ledger refuses it.
     #[error(transparent)]
     Ledger(#[from] LedgerError),

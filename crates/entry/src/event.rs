@@ -1,7 +1,7 @@
 //! What can have happened.
 
-use ledger::{BudgetSpec, Edit, Measure};
-use model::{AdminName, AgentName, BudgetName, Digest, KeyId, Reason, TenantName, Timestamp, UpstreamName};
+use ledger::{BudgetSpec, Edit, Measure, RateSpec};
+use model::{AdminName, AgentName, BudgetName, Digest, KeyId, LimitName, Reason, TenantName, Timestamp, UpstreamName};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -83,6 +83,20 @@ pub enum Event {
         /// Why, in the words of who did it.
         note: String,
         /// Who did it.
+        by: AdminName,
+    },
+    /// A rate limit was loaded, or changed.
+    LimitLoaded {
+        /// The limit, whole.
+        limit: RateSpec,
+        /// Who loaded it.
+        by: AdminName,
+    },
+    /// A rate limit is declared no more.
+    LimitRemoved {
+        /// The limit.
+        limit: LimitName,
+        /// Who removed it.
         by: AdminName,
     },
     /// What is booked in a budget reached a threshold.
@@ -207,6 +221,8 @@ impl Event {
             Self::BudgetLoaded { .. } => "budget_loaded",
             Self::BudgetRemoved { .. } => "budget_removed",
             Self::BudgetEdited { .. } => "budget_edited",
+            Self::LimitLoaded { .. } => "limit_loaded",
+            Self::LimitRemoved { .. } => "limit_removed",
             Self::ThresholdReached(_) => "threshold_reached",
             Self::Asked(_) => "asked",
             Self::AskRefused(_) => "ask_refused",
@@ -264,6 +280,8 @@ impl Event {
         match self {
             Self::BudgetRemoved { .. }
             | Self::BudgetEdited { .. }
+            | Self::LimitLoaded { .. }
+            | Self::LimitRemoved { .. }
             | Self::ThresholdReached(_)
             | Self::Asked(_)
             | Self::AskRefused(_)
@@ -277,6 +295,7 @@ impl Event {
             Self::Overrun(overrun) => overrun.tokens_held.is_some() || overrun.tokens.is_some(),
             Self::Denial(denial) => {
                 matches!(denial.reason, Reason::RateLimited | Reason::BreakerOpen)
+                    || denial.limited.is_some()
                     || denial.over.as_ref().is_some_and(|over| !over.is_plain())
             }
             _ => false,
@@ -293,6 +312,8 @@ impl Event {
                 | Self::BudgetLoaded { .. }
                 | Self::BudgetRemoved { .. }
                 | Self::BudgetEdited { .. }
+                | Self::LimitLoaded { .. }
+                | Self::LimitRemoved { .. }
                 | Self::AskRefused(_)
                 | Self::PolicyLoaded { .. }
                 | Self::PricesLoaded { .. }

@@ -17,6 +17,7 @@ mod error;
 mod event;
 mod record;
 mod repeats;
+mod rules;
 mod state;
 
 pub use action::{Action, Closed, Denial, Intent, Outcome, Over, Overrun, Replay, Status, Tokens, Why};
@@ -29,6 +30,7 @@ pub use error::EntryError;
 pub use event::{Entry, Event};
 pub use record::{AdminRecord, AgentRecord, KeyRecord, PolicyFile, PriceRecord, Role, UpstreamRecord};
 pub use repeats::{REPEATS_REMEMBERED, REPEATS_REMEMBERED_US, Repeats};
+pub use rules::Counted;
 pub use state::{AgentState, KeyState, OpenIntent, State};
 
 #[cfg(test)]

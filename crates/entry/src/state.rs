@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use ledger::{Attempt, Booking, Hold, Ledger, LedgerError, MAX_BUDGETS_PER_HOLD, Pot};
+use ledger::{Attempt, Booking, Hold, Ledger, LedgerError, MAX_BUDGETS_PER_HOLD, Pot, Rates};
 use model::{
     AdminName, AgentName, BudgetName, Digest, KeyId, NanoUsd, TenantName, Timestamp, UpstreamName, UsageSource,
 };
@@ -15,6 +15,7 @@ use crate::{
     budgets::{BudgetFacts, LastEdit, check_note},
     distrust::Distrust,
     record::{AdminRecord, AgentRecord, KeyRecord, UpstreamRecord},
+    rules::Counted,
 };
 
 /// A credential and what became of it.
@@ -83,6 +84,10 @@ pub struct State {
     pub budgets: BudgetFacts,
     /// Attempts that wait for an administrator.
     pub asks: Asks,
+    /// Rate limits, and what went through them lately.
+    pub rates: Rates,
+    /// What rules count of requests.
+    pub counted: Counted,
     /// Agents by name.
     pub agents: HashMap<AgentName, AgentState>,
     /// Credentials by id, revoked ones too.
@@ -126,6 +131,8 @@ impl State {
             ledger: Ledger::default(),
             budgets: BudgetFacts::default(),
             asks: Asks::new(),
+            rates: Rates::default(),
+            counted: Counted::default(),
             agents: HashMap::new(),
             keys: BTreeMap::new(),
             admins: BTreeMap::new(),
@@ -185,6 +192,8 @@ impl State {
                 let (by, note, at) = (by.clone(), note.clone(), entry.time);
                 self.budgets.edits.insert(budget.clone(), LastEdit { by, note, at });
             }
+            Event::LimitLoaded { limit, .. } => self.limit_loaded(limit, entry.time),
+            Event::LimitRemoved { limit, .. } => self.limit_removed(limit)?,
             // Evidence: the outcome before it did what it says.
             Event::ThresholdReached(_) => {}
             Event::Asked(asked) => self.asked(asked, entry.time)?,
@@ -323,6 +332,7 @@ impl State {
             self.check_authority(intent)?;
             self.check_repeat(intent, entry.time)?;
             self.check_bound(intent)?;
+            self.check_rates(intent, entry.time)?;
             let hold = Hold {
                 amount: intent.charge(),
                 bookings: intent.bookings.clone(),
@@ -330,6 +340,7 @@ impl State {
                 boot: intent.boot,
             };
             self.ledger.place(intent.attempt(), hold, entry.time)?;
+            self.take_rates(intent, entry.time)?;
         }
         self.count(&intent.action, entry.time);
         let Action { agent, id, .. } = &intent.action;
@@ -378,6 +389,7 @@ impl State {
         } else {
             self.ledger.end(attempt, &booked, entry.time)?
         };
+        self.rates.end(&attempt, &booked, entry.time);
         self.owed.extend(overrun);
         self.owed.extend(Self::thresholds_of(&mut ended, entry.index));
         if let Some(OpenIntent {

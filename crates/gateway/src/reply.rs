@@ -29,6 +29,9 @@ const REMAINING: &str = "bailiwick-budget-remaining-usd";
 /// Which budgets of the call were past a threshold when it was reserved.
 const WARNING: &str = "bailiwick-budget-warning";
 
+/// When to come again, to the millisecond.
+const RETRY_AFTER_MS: &str = "retry-after-ms";
+
 /// A refusal, in the caller's dialect.
 pub(crate) fn refusal(dialect: Dialect, refusal: &Refusal) -> Response<ReplyBody> {
     let reason = refusal.reason;
@@ -59,14 +62,20 @@ pub(crate) fn refusal(dialect: Dialect, refusal: &Refusal) -> Response<ReplyBody
         );
     }
     if let Some(after) = refusal.retry_after {
+        // Whole seconds (RFC 9110, section 10.2.3) and, as the OpenAI and Azure SDKs read it, milliseconds: rounded up, so
+        // that the wait is over by then.
+        let millis = after.as_micros().div_ceil(1_000);
         set(
             headers,
             header::RETRY_AFTER.as_str(),
-            &after.as_secs().max(1).to_string(),
+            &millis.div_ceil(1_000).max(1).to_string(),
         );
+        set(headers, RETRY_AFTER_MS, &millis.to_string());
     }
-    // The OpenAI and Anthropic SDKs heed this one before any rule of their own.
-    let retry = if reason.retryable() { "true" } else { "false" };
+    // The OpenAI and Anthropic SDKs heed this one before any rule of their own. A rate that no waiting helps against is not
+    // worth another try.
+    let helps = reason != Reason::RateLimited || refusal.retry_after.is_some();
+    let retry = if reason.retryable() && helps { "true" } else { "false" };
     headers.insert("x-should-retry", HeaderValue::from_static(retry));
     response
 }

@@ -63,11 +63,11 @@ impl Answer {
 pub(super) fn declared() -> Governance {
     let name = AgentName::new("reader").unwrap();
     let agent = AgentSpec {
-        budget: BudgetSpec {
-            name: BudgetName::new(name.as_str()).unwrap(),
-            limit: NanoUsd(5_000_000_000),
-            window: Window::Total,
-        },
+        budget: BudgetSpec::money(
+            BudgetName::new(name.as_str()).unwrap(),
+            NanoUsd(5_000_000_000),
+            Window::Total,
+        ),
         name,
         owner: "data-team@acme.example".to_owned(),
         team: "data".to_owned(),

@@ -26,14 +26,14 @@ fn an_agent_is_read() {
         product: "reports".to_owned(),
         environment: "production".to_owned(),
         purpose: "Writes the nightly sales report".to_owned(),
-        budget: BudgetSpec {
-            name: BudgetName::new("nightly-report").unwrap(),
-            limit: NanoUsd(5_000_000_000),
-            window: Window::Calendar {
+        budget: BudgetSpec::money(
+            BudgetName::new("nightly-report").unwrap(),
+            NanoUsd(5_000_000_000),
+            Window::Calendar {
                 unit: Unit::Day,
                 zone: "UTC".to_owned(),
             },
-        },
+        ),
         output_limit: None,
         allowance: None,
     };
@@ -46,7 +46,7 @@ fn an_agent_is_read() {
         one("{ limit: 5 USD, per: day }\nallowance: 0.5 USD").allowance,
         Some(NanoUsd(500_000_000))
     );
-    assert_eq!(one("{ limit: 0 USD, per: day }").budget.limit, NanoUsd::ZERO);
+    assert_eq!(one("{ limit: 0 USD, per: day }").budget.limit, NanoUsd::ZERO.into());
 }
 
 #[test]

@@ -21,7 +21,7 @@ use hyper_util::{
 };
 use ledger::{BudgetSpec, Window};
 use llm::Dialect;
-use model::{AgentName, BudgetName, KeyId, TenantName, Tier, Timestamp, UpstreamName};
+use model::{AgentName, BudgetName, KeyId, NanoUsd, TenantName, Tier, Timestamp, UpstreamName};
 use secrecy::ExposeSecret as _;
 use store::DataDir;
 use tlog::CompactRange;
@@ -130,11 +130,11 @@ fn governance(setup: &Setup, provider: &str) -> Governance {
         product: "reports".to_owned(),
         environment: "test".to_owned(),
         purpose: "Tests".to_owned(),
-        budget: BudgetSpec {
-            name: BudgetName::new(name).unwrap(),
-            limit: setup.limit.parse().unwrap(),
-            window: Window::Total,
-        },
+        budget: BudgetSpec::money(
+            BudgetName::new(name).unwrap(),
+            setup.limit.parse::<NanoUsd>().unwrap(),
+            Window::Total,
+        ),
         output_limit: None,
         allowance: None,
     };

@@ -73,6 +73,8 @@ async fn an_overrun_is_booked_in_full_and_holds_the_maximum_until_it_is_accepted
         booked: outcome.cost,
         limit: 50,
         bound: None,
+        tokens_held: None,
+        tokens: None,
     };
     assert_eq!(overrun, expected);
     // The picture follows the log by itself, before anybody asks again.

@@ -3,30 +3,35 @@
 use std::fmt;
 
 use model::LimitName;
+use serde::{Deserialize, Serialize};
 
 use super::spec::Rate;
 use crate::{Amount, Attempt, Label};
 
 /// A request that may not go now, and the limit that says so.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Limited {
     /// Which limit.
     pub limit: LimitName,
     /// Whose bucket: the values of the limit's `each`, in the order of [`Label`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub of: Vec<(Label, String)>,
     /// Which of its rates.
     pub rate: Rate,
     /// How much the request asked of it.
     pub asked: Amount,
-    /// LimitReason.
+    /// Why it may not go.
     pub why: LimitReason,
     /// In how many microseconds the same request would go if nothing else came and no hold ended: then, and not a
     /// microsecond before. `None` if that does not come by waiting.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_us: Option<i64>,
 }
 
-/// LimitReason a request may not go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why a request may not go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum LimitReason {
     /// Too much went lately.
     TooFast,

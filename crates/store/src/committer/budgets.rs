@@ -6,7 +6,7 @@ use model::{AdminName, BudgetName, NanoUsd, Reason, Timestamp};
 
 use super::{
     command::{BalanceQuery, Balances, ChangeError, Changed, Denied, EditOrder, HoldRequest},
-    shard::{Admitted, Shard},
+    shard::{Admitted, Shard, Stopped},
 };
 use crate::hold::{Asked, Warning};
 
@@ -45,12 +45,50 @@ impl Shard {
         past.collect()
     }
 
-    /// Whether a budget that a hold is in counts tokens.
+    /// Whether a rate limit, or a budget that a hold is in, counts tokens.
     pub(super) fn counts_tokens(&self, bookings: &[Booking]) -> bool {
-        bookings.iter().any(|booking| {
-            let spec = self.state.ledger.budget(&booking.budget);
-            spec.is_some_and(|spec| !matches!(spec.unit, Measure::Money | Measure::Calls))
-        })
+        self.state.counted.tokens
+            || bookings.iter().any(|booking| {
+                let spec = self.state.ledger.budget(&booking.budget);
+                spec.is_some_and(|spec| !matches!(spec.unit, Measure::Money | Measure::Calls))
+            })
+    }
+
+    /// Whether a rate limit stops a request. What waits for an administrator goes on waiting.
+    pub(super) fn rate_limited(
+        &mut self,
+        request: &HoldRequest,
+        tools: &[String],
+        charge: &Charge,
+        wall: Timestamp,
+    ) -> Result<Option<Admitted>, EntryError> {
+        let now = self.at(wall);
+        let Some(labels) = self.state.labels(&request.ask.action, tools) else {
+            return Ok(None);
+        };
+        let Err(limited) = self.state.rates.admit(&labels, charge, now) else {
+            return Ok(None);
+        };
+        if self.waits(request, now) {
+            return Ok(Some(Admitted::Waiting));
+        }
+        let denied = Denied {
+            ask: request.ask.clone(),
+            reason: Reason::RateLimited,
+            why: Some(request.why.clone()),
+        };
+        let by = Stopped {
+            limited: Some(limited.clone()),
+            ..Stopped::default()
+        };
+        self.denial(denied, by, wall)?;
+        Ok(Some(Admitted::RateLimited(limited)))
+    }
+
+    /// Whether a request waits for an administrator, and may go on doing so.
+    fn waits(&self, request: &HoldRequest, now: Timestamp) -> bool {
+        let ask = self.state.asks.get(&request.name());
+        request.may_wait && ask.is_some_and(|ask| now < ask.asked.until)
     }
 
     /// A budget has no room: the request is refused, or waits for an administrator.
@@ -65,10 +103,7 @@ impl Shard {
         let over = over(&refusal);
         let resets_at = refusal.balance.resets_at;
         let attempt = request.name();
-        if let Some(ask) = self.state.asks.get(&attempt)
-            && request.may_wait
-            && now < ask.asked.until
-        {
+        if self.waits(&request, now) {
             return Ok(Admitted::Waiting);
         }
         let asks = match refusal.balance.spec.at_limit {
@@ -136,7 +171,11 @@ impl Shard {
             reason: Reason::BudgetExhausted,
             why: Some(request.why),
         };
-        self.denial(denied, Some(over.clone()), wall)
+        let by = Stopped {
+            over: Some(over.clone()),
+            ..Stopped::default()
+        };
+        self.denial(denied, by, wall)
     }
 
     /// Ends what waited and nobody waits for any more.

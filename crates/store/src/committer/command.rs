@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use entry::{
     Action, AdminRecord, AgentState, Ask as Waiting, BudgetFacts, Distrust, Event, KeyState, Over, Tokens, Why,
 };
-use ledger::{Amount, Attempt, Balance, Edit};
+use ledger::{Amount, Attempt, Balance, Edit, Limited};
 use model::{
     ActionId, AdminName, AgentName, BudgetName, Digest, KeyId, NanoUsd, Pseudonym, Reason, TenantName, Timestamp,
     UpstreamName,
@@ -83,6 +83,8 @@ pub enum HoldAnswer {
     Waiting,
     /// An administrator refused it; the denial is recorded.
     AskRefused(Box<Over>, Box<(AdminName, String)>),
+    /// A rate limit stops it; the denial is recorded.
+    RateLimited(Box<Limited>),
     /// Something that decisions depend on changed since: decide again under at least this epoch.
     Stale(u64),
     /// The idempotency key belongs to this action, which was paid for; the denial is recorded.

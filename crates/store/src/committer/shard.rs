@@ -1,7 +1,7 @@
 //! One tenant's log as the committer writes it: commands in, entries out. No I/O.
 
 use entry::{Action, AskEnd, Denial, Entry, EntryError, Event, Intent, Over, Replay, Status, VERSION};
-use ledger::{Attempt, NotAdmitted};
+use ledger::{Attempt, Limited, NotAdmitted};
 use model::{ActionId, AdminName, AgentName, BatchId, NanoUsd, Reason, TenantName, Timestamp};
 use tlog::{CompactRange, leaf_hash};
 
@@ -28,12 +28,20 @@ pub(crate) enum Admitted {
     Refused(Box<Over>, Option<Timestamp>),
     Asked(Asked),
     Waiting,
+    RateLimited(Box<Limited>),
     AskRefused(Box<Over>, Box<(AdminName, String)>),
     Stale(u64),
     Repeated(ActionId),
     UnknownAgent,
     /// Its intent cannot be an entry; a denial can.
     Unrecordable,
+}
+
+/// What stopped an action that policy had permitted.
+#[derive(Debug, Default)]
+pub(super) struct Stopped {
+    pub(super) over: Option<Over>,
+    pub(super) limited: Option<Box<Limited>>,
 }
 
 impl Shard {
@@ -94,14 +102,17 @@ impl Shard {
                 reason: Reason::IdempotencyKeyUsed,
                 why: Some(request.why),
             };
-            self.denial(denied, None, wall)?;
+            self.denial(denied, Stopped::default(), wall)?;
             return Ok(Admitted::Repeated(action));
         }
         if let Some(refused) = self.refused_meanwhile(&request, wall)? {
             return Ok(refused);
         }
         let charge = request.charge();
-        let tools = self.tools_that_count(&request.tools);
+        let tools = self.state.counted.tools(&request.tools);
+        if let Some(limited) = self.rate_limited(&request, &tools, &charge, wall)? {
+            return Ok(limited);
+        }
         let pots = self.state.pots(&request.ask.action, &tools).unwrap_or_default();
         let bookings = match self.state.ledger.admit(&pots, &charge, now) {
             Ok(bookings) => bookings,
@@ -162,12 +173,6 @@ impl Shard {
         self.state.agents.get(agent).map_or(0, |agent| agent.seq) + 1
     }
 
-    /// The tools among these that some rule names.
-    fn tools_that_count(&self, tools: &[String]) -> Vec<String> {
-        let _ = (self, tools);
-        Vec::new()
-    }
-
     /// The other action that the request's idempotency key belongs to.
     fn repeated(&self, request: &HoldRequest, now: Timestamp) -> Option<ActionId> {
         let Action { agent, id, .. } = &request.ask.action;
@@ -205,15 +210,15 @@ impl Shard {
             reason: Reason::GovernanceUnavailable,
             why: None,
         };
-        self.denial(denied, None, wall)
+        self.denial(denied, Stopped::default(), wall)
     }
 
     /// Records a denial that was decided elsewhere.
     pub(crate) fn deny(&mut self, denied: Denied, wall: Timestamp) -> Result<u64, EntryError> {
-        self.denial(denied, None, wall)
+        self.denial(denied, Stopped::default(), wall)
     }
 
-    pub(super) fn denial(&mut self, denied: Denied, over: Option<Over>, wall: Timestamp) -> Result<u64, EntryError> {
+    pub(super) fn denial(&mut self, denied: Denied, by: Stopped, wall: Timestamp) -> Result<u64, EntryError> {
         let Denied { ask, reason, why } = denied;
         let agent = self.state.agents.get(&ask.action.agent);
         let seq = agent.map_or(0, |agent| agent.seq) + 1;
@@ -221,7 +226,8 @@ impl Shard {
             action: Action { seq, ..ask.action },
             reason,
             why,
-            over,
+            over: by.over,
+            limited: by.limited,
         };
         let mut entry = self.entry(Event::Denial(denial), wall);
         let appended = self.append(&entry);

@@ -5,7 +5,7 @@ use ledger::{Edit, Measure, Reached};
 use model::{BudgetName, NanoUsd};
 
 /// The kinds of entries, as the log spells them.
-pub(super) const KINDS: [&str; 28] = [
+pub(super) const KINDS: [&str; 30] = [
     "intent",
     "outcome",
     "denial",
@@ -30,6 +30,8 @@ pub(super) const KINDS: [&str; 28] = [
     "spool_applied",
     "budget_removed",
     "budget_edited",
+    "limit_loaded",
+    "limit_removed",
     "threshold_reached",
     "asked",
     "ask_refused",
@@ -69,6 +71,8 @@ pub(super) fn describe(event: &Event) -> String {
             note,
             by,
         } => format!("{budget} {} by {by}: {note}", of_edit(*unit, edit)),
+        Event::LimitLoaded { limit, by } => format!("{} by {by}", limit.name),
+        Event::LimitRemoved { limit, by } => format!("{limit} by {by}"),
         Event::ThresholdReached(ThresholdReached { outcome, reached }) => {
             let Reached {
                 budget,
@@ -169,7 +173,14 @@ fn of_overrun(overrun: &Overrun) -> String {
 fn of_denial(denial: &Denial) -> String {
     let action = &denial.action;
     let over = denial.over.as_ref().map_or_else(String::new, of_over);
-    format!("{}/{} {}{over}", action.upstream, action.model, denial.reason.code())
+    let limited = denial.limited.as_ref();
+    let limited = limited.map_or_else(String::new, |limited| format!(": {limited}"));
+    format!(
+        "{}/{} {}{over}{limited}",
+        action.upstream,
+        action.model,
+        denial.reason.code()
+    )
 }
 
 /// The budget that an action did not fit into.
