@@ -60,8 +60,8 @@ async fn state_is_listed() {
     }] });
     assert_eq!(agents, expected);
     let budgets = world.get(Role::Viewer, "/api/v1/budgets").await;
-    assert_eq!(budgets["budgets"][0]["limit_usd"], "5");
-    assert_eq!(budgets["budgets"][0]["remaining_usd"], "5");
+    assert_eq!(budgets["budgets"][0]["limit"], "5");
+    assert_eq!(budgets["budgets"][0]["remaining"], "5");
     let admins = world.get(Role::Viewer, "/api/v1/admins").await;
     let names: Vec<_> = admins["admins"]
         .as_array()
