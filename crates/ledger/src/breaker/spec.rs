@@ -128,6 +128,36 @@ pub struct BreakerSpec {
     pub cooldown_s: u32,
 }
 
+impl BreakerSpec {
+    /// Whether it looks at steps.
+    pub fn wants_steps(&self) -> bool {
+        self.loops.is_some() || self.no_progress.is_some()
+    }
+
+    /// How long it stays open, in microseconds.
+    pub fn cooldown_micros(&self) -> i64 {
+        i64::from(self.cooldown_s).saturating_mul(super::MICROS)
+    }
+
+    /// For how long a step counts.
+    pub(super) fn steps_horizon_s(&self) -> u32 {
+        let loops = self.loops.map_or(0, |rule| rule.within_s);
+        loops.max(self.no_progress.map_or(0, |rule| rule.within_s))
+    }
+
+    /// For how long anything counts.
+    pub(super) fn horizon_s(&self) -> u32 {
+        let surge = |rule: SpendSurge| rule.within_s.saturating_mul(u32::from(rule.windows) + 1);
+        let rules = [
+            self.steps_horizon_s(),
+            self.spend.map_or(0, |rule| rule.within_s),
+            self.surge.map_or(0, surge),
+            self.errors.map_or(0, |rule| rule.within_s),
+        ];
+        rules.into_iter().max().unwrap_or_default()
+    }
+}
+
 fn is_all(selector: &Selector) -> bool {
     selector.0.is_empty()
 }
