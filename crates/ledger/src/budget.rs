@@ -216,7 +216,8 @@ impl Budget {
         for _ in 0..count {
             let after = (Bound::Excluded(std::mem::take(tidied)), Bound::Unbounded);
             let Some((of, account)) = accounts.range(after).next() else {
-                return;
+                // From the first one again.
+                continue;
             };
             tidied.clone_from(of);
             if account.is_idle(terms, now) {

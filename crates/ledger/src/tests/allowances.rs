@@ -1,9 +1,9 @@
 //! What stands reserved for an agent, and what is carved out of it.
 
-use model::{AgentName, Timestamp};
+use model::{AgentName, NanoUsd, Timestamp};
 
-use super::table::{attempt, budget, dollars, instant, money, pot, window_of};
-use crate::{Amount, BudgetSpec, Charge, Hold, Ledger, LedgerError};
+use super::table::{attempt, budget, charge, dollars, instant, money, pot, window_of};
+use crate::{Amount, BudgetSpec, Hold, Ledger, LedgerError, Measure};
 
 fn amount(text: &str) -> Amount {
     money(text).into()
@@ -61,7 +61,7 @@ fn check(ledger: &Ledger, at: &str, settled: &str, held: &str, left: &str) {
         );
     }
     let allowance = ledger.allowance(&agent("alone"));
-    assert_eq!(allowance.map_or(Charge::NONE, |hold| hold.amount), dollars(left));
+    assert_eq!(allowance.map_or(NanoUsd::ZERO, |hold| hold.amount.money), money(left));
 }
 
 #[test]
@@ -167,4 +167,85 @@ fn what_does_not_fit_the_allowance_is_refused_and_leaves_no_trace() {
         },
         "a hold of 3.1 USD takes budget day above its limit: 2 of 5 USD is used",
     );
+}
+
+/// Budgets of tokens and calls take part in it as those of money do: each has reserved what the allowance says of its unit.
+#[test]
+fn an_allowance_in_several_units() {
+    let now = instant(MORNING, "UTC");
+    let mut ledger = Ledger::default();
+    for (name, unit) in [
+        ("money", Measure::Money),
+        ("all", Measure::Tokens),
+        ("in", Measure::InputTokens),
+        ("calls", Measure::Calls),
+    ] {
+        let mut spec = BudgetSpec::money(budget(name), Amount(10_000_000_000), window_of("day", "UTC"));
+        spec.unit = unit;
+        ledger.define(spec, now);
+    }
+    let pots = ["money", "all", "in", "calls"].map(pot);
+    let amount = charge("5+100in+100out+3call");
+    let allowance = Hold {
+        amount,
+        bookings: ledger.admit(&pots, &amount, now).unwrap(),
+        expires: Timestamp::MAX,
+        boot: 0,
+    };
+    ledger.hold_allowance(agent("alone"), allowance.clone(), now).unwrap();
+    let check = |ledger: &Ledger, expected: [(i64, i64); 4]| {
+        let found = ["money", "all", "in", "calls"].map(|name| {
+            let balance = ledger.balance(&pot(name), now).unwrap();
+            (balance.settled.0, balance.held.0)
+        });
+        assert_eq!(found, expected);
+    };
+    let dollars = |count: i64| count * 1_000_000_000;
+    check(&ledger, [(0, dollars(5)), (0, 200), (0, 100), (0, 3)]);
+    let mut carve = |name: &str, text: &str| {
+        let amount = charge(text);
+        let hold = Hold {
+            amount,
+            ..allowance.clone()
+        };
+        let carved = ledger.carve(&agent("alone"), attempt(name), hold);
+        (carved.map_err(|error| error.to_string()), ledger.clone())
+    };
+    let (carved, _) = carve("a", "1+101in+1call");
+    let refused = "a hold of 101 tokens was not in the allowance of agent alone, which had 200 tokens left";
+    assert_eq!(carved, Err(refused.to_owned()));
+    let (carved, _) = carve("a", "1+10in+4call");
+    let refused = "a hold of 4 calls was not in the allowance of agent alone, which had 3 calls left";
+    assert_eq!(carved, Err(refused.to_owned()));
+    let (carved, mut ledger) = carve("a", "2+60in+60out+1call");
+    assert_eq!(carved, Ok(()));
+    check(&ledger, [(0, dollars(5)), (0, 200), (0, 100), (0, 3)]);
+    // More came out than was held for, and less went in: what is left of all tokens goes back, no more.
+    let ended = ledger.end_carved(&agent("alone"), attempt("a"), &charge("1+20in+70out+1call"), now);
+    assert_eq!(ended.unwrap().overrun, money("0"));
+    check(&ledger, [(dollars(1), dollars(4)), (90, 110), (20, 70), (1, 2)]);
+    let left = ledger.allowance(&agent("alone")).unwrap().amount;
+    assert_eq!(left, charge("4+70in+40out+2call"));
+    ledger.release_allowance(&agent("alone"), now).unwrap();
+    check(&ledger, [(dollars(1), 0), (90, 0), (20, 0), (1, 0)]);
+}
+
+/// An allowance of money may be carved by calls whose tokens nothing counts.
+#[test]
+fn an_allowance_of_money_says_nothing_of_tokens() {
+    let (mut ledger, now) = ledger();
+    let mut first = part(&ledger, "1");
+    first.amount = charge("1+1000in+1000out+1call");
+    ledger.carve(&agent("alone"), attempt("first"), first).unwrap();
+    let ended = ledger.end_carved(
+        &agent("alone"),
+        attempt("first"),
+        &charge("0.5+1000in+10out+1call"),
+        now,
+    );
+    assert_eq!(ended.unwrap().reached, []);
+    check(&ledger, MORNING, "0.5", "1.5", "1.5");
+    ledger.release_allowance(&agent("alone"), now).unwrap();
+    let day = ledger.balance(&pot("day"), now).unwrap();
+    assert_eq!((day.settled, day.held), (amount("0.5"), Amount::ZERO));
 }

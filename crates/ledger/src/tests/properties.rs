@@ -3,7 +3,7 @@
 
 mod model;
 
-use std::sync::LazyLock;
+use std::{collections::HashMap, sync::LazyLock};
 
 use ::model::{ActionId, NanoUsd, Timestamp};
 use proptest::prelude::*;
@@ -203,6 +203,7 @@ impl Run {
                 names: &BUDGETS,
                 family,
                 events: Vec::new(),
+                ended: HashMap::new(),
             },
             attempts: 0,
         };
@@ -365,6 +366,7 @@ impl Run {
             prop_assert!(reached.spent > Amount::ZERO && i128::from(reached.spent.0) * 100 >= share);
         }
         let (reached, at) = (ended.reached, self.now);
+        self.model.ended.insert(attempt, booked);
         self.model.events.push(Event::End {
             attempt,
             booked,

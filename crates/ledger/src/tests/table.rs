@@ -198,7 +198,7 @@ impl Run {
     }
 
     fn selected(&self, named: &[BudgetName], text: &str) -> Vec<Pot> {
-        let pairs = text.split(',').filter(|pair| !pair.is_empty());
+        let pairs = text.split(',').filter(|pair| *pair != "*");
         let pairs: Vec<_> = pairs.map(|pair| pair.split_once('=').expect("LABEL=VALUE")).collect();
         let tools = pairs.iter().filter(|(label, _)| *label == "tool");
         let tools: Vec<String> = tools.map(|(_, tool)| (*tool).to_owned()).collect();

@@ -1,5 +1,7 @@
 //! What a ledger must say, computed from all events anew: it walks from window to window, and keeps no sums.
 
+use std::collections::HashMap;
+
 use model::{NanoUsd, Timestamp};
 
 use super::super::table::{instant, window_of};
@@ -106,6 +108,8 @@ pub(super) struct Model {
     pub(super) names: &'static [&'static str],
     pub(super) family: &'static Family,
     pub(super) events: Vec<Event>,
+    /// What was booked when holds ended.
+    pub(super) ended: HashMap<Attempt, Charge>,
 }
 
 impl Model {
@@ -168,15 +172,6 @@ impl Model {
         eras
     }
 
-    fn booked(&self, attempt: Attempt) -> Option<Charge> {
-        self.events.iter().find_map(|event| match event {
-            Event::End {
-                attempt: ended, booked, ..
-            } if *ended == attempt => Some(*booked),
-            _ => None,
-        })
-    }
-
     pub(super) fn sums(&self, pot: &Pot, now: Timestamp) -> Sums {
         let unit = self.terms(pot).spec.unit;
         let eras = self.eras(pot);
@@ -221,7 +216,7 @@ impl Model {
             ..Sums::default()
         };
         for (_, attempt, amount) in era.holds.iter().filter(|(period, ..)| counts(period)) {
-            match self.booked(*attempt) {
+            match self.ended.get(attempt) {
                 Some(booked) => sums.settled += i128::from(booked.of(unit).0),
                 None => sums.held += i128::from(amount.0),
             }
@@ -275,7 +270,7 @@ impl Model {
             _ => None,
         });
         holds
-            .filter(|(attempt, _)| self.booked(*attempt).is_none() == open)
+            .filter(|(attempt, _)| self.ended.contains_key(attempt) != open)
             .collect()
     }
 }
