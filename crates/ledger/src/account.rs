@@ -20,6 +20,8 @@ pub(crate) struct Terms<'a> {
     pub(crate) window: &'a Window,
     /// As it was raised or lowered.
     pub(crate) limit: Amount,
+    /// In hundredths of the limit.
+    pub(crate) thresholds: &'a [u8],
 }
 
 /// What is booked in one pot.
@@ -59,6 +61,7 @@ impl Account {
         if before.window == after.window {
             // Windows that have passed are paid off at the limit they had.
             self.keep_up(before, now);
+            self.expect_share(after, now);
             return;
         }
         self.close(before, now);
@@ -69,6 +72,13 @@ impl Account {
         self.edition = edition;
         // From here on windows are counted, and pay off what is carried.
         self.keep_up(after, now);
+        self.expect_share(after, now);
+    }
+
+    /// Adds to the limit for as long as the period counts.
+    pub(crate) fn top_up(&mut self, period: Period, amount: Amount, terms: Terms<'_>, now: Timestamp) {
+        self.begin(period, terms).credit += i128::from(amount.0);
+        self.expect_share(terms, now);
     }
 
     /// Begins the current calendar window. Without it an edit in a window in which nothing was asked would not know
@@ -88,11 +98,12 @@ impl Account {
             self.earlier = Debt::default();
         }
         let rolling = terms.window.is_rolling();
-        for slot in self.slots.drain(..) {
-            if !rolling || slot.period.end > now {
-                let credit = slot.credit;
-                self.earlier.push(slot, credit);
-            }
+        self.slots.retain(|slot| !rolling || slot.period.end > now);
+        // All of it counted together, so a top-up pays for what was spent in other parts of a rolling window, too.
+        let credit: i128 = self.slots.iter().map(|slot| slot.credit).sum();
+        let last = self.slots.len();
+        for (place, slot) in std::mem::take(&mut self.slots).into_iter().enumerate() {
+            self.earlier.push(slot, if place + 1 == last { credit } else { 0 });
         }
     }
 
@@ -197,6 +208,10 @@ impl Account {
                 self.earlier.push(last, allowance);
                 self.warned = 0;
             }
+            if !terms.window.is_rolling() {
+                // There is only ever one.
+                self.slots.reserve_exact(1);
+            }
             self.slots.push_back(Slot::new(period, self.edition));
         }
         let last = self.slots.len().saturating_sub(1);
@@ -215,29 +230,49 @@ impl Account {
 
     /// The threshold that what is booked has newly reached: told once in a calendar window, and under a rolling one again
     /// after spending had fallen below it.
-    pub(crate) fn warn(&mut self, terms: Terms<'_>, thresholds: &[u8], now: Timestamp) -> Option<(u8, Standing)> {
-        let period = self.slots.back()?.period;
-        let standing = self.standing_in(terms, period, now);
-        let reached = standing.reached(thresholds, 0);
-        if reached > self.warned {
-            self.warned = reached;
-            return Some((reached, standing));
+    pub(crate) fn warn(&mut self, terms: Terms<'_>, now: Timestamp) -> Option<(u8, Standing)> {
+        let standing = self.standing_in(terms, self.slots.back()?.period, now);
+        let reached = standing.reached(terms.thresholds, 0);
+        if reached <= self.warned {
+            return None;
         }
-        if terms.window.is_rolling() {
-            self.warned = self.warned.min(standing.reached(thresholds, MARGIN));
-        }
-        None
+        self.warned = reached;
+        Some((reached, standing))
     }
 
-    /// Whether it says no more than a new one would: nothing counts, and nothing is held.
+    /// To be called before anything is booked: what a rolling window spent falls while nothing happens, and one booking
+    /// may bring it back at once.
+    pub(crate) fn expect_booking(&mut self, terms: Terms<'_>, now: Timestamp) {
+        if terms.window.is_rolling() {
+            self.rearm(terms, MARGIN, now);
+        }
+    }
+
+    /// The thresholds are shares of another limit from now on: what is a smaller share than it was is told again when it
+    /// is reached again.
+    fn expect_share(&mut self, terms: Terms<'_>, now: Timestamp) {
+        self.rearm(terms, 0, now);
+    }
+
+    fn rearm(&mut self, terms: Terms<'_>, margin: u8, now: Timestamp) {
+        if self.warned > 0
+            && let Some(last) = self.slots.back()
+        {
+            let standing = self.standing_in(terms, last.period, now);
+            self.warned = self.warned.min(standing.reached(terms.thresholds, margin));
+        }
+    }
+
+    /// Whether it says no more than a new one would: nothing counts, and nothing is held. No calendar is asked, so replay
+    /// forgets the same accounts under other rules of the zone; a debt may be taken to last a window or two longer.
     pub(crate) fn is_idle(&self, terms: Terms<'_>, now: Timestamp) -> bool {
         let open = self.slots.iter().any(|slot| slot.open > 0) || !self.earlier.is_closed();
         let over = |slot: &Slot| slot.period.end <= now;
-        !open
-            && self.slots.iter().all(over)
-            && self
-                .standing(terms, now)
-                .is_ok_and(|standing| standing.used() == Amount::ZERO)
+        let last = self.slots.back().map(|last| last.period);
+        let period = last.map_or(Period { start: now, end: now }, |last| {
+            terms.window.earliest_now(last, now)
+        });
+        !open && self.slots.iter().all(over) && self.standing_in(terms, period, now).used() == Amount::ZERO
     }
 
     /// How many periods are kept.

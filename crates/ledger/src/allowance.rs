@@ -4,7 +4,7 @@
 use model::{AgentName, Timestamp};
 
 use crate::{
-    Attempt, Charge, Ended, Hold, Ledger, LedgerError,
+    Attempt, Charge, Ended, Hold, Ledger, LedgerError, Measure,
     book::{Open, check_charge},
 };
 
@@ -38,7 +38,8 @@ impl Ledger {
     }
 
     /// Makes a part of an agent's allowance the hold of an attempt. The budgets do not change: what one reserves more, the
-    /// other reserves less. So it needs no room, whatever became of the budgets meanwhile.
+    /// other reserves less. So it needs no room, whatever became of the budgets meanwhile. Of what no budget counts that it
+    /// was reserved in, the part may be more than the allowance.
     pub fn carve(&mut self, agent: &AgentName, attempt: Attempt, hold: Hold) -> Result<(), LedgerError> {
         check_charge(&hold.amount)?;
         if self.holds.contains_key(&attempt) {
@@ -46,16 +47,25 @@ impl Ledger {
         }
         let none = || LedgerError::NoAllowance(agent.clone());
         let allowance = self.allowances.get_mut(agent).ok_or_else(none)?;
-        let left = allowance.hold.amount.money;
-        if hold.amount.money > left || hold.bookings != allowance.hold.bookings {
-            return Err(LedgerError::NotAllowed {
-                agent: agent.clone(),
-                amount: hold.amount.money,
-                left,
-            });
+        let (left, edition) = (allowance.hold.amount, allowance.edition);
+        let refused = |unit: Measure| LedgerError::NotAllowed {
+            agent: agent.clone(),
+            unit,
+            amount: hold.amount.of(unit),
+            left: left.of(unit),
+        };
+        if hold.bookings != allowance.hold.bookings || !hold.amount.is_within(&left, Measure::Money) {
+            return Err(refused(Measure::Money));
         }
-        allowance.hold.amount.money = left.saturating_sub(hold.amount.money);
-        let edition = allowance.edition;
+        for booking in &hold.bookings {
+            if let Some(budget) = self.budgets.get_mut(&booking.budget)
+                && !hold.amount.is_within(&left, budget.spec.unit)
+                && budget.slot_mut(booking, edition).is_some()
+            {
+                return Err(refused(budget.spec.unit));
+            }
+        }
+        allowance.hold.amount = left.less(&hold.amount);
         for booking in &hold.bookings {
             let budget = self.budgets.get_mut(&booking.budget);
             if let Some(slot) = budget.and_then(|budget| budget.slot_mut(booking, edition)) {
@@ -86,13 +96,15 @@ impl Ledger {
             return Err(LedgerError::NoAllowance(agent.clone()));
         }
         let ended = self.end(attempt, booked, now)?;
-        let rest = ended.hold.amount.money.saturating_sub(booked.money).at_least_zero();
+        let rest = ended.hold.amount.unused(booked);
         if let Some(allowance) = self.allowances.get_mut(agent) {
-            allowance.hold.amount.money = allowance.hold.amount.money.saturating_add(rest);
+            allowance.hold.amount = allowance.hold.amount.and(&rest);
             for booking in &allowance.hold.bookings {
-                let budget = self.budgets.get_mut(&booking.budget);
-                if let Some(slot) = budget.and_then(|budget| budget.slot_mut(booking, allowance.edition)) {
-                    slot.held += i128::from(rest.0);
+                if let Some(budget) = self.budgets.get_mut(&booking.budget) {
+                    let rest = rest.of(budget.spec.unit);
+                    if let Some(slot) = budget.slot_mut(booking, allowance.edition) {
+                        slot.held += i128::from(rest.0);
+                    }
                 }
             }
         }

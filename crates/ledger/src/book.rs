@@ -88,6 +88,17 @@ pub struct Refusal {
     pub why: Why,
 }
 
+impl Refusal {
+    /// For how long the request may wait for an administrator, in seconds. `None` if none is asked, or a top-up would not
+    /// help: the budget is paused or has too many pots.
+    pub fn asks(&self) -> Option<u32> {
+        match self.balance.spec.at_limit {
+            AtLimit::Ask { wait_s } if self.why == Why::Full => Some(wait_s),
+            AtLimit::Ask { .. } | AtLimit::Deny => None,
+        }
+    }
+}
+
 /// What ending a hold did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended {
@@ -115,7 +126,7 @@ pub enum NotAdmitted {
 /// 2. every hold ends exactly once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
-    pub(crate) budgets: HashMap<BudgetName, Budget>,
+    pub(crate) budgets: HashMap<BudgetName, Box<Budget>>,
     pub(crate) index: Index,
     pub(crate) holds: HashMap<Attempt, Open>,
     pub(crate) allowances: HashMap<AgentName, Open>,
@@ -132,28 +143,28 @@ pub(crate) struct Open {
 
 impl Ledger {
     /// The pots that a request must fit into: of the budgets that its agent names, in that order, and of those that select
-    /// it, by name.
+    /// it, by name. One that the agent names counts once, whether or not it selects the request too. One that is not there
+    /// is among them: nothing fits into it.
     pub fn select(&self, named: &[BudgetName], labels: &Labels<'_>) -> Vec<Pot> {
-        let mut pots: Vec<Pot> = named.iter().cloned().map(Pot::from).collect();
-        let by_name = pots.len();
-        for name in self.index.candidates(labels) {
-            let Some(budget) = self.budgets.get(name).filter(|budget| !budget.retired) else {
-                continue;
-            };
-            let selects = budget.spec.select.as_ref().is_some_and(|select| select.selects(labels));
-            if selects && let Some(of) = labels.values(&budget.spec.each) {
-                let budget = name.clone();
-                pots.push(Pot { budget, of });
-            }
-        }
-        if let Some(selected) = pots.get_mut(by_name..) {
-            selected.sort_unstable();
-        }
+        let pot = |name: &BudgetName| {
+            let each = self.live(name).map_or(&[][..], |budget| &budget.spec.each);
+            let of = labels.values(each)?;
+            let budget = name.clone();
+            Some(Pot { budget, of })
+        };
+        let selects = |name: &&BudgetName| {
+            let selector = self.live(name).and_then(|budget| budget.spec.select.as_ref());
+            selector.is_some_and(|selector| selector.selects(labels)) && !named.contains(name)
+        };
+        let mut selected: Vec<Pot> = self.index.candidates(labels).filter(selects).filter_map(pot).collect();
+        selected.sort_unstable();
+        let mut pots: Vec<Pot> = named.iter().filter_map(pot).collect();
+        pots.append(&mut selected);
         pots
     }
 
     /// Whether a charge fits into every pot now, and where it would book. Changes nothing. Of several that it does not fit
-    /// into, the first that only refuses is told before one that asks an administrator.
+    /// into, the first that only refuses is told before one that asks an administrator, who cannot help there.
     pub fn admit(&self, pots: &[Pot], charge: &Charge, now: Timestamp) -> Result<Vec<Booking>, NotAdmitted> {
         check_charge(charge).map_err(NotAdmitted::Error)?;
         check_pots(pots.iter().map(|pot| (&pot.budget, &pot.of))).map_err(NotAdmitted::Error)?;
@@ -162,9 +173,7 @@ impl Ledger {
         for pot in pots {
             match self.admit_one(pot, charge, now) {
                 Ok(booking) => bookings.push(booking),
-                Err(NotAdmitted::Refused(refusal)) if refusal.balance.spec.at_limit != AtLimit::Deny => {
-                    asks = asks.or(Some(refusal));
-                }
+                Err(NotAdmitted::Refused(refusal)) if refusal.asks().is_some() => asks = asks.or(Some(refusal)),
                 Err(refused) => return Err(refused),
             }
         }
@@ -175,7 +184,8 @@ impl Ledger {
     }
 
     fn admit_one(&self, pot: &Pot, charge: &Charge, now: Timestamp) -> Result<Booking, NotAdmitted> {
-        let budget = self.find(&pot.budget).map_err(NotAdmitted::Error)?;
+        let unknown = || NotAdmitted::Error(LedgerError::UnknownBudget(pot.budget.clone()));
+        let budget = self.live(&pot.budget).ok_or_else(unknown)?;
         let window = |error| NotAdmitted::Error(LedgerError::Window(error));
         let standing = budget.standing(&pot.of, now).map_err(window)?;
         let amount = charge.of(budget.spec.unit);
@@ -232,7 +242,8 @@ impl Ledger {
 
     fn check_booking(&self, booking: &Booking, charge: &Charge, now: Timestamp) -> Result<(), LedgerError> {
         let name = || booking.budget.clone();
-        let budget = self.find(&booking.budget)?;
+        let unknown = || LedgerError::UnknownBudget(name());
+        let budget = self.live(&booking.budget).ok_or_else(unknown)?;
         if budget.paused || !budget.has_room_for(&booking.of) {
             return Err(LedgerError::NotOpen(name()));
         }
@@ -284,29 +295,26 @@ impl Ledger {
     pub(crate) fn unreserve(&mut self, open: &Open, booked: &Charge, now: Timestamp) -> Vec<Reached> {
         let mut reached = Vec::new();
         for booking in &open.hold.bookings {
-            let Some(budget) = self.budgets.get_mut(&booking.budget) else {
-                continue;
-            };
-            let (held, booked) = (open.hold.amount.of(budget.spec.unit), booked.of(budget.spec.unit));
-            let Some((account, _)) = budget.account_mut(&booking.of) else {
-                continue;
-            };
-            // A period that rolled out is gone: what is booked there would not count.
-            if let Some(slot) = account.slot_mut(booking.period, open.edition) {
-                slot.held -= i128::from(held.0);
-                slot.settled += i128::from(booked.0);
-                slot.open -= 1;
-                if booked > Amount::ZERO {
-                    reached.extend(budget.warn(&booking.of, now));
-                }
+            if let Some(budget) = self.budgets.get_mut(&booking.budget) {
+                let unit = budget.spec.unit;
+                let (held, booked) = (open.hold.amount.of(unit), booked.of(unit));
+                reached.extend(budget.book(booking, open.edition, held, booked, now));
             }
         }
         reached
     }
 
+    /// A budget that is declared now.
+    fn live(&self, name: &BudgetName) -> Option<&Budget> {
+        let budget = self.budgets.get(name).filter(|budget| !budget.retired);
+        budget.map(AsRef::as_ref)
+    }
+
+    /// A budget, also one that was removed.
     pub(crate) fn find(&self, name: &BudgetName) -> Result<&Budget, LedgerError> {
         self.budgets
             .get(name)
+            .map(AsRef::as_ref)
             .ok_or_else(|| LedgerError::UnknownBudget(name.clone()))
     }
 
@@ -351,7 +359,7 @@ impl Ledger {
     /// How many periods a budget keeps.
     #[cfg(test)]
     pub(crate) fn kept(&self, name: &BudgetName) -> usize {
-        self.budgets.get(name).map_or(0, Budget::kept)
+        self.budgets.get(name).map_or(0, |budget| budget.kept())
     }
 }
 

@@ -71,7 +71,7 @@ impl Ledger {
             Some(budget) => budget.redefine(spec, self.edition, now),
             None => {
                 let budget = Budget::new(spec, self.edition);
-                self.budgets.insert(budget.spec.name.clone(), budget);
+                self.budgets.insert(budget.spec.name.clone(), Box::new(budget));
             }
         }
     }
@@ -131,9 +131,7 @@ impl Ledger {
                     let (budget, said) = (name.clone(), *period);
                     return Err(LedgerError::WrongPeriod { budget, said });
                 }
-                if let Some((account, terms)) = budget.open_account(of, now) {
-                    account.begin(*period, terms).credit += i128::from(amount.0);
-                }
+                budget.top_up(of, *period, *amount, now);
             }
         }
         Ok(())

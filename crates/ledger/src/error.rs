@@ -45,14 +45,16 @@ pub enum LedgerError {
     #[error("agent {0} has no such allowance")]
     NoAllowance(AgentName),
     /// A hold does not fit into the allowance that it was taken from.
-    #[error("a hold of {amount} USD was not in the allowance of agent {agent}, which had {left} USD left")]
+    #[error("a hold of {amount} was not in the allowance of agent {agent}, which had {left} left", amount = .unit.show(*.amount), left = .unit.show(*.left))]
     NotAllowed {
         /// The agent.
         agent: AgentName,
+        /// What is counted.
+        unit: Measure,
         /// What was taken.
-        amount: NanoUsd,
+        amount: Amount,
         /// What was left.
-        left: NanoUsd,
+        left: Amount,
     },
     /// A hold says another balance than the one before it.
     #[error("budget {budget} had {found} used, the entry says {said}", found = .unit.show(*.found), said = .unit.show(*.said))]

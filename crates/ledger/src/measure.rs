@@ -120,6 +120,47 @@ impl Charge {
         Self { money, ..Self::NONE }
     }
 
+    /// What is left of it after a part of it; nothing where the part is more.
+    pub(crate) fn less(&self, part: &Self) -> Self {
+        Self {
+            money: NanoUsd(self.money.0.saturating_sub(part.money.0).max(0)),
+            input: self.input.saturating_sub(part.input),
+            output: self.output.saturating_sub(part.output),
+            calls: self.calls.saturating_sub(part.calls),
+        }
+    }
+
+    /// What is left of it if so much was used. Tokens that went over on one side are taken from what is left on the other.
+    pub(crate) fn unused(&self, used: &Self) -> Self {
+        let left = self.less(used);
+        let total = |charge: &Self| charge.input.saturating_add(charge.output);
+        let tokens = total(self).saturating_sub(total(used));
+        let input = left.input.min(tokens);
+        let output = left.output.min(tokens - input);
+        Self { input, output, ..left }
+    }
+
+    /// Both together.
+    pub(crate) fn and(&self, other: &Self) -> Self {
+        Self {
+            money: self.money.saturating_add(other.money),
+            input: self.input.saturating_add(other.input),
+            output: self.output.saturating_add(other.output),
+            calls: self.calls.saturating_add(other.calls),
+        }
+    }
+
+    /// Whether it is no more than another of all that a measure counts.
+    pub(crate) fn is_within(&self, other: &Self, measure: Measure) -> bool {
+        match measure {
+            Measure::Money => self.money <= other.money,
+            Measure::Tokens => self.input <= other.input && self.output <= other.output,
+            Measure::InputTokens => self.input <= other.input,
+            Measure::OutputTokens => self.output <= other.output,
+            Measure::Calls => self.calls <= other.calls,
+        }
+    }
+
     /// How much that is of one measure.
     pub fn of(&self, measure: Measure) -> Amount {
         let count = match measure {

@@ -1,8 +1,12 @@
 //! Scenarios as text tables, windows against the clock of a zone, and random commands against a naive model.
 
 mod allowances;
+mod edits;
 mod entries;
+mod pots;
 mod properties;
 mod scenarios;
 mod table;
+mod thresholds;
+mod units;
 mod windows;

@@ -156,6 +156,16 @@ impl Window {
         passed.saturating_add(mean / 2).div_euclid(mean).max(0)
     }
 
+    /// Where the window that holds `now` begins at the earliest, if `earlier` is over: no calendar is asked.
+    pub(crate) fn earliest_now(&self, earlier: Period, now: Timestamp) -> Period {
+        let start = match self {
+            // No period is longer than two mean lengths (see [`Window::fits`]).
+            Self::Calendar { unit, .. } => earlier.end.max(now.saturating_add_micros(-2 * unit.mean_micros())),
+            Self::Rolling { .. } | Self::Total => earlier.end,
+        };
+        Period { start, end: now }
+    }
+
     /// Whether spending leaves this window bit by bit and not all at once.
     pub fn is_rolling(&self) -> bool {
         matches!(self, Self::Rolling { .. })

@@ -2,19 +2,15 @@
 
 use model::{NanoUsd, Timestamp};
 
-use super::table::{attempt, budget, check_under_rules_of, instant, money, window_of};
-use crate::{BudgetSpec, Hold, Ledger, LedgerError, NotAdmitted, Period};
+use super::table::{attempt, budget, check_under_rules_of, dollars, instant, money, pot, window_of};
+use crate::{Amount, BudgetSpec, Charge, Hold, Ledger, LedgerError, NotAdmitted, Period};
 
 /// A day and a rolling hour of 5 dollars each, 2 of them used.
 fn ledger(at: &str) -> (Ledger, Timestamp) {
     let now = instant(at, "UTC");
     let mut ledger = Ledger::default();
     for window in ["day", "rolling-hour"] {
-        let spec = BudgetSpec {
-            name: budget(window),
-            limit: money("5"),
-            window: window_of(window, "UTC"),
-        };
+        let spec = BudgetSpec::money(budget(window), money("5"), window_of(window, "UTC"));
         ledger.define(spec, now);
     }
     let hold = hold(&ledger, now, "2");
@@ -23,10 +19,10 @@ fn ledger(at: &str) -> (Ledger, Timestamp) {
 }
 
 fn hold(ledger: &Ledger, now: Timestamp, amount: &str) -> Hold {
-    let budgets = [budget("day"), budget("rolling-hour")];
+    let pots = [pot("day"), pot("rolling-hour")];
     Hold {
-        amount: money(amount),
-        bookings: ledger.admit(&budgets, money(amount), now).unwrap(),
+        amount: dollars(amount),
+        bookings: ledger.admit(&pots, &dollars(amount), now).unwrap(),
         expires: now,
         boot: 1,
     }
@@ -45,7 +41,10 @@ fn check(forge: impl FnOnce(&mut Hold), expected: &str) {
 
 #[test]
 fn a_forged_hold_is_refused() {
-    check(|hold| hold.amount = money("-1"), "an amount must not be negative: -1");
+    check(
+        |hold| hold.amount = dollars("-1"),
+        "an amount must not be negative: -1 USD",
+    );
     check(|hold| hold.bookings.clear(), "an action needs 1 to 16 budgets, found 0");
     check(
         |hold| hold.bookings[1] = hold.bookings[0].clone(),
@@ -56,19 +55,19 @@ fn a_forged_hold_is_refused() {
         "there is no budget night",
     );
     check(
-        |hold| hold.bookings[1].used = money("1"),
+        |hold| hold.bookings[1].used = money("1").into(),
         "budget rolling-hour had 2 USD used, the entry says 1 USD",
     );
     check(
-        |hold| hold.bookings[0].limit = money("6"),
+        |hold| hold.bookings[0].limit = money("6").into(),
         "budget day has a limit of 5 USD, the entry says 6 USD",
     );
     check(
-        |hold| hold.amount = money("3.1"),
+        |hold| hold.amount = dollars("3.1"),
         "a hold of 3.1 USD takes budget day above its limit: 2 of 5 USD is used",
     );
     check(
-        |hold| hold.amount = NanoUsd::MAX,
+        |hold| hold.amount = Charge::of_money(NanoUsd::MAX),
         "a hold of 9223372036.854775807 USD takes budget day above its limit: 2 of 5 USD is used",
     );
 }
@@ -87,7 +86,7 @@ fn a_forged_period_is_refused() {
             let mut hold = hold(&ledger, now, "1");
             let booking = &mut hold.bookings[at];
             booking.period = moved(booking.period, start, end);
-            booking.used = NanoUsd::ZERO;
+            booking.used = Amount::ZERO;
             let expected = LedgerError::WrongPeriod {
                 budget: booking.budget.clone(),
                 said: booking.period,
@@ -122,19 +121,19 @@ fn a_forged_period_is_refused() {
 #[test]
 fn a_forged_period_after_an_edit_is_refused() {
     let (mut ledger, now) = ledger("2026-03-02T10:00");
-    ledger.end(attempt("first"), money("9")).unwrap();
+    ledger.end(attempt("first"), &dollars("9"), now).unwrap();
     let now = now.saturating_add_micros(24 * 3_600_000_000);
     let (name, limit, window) = (budget("day"), money("6"), window_of("day", "UTC"));
-    ledger.define(BudgetSpec { name, limit, window }, now);
+    ledger.define(BudgetSpec::money(name, limit, window), now);
     let now = instant("2026-03-03T23:00", "UTC");
-    assert_eq!(ledger.balance(&budget("day"), now).unwrap().carried, money("4"));
+    assert_eq!(ledger.balance(&pot("day"), now).unwrap().carried, money("4").into());
     let mut hold = hold(&ledger, now, "1");
     let said = Period {
         start: instant("2026-03-03T22:00", "UTC"),
         end: instant("2026-03-04T22:00", "UTC"),
     };
     hold.bookings[0].period = said;
-    hold.bookings[0].used = NanoUsd::ZERO;
+    hold.bookings[0].used = Amount::ZERO;
     let budget = budget("day");
     let placed = ledger.place(attempt("forged"), hold, now);
     assert_eq!(placed, Err(LedgerError::WrongPeriod { budget, said }));
@@ -163,7 +162,7 @@ fn a_stale_admission_is_refused() {
     let third = hold(&ledger, now, "1");
     let window = window_of("week", "UTC");
     let (name, limit) = (budget("day"), money("5"));
-    ledger.define(BudgetSpec { name, limit, window }, now);
+    ledger.define(BudgetSpec::money(name, limit, window), now);
     let placed = ledger.place(attempt("c"), third, now);
     assert!(matches!(placed, Err(LedgerError::WrongPeriod { .. })), "{placed:?}");
 }
@@ -171,11 +170,11 @@ fn a_stale_admission_is_refused() {
 #[test]
 fn no_budget_admits_nothing() {
     let (ledger, now) = ledger("2026-03-02T10:00");
-    let none = ledger.admit(&[], NanoUsd::ZERO, now);
+    let none = ledger.admit(&[], &Charge::NONE, now);
     assert_eq!(none, Err(NotAdmitted::Error(LedgerError::BudgetCount(0))));
     let names: Vec<_> = ledger.budgets().map(|spec| spec.name.clone()).collect();
     assert_eq!(names, [budget("day"), budget("rolling-hour")]);
-    assert_eq!(ledger.budget(&names[0]).map(|spec| spec.limit), Some(money("5")));
+    assert_eq!(ledger.budget(&names[0]).map(|spec| spec.limit), Some(money("5").into()));
     assert_eq!(ledger.budget(&budget("night")), None);
 }
 
@@ -235,15 +234,11 @@ fn what_a_budget_keeps_stays_bounded() {
         let name = budget("b");
         let mut ledger = Ledger::default();
         let mut now = instant("2026-03-02T10:00", "UTC");
-        let spec = BudgetSpec {
-            name: name.clone(),
-            limit: money("10000"),
-            window: window_of(window, "UTC"),
-        };
+        let spec = BudgetSpec::money(name.clone(), money("10000"), window_of(window, "UTC"));
         ledger.define(spec, now);
         let place = |ledger: &mut Ledger, name: &str, now| {
-            let bookings = ledger.admit(&[budget("b")], money("1"), now).unwrap();
-            let (amount, expires, boot) = (money("1"), now, 1);
+            let bookings = ledger.admit(&[pot("b")], &dollars("1"), now).unwrap();
+            let (amount, expires, boot) = (dollars("1"), now, 1);
             let hold = Hold {
                 amount,
                 bookings,
@@ -256,9 +251,9 @@ fn what_a_budget_keeps_stays_bounded() {
         for _ in 0..5_000 {
             now = now.saturating_add_micros(1_000_000 * if window == "minute" { 60 } else { 1 });
             place(&mut ledger, "brief", now);
-            ledger.end(attempt("brief"), money("2")).unwrap();
+            ledger.end(attempt("brief"), &dollars("2"), now).unwrap();
             assert!(ledger.kept(&name) <= bound, "{window} keeps {}", ledger.kept(&name));
         }
-        ledger.end(attempt("stuck"), money("1")).unwrap();
+        ledger.end(attempt("stuck"), &dollars("1"), now).unwrap();
     }
 }

@@ -48,8 +48,8 @@ fn zero_and_negative_amounts() {
         "define day 0
          hold a 0
          hold b 0.000000001 => refused: 0 of 0 used
-         hold b -1 => an amount must not be negative: -1
-         end a -1 => an amount must not be negative: -1
+         hold b -1 => an amount must not be negative: -1 USD
+         end a -1 => an amount must not be negative: -1 USD
          expect used=0 remaining=0
          end a 0
          end a 0 => attempt 0 of action 61000000000000000000000000000000 has no open hold",

@@ -34,6 +34,9 @@ fn calendar_windows_in_utc() {
         month  2026-01-31T12:00    => 2026-01-01T00:00+00:00 2026-02-01T00:00+00:00
         month  2028-02-29T23:59    => 2028-02-01T00:00+00:00 2028-03-01T00:00+00:00
         month  2026-12-31T23:59:59 => 2026-12-01T00:00+00:00 2027-01-01T00:00+00:00
+        year   2026-12-31T23:59:59 => 2026-01-01T00:00+00:00 2027-01-01T00:00+00:00
+        year   2028-02-29T12:00    => 2028-01-01T00:00+00:00 2029-01-01T00:00+00:00
+        year   2100-03-01T00:00    => 2100-01-01T00:00+00:00 2101-01-01T00:00+00:00
         ",
     );
 }
@@ -134,6 +137,7 @@ fn a_day_that_never_was_in_apia() {
         day  2011-12-29T12:00 => 2011-12-29T00:00-10:00 2011-12-31T00:00+14:00
         day  2011-12-31T12:00 => 2011-12-31T00:00+14:00 2012-01-01T00:00+14:00
         week 2011-12-31T12:00 => 2011-12-26T00:00-10:00 2012-01-02T00:00+14:00
+        year 2011-06-01T12:00 => 2011-01-01T00:00-10:00 2012-01-01T00:00+14:00
         ",
     );
 }
@@ -175,6 +179,7 @@ fn rolling_windows_count_a_whole_length_from_the_end_of_their_part() {
         rolling-minute 2026-03-29T01:00:59 => 2026-03-29T01:00:59+00:00 2026-03-29T01:02+00:00
         rolling-hour   2026-03-29T01:59:59 => 2026-03-29T01:59+00:00 2026-03-29T03:00+00:00
         rolling-day    2026-03-29T00:23:59 => 2026-03-29T00:00+00:00 2026-03-30T00:24+00:00
+        rolling-year   2026-01-01T00:00 => 2025-12-30T04:00+00:00 2027-01-05T06:00+00:00
         rolling-month  2026-03-29T11:59 => 2026-03-29T00:00+00:00 2026-04-28T12:00+00:00
         ",
     );
@@ -183,7 +188,7 @@ fn rolling_windows_count_a_whole_length_from_the_end_of_their_part() {
 #[test]
 fn absurd_instants_have_no_period() {
     let absurd = [i64::MIN, i64::MIN + 1, i64::MAX - 1, i64::MAX];
-    let units = [Unit::Minute, Unit::Hour, Unit::Day, Unit::Week, Unit::Month];
+    let units = [Unit::Minute, Unit::Hour, Unit::Day, Unit::Week, Unit::Month, Unit::Year];
     for micros in absurd {
         let now = Timestamp::from_unix_micros(micros);
         for unit in units {
@@ -223,6 +228,11 @@ fn windows_are_shown_and_written() {
             r#"{"calendar":{"unit":"day","zone":"Asia/Kolkata"}}"#,
         ),
         ("rolling-month", "rolling month", r#"{"rolling":{"unit":"month"}}"#),
+        (
+            "year",
+            "year (Asia/Kolkata)",
+            r#"{"calendar":{"unit":"year","zone":"Asia/Kolkata"}}"#,
+        ),
         ("total", "total", r#""total""#),
     ] {
         let window = window_of(window, "Asia/Kolkata");
@@ -233,7 +243,14 @@ fn windows_are_shown_and_written() {
 }
 
 fn any_window() -> impl Strategy<Value = Window> {
-    let unit = prop::sample::select(vec![Unit::Minute, Unit::Hour, Unit::Day, Unit::Week, Unit::Month]);
+    let unit = prop::sample::select(vec![
+        Unit::Minute,
+        Unit::Hour,
+        Unit::Day,
+        Unit::Week,
+        Unit::Month,
+        Unit::Year,
+    ]);
     let zone = prop::sample::select(vec![
         "UTC",
         "Europe/Berlin",
@@ -267,7 +284,7 @@ proptest! {
         prop_assert!(window.fits(period, now));
         let next = window.period(period.end).unwrap();
         prop_assert!(period.end < next.end && next.start <= period.end, "{period:?} {next:?}");
-        if matches!(window, Window::Calendar { unit: Unit::Day | Unit::Week | Unit::Month, .. }) {
+        if matches!(window, Window::Calendar { unit: Unit::Day | Unit::Week | Unit::Month | Unit::Year, .. }) {
             prop_assert_eq!(period.end, next.start);
             for at in [period.start, now, Timestamp::from_unix_micros(period.end.unix_micros() - 1)] {
                 prop_assert_eq!(window.period(at), Ok(period), "at {:?}", at);
@@ -286,6 +303,26 @@ proptest! {
         let expected = if window.is_rolling() { 0 } else { count };
         prop_assert_eq!(window.windows_between(first, last), expected);
         prop_assert_eq!(window.windows_between(last, first), 0);
+    }
+}
+
+/// Under other rules of the zone too, fewer windows are taken to be over than the calendar says, and at most two fewer.
+#[test]
+fn windows_that_are_over_are_counted_without_a_calendar() {
+    for unit in ["minute", "hour", "day", "week", "month", "year"] {
+        let window = window_of(unit, "Europe/Berlin");
+        let earlier = window.period(instant("2026-03-28T12:00", "UTC")).unwrap();
+        let mut later = earlier;
+        for count in 1..40 {
+            later = window.period(later.end).unwrap();
+            for now in [later.start, Timestamp::from_unix_micros(later.end.unix_micros() - 1)] {
+                let found = window.windows_between(earlier, window.earliest_now(earlier, now));
+                assert!(
+                    (1.max(count - 2)..=count).contains(&found),
+                    "{unit}: {found} of {count}"
+                );
+            }
+        }
     }
 }
 
