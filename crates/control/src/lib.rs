@@ -41,6 +41,7 @@ pub use authenticate::{Session, Unauthenticated};
 pub use budgets::BUDGETS_MAX;
 pub use credential::{ADMIN_PREFIX, AGENT_PREFIX, recognise};
 pub use governance::{AgentSpec, Governance, Limits, LoadProblem, TenantGovernance};
+pub use ledger::Warning as Caution;
 pub use meter::{BodyEnd, Cleared, Meter, Settled, Unassembled};
 pub use overruns::Acceptance;
 pub use pipeline::{Ask, Failure, Forwarded, Upstream};

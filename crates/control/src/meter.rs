@@ -98,6 +98,11 @@ impl Meter {
         self.hold.as_ref().map_or(&[], Hold::warnings)
     }
 
+    /// What circuit breakers warn of because of the call.
+    pub fn cautions(&self) -> &[ledger::Warning] {
+        self.hold.as_ref().map_or(&[], Hold::cautions)
+    }
+
     /// Whether what the caller gets is an event stream, whose last event can say that it broke off.
     pub fn is_stream(&self) -> bool {
         self.observer.is_some() && self.assembler.is_none()

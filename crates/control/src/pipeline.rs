@@ -374,6 +374,12 @@ impl Control {
                 self.metrics().denied(tenant, agent, upstream, Reason::BudgetExhausted);
                 Refusal::over_budget(id, &over, resets_at)
             }
+            HoldAnswer::Broken(stop) => {
+                let Principal { tenant, agent, .. } = session.principal();
+                let upstream = attempt.upstream.name.as_str();
+                self.metrics().denied(tenant, agent, upstream, Reason::BreakerOpen);
+                Refusal::broken(id, &stop, self.now_of(tenant))
+            }
             HoldAnswer::RateLimited(limited) => {
                 let Principal { tenant, agent, .. } = session.principal();
                 let upstream = attempt.upstream.name.as_str();
@@ -437,6 +443,7 @@ impl Control {
             amount: quote.worst_case,
             tokens: quote.tokens,
             tools: attempt.call.tools.clone(),
+            step: None,
             may_wait: true,
             lifetime_us: i64::try_from(lifetime.as_micros()).unwrap_or(i64::MAX),
             idempotency: attempt.ask.idempotency.as_ref().map(RepeatKey::to_string),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use entry::{Closed, Over};
-use ledger::{Amount, LimitReason, Limited, Measure};
+use ledger::{Amount, BreakerStop, LimitReason, Limited, Measure};
 use model::{ActionId, AdminName, NanoUsd, Reason, Timestamp};
 
 /// Why an action was not carried out, in words for the caller and a code for programs. Never a secret, never internals.
@@ -128,6 +128,30 @@ impl Refusal {
         }
     }
 
+    pub(crate) fn broken(id: ActionId, stop: &BreakerStop, now: Timestamp) -> Self {
+        let left = u64::try_from(stop.until.micros_since(now)).unwrap_or_default();
+        let since = shown(stop.since);
+        let goes_on = if stop.probing {
+            "One call is let through now to see whether it goes on well."
+        } else {
+            "After that one call may show that it goes on well."
+        };
+        let message = format!(
+            "Circuit breaker \"{}\" has stopped {} {} since {since}: {}. Retry in {} s. {goes_on} An administrator can close \
+             it with `bailiwick breaker reset {}`. Nothing was forwarded.",
+            stop.breaker,
+            stop.scope.as_str(),
+            stop.of,
+            stop.cause,
+            seconds(left),
+            stop.breaker,
+        );
+        Self {
+            retry_after: Some(Duration::from_micros(left)),
+            ..Self::new(id, Reason::BreakerOpen, message)
+        }
+    }
+
     /// An administrator was asked, and refused.
     pub(crate) fn not_topped_up(id: ActionId, over: &Over, by: &AdminName, note: &str) -> Self {
         let message = format!(
@@ -172,8 +196,16 @@ fn no_room(over: &Over) -> String {
 }
 
 fn resets(at: Option<Timestamp>) -> String {
-    match at.and_then(|at| jiff::Timestamp::from_microsecond(at.unix_micros()).ok()) {
-        Some(at) => format!("It resets at {}.", at.strftime("%Y-%m-%dT%H:%M:%SZ")),
+    match at {
+        Some(at) => format!("It resets at {}.", shown(at)),
         None => "It does not reset by itself.".to_owned(),
     }
+}
+
+fn shown(at: Timestamp) -> String {
+    let at = jiff::Timestamp::from_microsecond(at.unix_micros()).ok();
+    at.map_or_else(
+        || "the end of time".to_owned(),
+        |at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+    )
 }

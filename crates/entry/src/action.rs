@@ -1,8 +1,9 @@
 //! What agents did: an action's intents, their outcomes, and denials.
 
-use ledger::{Amount, Attempt, Booking, Limited, Measure};
+use ledger::{Amount, Attempt, Booking, Limited, Measure, Step};
 use model::{
-    ActionId, AgentName, BudgetName, KeyId, NanoUsd, Pseudonym, Reason, Timestamp, UpstreamName, Usage, UsageSource,
+    ActionId, AgentName, BreakerName, BudgetName, KeyId, NanoUsd, Pseudonym, Reason, Timestamp, UpstreamName, Usage,
+    UsageSource,
 };
 use serde::{Deserialize, Serialize};
 
@@ -89,6 +90,9 @@ pub struct Intent {
     /// The tools that the request offers and that some rule names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<String>,
+    /// What it asks to be done next, as a keyed hash, where a breaker watches for loops.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<Step>,
     /// Where, and what was used there before.
     pub bookings: Vec<Booking>,
     /// When the hold is booked in full if nobody ended it.
@@ -286,6 +290,21 @@ pub struct Denial {
     /// The rate limit that stopped it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limited: Option<Box<Limited>>,
+    /// The circuit breaker that stopped it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub breaker: Option<Stopper>,
+}
+
+/// The circuit breaker that stopped an action. The entry that says why it tripped stands before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stopper {
+    /// Which.
+    pub breaker: BreakerName,
+    /// Whose: the team, the agent, or `agent/run`.
+    pub of: String,
+    /// Until when it stops everything.
+    pub until: Timestamp,
 }
 
 /// A reply that was delivered again to a call with the same idempotency key. Nothing was forwarded, and nothing booked.

@@ -69,7 +69,10 @@ impl State {
 
     /// What follows from an outcome stands right behind it, and says what follows.
     pub(crate) fn check_owed(&self, event: &Event) -> Result<(), EntryError> {
-        let follows = matches!(event, Event::Overrun(_) | Event::ThresholdReached(_));
+        let follows = matches!(
+            event,
+            Event::Overrun(_) | Event::ThresholdReached(_) | Event::BreakerWarned(_) | Event::BreakerClosed(_)
+        );
         match self.owed.front() {
             None if follows => Err(EntryError::Mismatch(
                 "it does not stand right behind an outcome that it follows from",

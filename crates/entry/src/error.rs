@@ -1,6 +1,6 @@
 //! Why an entry is refused.
 
-use ledger::{LedgerError, RateError};
+use ledger::{BreakerError, BreakerProblem, LedgerError, RateError};
 use model::{AgentName, TenantName};
 
 use crate::VERSION;
@@ -88,6 +88,12 @@ pub enum EntryError {
     /// The rate limits refuse it.
     #[error(transparent)]
     Rates(#[from] RateError),
+    /// The circuit breakers refuse it.
+    #[error(transparent)]
+    Breakers(#[from] BreakerError),
+    /// It declares a circuit breaker that cannot be.
+    #[error(transparent)]
+    Breaker(#[from] BreakerProblem),
     /// The ledger refuses it.
     #[error(transparent)]
     Ledger(#[from] LedgerError),

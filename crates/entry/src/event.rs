@@ -1,7 +1,10 @@
 //! What can have happened.
 
-use ledger::{BudgetSpec, Edit, Measure, RateSpec};
-use model::{AdminName, AgentName, BudgetName, Digest, KeyId, LimitName, Reason, TenantName, Timestamp, UpstreamName};
+use ledger::{BreakerSpec, BudgetSpec, Closing, Edit, Measure, RateSpec, Trip, Warning};
+use model::{
+    AdminName, AgentName, BreakerName, BudgetName, Digest, KeyId, LimitName, Reason, TenantName, Timestamp,
+    UpstreamName,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -97,6 +100,37 @@ pub enum Event {
         /// The limit.
         limit: LimitName,
         /// Who removed it.
+        by: AdminName,
+    },
+    /// A circuit breaker was loaded, or changed.
+    BreakerLoaded {
+        /// The breaker, whole.
+        breaker: BreakerSpec,
+        /// Who loaded it.
+        by: AdminName,
+    },
+    /// A circuit breaker is declared no more.
+    BreakerRemoved {
+        /// The breaker.
+        breaker: BreakerName,
+        /// Who removed it.
+        by: AdminName,
+    },
+    /// A circuit breaker saw what will trip it if it goes on. Stands behind the entry that it follows from.
+    BreakerWarned(Warning),
+    /// A circuit breaker trips: behind the outcome that it follows from, or before the denial of the attempt that it stops.
+    BreakerTripped(Trip),
+    /// A circuit breaker closes, because its probe went well. Stands behind the probe's outcome.
+    BreakerClosed(Closing),
+    /// An administrator closes a circuit breaker.
+    BreakerReset {
+        /// The breaker.
+        breaker: BreakerName,
+        /// Whose: the team, the agent, or `agent/run`.
+        of: String,
+        /// Why, in the words of who did it.
+        note: String,
+        /// Who did it.
         by: AdminName,
     },
     /// What is booked in a budget reached a threshold.
@@ -223,6 +257,12 @@ impl Event {
             Self::BudgetEdited { .. } => "budget_edited",
             Self::LimitLoaded { .. } => "limit_loaded",
             Self::LimitRemoved { .. } => "limit_removed",
+            Self::BreakerLoaded { .. } => "breaker_loaded",
+            Self::BreakerRemoved { .. } => "breaker_removed",
+            Self::BreakerWarned(_) => "breaker_warned",
+            Self::BreakerTripped(_) => "breaker_tripped",
+            Self::BreakerClosed(_) => "breaker_closed",
+            Self::BreakerReset { .. } => "breaker_reset",
             Self::ThresholdReached(_) => "threshold_reached",
             Self::Asked(_) => "asked",
             Self::AskRefused(_) => "ask_refused",
@@ -282,6 +322,12 @@ impl Event {
             | Self::BudgetEdited { .. }
             | Self::LimitLoaded { .. }
             | Self::LimitRemoved { .. }
+            | Self::BreakerLoaded { .. }
+            | Self::BreakerRemoved { .. }
+            | Self::BreakerWarned(_)
+            | Self::BreakerTripped(_)
+            | Self::BreakerClosed(_)
+            | Self::BreakerReset { .. }
             | Self::ThresholdReached(_)
             | Self::Asked(_)
             | Self::AskRefused(_)
@@ -289,13 +335,14 @@ impl Event {
             Self::BudgetLoaded { budget, declared, .. } => !budget.is_plain() || !declared.in_files(),
             Self::Intent(intent) => {
                 let apart = intent.bookings.iter().any(|booking| !booking.of.is_empty());
-                intent.tokens.is_some() || !intent.tools.is_empty() || apart
+                intent.tokens.is_some() || !intent.tools.is_empty() || intent.step.is_some() || apart
             }
             Self::AllowanceHeld(allowance) => allowance.bookings.iter().any(|booking| !booking.of.is_empty()),
             Self::Overrun(overrun) => overrun.tokens_held.is_some() || overrun.tokens.is_some(),
             Self::Denial(denial) => {
                 matches!(denial.reason, Reason::RateLimited | Reason::BreakerOpen)
                     || denial.limited.is_some()
+                    || denial.breaker.is_some()
                     || denial.over.as_ref().is_some_and(|over| !over.is_plain())
             }
             _ => false,

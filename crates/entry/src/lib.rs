@@ -20,7 +20,7 @@ mod repeats;
 mod rules;
 mod state;
 
-pub use action::{Action, Closed, Denial, Intent, Outcome, Over, Overrun, Replay, Status, Tokens, Why};
+pub use action::{Action, Closed, Denial, Intent, Outcome, Over, Overrun, Replay, Status, Stopper, Tokens, Why};
 pub use allowance::{Allowance, SpoolApplied, Spooled};
 pub use ask::{ASKS_MAX, Ask, AskEnd, AskEnded, AskRefused, Asked, Asks};
 pub use budgets::{BudgetFacts, Declared, LastEdit, ThresholdReached};

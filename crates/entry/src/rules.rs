@@ -1,11 +1,18 @@
-//! Rate limits in the fold: what they let through, and what they count.
+//! Rate limits and circuit breakers in the fold: what they let through, and what they count.
 
 use std::collections::BTreeSet;
 
-use ledger::{Label, Limited, Measure, RateError, RateSpec};
-use model::{LimitName, Timestamp};
+use ledger::{
+    Admission, BreakerEnding, BreakerSpec, Label, Limited, Measure, Notice, RateError, RateSpec, Selector, Trip,
+};
+use model::{BreakerName, LimitName, Timestamp};
 
-use crate::{EntryError, State, action::Intent, budgets::labels};
+use crate::{
+    EntryError, Event, State,
+    action::{Intent, Outcome, Status},
+    budgets::{check_note, labels},
+    state::unknown,
+};
 
 /// What has to be recorded of requests because some rule of the tenant counts it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,14 +24,22 @@ pub struct Counted {
 }
 
 impl Counted {
-    fn of<'a>(specs: impl Iterator<Item = &'a RateSpec> + Clone) -> Self {
-        let tokens = |measure: Measure| !matches!(measure, Measure::Money | Measure::Calls);
-        let mut rates = specs.clone().flat_map(|spec| &spec.rates);
-        let tools = specs.filter_map(|spec| spec.select.0.get(&Label::Tool)).flatten();
-        Self {
-            tokens: rates.any(|rate| tokens(rate.measure)),
-            tools: tools.cloned().collect(),
+    fn of<'a>(rates: impl Iterator<Item = &'a RateSpec>, breakers: impl Iterator<Item = &'a BreakerSpec>) -> Self {
+        let mut counted = Self::default();
+        for spec in rates {
+            let tokens = |measure: Measure| !matches!(measure, Measure::Money | Measure::Calls);
+            counted.tokens |= spec.rates.iter().any(|rate| tokens(rate.measure));
+            counted.name_tools(&spec.select);
         }
+        for spec in breakers {
+            counted.name_tools(&spec.select);
+        }
+        counted
+    }
+
+    fn name_tools(&mut self, select: &Selector) {
+        let named = select.0.get(&Label::Tool).into_iter().flatten();
+        self.tools.extend(named.cloned());
     }
 
     /// The tools among these that some rule names, each once and in order.
@@ -46,16 +61,83 @@ impl Counted {
 impl State {
     pub(crate) fn limit_loaded(&mut self, spec: &RateSpec, now: Timestamp) {
         self.rates.define(spec.clone(), now);
-        self.counted = Counted::of(self.rates.specs().collect::<Vec<_>>().into_iter());
+        self.recount();
     }
 
     pub(crate) fn limit_removed(&mut self, name: &LimitName) -> Result<(), EntryError> {
         if self.rates.spec(name).is_none() {
-            return Err(crate::state::unknown("rate limit", name));
+            return Err(unknown("rate limit", name));
         }
         self.rates.remove(name);
-        self.counted = Counted::of(self.rates.specs().collect::<Vec<_>>().into_iter());
+        self.recount();
         Ok(())
+    }
+
+    pub(crate) fn breaker_loaded(&mut self, spec: &BreakerSpec) -> Result<(), EntryError> {
+        self.breakers.define(spec.clone())?;
+        self.recount();
+        Ok(())
+    }
+
+    pub(crate) fn breaker_removed(&mut self, name: &BreakerName) -> Result<(), EntryError> {
+        if !self.breakers.remove(name) {
+            return Err(unknown("circuit breaker", name));
+        }
+        self.recount();
+        Ok(())
+    }
+
+    pub(crate) fn breaker_reset(
+        &mut self,
+        name: &BreakerName,
+        of: &str,
+        note: &str,
+        now: Timestamp,
+    ) -> Result<(), EntryError> {
+        check_note(note)?;
+        Ok(self.breakers.reset(name, of, now)?)
+    }
+
+    pub(crate) fn breaker_tripped(&mut self, trip: &Trip, now: Timestamp) -> Result<(), EntryError> {
+        Ok(self.breakers.trip(trip, now)?)
+    }
+
+    fn recount(&mut self) {
+        self.counted = Counted::of(self.rates.specs(), self.breakers.specs());
+    }
+
+    /// Checks that no circuit breaker stops an attempt.
+    pub(crate) fn check_breakers(&self, intent: &Intent, now: Timestamp) -> Result<(), EntryError> {
+        let labels = self.labels(&intent.action, &intent.tools);
+        let labels = labels.ok_or(EntryError::Mismatch("the agent was removed"))?;
+        match self.breakers.admit(&labels, intent.step, now) {
+            Admission::Go | Admission::GoAsProbe => Ok(()),
+            Admission::Stopped(_) | Admission::Trips(_) => {
+                Err(EntryError::Mismatch("a circuit breaker stops the action"))
+            }
+        }
+    }
+
+    /// Counts an attempt in the breakers that watch it. What they warn of has to follow.
+    pub(crate) fn watch(&mut self, intent: &Intent, now: Timestamp) {
+        let labels = labels(&self.tenant, &self.agents, &self.keys, &intent.action, &intent.tools);
+        if let Some(labels) = labels {
+            let notices = self.breakers.begin(intent.attempt(), &labels, intent.step, now);
+            self.owed.extend(notices.into_iter().map(event));
+        }
+    }
+
+    /// Counts an end in the breakers that watched the attempt. What follows from it has to follow.
+    pub(crate) fn watch_end(&mut self, outcome: &Outcome, now: Timestamp) {
+        let ending = match outcome.status {
+            Status::Ok | Status::ClientGone | Status::Cut | Status::Revoked => BreakerEnding::Answered,
+            Status::UpstreamError | Status::Unreachable | Status::Timeout | Status::Broken | Status::Indeterminate => {
+                BreakerEnding::Failed
+            }
+            Status::NotForwarded => BreakerEnding::NotSent,
+        };
+        let notices = self.breakers.end(&outcome.attempt(), ending, outcome.cost, now);
+        self.owed.extend(notices.into_iter().map(event));
     }
 
     /// Checks that no rate limit stops an attempt.
@@ -72,5 +154,13 @@ impl State {
         let labels = labels.ok_or(EntryError::Mismatch("the agent was removed"))?;
         let charge = intent.charge();
         Ok(self.rates.take(intent.attempt(), &labels, &charge, now)?)
+    }
+}
+
+fn event(notice: Notice) -> Event {
+    match notice {
+        Notice::Warned(warning) => Event::BreakerWarned(warning),
+        Notice::Tripped(trip) => Event::BreakerTripped(trip),
+        Notice::Closed(closing) => Event::BreakerClosed(closing),
     }
 }

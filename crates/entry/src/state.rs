@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use ledger::{Attempt, Booking, Hold, Ledger, LedgerError, MAX_BUDGETS_PER_HOLD, Pot, Rates};
+use ledger::{Attempt, Booking, Breakers, Hold, Ledger, LedgerError, MAX_BUDGETS_PER_HOLD, Pot, Rates};
 use model::{
     AdminName, AgentName, BudgetName, Digest, KeyId, NanoUsd, TenantName, Timestamp, UpstreamName, UsageSource,
 };
@@ -86,6 +86,8 @@ pub struct State {
     pub asks: Asks,
     /// Rate limits, and what went through them lately.
     pub rates: Rates,
+    /// Circuit breakers, and what they saw lately.
+    pub breakers: Breakers,
     /// What rules count of requests.
     pub counted: Counted,
     /// Agents by name.
@@ -132,6 +134,7 @@ impl State {
             budgets: BudgetFacts::default(),
             asks: Asks::new(),
             rates: Rates::default(),
+            breakers: Breakers::default(),
             counted: Counted::default(),
             agents: HashMap::new(),
             keys: BTreeMap::new(),
@@ -194,8 +197,13 @@ impl State {
             }
             Event::LimitLoaded { limit, .. } => self.limit_loaded(limit, entry.time),
             Event::LimitRemoved { limit, .. } => self.limit_removed(limit)?,
-            // Evidence: the outcome before it did what it says.
-            Event::ThresholdReached(_) => {}
+            Event::BreakerLoaded { breaker, .. } => self.breaker_loaded(breaker)?,
+            Event::BreakerRemoved { breaker, .. } => self.breaker_removed(breaker)?,
+            Event::BreakerTripped(trip) => self.breaker_tripped(trip, entry.time)?,
+            Event::BreakerClosed(closing) => self.breakers.close(closing)?,
+            Event::BreakerReset { breaker, of, note, .. } => self.breaker_reset(breaker, of, note, entry.time)?,
+            // Evidence: what they follow from did what they say.
+            Event::ThresholdReached(_) | Event::BreakerWarned(_) => {}
             Event::Asked(asked) => self.asked(asked, entry.time)?,
             Event::AskRefused(refused) => self.ask_refused(refused)?,
             Event::AskEnded(ended) => self.ask_ended(ended)?,
@@ -333,6 +341,7 @@ impl State {
             self.check_repeat(intent, entry.time)?;
             self.check_bound(intent)?;
             self.check_rates(intent, entry.time)?;
+            self.check_breakers(intent, entry.time)?;
             let hold = Hold {
                 amount: intent.charge(),
                 bookings: intent.bookings.clone(),
@@ -341,6 +350,7 @@ impl State {
             };
             self.ledger.place(intent.attempt(), hold, entry.time)?;
             self.take_rates(intent, entry.time)?;
+            self.watch(intent, entry.time);
         }
         self.count(&intent.action, entry.time);
         let Action { agent, id, .. } = &intent.action;
@@ -392,6 +402,7 @@ impl State {
         self.rates.end(&attempt, &booked, entry.time);
         self.owed.extend(overrun);
         self.owed.extend(Self::thresholds_of(&mut ended, entry.index));
+        self.watch_end(outcome, entry.time);
         if let Some(OpenIntent {
             agent,
             idempotency: Some(key),

@@ -75,6 +75,7 @@ impl Outgoing<'_> {
         let mut headers = headers::to_caller(&head.headers);
         reply::allowed(&mut headers, self.id, call.attempts);
         reply::warnings(&mut headers, meter.warnings());
+        reply::cautions(&mut headers, meter.cautions());
         if is_event_stream(&head.headers) && call.assembled {
             meter.assembling(head.status.as_u16());
             // Boxed, as it is seldom: what every call keeps while it waits would be as large.

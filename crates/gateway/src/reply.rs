@@ -29,6 +29,8 @@ const REMAINING: &str = "bailiwick-budget-remaining-usd";
 /// Which budgets of the call were past a threshold when it was reserved.
 const WARNING: &str = "bailiwick-budget-warning";
 
+/// Which circuit breakers are about to trip, and over what.
+const CAUTION: &str = "bailiwick-breaker-warning";
 /// When to come again, to the millisecond.
 const RETRY_AFTER_MS: &str = "retry-after-ms";
 
@@ -131,6 +133,17 @@ pub(crate) fn cost(headers: &mut HeaderMap, cost: NanoUsd, remaining: Option<Nan
     if let Some(remaining) = remaining {
         set(headers, REMAINING, &remaining.to_string());
     }
+}
+
+/// Says what circuit breakers are about to trip over: `runaway;rule=same_step`.
+pub(crate) fn cautions(headers: &mut HeaderMap, cautions: &[control::Caution]) {
+    if cautions.is_empty() {
+        return;
+    }
+    let each = cautions
+        .iter()
+        .map(|caution| format!("{};rule={}", caution.breaker, caution.cause.rule()));
+    set(headers, CAUTION, &each.collect::<Vec<_>>().join(", "));
 }
 
 /// Says which budgets are past a threshold: `data-team;percent=80, nightly;percent=95`.

@@ -109,6 +109,7 @@ pub struct Hold {
     amount: NanoUsd,
     remaining: Option<NanoUsd>,
     warnings: Vec<Warning>,
+    cautions: Vec<ledger::Warning>,
     intent: u64,
     placed: Timestamp,
     begun: bool,
@@ -124,6 +125,7 @@ impl Hold {
             amount,
             remaining,
             warnings,
+            cautions,
             intent,
             placed,
         } = granted;
@@ -133,6 +135,7 @@ impl Hold {
             amount,
             remaining,
             warnings,
+            cautions,
             intent,
             placed,
             begun: false,
@@ -158,6 +161,11 @@ impl Hold {
     /// The budgets that were past a threshold when it was placed.
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
+    }
+
+    /// What circuit breakers warn of because of it.
+    pub fn cautions(&self) -> &[ledger::Warning] {
+        &self.cautions
     }
 
     /// The index of its intent entry.
@@ -267,6 +275,7 @@ pub(crate) struct Granted {
     pub(crate) amount: NanoUsd,
     pub(crate) remaining: Option<NanoUsd>,
     pub(crate) warnings: Vec<Warning>,
+    pub(crate) cautions: Vec<ledger::Warning>,
     pub(crate) intent: u64,
     pub(crate) placed: Timestamp,
 }

@@ -1,7 +1,7 @@
 //! What budgets say to a request, and what administrators say to budgets.
 
-use entry::{AskEnd, AskEnded, Asked as AskedEntry, Closed, EntryError, Event, Over, Tokens};
-use ledger::{Amount, AtLimit, Attempt, Booking, Charge, Edit, Measure, Pot, Refusal, Why};
+use entry::{AskEnd, AskEnded, Asked as AskedEntry, Closed, EntryError, Event, Over, Stopper, Tokens};
+use ledger::{Admission, Amount, AtLimit, Attempt, Booking, BreakerStop, Charge, Edit, Measure, Pot, Refusal, Why};
 use model::{AdminName, BudgetName, NanoUsd, Reason, Timestamp};
 
 use super::{
@@ -52,6 +52,65 @@ impl Shard {
                 let spec = self.state.ledger.budget(&booking.budget);
                 spec.is_some_and(|spec| !matches!(spec.unit, Measure::Money | Measure::Calls))
             })
+    }
+
+    /// Whether a circuit breaker stops a request, or trips over it. What waits for an administrator goes on waiting while one
+    /// is open.
+    pub(super) fn broken(
+        &mut self,
+        request: &HoldRequest,
+        tools: &[String],
+        wall: Timestamp,
+    ) -> Result<Option<Admitted>, EntryError> {
+        let now = self.at(wall);
+        let Some(labels) = self.state.labels(&request.ask.action, tools) else {
+            return Ok(None);
+        };
+        let stop = match self.state.breakers.admit(&labels, request.step, now) {
+            Admission::Go | Admission::GoAsProbe => return Ok(None),
+            Admission::Stopped(_) if self.waits(request, now) => return Ok(Some(Admitted::Waiting)),
+            Admission::Stopped(stop) => stop,
+            Admission::Trips(trip) => {
+                let stop = BreakerStop {
+                    breaker: trip.breaker.clone(),
+                    scope: trip.scope,
+                    of: trip.of.clone(),
+                    since: now,
+                    until: trip.until,
+                    cause: trip.cause.clone(),
+                    probing: false,
+                };
+                tracing::warn!(tenant = %self.state.tenant, "{trip}");
+                self.push(Event::BreakerTripped(*trip), wall)?;
+                Box::new(stop)
+            }
+        };
+        let denied = Denied {
+            ask: request.ask.clone(),
+            reason: Reason::BreakerOpen,
+            why: Some(request.why.clone()),
+        };
+        let breaker = Stopper {
+            breaker: stop.breaker.clone(),
+            of: stop.of.clone(),
+            until: stop.until,
+        };
+        let by = Stopped {
+            breaker: Some(breaker),
+            ..Stopped::default()
+        };
+        self.denial(denied, by, wall)?;
+        Ok(Some(Admitted::Broken(stop)))
+    }
+
+    /// What breakers warn of because of the intent just appended.
+    pub(super) fn cautions(&self) -> Vec<ledger::Warning> {
+        let owed = self.state.owed.iter();
+        let warned = owed.filter_map(|event| match event {
+            Event::BreakerWarned(warning) => Some(warning.clone()),
+            _ => None,
+        });
+        warned.collect()
     }
 
     /// Whether a rate limit stops a request. What waits for an administrator goes on waiting.

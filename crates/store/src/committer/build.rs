@@ -176,6 +176,7 @@ impl<C: Clock> Committer<C> {
                 Admitted::Asked(asked) => HoldAnswer::Asked(Pending::new(asked, slot)),
                 Admitted::Waiting => HoldAnswer::Waiting,
                 Admitted::AskRefused(over, answer) => HoldAnswer::AskRefused(over, answer),
+                Admitted::Broken(stop) => HoldAnswer::Broken(stop),
                 Admitted::RateLimited(limited) => HoldAnswer::RateLimited(limited),
                 Admitted::Stale(epoch) => HoldAnswer::Stale(epoch),
                 Admitted::Repeated(action) => HoldAnswer::Repeated(action),

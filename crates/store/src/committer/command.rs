@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use entry::{
     Action, AdminRecord, AgentState, Ask as Waiting, BudgetFacts, Distrust, Event, KeyState, Over, Tokens, Why,
 };
-use ledger::{Amount, Attempt, Balance, Edit, Limited};
+use ledger::{Amount, Attempt, Balance, BreakerStop, Edit, Limited, Step};
 use model::{
     ActionId, AdminName, AgentName, BudgetName, Digest, KeyId, NanoUsd, Pseudonym, Reason, TenantName, Timestamp,
     UpstreamName,
@@ -52,6 +52,8 @@ pub struct HoldRequest {
     pub tokens: Tokens,
     /// The tools that the request offers to the model.
     pub tools: Vec<String>,
+    /// What it asks to be done next, as a keyed hash: what loops are seen by.
+    pub step: Option<Step>,
     /// Whether it may wait for an administrator where a budget asks.
     pub may_wait: bool,
     /// How long after now the hold is booked in full if nobody ended it, in microseconds.
@@ -83,6 +85,8 @@ pub enum HoldAnswer {
     Waiting,
     /// An administrator refused it; the denial is recorded.
     AskRefused(Box<Over>, Box<(AdminName, String)>),
+    /// A circuit breaker stops it; the denial is recorded.
+    Broken(Box<BreakerStop>),
     /// A rate limit stops it; the denial is recorded.
     RateLimited(Box<Limited>),
     /// Something that decisions depend on changed since: decide again under at least this epoch.

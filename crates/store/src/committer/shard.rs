@@ -1,7 +1,7 @@
 //! One tenant's log as the committer writes it: commands in, entries out. No I/O.
 
-use entry::{Action, AskEnd, Denial, Entry, EntryError, Event, Intent, Over, Replay, Status, VERSION};
-use ledger::{Attempt, Limited, NotAdmitted};
+use entry::{Action, AskEnd, Denial, Entry, EntryError, Event, Intent, Over, Replay, Status, Stopper, VERSION};
+use ledger::{Attempt, BreakerStop, Limited, NotAdmitted};
 use model::{ActionId, AdminName, AgentName, BatchId, NanoUsd, Reason, TenantName, Timestamp};
 use tlog::{CompactRange, leaf_hash};
 
@@ -28,6 +28,7 @@ pub(crate) enum Admitted {
     Refused(Box<Over>, Option<Timestamp>),
     Asked(Asked),
     Waiting,
+    Broken(Box<BreakerStop>),
     RateLimited(Box<Limited>),
     AskRefused(Box<Over>, Box<(AdminName, String)>),
     Stale(u64),
@@ -42,6 +43,7 @@ pub(crate) enum Admitted {
 pub(super) struct Stopped {
     pub(super) over: Option<Over>,
     pub(super) limited: Option<Box<Limited>>,
+    pub(super) breaker: Option<Stopper>,
 }
 
 impl Shard {
@@ -110,6 +112,9 @@ impl Shard {
         }
         let charge = request.charge();
         let tools = self.state.counted.tools(&request.tools);
+        if let Some(stopped) = self.broken(&request, &tools, wall)? {
+            return Ok(stopped);
+        }
         if let Some(limited) = self.rate_limited(&request, &tools, &charge, wall)? {
             return Ok(limited);
         }
@@ -142,6 +147,7 @@ impl Shard {
             hold: amount,
             tokens,
             tools,
+            step: request.step.filter(|_| self.state.breakers.wants_steps()),
             bookings,
             expires: now.saturating_add_micros(request.lifetime_us),
             boot,
@@ -157,12 +163,15 @@ impl Shard {
             }
             (Err(error), _) => return Err(error),
         };
+        let cautions = self.cautions();
+        self.pay_owed(wall)?;
         Ok(Admitted::Granted(Granted {
             tenant: self.state.tenant.clone(),
             attempt,
             amount,
             remaining,
             warnings,
+            cautions,
             intent,
             placed: now,
         }))
@@ -228,6 +237,7 @@ impl Shard {
             why,
             over: by.over,
             limited: by.limited,
+            breaker: by.breaker,
         };
         let mut entry = self.entry(Event::Denial(denial), wall);
         let appended = self.append(&entry);

@@ -184,6 +184,7 @@ impl<C: Clock> Worker<C> {
             amount: request.amount,
             remaining: Some(remaining),
             warnings: Vec::new(),
+            cautions: Vec::new(),
             intent: 0,
             placed: now,
         };
@@ -204,6 +205,7 @@ impl<C: Clock> Worker<C> {
             // Allowances are reserved in budgets of money only.
             tokens: None,
             tools: Vec::new(),
+            step: None,
             bookings: Vec::new(),
             expires: now.saturating_add_micros(request.lifetime_us),
             boot: self.boot,

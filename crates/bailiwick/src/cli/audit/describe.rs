@@ -5,7 +5,7 @@ use ledger::{Edit, Measure, Reached};
 use model::{BudgetName, NanoUsd};
 
 /// The kinds of entries, as the log spells them.
-pub(super) const KINDS: [&str; 30] = [
+pub(super) const KINDS: [&str; 36] = [
     "intent",
     "outcome",
     "denial",
@@ -32,6 +32,12 @@ pub(super) const KINDS: [&str; 30] = [
     "budget_edited",
     "limit_loaded",
     "limit_removed",
+    "breaker_loaded",
+    "breaker_removed",
+    "breaker_warned",
+    "breaker_tripped",
+    "breaker_closed",
+    "breaker_reset",
     "threshold_reached",
     "asked",
     "ask_refused",
@@ -72,6 +78,12 @@ pub(super) fn describe(event: &Event) -> String {
             by,
         } => format!("{budget} {} by {by}: {note}", of_edit(*unit, edit)),
         Event::LimitLoaded { limit, by } => format!("{} by {by}", limit.name),
+        Event::BreakerLoaded { breaker, by } => format!("{} by {by}", breaker.name),
+        Event::BreakerRemoved { breaker, by } => format!("{breaker} by {by}"),
+        Event::BreakerWarned(warning) => warning.to_string(),
+        Event::BreakerTripped(trip) => trip.to_string(),
+        Event::BreakerClosed(closing) => closing.to_string(),
+        Event::BreakerReset { breaker, of, note, by } => format!("{breaker} of {of} by {by}: {note}"),
         Event::LimitRemoved { limit, by } => format!("{limit} by {by}"),
         Event::ThresholdReached(ThresholdReached { outcome, reached }) => {
             let Reached {
@@ -173,10 +185,14 @@ fn of_overrun(overrun: &Overrun) -> String {
 fn of_denial(denial: &Denial) -> String {
     let action = &denial.action;
     let over = denial.over.as_ref().map_or_else(String::new, of_over);
+    let breaker = denial.breaker.as_ref();
+    let breaker = breaker.map_or_else(String::new, |stop| {
+        format!(": breaker {} stops {}", stop.breaker, stop.of)
+    });
     let limited = denial.limited.as_ref();
     let limited = limited.map_or_else(String::new, |limited| format!(": {limited}"));
     format!(
-        "{}/{} {}{over}{limited}",
+        "{}/{} {}{over}{limited}{breaker}",
         action.upstream,
         action.model,
         denial.reason.code()

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::table::{Done, Request, apply, attempt, instant, replay, spec, step};
 use crate::{
-    Admission, Attempt, BreakerError, Breakers, Cause, Ending, Notice, Phase, Trip,
+    Admission, Attempt, BreakerEnding as Ending, BreakerError, BreakerPhase as Phase, Breakers, Cause, Notice, Trip,
     breaker::{gate::Probe, steps::MAX_STEPS},
 };
 

@@ -12,8 +12,8 @@
 use model::{ActionId, NanoUsd, Timestamp};
 
 use crate::{
-    Admission, Attempt, BreakerSpec, Breakers, Cause, Closing, Ending, ErrorRate, Label, Labels, Loops, NoProgress,
-    Notice, Repeats, Scope, Selector, SpendRate, SpendSurge, Step, Stop, Trip,
+    Admission, Attempt, BreakerEnding as Ending, BreakerSpec, BreakerStop as Stop, Breakers, Cause, Closing, ErrorRate,
+    Label, Labels, Loops, NoProgress, Notice, Repeats, Scope, Selector, SpendRate, SpendSurge, Step, Trip,
 };
 
 /// Runs a scenario. What was applied is then applied to a second set of breakers, which must be equal.

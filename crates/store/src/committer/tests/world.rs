@@ -472,6 +472,7 @@ pub(super) fn request(number: u32, amount: i64, epoch: u64) -> HoldRequest {
             output: 100,
         },
         tools: Vec::new(),
+        step: None,
         may_wait: true,
         lifetime_us: LIFETIME,
         idempotency: None,
