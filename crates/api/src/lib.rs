@@ -29,6 +29,7 @@ mod overruns;
 mod problem;
 mod reload;
 mod routes;
+mod rules;
 mod upstreams;
 pub mod wire;
 

@@ -16,7 +16,7 @@ use crate::{
     listener::Shared,
     operations, overruns,
     problem::{Kind, Problem},
-    reload, upstreams,
+    reload, rules, upstreams,
 };
 
 /// One thing that can be asked.
@@ -65,6 +65,9 @@ pub(crate) fn routes() -> Vec<Route> {
         post_("/api/v1/keys", keys::issue),
         delete_("/api/v1/keys/{id}", keys::revoke),
         get_("/api/v1/budgets", budgets::list),
+        get_("/api/v1/limits", rules::limits),
+        get_("/api/v1/breakers", rules::breakers),
+        post_("/api/v1/breakers/reset", rules::reset),
         get_("/api/v1/overruns", overruns::list),
         post_("/api/v1/overruns/accept", overruns::accept),
         get_("/api/v1/upstreams", upstreams::list),

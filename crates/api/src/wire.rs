@@ -6,10 +6,11 @@
 use std::fmt;
 
 use control::{
-    AdminReport, AgentReport, BudgetReport, EntryReport, KeyReport, LoadProblem, OverrunReport, UpstreamReport,
+    AdminReport, AgentReport, BreakerReport, BudgetReport, EntryReport, KeyReport, LimitReport, LoadProblem,
+    OverrunReport, UpstreamReport,
 };
 use entry::Role;
-use model::{AdminName, AgentName, KeyId, TenantName, Tier, UpstreamName};
+use model::{AdminName, AgentName, BreakerName, KeyId, TenantName, Tier, UpstreamName};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -32,6 +33,36 @@ pub struct Keys {
 pub struct Budgets {
     /// As they stand now.
     pub budgets: Vec<BudgetReport>,
+}
+
+/// `GET /api/v1/limits`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Rate limits, by tenant and name.
+    pub limits: Vec<LimitReport>,
+}
+
+/// `GET /api/v1/breakers`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Breakers {
+    /// Circuit breakers, by tenant and name.
+    pub breakers: Vec<BreakerReport>,
+}
+
+/// `POST /api/v1/breakers/reset`: which breaker is closed. Answered with its [`BreakerReport`] as it stood.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResetBreaker {
+    /// In whose log; `default` if absent.
+    #[serde(default = "TenantName::default_tenant")]
+    pub tenant: TenantName,
+    /// The breaker.
+    pub breaker: BreakerName,
+    /// Whose: the team, the agent, or `agent/run`. Where it stops only one, it need not be said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<String>,
+    /// Why, for the audit trail.
+    pub note: String,
 }
 
 /// `GET /api/v1/overruns`

@@ -30,6 +30,7 @@ mod refusal;
 mod repeat;
 mod report;
 mod route;
+mod rules;
 mod signer;
 mod snapshot;
 mod start;
@@ -48,10 +49,11 @@ pub use pipeline::{Ask, Failure, Forwarded, Upstream};
 pub use refusal::Refusal;
 pub use repeat::RepeatKey;
 pub use report::{
-    AdminReport, AgentReport, BudgetReport, EditReport, EntryReport, KeyReport, LoadReport, OverrunReport,
-    UpstreamReport, rfc3339,
+    AdminReport, AgentReport, BreakerReport, BucketReport, BudgetReport, EditReport, EntryReport, KeyReport,
+    LimitReport, LoadReport, OverrunReport, StandingReport, UpstreamReport, rfc3339,
 };
 pub use route::{Bounds, Cause, Fallback, ModelPattern, Places, Retry, RouteSpec};
+pub use rules::Reset;
 pub use signer::{GuardFile, KeyFiles, log_keys};
 pub use snapshot::Actor;
 pub use start::{Control, Loader, Options, StartError};

@@ -2,8 +2,10 @@
 //! text, time RFC 3339.
 
 mod budget;
+pub(crate) mod rules;
 
 pub use budget::{BudgetReport, EditReport};
+pub use rules::{BreakerReport, BucketReport, LimitReport, StandingReport};
 
 use entry::{AgentState, Distrust, Entry, KeyState};
 use model::{NanoUsd, Timestamp, UpstreamName};

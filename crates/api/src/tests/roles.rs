@@ -50,6 +50,14 @@ fn table() -> Vec<Line> {
             operates_on_nothing,
         ),
         line("GET /api/v1/budgets", "/api/v1/budgets", none.clone(), reads_state),
+        line("GET /api/v1/limits", "/api/v1/limits", none.clone(), reads_state),
+        line("GET /api/v1/breakers", "/api/v1/breakers", none.clone(), reads_state),
+        line(
+            "POST /api/v1/breakers/reset",
+            "/api/v1/breakers/reset",
+            json!({ "breaker": "runaway", "note": "mended" }),
+            operates_on_nothing,
+        ),
         line("GET /api/v1/overruns", "/api/v1/overruns", none.clone(), reads_state),
         line(
             "POST /api/v1/overruns/accept",

@@ -8,6 +8,7 @@ mod admin;
 mod agent;
 mod apply;
 mod audit;
+mod breaker;
 mod budget;
 mod check;
 mod client;
@@ -18,6 +19,7 @@ mod fake;
 mod init;
 mod key;
 mod length;
+mod limit;
 mod output;
 mod overrun;
 mod prices;
@@ -86,6 +88,12 @@ enum Command {
     /// Show budgets
     #[command(subcommand)]
     Budget(budget::Command),
+    /// Show rate limits
+    #[command(subcommand)]
+    Limit(limit::Command),
+    /// Show and close circuit breakers
+    #[command(subcommand)]
+    Breaker(breaker::Command),
     /// Show and accept what providers billed past its hold
     #[command(subcommand)]
     Overrun(overrun::Command),
@@ -125,6 +133,8 @@ fn run(common: &Common, command: Command) -> Result<(), Failure> {
         Command::Agent(command) => wait_for(agent::run(common, &command, &mut out)),
         Command::Key(command) => wait_for(key::run(common, &command, &mut out)),
         Command::Budget(command) => wait_for(budget::run(common, &command, &mut out)),
+        Command::Limit(command) => wait_for(limit::run(common, &command, &mut out)),
+        Command::Breaker(command) => wait_for(breaker::run(common, &command, &mut out)),
         Command::Overrun(command) => wait_for(overrun::run(common, &command, &mut out)),
         Command::Admin(command) => wait_for(admin::run(common, &command, &mut out)),
         Command::Audit(command) => wait_for(audit::run(common, &command, &mut out)),

@@ -5,7 +5,7 @@ use ledger::{Admission, Amount, AtLimit, Attempt, Booking, BreakerStop, Charge, 
 use model::{AdminName, BudgetName, NanoUsd, Reason, Timestamp};
 
 use super::{
-    command::{BalanceQuery, Balances, ChangeError, Changed, Denied, EditOrder, HoldRequest},
+    command::{BalanceQuery, Balances, ChangeError, Changed, Denied, EditOrder, HoldRequest, Rules},
     shard::{Admitted, Shard, Stopped},
 };
 use crate::hold::{Asked, Warning};
@@ -297,6 +297,18 @@ impl Shard {
             by,
         };
         self.change(vec![event], wall)
+    }
+
+    /// How rate limits and circuit breakers stand.
+    pub(super) fn rules(&self, most: usize, wall: Timestamp) -> Rules {
+        let now = self.at(wall);
+        let state = &self.state;
+        Rules {
+            limits: state.rates.specs().cloned().collect(),
+            buckets: state.rates.standing(None, now, most),
+            breakers: state.breakers.specs().cloned().collect(),
+            standings: state.breakers.standing(now, true, most),
+        }
     }
 
     /// How budgets stand.

@@ -5,7 +5,9 @@ use model::{TenantName, Timestamp};
 use tokio::sync::{mpsc::OwnedPermit, oneshot};
 
 use super::{
-    command::{BalanceQuery, Balances, ChangeError, Changed, Command, HoldAnswer, HoldRequest, Unavailable, View},
+    command::{
+        BalanceQuery, Balances, ChangeError, Changed, Command, HoldAnswer, HoldRequest, Rules, Unavailable, View,
+    },
     run::{Committer, EXPIRY_TICK, Stopping},
     shard::{Admitted, Shard},
 };
@@ -24,6 +26,7 @@ pub(super) enum Reply {
     ),
     View(TenantName, oneshot::Sender<Result<View, Unavailable>>),
     Balances(TenantName, BalanceQuery, oneshot::Sender<Result<Balances, Unavailable>>),
+    Rules(TenantName, usize, oneshot::Sender<Result<Rules, Unavailable>>),
 }
 
 impl Reply {
@@ -35,6 +38,7 @@ impl Reply {
             Self::Changed(_, answer) => drop(answer.send(Err(Unavailable.into()))),
             Self::View(_, answer) => drop(answer.send(Err(Unavailable))),
             Self::Balances(_, _, answer) => drop(answer.send(Err(Unavailable))),
+            Self::Rules(_, _, answer) => drop(answer.send(Err(Unavailable))),
         }
     }
 }
@@ -121,6 +125,7 @@ impl<C: Clock> Committer<C> {
                 return Some(Reply::Changed(edited, answer));
             }
             Command::Balances(tenant, query, answer) => return Some(Reply::Balances(tenant, query, answer)),
+            Command::Rules(tenant, most, answer) => return Some(Reply::Rules(tenant, most, answer)),
             Command::View(tenant, answer) => return Some(Reply::View(tenant, answer)),
             Command::Remember(tenant, persons, answer) => {
                 let mut result = Ok(());
@@ -189,6 +194,11 @@ impl<C: Clock> Committer<C> {
                 let now = self.wall.read();
                 let shard = self.shards.get(&tenant);
                 drop(answer.send(Ok(shard.map(|shard| shard.balances(&query, now)).unwrap_or_default())));
+            }
+            Reply::Rules(tenant, most, answer) => {
+                let now = self.wall.read();
+                let shard = self.shards.get(&tenant);
+                drop(answer.send(Ok(shard.map(|shard| shard.rules(most, now)).unwrap_or_default())));
             }
             Reply::View(tenant, answer) => {
                 let view = match self.shards.get(&tenant) {

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use entry::{
     Action, AdminRecord, AgentState, Ask as Waiting, BudgetFacts, Distrust, Event, KeyState, Over, Tokens, Why,
 };
-use ledger::{Amount, Attempt, Balance, BreakerStop, Edit, Limited, Step};
+use ledger::{
+    Amount, Attempt, Balance, BreakerSpec, BreakerStanding, BreakerStop, Edit, Fill, Limited, RateSpec, Step,
+};
 use model::{
     ActionId, AdminName, AgentName, BudgetName, Digest, KeyId, NanoUsd, Pseudonym, Reason, TenantName, Timestamp,
     UpstreamName,
@@ -198,6 +200,19 @@ pub struct Balances {
     pub set: BTreeMap<BudgetName, Amount>,
 }
 
+/// Rate limits and circuit breakers, and how they stand: a copy taken between two commits.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    /// Rate limits, by name.
+    pub limits: Vec<RateSpec>,
+    /// Their buckets.
+    pub buckets: Vec<Fill>,
+    /// Circuit breakers, by name.
+    pub breakers: Vec<BreakerSpec>,
+    /// What they stop, and where they stand closed with something counted.
+    pub standings: Vec<BreakerStanding>,
+}
+
 /// Which budgets are asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BalanceQuery {
@@ -235,6 +250,7 @@ pub(crate) enum Command {
     ),
     View(TenantName, oneshot::Sender<Result<View, Unavailable>>),
     Balances(TenantName, BalanceQuery, oneshot::Sender<Result<Balances, Unavailable>>),
+    Rules(TenantName, usize, oneshot::Sender<Result<Rules, Unavailable>>),
     Remember(TenantName, Vec<Person>, oneshot::Sender<Result<(), StoreError>>),
     Checkpoint(TenantName, u64, String, oneshot::Sender<Result<(), StoreError>>),
     Stop(String, oneshot::Sender<()>),
@@ -250,6 +266,7 @@ impl Command {
             Self::Deny(_, answer) | Self::Replay(_, answer) => drop(answer.send(Err(Unavailable))),
             Self::Change(_, _, answer) | Self::Edit(_, answer) => drop(answer.send(Err(Unavailable.into()))),
             Self::Balances(_, _, answer) => drop(answer.send(Err(Unavailable))),
+            Self::Rules(_, _, answer) => drop(answer.send(Err(Unavailable))),
             Self::View(_, answer) => drop(answer.send(Err(Unavailable))),
             // Dropping the sender tells the asker that there is no answer.
             Self::Remember(..) | Self::Checkpoint(..) | Self::Stop(..) | Self::Close(_) => {}

@@ -17,7 +17,7 @@ use tokio::sync::{
 use super::{
     command::{
         BalanceQuery, Balances, ChangeError, Changed, Command, Denied, EditOrder, HoldAnswer, HoldRequest, Person,
-        Replayed, Unavailable, View,
+        Replayed, Rules, Unavailable, View,
     },
     health::SLOW,
     stats::Stats,
@@ -157,6 +157,11 @@ impl Handle {
     /// How budgets stand as of the last commit.
     pub async fn balances(&self, tenant: TenantName, query: BalanceQuery) -> Result<Balances, Unavailable> {
         self.ask(|answer| Command::Balances(tenant, query, answer)).await?
+    }
+
+    /// Rate limits and circuit breakers as of the last commit, with at most so many buckets and so many standings.
+    pub async fn rules(&self, tenant: TenantName, most: usize) -> Result<Rules, Unavailable> {
+        self.ask(|answer| Command::Rules(tenant, most, answer)).await?
     }
 
     /// Reads a tenant's state as of the last commit.

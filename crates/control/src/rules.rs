@@ -1,0 +1,120 @@
+//! What administrators see of rate limits and circuit breakers, and what they may do to breakers.
+
+use entry::Event;
+use model::{BreakerName, TenantName};
+
+use crate::{
+    Actor, AdminError, BreakerReport, Control, LimitReport, Permission,
+    admin::TEXT_MAX,
+    report::rules::{breaker_reports, limit_reports},
+};
+
+/// How many buckets, teams, agents and runs one question returns at most.
+const STANDINGS_MAX: usize = 1_000;
+
+/// A circuit breaker that an administrator closes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reset {
+    /// In whose log.
+    pub tenant: TenantName,
+    /// The breaker.
+    pub breaker: BreakerName,
+    /// Whose: the team, the agent, or `agent/run`. Where it stops only one, it need not be said.
+    pub of: Option<String>,
+    /// Why it is closed.
+    pub note: String,
+}
+
+impl Control {
+    /// All rate limits, and how their buckets stand.
+    pub async fn rate_limits(&self, actor: &Actor) -> Result<Vec<LimitReport>, AdminError> {
+        Self::require(actor, Permission::ReadState)?;
+        let mut reports = Vec::new();
+        for tenant in self.tenant_names() {
+            let rules = self.committer().rules(tenant.clone(), STANDINGS_MAX).await?;
+            reports.extend(limit_reports(&tenant, &rules));
+        }
+        Ok(reports)
+    }
+
+    /// All circuit breakers, and what they stop.
+    pub async fn breakers(&self, actor: &Actor) -> Result<Vec<BreakerReport>, AdminError> {
+        Self::require(actor, Permission::ReadState)?;
+        let mut reports = Vec::new();
+        for tenant in self.tenant_names() {
+            let rules = self.committer().rules(tenant.clone(), STANDINGS_MAX).await?;
+            reports.extend(breaker_reports(&tenant, &rules));
+        }
+        Ok(reports)
+    }
+
+    /// Closes a circuit breaker for a team, an agent or a run, and has it forget what it counted. Returns how it stood.
+    pub async fn reset_breaker(&self, actor: &Actor, reset: Reset) -> Result<BreakerReport, AdminError> {
+        Self::require(actor, Permission::Operate)?;
+        let Reset {
+            tenant,
+            breaker,
+            of,
+            note,
+        } = reset;
+        check_reason(&note, "the provider mended it")?;
+        if !self.snapshot().tenants.contains_key(&tenant) {
+            let name = tenant.to_string();
+            return Err(AdminError::NotFound { what: "tenant", name });
+        }
+        let rules = self.committer().rules(tenant.clone(), STANDINGS_MAX).await?;
+        let reports = breaker_reports(&tenant, &rules);
+        let Some(report) = reports.into_iter().find(|report| report.name == breaker.as_str()) else {
+            let name = breaker.to_string();
+            return Err(AdminError::NotFound { what: "breaker", name });
+        };
+        let of = match of {
+            Some(of) => of,
+            None => only_stopped(&report)?,
+        };
+        let by = actor.name.clone();
+        let event = Event::BreakerReset { breaker, of, note, by };
+        self.change(tenant, vec![event]).await?;
+        Ok(report)
+    }
+
+    pub(crate) fn tenant_names(&self) -> Vec<TenantName> {
+        let mut tenants: Vec<_> = self.snapshot().tenants.keys().cloned().collect();
+        tenants.sort_unstable();
+        tenants
+    }
+}
+
+/// Whose breaker is meant if nobody says so.
+fn only_stopped(report: &BreakerReport) -> Result<String, AdminError> {
+    let stopped = report.standings.iter().filter(|standing| standing.state != "closed");
+    let stopped: Vec<_> = stopped.map(|standing| standing.of.as_str()).collect();
+    match stopped.as_slice() {
+        [of] => Ok((*of).to_owned()),
+        [] => Err(AdminError::Conflict(format!(
+            "breaker {} stops nobody: there is nothing to reset",
+            report.name
+        ))),
+        several => Err(AdminError::Invalid(format!(
+            "breaker {} stops {} {}s: say which is meant (`of`), such as {:?}",
+            report.name,
+            several.len(),
+            report.scope,
+            several.first().copied().unwrap_or_default()
+        ))),
+    }
+}
+
+/// Checks why somebody does something, for the audit trail.
+pub(crate) fn check_reason(note: &str, example: &str) -> Result<(), AdminError> {
+    if note.trim().is_empty() {
+        let message = format!("say in the note why, such as {example:?}: it stands in the audit trail");
+        return Err(AdminError::Invalid(message));
+    }
+    if note.len() > TEXT_MAX || note.chars().any(char::is_control) {
+        return Err(AdminError::Invalid(format!(
+            "a note has at most {TEXT_MAX} characters and no control characters"
+        )));
+    }
+    Ok(())
+}
