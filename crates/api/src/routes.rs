@@ -65,6 +65,7 @@ pub(crate) fn routes() -> Vec<Route> {
         post_("/api/v1/keys", keys::issue),
         delete_("/api/v1/keys/{id}", keys::revoke),
         get_("/api/v1/budgets", budgets::list),
+        post_("/api/v1/budgets/simulate", rules::simulate),
         get_("/api/v1/limits", rules::limits),
         get_("/api/v1/breakers", rules::breakers),
         post_("/api/v1/breakers/reset", rules::reset),

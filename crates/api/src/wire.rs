@@ -10,6 +10,7 @@ use control::{
     OverrunReport, UpstreamReport,
 };
 use entry::Role;
+use ledger::BudgetSpec;
 use model::{AdminName, AgentName, BreakerName, KeyId, TenantName, Tier, UpstreamName};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -63,6 +64,22 @@ pub struct ResetBreaker {
     pub of: Option<String>,
     /// Why, for the audit trail.
     pub note: String,
+}
+
+/// `POST /api/v1/budgets/simulate`: budgets that are not in effect, and a past period to put to them. Answered with a
+/// [`SimulationReport`](control::SimulationReport).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SimulateBudgets {
+    /// In whose log; `default` if absent.
+    #[serde(default = "TenantName::default_tenant")]
+    pub tenant: TenantName,
+    /// The begin of the period: microseconds since 1970.
+    pub since_us: i64,
+    /// Its end: microseconds since 1970.
+    pub until_us: i64,
+    /// The budgets, in the form that entries have them in.
+    pub budgets: Vec<BudgetSpec>,
 }
 
 /// `GET /api/v1/overruns`

@@ -458,7 +458,7 @@ impl Control {
     }
 
     /// What was read cannot be what was written: the committer checks all of it.
-    fn damaged(&self, error: &dyn std::error::Error) -> AdminError {
+    pub(crate) fn damaged(&self, error: &dyn std::error::Error) -> AdminError {
         self.reader().suspect();
         AdminError::Unavailable(format!("what is stored cannot be read: {error}"))
     }

@@ -32,6 +32,7 @@ mod report;
 mod route;
 mod rules;
 mod signer;
+mod simulate;
 mod snapshot;
 mod start;
 mod tariffs;
@@ -50,11 +51,12 @@ pub use refusal::Refusal;
 pub use repeat::RepeatKey;
 pub use report::{
     AdminReport, AgentReport, BreakerReport, BucketReport, BudgetReport, EditReport, EntryReport, KeyReport,
-    LimitReport, LoadReport, OverrunReport, StandingReport, UpstreamReport, rfc3339,
+    LimitReport, LoadReport, OverrunReport, SimulationReport, StandingReport, StopReport, StoppedReport, UpstreamReport, rfc3339,
 };
 pub use route::{Bounds, Cause, Fallback, ModelPattern, Places, Retry, RouteSpec};
 pub use rules::Reset;
 pub use signer::{GuardFile, KeyFiles, log_keys};
+pub use simulate::Proposal;
 pub use snapshot::Actor;
 pub use start::{Control, Loader, Options, StartError};
 pub use store::Warning;

@@ -3,8 +3,10 @@
 
 mod budget;
 pub(crate) mod rules;
+mod simulation;
 
 pub use budget::{BudgetReport, EditReport};
+pub use simulation::{SimulationReport, StopReport, StoppedReport};
 pub use rules::{BreakerReport, BucketReport, LimitReport, StandingReport};
 
 use entry::{AgentState, Distrust, Entry, KeyState};

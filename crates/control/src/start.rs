@@ -110,6 +110,8 @@ pub(crate) struct Inner {
     pub(crate) loader: Loader,
     /// What is in effect. Held while anything changes, so that pictures are published in the order of the log.
     pub(crate) loaded: Mutex<Arc<Compiled>>,
+    /// Held while budgets are simulated: one at a time.
+    pub(crate) simulating: Mutex<()>,
     pub(crate) stop_signer: watch::Sender<bool>,
     pub(crate) signer: Mutex<Option<JoinHandle<()>>>,
     pub(crate) committing: Mutex<Option<JoinHandle<()>>>,
@@ -194,6 +196,7 @@ impl Control {
             random,
             loader,
             loaded: Mutex::new(compiled.clone()),
+            simulating: Mutex::new(()),
             stop_signer,
             signer: Mutex::new(Some(signing)),
             committing: Mutex::new(Some(committing)),

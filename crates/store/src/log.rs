@@ -57,11 +57,9 @@ pub enum BatchError {
         /// Why.
         source: EntryError,
     },
-    /// The overrun of the last outcome is missing: both are written at once.
-    #[error(
-        "entry {0} is an outcome that passed its hold, and its batch ends without the overrun entry that follows it"
-    )]
-    Overrun(u64),
+    /// What follows from the last entry is missing: both are written at once.
+    #[error("something follows from entry {0}, such as an overrun or a threshold, and its batch ends without it")]
+    Owed(u64),
     /// The root is not that of the entries.
     #[error("the tree head after entry {0} is not that of the entries up to it: an entry of this batch was changed")]
     Root(u64),
@@ -115,7 +113,7 @@ impl Batch {
         }
         let last = state.size.saturating_sub(1);
         if !state.owed.is_empty() {
-            return Err(BatchError::Overrun(last));
+            return Err(BatchError::Owed(last));
         }
         if range.root() != self.root {
             return Err(BatchError::Root(last));

@@ -50,6 +50,14 @@ fn table() -> Vec<Line> {
             operates_on_nothing,
         ),
         line("GET /api/v1/budgets", "/api/v1/budgets", none.clone(), reads_state),
+        line(
+            "POST /api/v1/budgets/simulate",
+            "/api/v1/budgets/simulate",
+            json!({ "since_us": 0, "until_us": 1, "budgets": [
+                { "name": "all", "limit": 1, "window": "total", "select": {} }
+            ] }),
+            reads_audit,
+        ),
         line("GET /api/v1/limits", "/api/v1/limits", none.clone(), reads_state),
         line("GET /api/v1/breakers", "/api/v1/breakers", none.clone(), reads_state),
         line(
