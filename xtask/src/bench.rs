@@ -17,6 +17,7 @@ use serde::Deserialize;
 
 use crate::workspace::Workspace;
 
+mod breakers;
 mod extra;
 mod machine;
 mod report;
@@ -26,6 +27,9 @@ pub(crate) use report::Row;
 /// What to measure, and how long.
 #[derive(clap::Args)]
 pub(crate) struct Options {
+    /// Something else than the gateway.
+    #[command(subcommand)]
+    what: Option<What>,
     /// How often the targets take turns.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
@@ -38,6 +42,13 @@ pub(crate) struct Options {
     /// Write the figures into docs/performance.md.
     #[arg(long)]
     write: bool,
+}
+
+/// What else is measured.
+#[derive(clap::Subcommand)]
+enum What {
+    /// How often breakers stop healthy agents, and how soon those that run away. Needs no build of the server.
+    Breakers(breakers::Options),
 }
 
 const CONNECTIONS: [usize; 3] = [1, 16, 64];
@@ -53,6 +64,9 @@ struct Target {
 }
 
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
+    if let Some(What::Breakers(options)) = &options.what {
+        return breakers::run(workspace, options);
+    }
     let bins = build(workspace)?;
     let dir = tempdir()?;
     let result = measure(&bins, &dir, options, workspace);

@@ -74,6 +74,18 @@ pub struct Loops {
     pub within_s: u32,
 }
 
+/// The same step 3 and 4 times, steps in turn 2 and 3 times, within ten minutes. In turn 4 times would be the same step 4
+/// times. `docs/breakers-evaluation.md` says how often that stops what is healthy.
+impl Default for Loops {
+    fn default() -> Self {
+        Self {
+            same: Repeats { warn: 3, stop: 4 },
+            periodic: Repeats { warn: 2, stop: 3 },
+            within_s: 600,
+        }
+    }
+}
+
 /// Trips when too many calls fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -86,6 +98,17 @@ pub struct ErrorRate {
     pub within_s: u32,
 }
 
+/// Half of 20 calls or more, within five minutes.
+impl Default for ErrorRate {
+    fn default() -> Self {
+        Self {
+            percent: 50,
+            calls: 20,
+            within_s: 300,
+        }
+    }
+}
+
 /// Trips when many calls take only few different steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -96,6 +119,26 @@ pub struct NoProgress {
     pub steps: u16,
     /// Within how long, in seconds.
     pub within_s: u32,
+}
+
+/// 24 calls with 4 different steps, within an hour.
+impl Default for NoProgress {
+    fn default() -> Self {
+        Self {
+            calls: 24,
+            steps: 4,
+            within_s: 3_600,
+        }
+    }
+}
+
+impl SpendSurge {
+    /// Five times the median, if nothing else is said.
+    pub const PERCENT: u32 = 500;
+    /// Of days: hours differ too much within one.
+    pub const WITHIN_S: u32 = 86_400;
+    /// Of the 14 before.
+    pub const WINDOWS: u16 = 14;
 }
 
 /// A circuit breaker.
@@ -129,6 +172,9 @@ pub struct BreakerSpec {
 }
 
 impl BreakerSpec {
+    /// How long a breaker stays open, in seconds, if nothing else is said.
+    pub const COOLDOWN_S: u32 = 600;
+
     /// Whether it looks at steps.
     pub fn wants_steps(&self) -> bool {
         self.loops.is_some() || self.no_progress.is_some()

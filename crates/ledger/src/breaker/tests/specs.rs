@@ -3,7 +3,7 @@
 use model::NanoUsd;
 
 use super::table::{instant, spec, step};
-use crate::{Breakers, Cause, MAX_BREAKERS, Scope, Trip};
+use crate::{BreakerSpec, Breakers, Cause, ErrorRate, Loops, MAX_BREAKERS, NoProgress, Scope, SpendSurge, Trip};
 
 #[test]
 fn specs_are_checked() {
@@ -53,6 +53,22 @@ fn specs_are_checked() {
             .map_or_else(|problem| problem.to_string(), |()| "ok".to_owned());
         assert_eq!(found, expected, "{rules:?}");
     }
+}
+
+#[test]
+fn what_is_the_default_can_be() {
+    let mut spec = spec("b", &[]);
+    spec.loops = Some(Loops::default());
+    spec.errors = Some(ErrorRate::default());
+    spec.no_progress = Some(NoProgress::default());
+    spec.surge = Some(SpendSurge {
+        percent: SpendSurge::PERCENT,
+        within_s: SpendSurge::WITHIN_S,
+        windows: SpendSurge::WINDOWS,
+        at_least: NanoUsd(1),
+    });
+    spec.cooldown_s = BreakerSpec::COOLDOWN_S;
+    assert_eq!(spec.check(), Ok(()));
 }
 
 #[test]
