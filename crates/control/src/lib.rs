@@ -51,7 +51,8 @@ pub use refusal::Refusal;
 pub use repeat::RepeatKey;
 pub use report::{
     AdminReport, AgentReport, BreakerReport, BucketReport, BudgetReport, EditReport, EntryReport, KeyReport,
-    LimitReport, LoadReport, OverrunReport, SimulationReport, StandingReport, StopReport, StoppedReport, UpstreamReport, rfc3339,
+    LimitReport, LoadReport, OverrunReport, SimulationReport, StandingReport, StopReport, StoppedReport,
+    UpstreamReport, rfc3339,
 };
 pub use route::{Bounds, Cause, Fallback, ModelPattern, Places, Retry, RouteSpec};
 pub use rules::Reset;

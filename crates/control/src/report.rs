@@ -6,8 +6,8 @@ pub(crate) mod rules;
 mod simulation;
 
 pub use budget::{BudgetReport, EditReport};
-pub use simulation::{SimulationReport, StopReport, StoppedReport};
 pub use rules::{BreakerReport, BucketReport, LimitReport, StandingReport};
+pub use simulation::{SimulationReport, StopReport, StoppedReport};
 
 use entry::{AgentState, Distrust, Entry, KeyState};
 use model::{NanoUsd, Timestamp, UpstreamName};

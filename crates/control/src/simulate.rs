@@ -10,7 +10,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use entry::{Denial, Entry, Event, Intent, Outcome, State, Tokens};
 use futures_util::{StreamExt as _, pin_mut};
-use ledger::{Amount, Attempt, BudgetSpec, Charge, Hold, Label, Ledger, MAX_BUDGETS_PER_HOLD, NotAdmitted, Pot, Refusal};
+use ledger::{
+    Amount, Attempt, BudgetSpec, Charge, Hold, Label, Ledger, MAX_BUDGETS_PER_HOLD, NotAdmitted, Pot, Refusal,
+};
 use model::{NanoUsd, TenantName, Timestamp};
 
 use crate::{Actor, AdminError, Control, Permission, SimulationReport};
@@ -230,7 +232,11 @@ fn charge(intent: &Intent) -> Charge {
         input: intent.bytes,
         output: intent.bound.unwrap_or(intent.limit),
     };
-    Charge { input, output, ..charge }
+    Charge {
+        input,
+        output,
+        ..charge
+    }
 }
 
 impl Control {
@@ -248,7 +254,10 @@ impl Control {
             return Err(AdminError::Invalid(message));
         }
         if let Some(unselecting) = proposal.budgets.iter().find(|spec| spec.select.is_none()) {
-            let message = format!("budget {} says no `select`, so it is about no request", unselecting.name);
+            let message = format!(
+                "budget {} says no `select`, so it is about no request",
+                unselecting.name
+            );
             return Err(AdminError::Invalid(message));
         }
         if !self.snapshot().tenants.contains_key(&tenant) {

@@ -167,5 +167,5 @@ fn a_batch_that_ends_before_the_overrun_is_refused() {
     let batch = shard.take_batch(BatchId::new(at, [7; 10]), 1).unwrap();
     let mut state = entry::State::new(tenant());
     let folded = batch.fold(&mut state, &mut CompactRange::new(), |_, _| {});
-    assert_eq!(folded, Err(BatchError::Overrun(4)));
+    assert_eq!(folded, Err(BatchError::Owed(4)));
 }
