@@ -3,6 +3,7 @@
 mod allowances;
 mod edits;
 mod entries;
+mod overlap;
 mod pots;
 mod properties;
 mod scenarios;
