@@ -161,7 +161,8 @@ impl<'a> Search<'a> {
                     continue;
                 }
                 let places = places(&search.values, label, patterns);
-                search.step(places.len(), || BTreeSet::from([label]))?;
+                // They are kept, so they are dearer than what is only looked at.
+                search.step(4 * places.len(), || BTreeSet::from([label]))?;
                 known.insert((label, patterns), search.choices.len());
                 budget.push(search.choices.len());
                 search.choices.push(Choice { label, places });
