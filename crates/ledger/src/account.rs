@@ -208,8 +208,8 @@ impl Account {
                 self.earlier.push(last, allowance);
                 self.warned = 0;
             }
-            if !terms.window.is_rolling() {
-                // There is only ever one.
+            if self.slots.is_empty() {
+                // Mostly it stays the only one.
                 self.slots.reserve_exact(1);
             }
             self.slots.push_back(Slot::new(period, self.edition));
@@ -273,6 +273,12 @@ impl Account {
             terms.window.earliest_now(last, now)
         });
         !open && self.slots.iter().all(over) && self.standing_in(terms, period, now).used() == Amount::ZERO
+    }
+
+    /// For how many periods there is room.
+    #[cfg(test)]
+    pub(crate) fn capacity(&self) -> usize {
+        self.slots.capacity()
     }
 
     /// How many periods are kept.

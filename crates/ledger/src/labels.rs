@@ -181,6 +181,13 @@ impl Selector {
         })
     }
 
+    /// Whether it is about any request at all: not if a label has no value that a request can have.
+    pub fn can_select(&self) -> bool {
+        self.0
+            .values()
+            .all(|values| values.iter().any(|value| !value.is_empty()))
+    }
+
     /// The labels it names.
     pub fn labels(&self) -> impl Iterator<Item = Label> {
         self.0.keys().copied()

@@ -27,6 +27,7 @@ mod edit;
 mod error;
 mod labels;
 mod measure;
+mod overlap;
 mod rate;
 mod select;
 mod spec;
@@ -44,6 +45,7 @@ pub use edit::{Edit, Reached};
 pub use error::LedgerError;
 pub use labels::{Label, Labels, MAX_VALUES, Selector};
 pub use measure::{Amount, Charge, Measure};
+pub use overlap::{Overlap, check_overlap};
 pub use rate::{
     Fill, LimitReason, Limited, MAX_BUCKETS, MAX_GROUPS, MAX_LIMITS, MAX_RATES, Per, Rate, RateError, RateProblem,
     RateSpec, Rates, check_rates,

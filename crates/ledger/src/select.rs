@@ -1,6 +1,6 @@
 //! Which budgets select a request, without looking at all of them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use model::BudgetName;
 
@@ -9,9 +9,52 @@ use crate::{Label, Labels, Selector};
 /// Budgets by one of the values that they select by: the label that says the most, so that few budgets share a place.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Index {
-    anchored: BTreeMap<Label, HashMap<Box<str>, Vec<BudgetName>>>,
+    anchored: BTreeMap<Label, HashMap<Box<str>, Names>>,
     /// Those without a label whose values are written out.
-    rest: Vec<BudgetName>,
+    rest: BTreeSet<BudgetName>,
+}
+
+/// The budgets at one place: mostly it is one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Names {
+    One(BudgetName),
+    /// In order, each once, so that nothing depends on the order of definitions.
+    Several(Vec<BudgetName>),
+}
+
+impl Names {
+    fn as_slice(&self) -> &[BudgetName] {
+        match self {
+            Self::One(name) => std::slice::from_ref(name),
+            Self::Several(names) => names,
+        }
+    }
+
+    fn add(&mut self, name: &BudgetName) {
+        match self {
+            Self::One(only) if only == name => {}
+            Self::One(only) => {
+                let mut names = vec![only.clone(), name.clone()];
+                names.sort_unstable();
+                *self = Self::Several(names);
+            }
+            Self::Several(names) => {
+                if let Err(place) = names.binary_search(name) {
+                    names.insert(place, name.clone());
+                }
+            }
+        }
+    }
+
+    /// What is left without one.
+    fn without(&self, name: &BudgetName) -> Option<Self> {
+        let rest: Vec<_> = self.as_slice().iter().filter(|other| *other != name).cloned().collect();
+        match rest.as_slice() {
+            [] => None,
+            [only] => Some(Self::One(only.clone())),
+            _ => Some(Self::Several(rest)),
+        }
+    }
 }
 
 impl Index {
@@ -20,16 +63,19 @@ impl Index {
             Some((label, values)) => {
                 let places = self.anchored.entry(label).or_default();
                 for value in values {
-                    add(places.entry(value.as_str().into()).or_default(), name);
+                    match places.get_mut(value.as_str()) {
+                        Some(names) => names.add(name),
+                        None => drop(places.insert(value.as_str().into(), Names::One(name.clone()))),
+                    }
                 }
             }
-            None => add(&mut self.rest, name),
+            None => drop(self.rest.insert(name.clone())),
         }
     }
 
     pub(crate) fn remove(&mut self, name: &BudgetName, selector: &Selector) {
         let Some((label, values)) = anchor(selector) else {
-            self.rest.retain(|other| other != name);
+            self.rest.remove(name);
             return;
         };
         let Some(places) = self.anchored.get_mut(&label) else {
@@ -37,9 +83,9 @@ impl Index {
         };
         for value in values {
             if let Some(names) = places.get_mut(value.as_str()) {
-                names.retain(|other| other != name);
-                if names.is_empty() {
-                    places.remove(value.as_str());
+                match names.without(name) {
+                    Some(rest) => *names = rest,
+                    None => drop(places.remove(value.as_str())),
                 }
             }
         }
@@ -54,18 +100,7 @@ impl Index {
             .anchored
             .iter()
             .filter_map(|(label, places)| places.get(labels.get(*label)?));
-        anchored.flatten().chain(&self.rest)
-    }
-}
-
-/// Names in order, each once: what is found does not depend on the order of definitions.
-fn add(names: &mut Vec<BudgetName>, name: &BudgetName) {
-    if let Err(place) = names.binary_search(name) {
-        if names.is_empty() {
-            // Mostly it stays the only one.
-            names.reserve_exact(1);
-        }
-        names.insert(place, name.clone());
+        anchored.flat_map(Names::as_slice).chain(&self.rest)
     }
 }
 

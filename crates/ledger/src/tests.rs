@@ -3,9 +3,12 @@
 mod allowances;
 mod edits;
 mod entries;
+mod memory;
+mod overlap;
 mod pots;
 mod properties;
 mod scenarios;
+mod selection;
 mod table;
 mod thresholds;
 mod units;

@@ -3,7 +3,7 @@
 use model::{NanoUsd, Timestamp};
 
 use super::table::{attempt, budget, check_under_rules_of, dollars, instant, money, pot, window_of};
-use crate::{Amount, BudgetSpec, Charge, Hold, Ledger, LedgerError, NotAdmitted, Period};
+use crate::{Amount, BudgetSpec, Charge, Edit, Hold, Label, Ledger, LedgerError, NotAdmitted, Period, Pot};
 
 /// A day and a rolling hour of 5 dollars each, 2 of them used.
 fn ledger(at: &str) -> (Ledger, Timestamp) {
@@ -167,6 +167,93 @@ fn a_stale_admission_is_refused() {
     assert!(matches!(placed, Err(LedgerError::WrongPeriod { .. })), "{placed:?}");
 }
 
+/// What administrators did between an admission and its entry.
+#[test]
+fn an_edit_makes_an_admission_stale() {
+    let period = |ledger: &Ledger, now| ledger.period(&pot("day"), now).unwrap();
+    let top_up = |amount, period| Edit::ToppedUp {
+        amount: Amount(amount),
+        of: Vec::new(),
+        period,
+    };
+    let (fresh, now) = ledger("2026-03-02T10:00");
+    let admitted = hold(&fresh, now, "1");
+    let limit = |nanos| Edit::Limit { limit: Amount(nanos) };
+    for (edits, expected) in [
+        (vec![Edit::Paused {}], "budget day is paused, or has no such pot"),
+        (
+            vec![limit(4_000_000_000)],
+            "budget day has a limit of 4 USD, the entry says 5 USD",
+        ),
+        (
+            vec![top_up(1, period(&fresh, now))],
+            "budget day has a limit of 5.000000001 USD, the entry says 5 USD",
+        ),
+        (vec![Edit::Paused {}, Edit::Resumed {}], ""),
+        (vec![limit(1), Edit::DeclaredLimit {}], ""),
+    ] {
+        let mut ledger = fresh.clone();
+        for edit in &edits {
+            ledger.edit(&budget("day"), edit, now).unwrap();
+        }
+        let placed = ledger.place(attempt("late"), admitted.clone(), now);
+        let found = placed.map_or_else(|error| error.to_string(), |()| String::new());
+        assert_eq!(found, expected, "{edits:?}");
+    }
+    let mut ledger = fresh.clone();
+    ledger.remove(&budget("day")).unwrap();
+    let placed = ledger.place(attempt("late"), admitted, now);
+    assert_eq!(placed, Err(LedgerError::UnknownBudget(budget("day"))));
+}
+
+/// An entry may neither name a pot that there cannot be nor make one too many.
+#[test]
+fn a_forged_pot_is_refused() {
+    let (mut ledger, now) = ledger("2026-03-02T10:00");
+    let mut each = BudgetSpec::money(budget("each"), money("5"), window_of("day", "UTC"));
+    each.each = vec![Label::User];
+    ledger.define(each, now);
+    let of = |users: &[&str]| Pot {
+        budget: budget("each"),
+        of: users.iter().map(|user| (*user).to_owned()).collect(),
+    };
+    let place = |ledger: &mut Ledger, name: &str, users: &[&str]| {
+        let bookings = ledger.admit(&[of(&["nobody"])], &dollars("1"), now).unwrap();
+        let mut hold = Hold {
+            amount: dollars("1"),
+            bookings,
+            expires: now,
+            boot: 1,
+        };
+        hold.bookings[0].of = of(users).of;
+        let before = ledger.clone();
+        let placed = ledger.place(attempt(name), hold, now);
+        assert!(placed.is_ok() || *ledger == before);
+        placed
+    };
+    let not_open = Err(LedgerError::NotOpen(budget("each")));
+    assert_eq!(place(&mut ledger, "none", &[]), not_open);
+    assert_eq!(place(&mut ledger, "two", &["ann", "bob"]), not_open);
+    for user in ["ann", "bob", "cyd"] {
+        assert_eq!(place(&mut ledger, user, &[user]), Ok(()));
+    }
+    let bookings = ledger.admit(&[of(&["eve"])], &dollars("1"), now).unwrap();
+    let late = Hold {
+        amount: dollars("1"),
+        bookings,
+        expires: now,
+        boot: 1,
+    };
+    assert_eq!(place(&mut ledger, "dan", &["dan"]), Ok(()));
+    assert_eq!(ledger.place(attempt("eve"), late, now), not_open);
+    // Two pots of one budget would each be checked without the other.
+    let mut twice = hold(&ledger, now, "1");
+    twice.bookings[1].budget = budget("day");
+    twice.bookings[1].of = vec!["ann".to_owned()];
+    let placed = ledger.place(attempt("twice"), twice, now);
+    assert_eq!(placed, Err(LedgerError::Repeated(budget("day"))));
+}
+
 #[test]
 fn no_budget_admits_nothing() {
     let (ledger, now) = ledger("2026-03-02T10:00");
@@ -222,6 +309,42 @@ fn replay_under_other_rules_after_an_edit() {
          hold e 1
          end e 20
          at 2026-04-03T10:00 expect carried=11";
+    for zone in ["Europe/London", "Europe/Athens"] {
+        check_under_rules_of(zone, scenario);
+    }
+}
+
+/// Edits ask the calendar too, and what they begin without an entry to say where gives way to what an entry says.
+#[test]
+fn replay_of_edits_under_other_rules() {
+    let scenario = "zone Europe/Berlin
+         define day 5 thresholds=50 each=user
+         define wk: week 9
+         at 2026-03-28T10:00 hold a 5 in b[ann],wk
+         end a 5 => 50%: 5 of 5 in b[ann]
+         topup b[ann]: 3
+         hold b 2 in b[ann],wk
+         at 2026-03-29T10:00 limit 4
+         limit wk: 20
+         topup b[ann]: 2
+         topup wk: 1
+         hold c 6 in b[ann],wk
+         end b 8 => 50%: 5 of 6 in b[ann]
+         declared
+         end c 7
+         hold d 1 in b[bob],wk
+         at 2026-03-30T10:00 limit 7
+         topup wk: 5
+         at 2026-03-30T10:30 define day 3 thresholds=50 each=user
+         declared
+         hold e 1 in b[cyd],wk
+         at 2026-03-30T11:00 pause
+         resume
+         topup b[dan]: 1
+         limit 3
+         hold f 4 in b[dan],wk
+         at 2026-04-02T10:00 hold g 1 in b[ann],wk
+         end g 1";
     for zone in ["Europe/London", "Europe/Athens"] {
         check_under_rules_of(zone, scenario);
     }

@@ -111,6 +111,27 @@ fn a_budget_selects_by_labels() {
     );
 }
 
+/// However often it names a value.
+#[test]
+fn a_budget_that_names_a_value_twice_selects_once() {
+    check(
+        "define z: day 5 select=team:data
+         define y: day 5 select=team:data
+         define x: day 5 select=team:data|web|data
+         define z: day 5 select=team:data|data
+         at 2026-03-02T10:00 hold a 1 for team=data
+         expect x: used=1
+         expect y: used=1
+         expect z: used=1
+         define y: day 5 select=team:web
+         remove x
+         hold b 1 for team=data
+         expect z: used=2
+         hold c 1 for team=web
+         expect y: used=2",
+    );
+}
+
 /// The agent's own first, then those that select it by name; one that does both counts once.
 #[test]
 fn a_budget_that_is_named_and_selects_counts_once() {
