@@ -12,6 +12,7 @@ use std::{borrow::Cow, future::Future, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use entry::Why;
+use ledger::NextStep;
 use llm::{Call, Endpoint, Target};
 use model::{ActionId, Principal, Reason};
 use policy::{Decision, Question, Resource, UnknownAction};
@@ -443,7 +444,7 @@ impl Control {
             amount: quote.worst_case,
             tokens: quote.tokens,
             tools: attempt.call.tools.clone(),
-            step: None,
+            next: NextStep::default(),
             may_wait: true,
             lifetime_us: i64::try_from(lifetime.as_micros()).unwrap_or(i64::MAX),
             idempotency: attempt.ask.idempotency.as_ref().map(RepeatKey::to_string),

@@ -93,6 +93,9 @@ pub struct Intent {
     /// What it asks to be done next, as a keyed hash, where a breaker watches for loops.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<Step>,
+    /// The same with what the tools answered, where a breaker watches for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result_step: Option<Step>,
     /// Where, and what was used there before.
     pub bookings: Vec<Booking>,
     /// When the hold is booked in full if nobody ended it.

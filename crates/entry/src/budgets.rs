@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use ledger::{Charge, Ended, Label, Labels, Measure, Pot, Reached};
+use ledger::{Charge, Ended, Label, Labels, Measure, NextStep, Pot, Reached};
 use model::{AdminName, AgentName, BudgetName, KeyId, NanoUsd, TenantName, Timestamp, UsageSource};
 use serde::{Deserialize, Serialize};
 
@@ -131,6 +131,14 @@ pub(crate) fn labels<'a>(
 }
 
 impl Intent {
+    /// What it asks to be done next, as breakers see it.
+    pub(crate) fn next_step(&self) -> NextStep {
+        NextStep {
+            calls: self.step,
+            results: self.result_step,
+        }
+    }
+
     /// What is reserved.
     pub fn charge(&self) -> Charge {
         let Tokens { input, output } = self.tokens.unwrap_or_default();

@@ -335,7 +335,11 @@ impl Event {
             Self::BudgetLoaded { budget, declared, .. } => !budget.is_plain() || !declared.in_files(),
             Self::Intent(intent) => {
                 let apart = intent.bookings.iter().any(|booking| !booking.of.is_empty());
-                intent.tokens.is_some() || !intent.tools.is_empty() || intent.step.is_some() || apart
+                intent.tokens.is_some()
+                    || !intent.tools.is_empty()
+                    || intent.step.is_some()
+                    || intent.result_step.is_some()
+                    || apart
             }
             Self::AllowanceHeld(allowance) => allowance.bookings.iter().any(|booking| !booking.of.is_empty()),
             Self::Overrun(overrun) => overrun.tokens_held.is_some() || overrun.tokens.is_some(),

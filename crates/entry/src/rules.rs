@@ -110,7 +110,7 @@ impl State {
     pub(crate) fn check_breakers(&self, intent: &Intent, now: Timestamp) -> Result<(), EntryError> {
         let labels = self.labels(&intent.action, &intent.tools);
         let labels = labels.ok_or(EntryError::Mismatch("the agent was removed"))?;
-        match self.breakers.admit(&labels, intent.step, now) {
+        match self.breakers.admit(&labels, intent.next_step(), now) {
             Admission::Go | Admission::GoAsProbe => Ok(()),
             Admission::Stopped(_) | Admission::Trips(_) => {
                 Err(EntryError::Mismatch("a circuit breaker stops the action"))
@@ -122,7 +122,7 @@ impl State {
     pub(crate) fn watch(&mut self, intent: &Intent, now: Timestamp) {
         let labels = labels(&self.tenant, &self.agents, &self.keys, &intent.action, &intent.tools);
         if let Some(labels) = labels {
-            let notices = self.breakers.begin(intent.attempt(), &labels, intent.step, now);
+            let notices = self.breakers.begin(intent.attempt(), &labels, intent.next_step(), now);
             self.owed.extend(notices.into_iter().map(event));
         }
     }

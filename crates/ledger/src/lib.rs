@@ -37,8 +37,9 @@ pub use balance::{Balance, Pot};
 pub use book::{Attempt, Booking, Ended, Hold, Ledger, MAX_BUDGETS_PER_HOLD, NotAdmitted, Refusal, Why};
 pub use breaker::{
     Admission, BreakerError, BreakerProblem, BreakerSpec, Breakers, Cause, Closing, Ending as BreakerEnding, ErrorRate,
-    Loops, MAX_BREAKER_KEYS, MAX_BREAKERS, NoProgress, Notice, Phase as BreakerPhase, Repeats, Scope, SpendRate,
-    SpendSurge, Standing as BreakerStanding, Step, StepError, Stop as BreakerStop, Trip, Warning,
+    Loops, MAX_BREAKER_KEYS, MAX_BREAKERS, NextStep, NoProgress, Notice, Phase as BreakerPhase, Repeats, Scope,
+    SpendRate, SpendSurge, Standing as BreakerStanding, Step, StepError, StepKind, Stop as BreakerStop, Trip,
+    WantedSteps, Warning,
 };
 pub use budget::MAX_POTS;
 pub use edit::{Edit, Reached};

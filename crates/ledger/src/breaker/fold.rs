@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use model::{BreakerName, NanoUsd, Timestamp};
 
 use super::{
-    BreakerProblem, BreakerSpec, Cause, Closing, Notice, Scope, Step, Trip, Warning,
+    BreakerProblem, BreakerSpec, Cause, Closing, Notice, Scope, Step, StepKind, Trip, Warning,
     gate::{Breaker, Probe, key, run_key},
 };
 use crate::{Attempt, Labels};
@@ -17,6 +17,34 @@ pub const MAX_BREAKERS: usize = 256;
 pub const MAX_BREAKER_KEYS: usize = 100_000;
 /// When one who came while a probe was in flight should try again, in microseconds.
 const PROBE_RETRY: i64 = 5_000_000;
+
+/// What a request asks to be done next, as fingerprints; each only where some breaker looks at it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NextStep {
+    /// Of the tool calls, or of the prompt.
+    pub calls: Option<Step>,
+    /// Of these and of what the tools answered.
+    pub results: Option<Step>,
+}
+
+impl NextStep {
+    /// The one that a breaker looks at.
+    fn step(self, spec: &BreakerSpec) -> Option<Step> {
+        match spec.steps {
+            StepKind::Calls => self.calls,
+            StepKind::Results => self.results,
+        }
+    }
+}
+
+/// Which fingerprints breakers look at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WantedSteps {
+    /// Those of tool calls and prompts.
+    pub calls: bool,
+    /// Those of tool calls with their results.
+    pub results: bool,
+}
 
 /// How an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,9 +165,16 @@ impl Breakers {
         self.all.get(name).map(|breaker| &breaker.spec)
     }
 
-    /// Whether some breaker looks at steps: only then must one be made for each request.
-    pub fn wants_steps(&self) -> bool {
-        self.all.values().any(|breaker| breaker.spec.wants_steps())
+    /// Which fingerprints some breaker looks at: only those must be made for each request.
+    pub fn wants_steps(&self) -> WantedSteps {
+        let mut wanted = WantedSteps::default();
+        for breaker in self.all.values().filter(|breaker| breaker.spec.wants_steps()) {
+            match breaker.spec.steps {
+                StepKind::Calls => wanted.calls = true,
+                StepKind::Results => wanted.results = true,
+            }
+        }
+        wanted
     }
 
     /// How many keys are known.
@@ -149,10 +184,10 @@ impl Breakers {
 
     /// Whether a request may go now. Changes nothing. If several breakers stop it: one that trips before one that stands
     /// open, of those the one that stops it the longest, then the first by name.
-    pub fn admit(&self, labels: &Labels<'_>, step: Option<Step>, now: Timestamp) -> Admission {
+    pub fn admit(&self, labels: &Labels<'_>, next: NextStep, now: Timestamp) -> Admission {
         let mut found = Admission::Go;
         for breaker in self.selecting(labels) {
-            let admission = admit(breaker, labels, step, now);
+            let admission = admit(breaker, labels, next.step(&breaker.spec), now);
             if rank(&admission) > rank(&found) {
                 found = admission;
             }
@@ -166,7 +201,7 @@ impl Breakers {
 
     /// An attempt was let through: its step counts, and where a breaker is half-open without a probe in flight, it is the
     /// probe. Returns the warnings owed.
-    pub fn begin(&mut self, attempt: Attempt, labels: &Labels<'_>, step: Option<Step>, now: Timestamp) -> Vec<Notice> {
+    pub fn begin(&mut self, attempt: Attempt, labels: &Labels<'_>, next: NextStep, now: Timestamp) -> Vec<Notice> {
         let mut owed = Vec::new();
         if self.flights.contains_key(&attempt) {
             return owed;
@@ -193,7 +228,7 @@ impl Breakers {
             if let Some(tripped) = tripped {
                 tripped.probe = Probe::Running(attempt);
             }
-            let step = step.filter(|_| breaker.spec.wants_steps());
+            let step = next.step(&breaker.spec).filter(|_| breaker.spec.wants_steps());
             if let Some(step) = step {
                 breaker.runs.touch(&run, serial).push(&of, serial, step, now);
                 owed.extend(warn(breaker, &of, &run, now).map(Notice::Warned));

@@ -37,9 +37,9 @@ mod tests;
 
 pub use check::BreakerProblem;
 pub use evidence::{Cause, Closing, Notice, Step, StepError, Trip, Warning};
-pub use fold::{Admission, Breakers, Ending, MAX_BREAKER_KEYS, MAX_BREAKERS, Stop};
+pub use fold::{Admission, Breakers, Ending, MAX_BREAKER_KEYS, MAX_BREAKERS, NextStep, Stop, WantedSteps};
 pub use record::BreakerError;
-pub use spec::{BreakerSpec, ErrorRate, Loops, NoProgress, Repeats, Scope, SpendRate, SpendSurge};
+pub use spec::{BreakerSpec, ErrorRate, Loops, NoProgress, Repeats, Scope, SpendRate, SpendSurge, StepKind};
 pub use standing::{Phase, Standing};
 
 use model::Timestamp;

@@ -141,6 +141,23 @@ impl SpendSurge {
     pub const WINDOWS: u16 = 14;
 }
 
+/// What makes two steps the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepKind {
+    /// The same tool calls with the same arguments, or the same prompt, whatever came of it.
+    #[default]
+    Calls,
+    /// The same, and the tools answered the same: a test that is run again after an edit is no loop.
+    Results,
+}
+
+impl StepKind {
+    fn is_calls(&self) -> bool {
+        *self == Self::Calls
+    }
+}
+
 /// A circuit breaker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -161,6 +178,9 @@ pub struct BreakerSpec {
     /// Loops.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loops: Option<Loops>,
+    /// What makes two steps the same, for loops and for standing still.
+    #[serde(default, skip_serializing_if = "StepKind::is_calls")]
+    pub steps: StepKind,
     /// Failing calls.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub errors: Option<ErrorRate>,

@@ -1,7 +1,7 @@
 //! What budgets say to a request, and what administrators say to budgets.
 
 use entry::{AskEnd, AskEnded, Asked as AskedEntry, Closed, EntryError, Event, Over, Stopper, Tokens};
-use ledger::{Admission, Amount, AtLimit, Attempt, Booking, BreakerStop, Charge, Edit, Measure, Pot, Refusal, Why};
+use ledger::{Admission, Amount, Attempt, Booking, BreakerStop, Charge, Edit, Measure, Pot, Refusal, Why};
 use model::{AdminName, BudgetName, NanoUsd, Reason, Timestamp};
 
 use super::{
@@ -66,7 +66,7 @@ impl Shard {
         let Some(labels) = self.state.labels(&request.ask.action, tools) else {
             return Ok(None);
         };
-        let stop = match self.state.breakers.admit(&labels, request.step, now) {
+        let stop = match self.state.breakers.admit(&labels, request.next, now) {
             Admission::Go | Admission::GoAsProbe => return Ok(None),
             Admission::Stopped(_) if self.waits(request, now) => return Ok(Some(Admitted::Waiting)),
             Admission::Stopped(stop) => stop,
@@ -165,10 +165,8 @@ impl Shard {
         if self.waits(&request, now) {
             return Ok(Admitted::Waiting);
         }
-        let asks = match refusal.balance.spec.at_limit {
-            AtLimit::Ask { wait_s } if request.may_wait && !self.state.asks.contains_key(&attempt) => Some(wait_s),
-            AtLimit::Ask { .. } | AtLimit::Deny => None,
-        };
+        let fresh = request.may_wait && !self.state.asks.contains_key(&attempt);
+        let asks = refusal.asks().filter(|_| fresh);
         if let Some(wait_s) = asks.filter(|_| self.state.asks.len() < entry::ASKS_MAX) {
             let until = now.saturating_add_micros(i64::from(wait_s) * 1_000_000);
             return self.wait(request, over, resets_at, until, boot, wall);

@@ -6,7 +6,7 @@ use entry::{
     Action, AdminRecord, AgentState, Ask as Waiting, BudgetFacts, Distrust, Event, KeyState, Over, Tokens, Why,
 };
 use ledger::{
-    Amount, Attempt, Balance, BreakerSpec, BreakerStanding, BreakerStop, Edit, Fill, Limited, RateSpec, Step,
+    Amount, Attempt, Balance, BreakerSpec, BreakerStanding, BreakerStop, Edit, Fill, Limited, NextStep, RateSpec,
 };
 use model::{
     ActionId, AdminName, AgentName, BudgetName, Digest, KeyId, NanoUsd, Pseudonym, Reason, TenantName, Timestamp,
@@ -54,8 +54,8 @@ pub struct HoldRequest {
     pub tokens: Tokens,
     /// The tools that the request offers to the model.
     pub tools: Vec<String>,
-    /// What it asks to be done next, as a keyed hash: what loops are seen by.
-    pub step: Option<Step>,
+    /// What it asks to be done next, as keyed hashes: what loops are seen by.
+    pub next: NextStep,
     /// Whether it may wait for an administrator where a budget asks.
     pub may_wait: bool,
     /// How long after now the hold is booked in full if nobody ended it, in microseconds.

@@ -131,6 +131,7 @@ impl Shard {
         let warnings = self.warnings(&bookings, now);
         let tokens = self.counts_tokens(&bookings).then_some(request.tokens);
         let (attempt, amount) = (request.name(), request.amount);
+        let wanted = self.state.breakers.wants_steps();
         let intent = Intent {
             action: Action {
                 seq,
@@ -147,7 +148,8 @@ impl Shard {
             hold: amount,
             tokens,
             tools,
-            step: request.step.filter(|_| self.state.breakers.wants_steps()),
+            step: request.next.calls.filter(|_| wanted.calls),
+            result_step: request.next.results.filter(|_| wanted.results),
             bookings,
             expires: now.saturating_add_micros(request.lifetime_us),
             boot,

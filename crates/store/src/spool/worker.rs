@@ -206,6 +206,7 @@ impl<C: Clock> Worker<C> {
             tokens: None,
             tools: Vec::new(),
             step: None,
+            result_step: None,
             bookings: Vec::new(),
             expires: now.saturating_add_micros(request.lifetime_us),
             boot: self.boot,

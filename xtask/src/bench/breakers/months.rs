@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use ledger::{BreakerEnding as Ending, BreakerSpec, Breakers, Labels, Notice, Scope, Selector, SpendRate, SpendSurge};
+use ledger::{
+    BreakerEnding as Ending, BreakerSpec, Breakers, Labels, NextStep, Notice, Scope, Selector, SpendRate, SpendSurge,
+    StepKind,
+};
 use model::{BreakerName, NanoUsd};
 
 use super::{
@@ -177,6 +180,7 @@ impl Rule {
             } else {
                 None
             },
+            steps: StepKind::Calls,
             loops: None,
             errors: None,
             no_progress: None,
@@ -215,7 +219,7 @@ impl Watched {
         };
         let (attempt, now) = (attempt(self.number), instant(at_s));
         self.number += 1;
-        self.breakers.begin(attempt, &labels, None, now);
+        self.breakers.begin(attempt, &labels, NextStep::default(), now);
         let mut tripped = Vec::new();
         for notice in self.breakers.end(&attempt, Ending::Answered, cost, now) {
             if let Notice::Tripped(trip) = notice {

@@ -1,8 +1,8 @@
 //! Runs of agents, healthy and in a loop, and what the loop rule makes of them.
 
 use ledger::{
-    Admission, Attempt, BreakerEnding as Ending, BreakerSpec, Breakers, Labels, Loops, NoProgress, Notice, Repeats,
-    Scope, Selector, Step,
+    Admission, Attempt, BreakerEnding as Ending, BreakerSpec, Breakers, Labels, Loops, NextStep, NoProgress, Notice,
+    Repeats, Scope, Selector, Step, StepKind,
 };
 use model::{ActionId, BreakerName, NanoUsd, Timestamp};
 
@@ -305,6 +305,7 @@ impl Rule {
             scope: Scope::Run,
             spend: None,
             surge: None,
+            steps: StepKind::Calls,
             loops: None,
             errors: None,
             no_progress: None,
@@ -345,12 +346,12 @@ pub(super) fn judge(spec: &BreakerSpec, calls: &[Call], fingerprint: Fingerprint
             Fingerprint::Calls => call.asked,
             Fingerprint::CallsAndResults => call.asked ^ call.found.rotate_left(17),
         });
-        if let Admission::Trips(_) | Admission::Stopped(_) = breakers.admit(&labels, Some(step), now) {
+        if let Admission::Trips(_) | Admission::Stopped(_) = breakers.admit(&labels, next(step), now) {
             let stopped = Some(number);
             return Ok(Verdict { warned, stopped });
         }
         let attempt = attempt(number);
-        let owed = breakers.begin(attempt, &labels, Some(step), now);
+        let owed = breakers.begin(attempt, &labels, next(step), now);
         if owed.iter().any(|notice| matches!(notice, Notice::Warned(_))) {
             warned = warned.or(Some(number));
         }
@@ -383,5 +384,13 @@ pub(super) fn attempt(number: usize) -> Attempt {
     Attempt {
         action: ActionId::from_bytes(bytes),
         number: 0,
+    }
+}
+
+/// The step, however breakers are told to compare it: the model has made it what it is to be.
+fn next(step: Step) -> NextStep {
+    NextStep {
+        calls: Some(step),
+        results: None,
     }
 }

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::table::{attempt, cause, instant, spec};
+use super::table::{attempt, cause, instant, spec, steps as next};
 use crate::{Breakers, Cause, Labels, Step};
 
 /// How often a step would have been seen with this one, in the last `within` seconds.
@@ -52,7 +52,7 @@ proptest! {
         let (mut past, mut now) = (Vec::new(), 0);
         for (number, (step, wait)) in steps.into_iter().enumerate() {
             now += wait;
-            let found = cause(breakers.admit(&labels, Some(Step(step)), instant(now)));
+            let found = cause(breakers.admit(&labels, next(Some(Step(step))), instant(now)));
             // No more than is kept can be seen.
             let kept = &past[past.len().saturating_sub(64)..];
             let seen = same(kept, step, now, within);
@@ -76,7 +76,7 @@ proptest! {
             }
             if found.is_none() {
                 let attempt = attempt(&number.to_string());
-                breakers.begin(attempt, &labels, Some(Step(step)), instant(now));
+                breakers.begin(attempt, &labels, next(Some(Step(step))), instant(now));
                 past.push((step, now));
             }
         }

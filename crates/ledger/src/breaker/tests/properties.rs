@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use model::{NanoUsd, Timestamp};
 use proptest::prelude::*;
 
-use super::table::{Done, Request, apply, attempt, instant, replay, spec, step};
+use super::table::{Done, Request, apply, attempt, instant, replay, spec, step, steps};
 use crate::{
     Admission, Attempt, BreakerEnding as Ending, BreakerError, BreakerPhase as Phase, Breakers, Cause, Notice, Trip,
     breaker::{gate::Probe, steps::MAX_STEPS},
@@ -121,7 +121,7 @@ impl World {
 
     fn ask(&mut self, request: Request) {
         let before = self.breakers.clone();
-        let admission = self.breakers.admit(&request.labels(), request.step, self.now());
+        let admission = self.breakers.admit(&request.labels(), steps(request.step), self.now());
         assert_eq!(self.breakers, before, "asking changes nothing");
         match admission {
             Admission::Stopped(stop) => assert!(stop.until > self.now(), "{stop:?}"),
@@ -132,7 +132,9 @@ impl World {
                 self.flying.push(attempt);
                 self.done.push(Done::Begin(attempt, request.clone(), self.now()));
                 let now = self.now();
-                let owed = self.breakers.begin(attempt, &request.labels(), request.step, now);
+                let owed = self
+                    .breakers
+                    .begin(attempt, &request.labels(), steps(request.step), now);
                 assert!(owed.iter().all(|one| matches!(one, Notice::Warned(_))), "{owed:?}");
                 let is_probe = self.note_probes(attempt);
                 assert_eq!(
@@ -312,14 +314,14 @@ proptest! {
                 run: run.to_string(),
                 step: Some(step(&what.to_string())),
             };
-            match breakers.admit(&request.labels(), request.step, instant(0)) {
+            match breakers.admit(&request.labels(), steps(request.step), instant(0)) {
                 Admission::Trips(trip) => {
                     breakers.trip(&trip, instant(0)).unwrap();
                     tripped.push(trip.of);
                 }
                 Admission::Stopped(_) => {}
                 _ => {
-                    breakers.begin(attempt(&number.to_string()), &request.labels(), request.step, instant(0));
+                    breakers.begin(attempt(&number.to_string()), &request.labels(), steps(request.step), instant(0));
                     breakers.end(&attempt(&number.to_string()), Ending::Answered, NanoUsd::ZERO, instant(0));
                 }
             }

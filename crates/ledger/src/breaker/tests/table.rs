@@ -13,7 +13,8 @@ use model::{ActionId, NanoUsd, Timestamp};
 
 use crate::{
     Admission, Attempt, BreakerEnding as Ending, BreakerSpec, BreakerStop as Stop, Breakers, Cause, Closing, ErrorRate,
-    Label, Labels, Loops, NoProgress, Notice, Repeats, Scope, Selector, SpendRate, SpendSurge, Step, Trip,
+    Label, Labels, Loops, NextStep, NoProgress, Notice, Repeats, Scope, Selector, SpendRate, SpendSurge, Step,
+    StepKind, Trip,
 };
 
 /// Runs a scenario. What was applied is then applied to a second set of breakers, which must be equal.
@@ -66,7 +67,7 @@ pub(super) fn apply(breakers: &mut Breakers, done: &Done) {
         Done::Define(spec) => breakers.define(spec.clone()).expect("defined"),
         Done::Remove(name) => assert!(breakers.remove(&name.parse().unwrap())),
         Done::Begin(attempt, request, at) => {
-            breakers.begin(*attempt, &request.labels(), request.step, *at);
+            breakers.begin(*attempt, &request.labels(), steps(request.step), *at);
         }
         Done::End(attempt, ending, cost, at) => {
             breakers.end(attempt, *ending, *cost, *at);
@@ -150,7 +151,7 @@ impl Run {
 
     fn ask(&mut self, attempt: Attempt, request: &Request) -> String {
         let now = instant(self.now);
-        let admission = self.breakers.admit(&request.labels(), request.step, now);
+        let admission = self.breakers.admit(&request.labels(), steps(request.step), now);
         let word = match admission {
             Admission::Go => "go",
             Admission::GoAsProbe => "probe",
@@ -173,7 +174,9 @@ impl Run {
             }
         };
         self.done.push(Done::Begin(attempt, request.clone(), now));
-        let owed = self.breakers.begin(attempt, &request.labels(), request.step, now);
+        let owed = self
+            .breakers
+            .begin(attempt, &request.labels(), steps(request.step), now);
         self.owed(word, owed)
     }
 
@@ -266,6 +269,7 @@ pub(super) fn spec(name: &str, rules: &[&str]) -> BreakerSpec {
     BreakerSpec {
         name: name.parse().unwrap(),
         select: value("agent").map_or(Selector::default(), |agent| Selector::of(Label::Agent, agent)),
+        steps: StepKind::Calls,
         scope: match value("scope") {
             Some("agent") => Scope::Agent,
             Some("team") => Scope::Team,
@@ -305,5 +309,13 @@ pub(super) fn cause(admission: Admission) -> Option<Cause> {
     match admission {
         Admission::Trips(trip) => Some(trip.cause),
         _ => None,
+    }
+}
+
+/// A request whose step is this one.
+pub(super) fn steps(step: Option<Step>) -> NextStep {
+    NextStep {
+        calls: step,
+        results: None,
     }
 }

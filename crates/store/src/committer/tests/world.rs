@@ -10,7 +10,7 @@ use std::{
 
 use entry::{Action, AgentRecord, Declared, Entry, Event, KeyRecord, Outcome, State, Status, Tokens, Why};
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use ledger::{Balance, BudgetSpec, Unit, Window};
+use ledger::{Balance, BudgetSpec, NextStep, Unit, Window};
 use model::{
     ActionId, AdminName, AgentName, BudgetName, Digest, KeyId, NanoUsd, Pseudonym, TenantName, Tier, Timestamp,
     UpstreamName, UsageSource,
@@ -472,7 +472,7 @@ pub(super) fn request(number: u32, amount: i64, epoch: u64) -> HoldRequest {
             output: 100,
         },
         tools: Vec::new(),
-        step: None,
+        next: NextStep::default(),
         may_wait: true,
         lifetime_us: LIFETIME,
         idempotency: None,
