@@ -8,7 +8,7 @@ use crate::{
     suggest::shown,
 };
 
-/// How a rule stands in its audit entry: what is left of the entry is room for the rest of it.
+/// The most bytes that a rule takes in its audit entry, which has more in it than the rule.
 const MAX_RECORDED: usize = entry::MAX_ENTRY_BYTES - 2048;
 
 /// One document's check.
