@@ -5,7 +5,10 @@ mod known;
 use std::collections::{BTreeMap, BTreeSet};
 
 use control::{AgentSpec, TenantGovernance};
-use ledger::{BreakerSpec, BudgetSpec, Label, MAX_BREAKERS, Measure, RateProblem, RateSpec, Selector, check_rates};
+use ledger::{
+    BreakerSpec, BudgetSpec, Label, MAX_BREAKERS, MAX_BUDGETS_PER_HOLD, Measure, Overlap, RateProblem, RateSpec,
+    Selector, check_overlap, check_rates,
+};
 use model::{LimitName, TenantName};
 
 use self::known::Known;
@@ -14,6 +17,7 @@ use crate::{
     manifest::{Declared, Document},
     node::Placed,
     problem::{Problem, Problems},
+    suggest::shown,
 };
 
 /// The most pairs of rate limits that are told of, of which neither is more specific.
@@ -75,7 +79,59 @@ impl Declarations {
                     .problem(message, "let one select more: it counts for each run, agent or team"),
             );
         }
+        self.check_overlap(problems);
         self.check_limits(problems);
+    }
+
+    /// A request must be held in every budget that selects it, and in its agent's own.
+    fn check_overlap(&self, problems: &mut Problems) {
+        let specs: Vec<&BudgetSpec> = self.budgets.iter().map(|budget| &budget.is.spec).collect();
+        let Err(error) = check_overlap(1, &specs) else { return };
+        let (names, message, help) = match error {
+            Overlap::TooMany {
+                request,
+                count,
+                budgets,
+                ..
+            } => {
+                let message = format!(
+                    "{count} budgets could select one request ({}), besides the one of its agent, and {MAX_BUDGETS_PER_HOLD} \
+                     are the most in all",
+                    shown(&request.to_string())
+                );
+                let listed: Vec<String> = budgets
+                    .iter()
+                    .take(MAX_BUDGETS_PER_HOLD)
+                    .map(ToString::to_string)
+                    .collect();
+                let help = format!(
+                    "narrow what some of them select, or remove some, of {}",
+                    listed.join(", ")
+                );
+                (budgets, message, help)
+            }
+            Overlap::TooTangled { labels } => {
+                let labels: Vec<&str> = labels.iter().map(|label| label.as_str()).collect();
+                let message = format!(
+                    "the budgets overlap in too many ways to find out whether more than {MAX_BUDGETS_PER_HOLD} could select \
+                     one request"
+                );
+                let help = format!(
+                    "name fewer values and patterns of {}, or let one budget with `each` take the place of many",
+                    labels.join(", ")
+                );
+                (Vec::new(), message, help)
+            }
+        };
+        // The last one is the one too many.
+        let last = self.budgets.iter().rev();
+        let last = last
+            .clone()
+            .find(|budget| names.contains(&budget.is.spec.name))
+            .or(last.clone().next());
+        if let Some(last) = last {
+            problems.push(last.place().problem(message, &help));
+        }
     }
 
     /// What rate limits must keep to together. Names were checked.

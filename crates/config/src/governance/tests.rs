@@ -366,3 +366,18 @@ fn rules_have_bounds() {
     let found = many("kind: RateLimit, requests: 1 per hour", 100);
     assert_eq!(found.matches("neither is more specific").count(), 50);
 }
+
+#[test]
+fn a_request_is_not_selected_by_too_many_budgets() {
+    let budgets = |count: usize, select: &str| -> String {
+        let of_all = (0..count)
+            .map(|n| format!("{{ kind: Budget, name: r{n:02}, limit: 5 USD, per: day, select: {{ {select} }} }}\n"));
+        let other = "{ kind: Budget, name: other, limit: 5 USD, per: day, select: { team: ops } }\n".to_owned();
+        rules(&of_all.chain([other]).collect::<Vec<_>>().join("---\n"))
+    };
+    assert_eq!(budgets(15, "team: data"), "");
+    let expected = "governance/rules/r.yaml:31:1: 16 budgets could select one request (team data), besides the one of its \
+                    agent, and 16 are the most in all\n  help: narrow what some of them select, or remove some, of r00, r01, \
+                    r02, r03, r04, r05, r06, r07, r08, r09, r10, r11, r12, r13, r14, r15";
+    assert_eq!(budgets(16, "team: data"), expected);
+}
