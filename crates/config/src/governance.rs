@@ -1,22 +1,28 @@
 //! The governance directory, read into what [`control`] loads.
 //!
 //! ```text
-//! agents/*.yaml   policies/*.cedar   entities/*.json      the tenant `default`
-//! tenants/NAME/{agents,policies,entities}/                another tenant
+//! agents/*.yaml   rules/*.yaml   policies/*.cedar   entities/*.json      the tenant `default`
+//! tenants/NAME/{agents,rules,policies,entities}/                         another tenant
 //! ```
+//!
+//! Manifests of every kind may stand in `agents/` and in `rules/`: a budget beside the agents it is about, or apart.
 //!
 //! Nothing that looks as if it should count is passed over in silence: a misspelt directory or ending would drop an
 //! agent, or a policy that forbids.
 
 mod files;
+mod rules;
 
 use std::collections::BTreeMap;
 
 use control::{AgentSpec, Governance, TenantGovernance};
-use model::{AgentName, TenantName};
+use model::TenantName;
 use policy::{AgentFacts, Bundle, Source};
 
-use self::files::{Directory, Files, Kind};
+use self::{
+    files::{Directory, Files, Kind},
+    rules::Declarations,
+};
 use super::{
     Settings,
     file::Missing,
@@ -26,8 +32,8 @@ use super::{
 };
 
 /// What one tenant's part of the directory may hold, and what the whole may hold besides.
-const PARTS: [&str; 3] = ["agents", "policies", "entities"];
-const ROOT_PARTS: [&str; 4] = ["agents", "policies", "entities", "tenants"];
+const PARTS: [&str; 4] = ["agents", "rules", "policies", "entities"];
+const ROOT_PARTS: [&str; 5] = ["agents", "rules", "policies", "entities", "tenants"];
 
 /// The longest policy or entity file. Each stands whole in one audit entry.
 const MAX_CARRIED_BYTES: u64 = 12 * 1024;
@@ -82,7 +88,6 @@ pub fn load_governance(settings: &Settings, env: &dyn Fn(&str) -> Option<String>
 /// All that is wrong with all files.
 pub(crate) fn load_tenants(settings: &Settings) -> Result<Tenants, Problems> {
     let mut files = Files::new(&settings.governance_dir);
-    let spooling = settings.audit.spool.is_some();
     let mut all = Tenants {
         tenants: BTreeMap::new(),
         warnings: Problems::default(),
@@ -96,15 +101,16 @@ pub(crate) fn load_tenants(settings: &Settings) -> Result<Tenants, Problems> {
         .directories(&root, &ROOT_PARTS)
         .into_iter()
         .partition(|part| part.name == "tenants");
-    let tenant = load_tenant(&mut files, &root, &parts, spooling, &mut all.warnings);
-    all.tenants.insert(TenantName::default_tenant(), tenant);
+    let name = TenantName::default_tenant();
+    let tenant = load_tenant(&mut files, (&name, &root), &parts, settings, &mut all.warnings);
+    all.tenants.insert(name, tenant);
     for tenants in tenants {
         for directory in files.directories(&tenants, &[]) {
             let Some(name) = tenant_name(&mut files, &directory) else {
                 continue;
             };
             let parts = files.directories(&directory, &PARTS);
-            let tenant = load_tenant(&mut files, &directory, &parts, spooling, &mut all.warnings);
+            let tenant = load_tenant(&mut files, (&name, &directory), &parts, settings, &mut all.warnings);
             all.tenants.insert(name, tenant);
         }
     }
@@ -123,7 +129,7 @@ fn tenant_name(files: &mut Files, directory: &Directory) -> Option<TenantName> {
         Ok(name) if name == TenantName::default_tenant() => problem::of_file_with_help(
             file,
             "the tenant `default` is declared at the top of the governance directory",
-            "move its agents, policies and entities there",
+            "move its agents, rules, policies and entities there",
         ),
         Ok(name) => return Some(name),
     };
@@ -133,57 +139,42 @@ fn tenant_name(files: &mut Files, directory: &Directory) -> Option<TenantName> {
 
 fn load_tenant(
     files: &mut Files,
-    base: &Directory,
+    (name, base): (&TenantName, &Directory),
     parts: &[Directory],
-    spooling: bool,
+    settings: &Settings,
     warnings: &mut Problems,
 ) -> TenantGovernance {
     let mut tenant = TenantGovernance::default();
+    let mut declared = Declarations::default();
     for directory in parts {
         match directory.name.as_str() {
-            "agents" => tenant.agents = load_agents(files, directory, spooling),
+            "agents" | "rules" => load_manifests(files, directory, &mut declared),
             "policies" => tenant.policies = load_carried(files, directory, Kind::Policies),
             "entities" => tenant.entities = load_carried(files, directory, Kind::Entities),
             _ => {}
         }
     }
+    declared.check(settings.audit.spool.is_some(), &mut files.problems);
+    let upstreams: Vec<&str> = settings
+        .upstreams
+        .iter()
+        .map(|upstream| upstream.name().as_str())
+        .collect();
+    declared.warn(name, &upstreams, warnings);
+    declared.into(&mut tenant);
     compile(files, base, &tenant, warnings);
     tenant
 }
 
-fn load_agents(files: &mut Files, directory: &Directory, spooling: bool) -> Vec<AgentSpec> {
-    let mut agents = Vec::new();
-    let mut taken: BTreeMap<AgentName, String> = BTreeMap::new();
-    for source in files.sources(directory, Kind::Agents) {
+fn load_manifests(files: &mut Files, directory: &Directory, declared: &mut Declarations) {
+    for source in files.sources(directory, Kind::Manifests) {
         let shown = files.shown_source(&source);
-        let (found, mut findings) = manifest::parse(&source.text);
-        for agent in found {
-            if agent.value.allowance.is_some() && !spooling {
-                findings.add_with_help(
-                    agent.mark,
-                    format!(
-                        "the agent `{}` has an allowance, but there is no spool to record its use",
-                        agent.value.name
-                    ),
-                    "set `spool` in [audit] of bailiwick.toml to a directory on another disk than `data_dir`",
-                );
-            }
-            let place = format!("{shown}:{}:{}", agent.mark.line, agent.mark.column);
-            match taken.get(&agent.value.name) {
-                Some(first) => findings.add_with_help(
-                    agent.mark,
-                    format!("there are two agents of the name `{}`", agent.value.name),
-                    format!("the other one is at {first}; give one of them another name"),
-                ),
-                None => {
-                    taken.insert(agent.value.name.clone(), place);
-                    agents.push(agent.value);
-                }
-            }
-        }
+        let (documents, findings) = manifest::parse(&source.text);
         files.problems.extend(findings.of_file(&shown));
+        for document in documents {
+            declared.add(&shown, document);
+        }
     }
-    agents
 }
 
 /// Reads files that the log carries whole.

@@ -113,6 +113,15 @@ mod tests {
     }
 
     #[test]
+    fn the_commented_documents_are_right() {
+        let template = TEMPLATES[1].1;
+        let (_, commented) = template.split_once("# ---\n").unwrap();
+        let document = commented.replace("# ", "");
+        let budgets = crate::parse_budgets("t", document.into_bytes()).unwrap_or_else(|problems| panic!("{problems}"));
+        assert_eq!(budgets.len(), 1);
+    }
+
+    #[test]
     fn nothing_is_overwritten() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join(".gitignore"), "mine\n").unwrap();

@@ -23,6 +23,10 @@ use std::{
     time::SystemTime,
 };
 
+use ledger::{BudgetSpec, Label, Selector};
+
+use self::manifest::Document;
+
 pub use file::{Audit, LogFormat, LogLevel, LogSettings, OutsideDates, ServerFiles, ServerPem, Settings};
 pub use governance::{Loaded, load_governance};
 pub use init::init;
@@ -102,15 +106,48 @@ pub fn check_settings(bytes: Vec<u8>) -> Result<Vec<Problem>, Vec<Problem>> {
     Ok(settings.warnings.into())
 }
 
-/// What is wrong with the bytes of a manifest of `governance/agents/`; otherwise how many agents it declares.
+/// What is wrong with the bytes of a manifest of `governance/agents/`; otherwise how many documents it has.
 ///
 /// # Errors
 /// All that is wrong with it, sorted by place.
 pub fn check_manifest(bytes: Vec<u8>) -> Result<usize, Vec<Problem>> {
     const FILE: &str = "agents.yaml";
     let text = read::text(bytes).map_err(|problem| vec![problem.of_file(FILE.to_owned())])?;
-    let (agents, findings) = manifest::parse(&text);
-    findings.of_file(FILE).or_value(agents.len()).map_err(Into::into)
+    let (documents, findings) = manifest::parse(&text);
+    findings.of_file(FILE).or_value(documents.len()).map_err(Into::into)
+}
+
+/// The budgets that a manifest declares, which may be JSON as well: the same keys, as every JSON text is YAML. An agent's
+/// own budget is among them, and selects the agent; rate limits and breakers are checked and left out. `file` is how
+/// messages name it. A `user` that a budget selects is as it was written.
+///
+/// # Errors
+/// All that is wrong with it, sorted by place.
+pub fn parse_budgets(file: &str, bytes: Vec<u8>) -> Result<Vec<BudgetSpec>, Problems> {
+    let text = read::text(bytes).map_err(|problem| problem.of_file(file.to_owned()))?;
+    let (documents, findings) = manifest::parse(&text);
+    let budgets = documents.into_iter().filter_map(|document| match document {
+        Document::Agent(agent) => Some(BudgetSpec {
+            select: Some(Selector::of(Label::Agent, agent.value.name.as_str())),
+            ..agent.value.budget
+        }),
+        Document::Budget(budget) => Some(budget.spec),
+        Document::RateLimit(_) | Document::Breaker(_) => None,
+    });
+    findings.of_file(file).or_value(budgets.collect())
+}
+
+/// The budgets that a manifest file declares, likewise.
+///
+/// # Errors
+/// That it cannot be read, or all that is wrong with it.
+pub fn load_budgets(path: &Path) -> Result<Vec<BudgetSpec>, Problems> {
+    let shown = plain(path).display().to_string();
+    match read::read(path, governance::MAX_FILE_BYTES) {
+        Ok(Some(bytes)) => parse_budgets(&shown, bytes),
+        Ok(None) => Err(problem::of_file(shown, "the file is longer than 1024 KiB").into()),
+        Err(error) => Err(problem::of_file(shown, format!("cannot be read: {error}")).into()),
+    }
 }
 
 /// The path without `.`, so that messages name `governance/...` and not `./governance/...`.

@@ -55,6 +55,11 @@ impl Findings {
         });
     }
 
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Takes over all of another's.
     pub(crate) fn extend(&mut self, other: Self) {
         self.0.extend(other.0);

@@ -1,10 +1,14 @@
 //! Values that are written as text with a unit: sizes, lengths of time, addresses, amounts of money.
 
+mod count;
+
 use std::{borrow::Cow, net::SocketAddr, time::Duration};
 
 use model::{MoneyError, NanoUsd};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
+
+pub(crate) use count::{Count, Counted, Percent, Times};
 
 use crate::{node::parse_text, suggest::shown};
 
@@ -50,6 +54,10 @@ text_type! {
     Address(SocketAddr), "an address and port such as \"127.0.0.1:7400\"", "^.+:[0-9]+$", address
 }
 text_type! {
+    /// A length of time in whole seconds, as manifests write it.
+    Span(u32), "a length of time such as `10 minutes`", "^[0-9]+ ?(s|seconds?|m|minutes?|h|hours?|days?)$", span
+}
+text_type! {
     /// An amount of money.
     Amount(NanoUsd), "an amount such as `5 USD`", "^[0-9]+(\\.[0-9]{1,9})? ?USD$", amount
 }
@@ -91,13 +99,30 @@ fn time(text: &str) -> Result<Duration, String> {
     length.ok_or_else(|| format!("`{}` is not a length of time\n{help}", shown(text)))
 }
 
+fn span(text: &str) -> Result<u32, String> {
+    let (number, unit) = split(text);
+    let length = match unit {
+        "s" | "second" | "seconds" => Some(1),
+        "m" | "minute" | "minutes" => Some(60),
+        "h" | "hour" | "hours" => Some(3_600),
+        "day" | "days" => Some(86_400),
+        _ => None,
+    };
+    let seconds = number.zip(length).and_then(|(number, length): (u64, u64)| {
+        let seconds = number.checked_mul(length)?;
+        u32::try_from(seconds).ok()
+    });
+    let help = "write a whole number and one of seconds, minutes, hours, such as `10 minutes`";
+    seconds.ok_or_else(|| format!("`{}` is not a length of time\n{help}", shown(text)))
+}
+
 fn address(text: &str) -> Result<SocketAddr, String> {
     let help = "write a numeric address and a port, such as \"127.0.0.1:7400\" or \"[::1]:7400\"";
     text.parse()
         .map_err(|_| format!("`{}` is not an address and port\n{help}", shown(text)))
 }
 
-fn amount(text: &str) -> Result<NanoUsd, String> {
+pub(crate) fn amount(text: &str) -> Result<NanoUsd, String> {
     let shown = shown(text);
     text.parse().map_err(|error| match error {
         MoneyError::Form(_) => format!("`{shown}` is not an amount\nwrite US dollars, such as `5 USD` or `0.25 USD`"),
@@ -115,6 +140,19 @@ pub(crate) fn time_text(length: Duration) -> String {
         (0, seconds) => format!("{seconds}s"),
         _ => format!("{millis}ms"),
     }
+}
+
+/// A text that reads as the same length of time, in the greatest unit that goes.
+pub(crate) fn span_text(seconds: u32) -> String {
+    let (number, unit) = match seconds {
+        0 => (0, "second"),
+        seconds if seconds % 86_400 == 0 => (seconds / 86_400, "day"),
+        seconds if seconds % 3_600 == 0 => (seconds / 3_600, "hour"),
+        seconds if seconds % 60 == 0 => (seconds / 60, "minute"),
+        seconds => (seconds, "second"),
+    };
+    let s = if number == 1 { "" } else { "s" };
+    format!("{number} {unit}{s}")
 }
 
 /// The shortest text that reads as the same number of bytes.
@@ -159,9 +197,38 @@ mod tests {
         }
     }
 
+    #[test]
+    fn spans_are_read() {
+        for (text, seconds) in [
+            ("30s", 30),
+            ("1 second", 1),
+            ("10 minutes", 600),
+            ("5m", 300),
+            ("1 hour", 3_600),
+            ("2h", 7_200),
+            ("1 day", 86_400),
+        ] {
+            assert_eq!(span(text), Ok(seconds), "{text}");
+        }
+        for bad in [
+            "",
+            "30",
+            "minute",
+            "10 minuten",
+            "1.5 hours",
+            "-1s",
+            "10  Minutes",
+            "9999999999 hours",
+            "٣s",
+        ] {
+            assert!(span(bad).is_err(), "{bad}");
+        }
+    }
+
     proptest! {
         #[test]
-        fn shown_quantities_read_back(bytes: u64, millis in 0..10_000_000_000_u64) {
+        fn shown_quantities_read_back(bytes: u64, millis in 0..10_000_000_000_u64, seconds: u32) {
+            prop_assert_eq!(span(&span_text(seconds)), Ok(seconds));
             prop_assert_eq!(size(&size_text(bytes)), Ok(bytes));
             let length = Duration::from_millis(millis);
             prop_assert_eq!(time(&time_text(length)), Ok(length));

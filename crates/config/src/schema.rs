@@ -3,7 +3,7 @@
 use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
 
-use super::{file::RawFile, manifest::RawAgent};
+use super::{file::RawFile, manifest::RawDocument};
 
 /// The schemas (JSON Schema 2020-12) by the file they are of. They are made of the same structs that the files are read
 /// into; what a schema cannot say (a time zone exists, a policy compiles) only the loader checks.
@@ -11,7 +11,8 @@ pub fn schema() -> Value {
     let generate = || SchemaSettings::draft2020_12().into_generator();
     let mut schemas = json!({
         "bailiwick.toml": generate().into_root_schema_for::<RawFile>(),
-        "governance/agents/*.yaml": generate().into_root_schema_for::<RawAgent>(),
+        // Those of `rules` are the same.
+        "governance/agents/*.yaml": generate().into_root_schema_for::<RawDocument>(),
     });
     unwrap_lines(&mut schemas);
     schemas
@@ -32,7 +33,12 @@ fn unwrap_lines(schema: &mut Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Settings, manifest, problem::Problems, testing::nowhere};
+    use crate::{
+        Settings,
+        manifest::{self, Document},
+        problem::Problems,
+        testing::nowhere,
+    };
 
     #[test]
     fn the_schema_is_the_one_written_down() {
@@ -63,10 +69,27 @@ mod tests {
             named("[upstreams.a]")
         );
         assert_eq!(required("/bailiwick.toml/$defs/Price/required"), named("[[prices]]"));
-        assert_eq!(required("/governance~1agents~1*.yaml/required"), agents("{}"));
+        let of = |kind: &str| required(&format!("/governance~1agents~1*.yaml/$defs/{kind}/required"));
+        assert_eq!(of("Agent"), agents("{}"));
         let budget =
             agents("{ kind: Agent, name: a, owner: o, team: t, product: p, environment: e, purpose: x, budget: {} }");
-        assert_eq!(required("/governance~1agents~1*.yaml/$defs/Budget/required"), budget);
+        assert_eq!(of("AgentBudget"), budget);
+        assert_eq!(
+            of("Budget"),
+            [vec!["kind".to_owned()], agents("{ kind: Budget }")].concat()
+        );
+        let limit = |rates: &str| agents(&format!("{{ kind: RateLimit, {rates} }}"));
+        assert_eq!(
+            of("RateLimit"),
+            [vec!["kind".to_owned()], limit("requests: 1 per hour")].concat()
+        );
+        let breaker = agents("{ kind: Breaker, loops: true }");
+        assert_eq!(of("Breaker"), [vec!["kind".to_owned()], breaker].concat());
+        let rule = |rule: &str| agents(&format!("{{ kind: Breaker, name: b, scope: run, {rule}: {{}} }}"));
+        assert_eq!(of("SpendRate"), rule("spend"));
+        assert_eq!(of("SpendSurge"), rule("surge"));
+        assert_eq!(of("ErrorRate"), rule("errors"));
+        assert_eq!(of("NoProgress"), rule("no_progress"));
     }
 
     /// `default` is said beside each field, and given by its `TryFrom`.
@@ -97,5 +120,62 @@ mod tests {
         let spelt_out = Settings::parse(&text, "t", nowhere()).unwrap_or_else(|problems| panic!("{problems}\n{text}"));
         let plain = Settings::parse("trust_domain = \"a\"", "t", nowhere()).unwrap();
         assert_eq!(format!("{spelt_out:?}"), format!("{plain:?}"));
+    }
+
+    /// The same for manifests.
+    #[test]
+    fn the_defaults_of_the_schema_are_those_of_manifests() {
+        let schema = schema();
+        let read = |document: &Value| -> String {
+            let (documents, findings) = manifest::parse(&document.to_string());
+            assert_eq!(findings, crate::problem::Findings::default(), "{document}");
+            match documents.as_slice() {
+                [Document::Agent(agent)] => format!("{:?}", agent.value),
+                [Document::Budget(budget)] => format!("{:?}", budget.spec),
+                [Document::Breaker(breaker)] => format!("{:?}", breaker.spec),
+                other => panic!("{other:?}"),
+            }
+        };
+        let agent = json!({
+            "kind": "Agent", "name": "a", "owner": "o", "team": "t", "product": "p", "environment": "e", "purpose": "x",
+            "budget": { "limit": "5 USD", "per": "day" },
+        });
+        let budget = json!({ "kind": "Budget", "name": "a", "limit": "5 calls", "per": "day" });
+        let breaker = json!({
+            "kind": "Breaker", "name": "a", "scope": "run",
+            "surge": { "times": 2, "within": "1 hour", "at_least": "1 USD" },
+            "loops": { "periodic": {} },
+            "errors": { "percent": 50 },
+            "no_progress": { "calls": 30, "steps": 3 },
+        });
+        for (document, places) in [
+            (agent, &[("/budget", "AgentBudget", 4)][..]),
+            (budget, &[("", "Budget", 4)]),
+            (
+                breaker,
+                &[
+                    ("", "Breaker", 1),
+                    ("/surge", "SpendSurge", 1),
+                    ("/loops", "Loops", 3),
+                    ("/loops/periodic", "Repeats", 2),
+                    ("/errors", "ErrorRate", 2),
+                    ("/no_progress", "NoProgress", 1),
+                ],
+            ),
+        ] {
+            let mut spelt_out = document.clone();
+            for (place, definition, count) in places {
+                let pointer = format!("/governance~1agents~1*.yaml/$defs/{definition}/properties");
+                let properties = schema.pointer(&pointer).and_then(Value::as_object).unwrap();
+                let defaults = properties
+                    .iter()
+                    .filter_map(|(key, property)| Some((key, property.get("default")?)));
+                let into = spelt_out.pointer_mut(place).and_then(Value::as_object_mut).unwrap();
+                let before = into.len();
+                into.extend(defaults.map(|(key, default)| (key.clone(), default.clone())));
+                assert_eq!(into.len() - before, *count, "{definition}");
+            }
+            assert_eq!(read(&spelt_out), read(&document));
+        }
     }
 }

@@ -125,3 +125,45 @@ fn a_check_knows_what_is_wrong_from_what_is_not_there() {
         }
     }
 }
+
+/// For who asks what a budget would have done, from a file or as JSON.
+#[test]
+fn budgets_are_read_alone() {
+    let yaml =
+        "kind: Budget\nname: month\nlimit: 500 USD\nper: month\nselect: { team: data, user: ann@acme.example }\n";
+    let json = r#"{
+        "kind": "Budget", "name": "month", "limit": "500 USD", "per": "month",
+        "select": { "team": ["data"], "user": "ann@acme.example" }
+    }"#
+    .replace("    ", "\t");
+    let budgets = parse_budgets("b.yaml", yaml.into()).unwrap();
+    assert_eq!(parse_budgets("b.json", json.into()).unwrap(), budgets);
+    let shown: Vec<String> = budgets
+        .iter()
+        .map(|budget| budget.select.as_ref().unwrap().to_string())
+        .collect();
+    assert_eq!(shown, ["team data, user ann@acme.example"]);
+    let all = format!(
+        "{{ kind: Agent, name: a, owner: o, team: t, product: p, environment: e, purpose: x, budget: {{ limit: 5 USD, per: day }} \
+         }}\n---\n{{ kind: Breaker, name: b, scope: run, loops: true }}\n---\n{yaml}"
+    );
+    let home = Home::new([
+        ("all.yaml", all.as_str()),
+        ("wrong.yaml", "kind: Budget\nname: a\nlimit: 5\nper: day\n"),
+    ]);
+    let of_file = load_budgets(&home.path("all.yaml")).unwrap();
+    let shown: Vec<String> = of_file
+        .iter()
+        .map(|budget| format!("{}: {}", budget.name, budget.select.as_ref().unwrap()))
+        .collect();
+    assert_eq!(shown, ["a: agent a", "month: team data, user ann@acme.example"]);
+    let wrong = home.relative(load_budgets(&home.path("wrong.yaml")).unwrap_err());
+    let expected =
+        "wrong.yaml:3:8: expected an amount such as `500 USD`, `2M tokens` or `5000 calls`, found the number 5";
+    assert_eq!(wrong, expected);
+    let absent = home.relative(load_budgets(&home.path("absent.yaml")).unwrap_err());
+    assert_eq!(
+        absent,
+        "absent.yaml: cannot be read: No such file or directory (os error 2)"
+    );
+}

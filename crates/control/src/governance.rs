@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use ledger::BudgetSpec;
+use ledger::{BreakerSpec, BudgetSpec, RateSpec};
 use model::{AgentName, NanoUsd, TenantName};
 use pricing::Override;
 
@@ -27,6 +27,13 @@ pub struct Governance {
 pub struct TenantGovernance {
     /// Its agents.
     pub agents: Vec<AgentSpec>,
+    /// Its budgets besides those of the agents. A user that one selects is as the files write it, here and below: loading
+    /// makes it a pseudonym.
+    pub budgets: Vec<BudgetSpec>,
+    /// Its rate limits.
+    pub limits: Vec<RateSpec>,
+    /// Its circuit breakers.
+    pub breakers: Vec<BreakerSpec>,
     /// Its Cedar policy files; the file name is relative to the governance directory.
     pub policies: Vec<policy::Source>,
     /// Its Cedar JSON entity files.

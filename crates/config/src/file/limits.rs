@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::{
     node::{Field, Placed},
     problem::Findings,
-    quantity::{Size, Time, size_text, time_text},
+    quantity::{Percent, Size, Span, Time, Times, size_text, span_text, time_text},
 };
 
 /// How much.
@@ -176,6 +176,24 @@ impl Bound for u64 {
 impl Bound for Size {
     fn shown(&self) -> impl fmt::Display {
         size_text(self.0)
+    }
+}
+
+impl Bound for Percent {
+    fn shown(&self) -> impl fmt::Display {
+        self.0
+    }
+}
+
+impl Bound for Span {
+    fn shown(&self) -> impl fmt::Display {
+        span_text(self.0)
+    }
+}
+
+impl Bound for Times {
+    fn shown(&self) -> impl fmt::Display {
+        self
     }
 }
 

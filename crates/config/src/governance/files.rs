@@ -25,7 +25,7 @@ const MAX_TOTAL_BYTES: u64 = 64 * 1024 * 1024;
 /// What a directory's files are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    Agents,
+    Manifests,
     Policies,
     Entities,
 }
@@ -33,7 +33,7 @@ pub(super) enum Kind {
 impl Kind {
     fn ending(self) -> &'static str {
         match self {
-            Self::Agents => "yaml",
+            Self::Manifests => "yaml",
             Self::Policies => "cedar",
             Self::Entities => "json",
         }
@@ -41,7 +41,7 @@ impl Kind {
 
     fn words(self) -> &'static str {
         match self {
-            Self::Agents => "manifests",
+            Self::Manifests => "manifests",
             Self::Policies => "policy files",
             Self::Entities => "entity files",
         }
@@ -49,7 +49,7 @@ impl Kind {
 
     fn max_bytes(self) -> u64 {
         match self {
-            Self::Agents => MAX_FILE_BYTES,
+            Self::Manifests => MAX_FILE_BYTES,
             Self::Policies | Self::Entities => MAX_CARRIED_BYTES,
         }
     }
@@ -247,7 +247,7 @@ impl Files {
 /// A file longer than its kind may be.
 pub(super) fn too_long(shown: String, kind: Kind) -> Problem {
     let help = match kind {
-        Kind::Agents => "split it into several files".to_owned(),
+        Kind::Manifests => "split it into several files".to_owned(),
         kind => format!(
             "the audit log carries {} whole: split it into several files",
             kind.words()

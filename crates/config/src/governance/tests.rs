@@ -144,14 +144,14 @@ governance/policies/a\\u{1b}[2J.cedar: the file's name holds control characters
 governance/policies/forbid.cedar.txt: this file is not read
   help: policy files end in .cedar
 governance/stray.yaml: nothing here is read
-  help: known directories: `agents`, `policies`, `entities`, `tenants`
+  help: known directories: `agents`, `rules`, `policies`, `entities`, `tenants`
 governance/tenants/Acme: `Acme` cannot be the name of a tenant: a name starts with a lower-case letter, a digit or '_' and \
 goes on with those, '-' and '.'; found 'A'
 governance/tenants/_system: `_system` cannot be the name of a tenant: names that begin with '_' are Bailiwick's own
 governance/tenants/acme/tenants: nothing here is read
-  help: known directories: `agents`, `policies`, `entities`
+  help: known directories: `agents`, `rules`, `policies`, `entities`
 governance/tenants/default: the tenant `default` is declared at the top of the governance directory
-  help: move its agents, policies and entities there
+  help: move its agents, rules, policies and entities there
 governance/tenants/notes.txt: nothing here is read
   help: tenants are directories";
     assert_eq!(found, expected);
@@ -236,4 +236,148 @@ fn policies_about_nobody_are_warned_of() {
     let loaded = load_all(&home).unwrap();
     let expected = "governance/policies/a.cedar:1:1: for policy `one`, no manifest declares the agent `Agent::\"b\"`";
     assert_eq!(home.relative(loaded.warnings), expected);
+}
+
+fn rules(rules: &str) -> String {
+    let agents = agent("a").replace("team: t", "team: data") + "---\n" + &agent("b").replace("team: t", "team: ops");
+    let settings = format!(
+        "{}[upstreams.openai]\nkind = \"openai\"\nbase_url = \"https://api.openai.com\"\n",
+        SETTINGS.1
+    );
+    let home = home(&[
+        ("bailiwick.toml", &settings),
+        ("governance/agents/a.yaml", &agents),
+        ("governance/rules/r.yaml", rules),
+    ]);
+    match load_all(&home) {
+        Err(problems) => home.relative(problems),
+        Ok(loaded) => home.relative(loaded.warnings),
+    }
+}
+
+/// What is wrong, or looks like a mistake, only beside everything else that is declared.
+#[test]
+fn rules_are_checked_together() {
+    crate::testing::check_table(include_str!("rules.txt"), rules);
+}
+
+#[test]
+fn rules_may_stand_beside_agents_and_apart() {
+    let budget = |name: &str| format!("---\n{{ kind: Budget, name: {name}, limit: 5 USD, per: day, each: [user] }}\n");
+    let limit = "---\n{ kind: RateLimit, name: a, requests: 1 per second, select: { user: ann@acme.example } }\n";
+    let breaker = "{ kind: Breaker, name: a, scope: run, loops: true }\n";
+    let home = home(&[
+        ("governance/agents/a.yaml", &(agent("a") + &budget("b") + limit)),
+        ("governance/rules/all.yaml", &(breaker.to_owned() + &budget("c"))),
+        ("governance/tenants/acme/rules/r.yaml", &budget("a")),
+    ]);
+    let loaded = load_all(&home).unwrap_or_else(|problems| panic!("{problems}"));
+    assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
+    let shown: Vec<String> = loaded
+        .governance
+        .tenants
+        .iter()
+        .map(|(name, tenant)| {
+            let budgets: Vec<&str> = tenant.budgets.iter().map(|budget| budget.name.as_str()).collect();
+            let limits: Vec<&str> = tenant.limits.iter().map(|limit| limit.name.as_str()).collect();
+            let breakers: Vec<&str> = tenant.breakers.iter().map(|breaker| breaker.name.as_str()).collect();
+            format!(
+                "{name}: {} agents {budgets:?} {limits:?} {breakers:?}",
+                tenant.agents.len()
+            )
+        })
+        .collect();
+    let expected = [
+        r#"acme: 0 agents ["a"] [] []"#,
+        r#"default: 1 agents ["b", "c"] ["a"] ["a"]"#,
+    ];
+    assert_eq!(shown, expected);
+    // The log knows the user by a pseudonym; the files do not.
+    let selected = &loaded.governance.tenants["default"].limits[0].select;
+    assert_eq!(selected.to_string(), "user ann@acme.example");
+}
+
+#[test]
+fn allowances_that_nobody_can_use_are_warned_of() {
+    let settings = format!("{}[audit]\nspool = \"spool\"\n", SETTINGS.1);
+    let found = |rules: &str| {
+        let home = home(&[
+            ("bailiwick.toml", &settings),
+            (
+                "governance/agents/a.yaml",
+                &(agent("a") + "allowance: 1 USD\n---\n" + &agent("b")),
+            ),
+            ("governance/rules/r.yaml", rules),
+        ]);
+        match load_all(&home) {
+            Err(problems) => home.relative(problems),
+            Ok(loaded) => home.relative(loaded.warnings),
+        }
+    };
+    for fine in [
+        "{ kind: Budget, name: x, limit: 5 USD, per: day, select: { team: t, agent: a }, each: [team] }",
+        "{ kind: Budget, name: x, limit: 5 calls, per: day, select: { agent: b } }",
+        "{ kind: Budget, name: x, limit: 5 calls, per: day, select: { agent: [a, b], environment: [f*] } }",
+        "{ kind: RateLimit, name: x, requests: 5 per hour, select: { user: ann } }",
+    ] {
+        let warnings = found(fine).replace("governance/rules/r.yaml", "");
+        assert!(!warnings.contains("allowance"), "{fine}: {warnings}");
+    }
+    for (idle, why) in [
+        ("limit: 5 calls, per: day", "counts calls"),
+        (
+            "limit: 5 USD, per: day, select: { agent: a, model: m }",
+            "selects by model",
+        ),
+        (
+            "limit: 5 USD, per: day, select: { team: t* }, each: [user]",
+            "keeps a pot for each user",
+        ),
+        (
+            "limit: 5 USD, per: day, select: { agent: \"a*\", tier: api }",
+            "selects by tier",
+        ),
+    ] {
+        let expected = format!(
+            "governance/agents/a.yaml:1:1: the agent `a` has no use of its allowance: the budget `x` {why}\n  help: that is not \
+             known while the log cannot be written, so the agent is refused then; leave `allowance` out, or the agent out of \
+             the budget at governance/rules/r.yaml:1:1"
+        );
+        assert_eq!(found(&format!("{{ kind: Budget, name: x, {idle} }}")), expected);
+    }
+}
+
+#[test]
+fn rules_have_bounds() {
+    let many = |of: &str, count: usize| -> String {
+        let documents = (0..count).map(|n| format!("{{ name: r{n}, {of} }}\n"));
+        rules(&documents.collect::<Vec<_>>().join("---\n"))
+    };
+    let expected = "governance/rules/r.yaml:513:1: there are 257 breakers, more than 256\n  help: let one select more: it counts \
+                    for each run, agent or team";
+    assert_eq!(many("kind: Breaker, scope: run, loops: true", 257), expected);
+    assert!(many("kind: Breaker, scope: run, loops: true", 256).is_empty());
+    let found = many("kind: RateLimit, requests: 1 per hour", 1_001);
+    assert!(
+        found.contains("there are 1001 rate limits, the most is 1000\n  help: "),
+        "{found}"
+    );
+    // Of limits that all say the same, each but the first is told of, up to a bound.
+    let found = many("kind: RateLimit, requests: 1 per hour", 100);
+    assert_eq!(found.matches("neither is more specific").count(), 50);
+}
+
+#[test]
+fn a_request_is_not_selected_by_too_many_budgets() {
+    let budgets = |count: usize, select: &str| -> String {
+        let of_all = (0..count)
+            .map(|n| format!("{{ kind: Budget, name: r{n:02}, limit: 5 USD, per: day, select: {{ {select} }} }}\n"));
+        let other = "{ kind: Budget, name: other, limit: 5 USD, per: day, select: { team: ops } }\n".to_owned();
+        rules(&of_all.chain([other]).collect::<Vec<_>>().join("---\n"))
+    };
+    assert_eq!(budgets(15, "team: data"), "");
+    let expected = "governance/rules/r.yaml:31:1: 16 budgets could select one request (team data), besides the one of its \
+                    agent, and 16 are the most in all\n  help: narrow what some of them select, or remove some, of r00, r01, \
+                    r02, r03, r04, r05, r06, r07, r08, r09, r10, r11, r12, r13, r14, r15";
+    assert_eq!(budgets(16, "team: data"), expected);
 }

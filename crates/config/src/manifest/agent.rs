@@ -1,33 +1,34 @@
 //! `kind: Agent`.
 
-use std::borrow::Cow;
-
 use control::AgentSpec;
 use ledger::BudgetSpec;
 use model::{AgentName, BudgetName, NanoUsd};
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer};
+use schemars::JsonSchema;
+use serde::Deserialize;
 
-use super::{KINDS, budget::RawBudget};
+use super::{
+    budget::{OwnBudget, RawOwnBudget},
+    check::Check,
+    kind::AgentKind,
+};
 use crate::{
     file::{OUTPUT_LIMITS, within},
-    node::{Field, Placed, parse_text},
-    problem::{Findings, Mark},
+    node::{Field, Placed},
+    problem::Findings,
     quantity::Amount,
-    suggest,
 };
 
 /// A label stands in metrics, policies and reports, and an agent whole in one audit entry: both want bounds.
-const MAX_LABEL: usize = 64;
+pub(super) const MAX_LABEL: usize = 64;
 /// The longest address that mail can have (RFC 5321, section 4.5.3.1.3).
-const MAX_OWNER: usize = 254;
+pub(super) const MAX_OWNER: usize = 254;
 const MAX_PURPOSE: usize = 500;
 
 /// An agent: a governed software identity with an owner, a purpose and a budget.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(
-    title = "Agent",
+    rename = "Agent",
     extend("required" = ["kind", "name", "owner", "team", "product", "environment", "purpose", "budget"])
 )]
 pub(crate) struct RawAgent {
@@ -47,7 +48,7 @@ pub(crate) struct RawAgent {
     /// What it is for, in a sentence.
     purpose: Field<String>,
     /// What it may spend.
-    budget: Field<RawBudget>,
+    budget: Field<RawOwnBudget>,
     /// The output limit, in tokens, written into its requests that give none. The server's if absent.
     #[schemars(extend("minimum" = OUTPUT_LIMITS.start(), "maximum" = OUTPUT_LIMITS.end()))]
     output_limit: Field<u64>,
@@ -56,50 +57,14 @@ pub(crate) struct RawAgent {
     allowance: Field<Amount>,
 }
 
-/// The word `Agent`.
-#[derive(Debug)]
-pub(crate) struct AgentKind;
-
-impl<'de> Deserialize<'de> for AgentKind {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        parse_text(deserializer, "`Agent`", |kind| match kind {
-            "Agent" => Ok(Self),
-            _ => {
-                let help = suggest::help(kind, "kinds", &KINDS);
-                Err(format!("unknown kind `{}`\n{help}", suggest::shown(kind)))
-            }
-        })
-    }
-}
-
-impl JsonSchema for AgentKind {
-    fn schema_name() -> Cow<'static, str> {
-        "AgentKind".into()
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "const": "Agent" })
-    }
-}
-
 impl TryFrom<Placed<RawAgent>> for AgentSpec {
     type Error = Findings;
 
     fn try_from(Placed { mark, value: raw }: Placed<RawAgent>) -> Result<Self, Findings> {
-        let mut check = Check {
-            mark,
-            agent: match &raw.name {
-                Field::Given(name) => format!("the agent `{}`", suggest::shown(&name.value)),
-                Field::Absent | Field::Bad(_) => "the agent".to_owned(),
-            },
-            findings: Findings::default(),
-        };
+        let mut check = Check::of("agent", mark, &raw.name);
         check.required("kind", raw.kind, "every document says what it declares: `kind: Agent`");
-        let name = check.name(raw.name);
+        let help = "every agent needs a name: policies, budgets and the log call it by that";
+        let name = check.name(raw.name, AgentName::new, help);
         let help = "every agent needs an owner: the person or group that answers for it";
         let owner = check.label("owner", raw.owner, MAX_OWNER, help);
         let team = check.label(
@@ -141,45 +106,14 @@ impl TryFrom<Placed<RawAgent>> for AgentSpec {
     }
 }
 
-/// One agent's check.
-struct Check {
-    mark: Mark,
-    /// How messages call it.
-    agent: String,
-    findings: Findings,
-}
-
 impl Check {
-    fn required<T>(&mut self, key: &str, field: Field<T>, help: &str) -> Option<Placed<T>> {
-        let message = format!("{} has no `{key}`", self.agent);
-        field.required(Some(self.mark), message, help, &mut self.findings)
-    }
-
-    fn name(&mut self, field: Field<String>) -> Option<AgentName> {
-        let name = self.required(
-            "name",
-            field,
-            "every agent needs a name: policies, budgets and the log call it by that",
-        )?;
-        let checked = AgentName::new(&name.value);
-        let message = |error| {
-            format!(
-                "`{}` cannot be the name of an agent: {error}",
-                suggest::shown(&name.value)
-            )
-        };
-        checked
-            .map_err(|error| self.findings.add(name.mark, message(error)))
-            .ok()
-    }
-
     /// A text for people, of bounded length and without characters that could disturb a terminal or a log.
     fn label(&mut self, key: &str, field: Field<String>, max: usize, help: &str) -> Option<String> {
         let label = self.required(key, field, help)?;
         let text = label.value.trim();
         let many_lines = key == "purpose";
         let message = if text.is_empty() {
-            format!("{} has an empty `{key}`", self.agent)
+            format!("{} has an empty `{key}`", self.subject)
         } else if text.chars().count() > max {
             format!("`{key}` is longer than {max} characters")
         } else if text.chars().any(|c| c.is_control() && !(many_lines && c == '\n')) {
@@ -205,7 +139,7 @@ impl Check {
             return Some(None);
         };
         if allowance == NanoUsd::ZERO || budget.is_some_and(|budget| ledger::Amount::from(allowance) > budget.limit) {
-            let message = format!("the allowance of {} is nothing, or more than its budget", self.agent);
+            let message = format!("the allowance of {} is nothing, or more than its budget", self.subject);
             let help = "it is a part of the budget, reserved for the time in which the log cannot be written; leave it out \
                         to refuse the agent then";
             self.findings.add_with_help(mark, message, help);
@@ -215,9 +149,9 @@ impl Check {
     }
 
     /// The budget bears the agent's name.
-    fn budget(&mut self, raw: Placed<RawBudget>, agent: Option<&AgentName>) -> Option<BudgetSpec> {
-        let (limit, window) = self.findings.absorb(raw.try_into())?;
+    fn budget(&mut self, raw: Placed<RawOwnBudget>, agent: Option<&AgentName>) -> Option<BudgetSpec> {
+        let budget: OwnBudget = self.findings.absorb(raw.try_into())?;
         let name = agent.and_then(|agent| BudgetName::new(agent.as_str()).ok())?;
-        Some(BudgetSpec::money(name, limit, window))
+        Some(budget.named(name))
     }
 }

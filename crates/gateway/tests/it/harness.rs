@@ -145,7 +145,7 @@ fn governance(setup: &Setup, provider: &str) -> Governance {
     let tenant = TenantGovernance {
         agents: vec![agent],
         policies,
-        entities: Vec::new(),
+        ..TenantGovernance::default()
     };
     let upstream = |name: &str, kind, base_url: &str| UpstreamSpec {
         credential: Some(UPSTREAM_KEY.to_owned().into()),
