@@ -2,7 +2,7 @@
 
 mod rules;
 
-use ledger::{BreakerProblem, BreakerSpec, Scope};
+use ledger::{BreakerProblem, BreakerSpec, Scope, StepKind};
 use model::BreakerName;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// How long a breaker that tripped stays open.
-const COOLDOWN_S: u32 = 5 * 60;
+const COOLDOWN_S: u32 = BreakerSpec::COOLDOWN_S;
 
 /// A circuit breaker: it stops a run, an agent or a team that behaves as nothing healthy does.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -43,12 +43,15 @@ pub(crate) struct RawBreaker {
     surge: Field<RawSurge>,
     /// Trips when the same step is taken again and again. `true` for the defaults.
     loops: Field<RawLoops>,
+    /// What makes two steps the same, for `loops` and `no_progress`.
+    #[schemars(extend("default" = "calls"))]
+    steps: Field<RawSteps>,
     /// Trips when too many calls fail.
     errors: Field<RawErrors>,
     /// Trips when many calls take only few different steps.
     no_progress: Field<RawNoProgress>,
     /// How long it stays open before one call may probe.
-    #[schemars(extend("default" = "5 minutes"))]
+    #[schemars(extend("default" = "10 minutes"))]
     cooldown: Field<Span>,
 }
 
@@ -63,6 +66,17 @@ enum RawScope {
     Agent,
     /// All agents of a team.
     Team,
+}
+
+/// What makes two steps the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+enum RawSteps {
+    /// The same prompt, or the same tool calls with the same arguments.
+    Calls,
+    /// The same, and the tools answered the same.
+    Results,
 }
 
 impl TryFrom<Placed<RawBreaker>> for Declared<BreakerSpec> {
@@ -102,6 +116,10 @@ impl TryFrom<Placed<RawBreaker>> for Declared<BreakerSpec> {
         let loops = rules.loops(raw.loops);
         let errors = rules.errors(raw.errors);
         let no_progress = rules.no_progress(raw.no_progress);
+        let steps = match raw.steps.value() {
+            Some(RawSteps::Results) => StepKind::Results,
+            Some(RawSteps::Calls) | None => StepKind::Calls,
+        };
         let cooldown = match raw.cooldown {
             Field::Absent => Some(Span(COOLDOWN_S)),
             cooldown => within(cooldown, COOLDOWNS, &mut check.findings),
@@ -114,6 +132,7 @@ impl TryFrom<Placed<RawBreaker>> for Declared<BreakerSpec> {
                 spend,
                 surge,
                 loops,
+                steps,
                 errors,
                 no_progress,
                 cooldown_s: cooldown?.0,
