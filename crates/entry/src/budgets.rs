@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use ledger::{Charge, Ended, Label, Labels, Measure, Pot, Reached};
+use ledger::{Booking, BudgetSpec, Charge, Edit, Ended, Label, Labels, Measure, Pot, Reached};
 use model::{AdminName, AgentName, BudgetName, KeyId, NanoUsd, TenantName, Timestamp, UsageSource};
 use serde::{Deserialize, Serialize};
 
@@ -71,6 +71,15 @@ impl State {
         Some(self.ledger.select(&record.budgets, &labels))
     }
 
+    /// Whether a rate limit, or a budget that a hold is in, counts tokens: the hold must say how many it reserves.
+    pub fn counts_tokens(&self, bookings: &[Booking]) -> bool {
+        let mut bookings = bookings.iter();
+        self.counted.tokens || bookings.any(|booking| {
+            let spec = self.ledger.budget(&booking.budget);
+            spec.is_some_and(|spec| counts_tokens(spec.unit))
+        })
+    }
+
     /// The pots that every action of an agent must fit into, if these are all that any of them must, and count money: what
     /// it may spend while nothing can be recorded is reserved there. `None` if the agent has a budget that depends on what
     /// it asks for.
@@ -93,6 +102,41 @@ impl State {
             select.may_select(&labels) && (varies || spec.unit != Measure::Money)
         });
         (!depends).then(|| self.ledger.select(&record.budgets, &labels))
+    }
+
+    pub(crate) fn budget_loaded(&mut self, spec: &BudgetSpec, declared: Declared, now: Timestamp) {
+        if self.budgets.declared.insert(spec.name.clone(), declared).is_some() {
+            self.counted.budget_gone(self.ledger.budget(&spec.name));
+        }
+        self.counted.budget_came(spec);
+        self.ledger.define(spec.clone(), now);
+    }
+
+    pub(crate) fn budget_removed(&mut self, budget: &BudgetName) -> Result<(), EntryError> {
+        let mut agents = self.agents.values().filter_map(|agent| agent.record.as_ref());
+        if agents.any(|agent| agent.budgets.contains(budget)) {
+            return Err(EntryError::Mismatch("an agent names the budget that is removed"));
+        }
+        self.ledger.remove(budget)?;
+        self.counted.budget_gone(self.ledger.budget(budget));
+        self.budgets.declared.remove(budget);
+        Ok(())
+    }
+
+    pub(crate) fn budget_edited(
+        &mut self,
+        budget: &BudgetName,
+        unit: Measure,
+        edit: &Edit,
+        last: LastEdit,
+    ) -> Result<(), EntryError> {
+        check_note(&last.note)?;
+        if self.ledger.budget(budget).is_some_and(|spec| spec.unit != unit) {
+            return Err(EntryError::Mismatch(COUNTS_ANOTHER));
+        }
+        self.ledger.edit(budget, edit, last.at)?;
+        self.budgets.edits.insert(budget.clone(), last);
+        Ok(())
     }
 
     /// What has to follow an outcome because of the budgets it was booked in.
@@ -126,8 +170,17 @@ pub(crate) fn labels<'a>(
         task: action.task.as_deref().unwrap_or_default(),
         agent: action.agent.as_str(),
         run: action.run.as_deref().unwrap_or_default(),
-        user: action.user.as_ref().map_or("", |user| user.0.as_str()),
+        // What an action says of its user is a copy of this.
+        user: key.record.user.as_ref().map_or("", |user| user.0.as_str()),
     })
+}
+
+/// Whether a budget of this measure cannot tell what a request takes unless its tokens are said.
+fn counts_tokens(unit: Measure) -> bool {
+    match unit {
+        Measure::Money | Measure::Calls => false,
+        Measure::Tokens | Measure::InputTokens | Measure::OutputTokens => true,
+    }
 }
 
 impl Intent {
@@ -174,10 +227,13 @@ pub(crate) fn passes(booked: &Charge, held: &Charge, tokens_held: bool) -> bool 
     money || (tokens_held && (booked.input > held.input || booked.output > held.output))
 }
 
-/// The first thing in the way of an edit's note.
+/// Why an entry is refused that says another measure than its budget's.
+pub(crate) const COUNTS_ANOTHER: &str = "the budget counts something else";
+
+/// The first thing in the way of a note on a change.
 pub(crate) fn check_note(note: &str) -> Result<(), EntryError> {
     if note.trim().is_empty() {
-        return Err(EntryError::Mismatch("a change of a budget needs a reason"));
+        return Err(EntryError::Mismatch("a change of a budget or breaker needs a reason"));
     }
     Ok(())
 }
