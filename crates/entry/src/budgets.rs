@@ -74,10 +74,27 @@ impl State {
     /// Whether a rate limit, or a budget that a hold is in, counts tokens: the hold must say how many it reserves.
     pub fn counts_tokens(&self, bookings: &[Booking]) -> bool {
         let mut bookings = bookings.iter();
-        self.counted.tokens || bookings.any(|booking| {
-            let spec = self.ledger.budget(&booking.budget);
-            spec.is_some_and(|spec| counts_tokens(spec.unit))
-        })
+        self.counted.tokens
+            || bookings.any(|booking| {
+                let spec = self.ledger.budget(&booking.budget);
+                spec.is_some_and(|spec| counts_tokens(spec.unit))
+            })
+    }
+
+    /// Checks that a hold is in exactly the budgets that select the action, and says all that they count.
+    pub(crate) fn check_budgets(&self, intent: &Intent) -> Result<(), EntryError> {
+        let pots = self.pots(&intent.action, &intent.tools);
+        if !pots.is_some_and(|pots| booked_in(&intent.bookings, &pots)) {
+            return Err(EntryError::Mismatch(
+                "the hold is not in the budgets that select the action",
+            ));
+        }
+        if intent.tokens.is_none() && self.counts_tokens(&intent.bookings) {
+            return Err(EntryError::Mismatch(
+                "a budget or limit counts tokens, and the hold does not say how many it reserves",
+            ));
+        }
+        Ok(())
     }
 
     /// The pots that every action of an agent must fit into, if these are all that any of them must, and count money: what
@@ -95,11 +112,12 @@ impl State {
         };
         let fixed = |label: &Label| label.is_fixed();
         let depends = self.ledger.budgets().any(|spec| {
-            let Some(select) = &spec.select else {
-                return record.budgets.contains(&spec.name) && spec.unit != Measure::Money;
+            let (applies, varies) = match &spec.select {
+                _ if record.budgets.contains(&spec.name) => (true, false),
+                Some(select) => (select.may_select(&labels), !select.labels().all(Label::is_fixed)),
+                None => (false, false),
             };
-            let varies = !select.labels().all(|label| label.is_fixed()) || !spec.each.iter().all(fixed);
-            select.may_select(&labels) && (varies || spec.unit != Measure::Money)
+            applies && (varies || !spec.each.iter().all(fixed) || spec.unit != Measure::Money)
         });
         (!depends).then(|| self.ledger.select(&record.budgets, &labels))
     }
@@ -225,6 +243,11 @@ impl Outcome {
 pub(crate) fn passes(booked: &Charge, held: &Charge, tokens_held: bool) -> bool {
     let money = booked.money.saturating_sub(held.money) > NanoUsd::ZERO;
     money || (tokens_held && (booked.input > held.input || booked.output > held.output))
+}
+
+/// Whether a hold is in exactly these pots, in their order.
+pub(crate) fn booked_in(bookings: &[Booking], pots: &[Pot]) -> bool {
+    bookings.len() == pots.len() && bookings.iter().zip(pots).all(|(booking, pot)| booking.is_in(pot))
 }
 
 /// Why an entry is refused that says another measure than its budget's.

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ledger::{
-    Admission, BreakerEnding, BreakerSpec, BudgetSpec, Label, Limited, Measure, Notice, RateError, RateSpec, Selector, Trip,
+    Admission, BreakerEnding, BreakerSpec, BudgetSpec, Label, Limited, Measure, Notice, RateError, RateSpec, Selector,
+    Trip,
 };
 use model::{BreakerName, LimitName, Timestamp};
 
@@ -69,10 +70,13 @@ impl Counted {
             return Vec::new();
         }
         let named = |tool: &&String| {
-            self.tools.iter().chain(self.of_budgets.keys()).any(|name| match name.strip_suffix('*') {
-                Some(prefix) => tool.starts_with(prefix),
-                None => name == *tool,
-            })
+            self.tools
+                .iter()
+                .chain(self.of_budgets.keys())
+                .any(|name| match name.strip_suffix('*') {
+                    Some(prefix) => tool.starts_with(prefix),
+                    None => name == *tool,
+                })
         };
         let tools: BTreeSet<_> = offered.iter().filter(named).cloned().collect();
         tools.into_iter().collect()

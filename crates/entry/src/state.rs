@@ -2,10 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use ledger::{Attempt, Booking, Breakers, Hold, Ledger, LedgerError, MAX_BUDGETS_PER_HOLD, Pot, Rates};
-use model::{
-    AdminName, AgentName, Digest, KeyId, NanoUsd, TenantName, Timestamp, UpstreamName, UsageSource,
-};
+use ledger::{Attempt, Breakers, Hold, Ledger, LedgerError, MAX_BUDGETS_PER_HOLD, Rates};
+use model::{AdminName, AgentName, Digest, KeyId, NanoUsd, TenantName, Timestamp, UpstreamName, UsageSource};
 
 use crate::{
     Entry, EntryError, Event, Repeats,
@@ -306,22 +304,6 @@ impl State {
         Ok(())
     }
 
-    /// Checks that a hold is in exactly the budgets that select the action, and says all that they count.
-    fn check_budgets(&self, intent: &Intent) -> Result<(), EntryError> {
-        let pots = self.pots(&intent.action, &intent.tools);
-        if !pots.is_some_and(|pots| booked_in(&intent.bookings, &pots)) {
-            return Err(EntryError::Mismatch(
-                "the hold is not in the budgets that select the action",
-            ));
-        }
-        if intent.tokens.is_none() && self.counts_tokens(&intent.bookings) {
-            return Err(EntryError::Mismatch(
-                "a budget or limit counts tokens, and the hold does not say how many it reserves",
-            ));
-        }
-        Ok(())
-    }
-
     /// Checks that a call is not paid for a second time.
     fn check_repeat(&self, intent: &Intent, now: Timestamp) -> Result<(), EntryError> {
         let Some(key) = &intent.idempotency else {
@@ -492,11 +474,6 @@ impl State {
         self.boot = boot;
         Ok(())
     }
-}
-
-/// Whether a hold is in exactly these pots, in their order.
-pub(crate) fn booked_in(bookings: &[Booking], pots: &[Pot]) -> bool {
-    bookings.len() == pots.len() && bookings.iter().zip(pots).all(|(booking, pot)| booking.is_in(pot))
 }
 
 pub(crate) fn unknown(what: &'static str, name: &dyn ToString) -> EntryError {

@@ -11,6 +11,7 @@ mod more;
 mod overruns;
 mod refusals;
 mod replay;
+mod rules;
 mod samples;
 mod thresholds;
 mod tokens;

@@ -215,3 +215,44 @@ fn an_allowance_is_in_every_budget_that_selects_the_agent() {
     log.push(team(Measure::Money, &[Label::User], Selector::of(Label::Team, "other")));
     log.push(Event::AllowanceHeld(allowance(&log, 300)));
 }
+
+/// A budget that an agent names may keep pots apart, or select requests besides: then too it depends on what is asked for.
+#[test]
+fn an_allowance_of_a_budget_that_an_agent_names_is_in_its_pot() {
+    let mut log = log();
+    log.push(Event::AllowanceReleased { agent: agent("alone") });
+    let own = |unit, each: &[Label], select: Option<Selector>| {
+        loaded(ledger::BudgetSpec {
+            unit,
+            select,
+            each: each.to_vec(),
+            ..budget_spec("own", 1_000)
+        })
+    };
+    let elsewhere = || Some(Selector::of(Label::Model, "another"));
+    for (what, own, pot) in [
+        ("plain", own(Measure::Money, &[], None), Some(&[][..])),
+        (
+            "a pot of each agent",
+            own(Measure::Money, &[Label::Agent], None),
+            Some(&["alone"]),
+        ),
+        (
+            "named, whatever it selects",
+            own(Measure::Money, &[], elsewhere()),
+            Some(&[]),
+        ),
+        ("a pot of each user", own(Measure::Money, &[Label::User], None), None),
+        ("calls", own(Measure::Calls, &[], elsewhere()), None),
+    ] {
+        let mut log = log.clone();
+        log.push(own);
+        let pots = log.state.standing_pots(&agent("alone"));
+        let pots = pots.map(|pots| pots.into_iter().map(|pot| pot.of).collect::<Vec<_>>());
+        assert_eq!(
+            pots,
+            pot.map(|pot| vec![pot.iter().map(|of| (*of).to_owned()).collect()]),
+            "{what}"
+        );
+    }
+}

@@ -397,11 +397,6 @@ fn removals() {
             ("an unknown budget", removed("none"), "there is no budget none"),
             ("an agent's own", removed("own"), named),
             ("one of several", removed("team"), named),
-            (
-                "an agent of a budget that selects",
-                agent_loaded("new", &["own", "data"]),
-                "names a budget that selects by itself",
-            ),
         ],
     );
     // It selects nothing from then on, and a hold that it had ends as ever.

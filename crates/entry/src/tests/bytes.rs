@@ -58,10 +58,18 @@ fn number(event: &Event) -> usize {
         Event::Asked(_) => 25,
         Event::AskRefused(_) => 26,
         Event::AskEnded(_) => 27,
+        Event::LimitLoaded { .. } => 28,
+        Event::LimitRemoved { .. } => 29,
+        Event::BreakerLoaded { .. } => 30,
+        Event::BreakerRemoved { .. } => 31,
+        Event::BreakerWarned(_) => 32,
+        Event::BreakerTripped(_) => 33,
+        Event::BreakerClosed(_) => 34,
+        Event::BreakerReset { .. } => 35,
     }
 }
 
-const KINDS: usize = 28;
+const KINDS: usize = 36;
 
 #[test]
 fn every_kind_has_these_bytes() {

@@ -184,7 +184,9 @@ fn the_epoch_counts_what_decisions_depend_on() {
             "overrun_cleared",
             "budget_removed",
             "budget_edited",
-            "ask_refused"
+            "ask_refused",
+            "limit_loaded",
+            "limit_removed"
         ]
     );
     let counted = log.entries.iter().filter(|entry| entry.event.advances_epoch()).count();

@@ -3,6 +3,7 @@
 use ledger::{Amount, AtLimit, Booking, BudgetSpec, Edit, Label, Measure, Reached, Selector, THRESHOLDS, Unit};
 use model::NanoUsd;
 
+use super::rules::ruled_events;
 use super::samples::{NOON, action_id, agent, at, budget, by, calendar, denial, edited, intent, overrun};
 use crate::{Allowance, AskEnd, AskEnded, Closed, Declared, Denial, Event, Over, Overrun, ThresholdReached, Tokens};
 
@@ -101,6 +102,7 @@ pub(super) fn more_events() -> Vec<Event> {
     ]
     .into_iter()
     .chain(edits.map(|edit| edited("nightly-report", edit)))
+    .chain(ruled_events())
     .collect()
 }
 

@@ -175,6 +175,14 @@ fn histories_have_entries_of_every_kind_of_a_call() {
         "admin_removed",
         "started",
         "stopped",
+        "limit_loaded",
+        "limit_removed",
+        "breaker_loaded",
+        "breaker_removed",
+        "breaker_warned",
+        "breaker_tripped",
+        "breaker_closed",
+        "breaker_reset",
     ];
     let all: BTreeSet<&str> = every_event().iter().map(Event::kind).collect();
     let missing: Vec<_> = all

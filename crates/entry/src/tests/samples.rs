@@ -8,7 +8,7 @@ use model::{
     UpstreamName, Usage, UsageSource,
 };
 
-use super::more::over;
+use super::{more::over, rules::rule_events};
 use crate::{
     Action, AdminRecord, AgentRecord, Allowance, AskEnd, AskEnded, AskRefused, Asked, Declared, Denial, Event, Intent,
     KeyRecord, Outcome, Over, Overrun, PolicyFile, PriceRecord, Replay, Role, SpoolApplied, Status, ThresholdReached,
@@ -140,6 +140,7 @@ pub(super) fn intent() -> Intent {
         hold: NanoUsd(146_673_000),
         tokens: None,
         tools: Vec::new(),
+        step: None,
         bookings: vec![Booking {
             period: budget.window.period(at(NOON)).unwrap(),
             of: Vec::new(),
@@ -197,6 +198,8 @@ pub(super) fn denial() -> Denial {
             asked: Amount(146_673_000),
             closed: None,
         }),
+        limited: None,
+        breaker: None,
     }
 }
 
@@ -250,7 +253,7 @@ pub(super) fn upstream_record() -> UpstreamRecord {
     }
 }
 
-/// One event of every kind, in the order of their declaration.
+/// One event of every kind.
 pub(super) fn every_event() -> Vec<Event> {
     let admin = AdminRecord {
         name: AdminName::new("grace").unwrap(),
@@ -367,6 +370,9 @@ pub(super) fn every_event() -> Vec<Event> {
             end: AskEnd::Withdrawn,
         }),
     ]
+    .into_iter()
+    .chain(rule_events())
+    .collect()
 }
 
 pub(super) fn asked() -> Asked {

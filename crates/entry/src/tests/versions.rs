@@ -59,6 +59,14 @@ fn each_kind_has_a_first_version() {
         "asked",
         "ask_refused",
         "ask_ended",
+        "limit_loaded",
+        "limit_removed",
+        "breaker_loaded",
+        "breaker_removed",
+        "breaker_warned",
+        "breaker_tripped",
+        "breaker_closed",
+        "breaker_reset",
     ];
     for event in every_event() {
         let since = match event.kind() {
