@@ -154,7 +154,7 @@ mod tests {
             (
                 breaker,
                 &[
-                    ("", "Breaker", 1),
+                    ("", "Breaker", 2),
                     ("/surge", "SpendSurge", 1),
                     ("/loops", "Loops", 3),
                     ("/loops/periodic", "Repeats", 2),

@@ -4,10 +4,7 @@ use ledger::{Booking, Charge, Ended, Hold};
 use model::{AgentName, NanoUsd, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    Entry, EntryError, Intent, Outcome, State,
-    state::{booked_in, unknown},
-};
+use crate::{Entry, EntryError, Intent, Outcome, State, budgets::booked_in, state::unknown};
 
 /// An agent's allowance, reserved while all is well.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

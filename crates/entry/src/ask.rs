@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use ledger::Attempt;
+use ledger::{AtLimit, Attempt, LedgerError};
 use model::{ActionId, AdminName, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     EntryError, State,
-    action::{Action, Over, Why},
+    action::{Action, Intent, Over, Why},
+    budgets::COUNTS_ANOTHER,
 };
 
 /// How many attempts of one tenant may wait for an administrator at once; more are refused.
@@ -95,6 +96,22 @@ pub type Asks = BTreeMap<Attempt, Ask>;
 impl State {
     pub(crate) fn asked(&mut self, asked: &Asked, now: Timestamp) -> Result<(), EntryError> {
         self.check_action(&asked.action)?;
+        self.check_standing(&asked.action)?;
+        let over = &asked.over;
+        let spec = self.ledger.budget(&over.budget);
+        let spec = spec.filter(|_| self.budgets.declared.contains_key(&over.budget));
+        let spec = spec.ok_or_else(|| LedgerError::UnknownBudget(over.budget.clone()))?;
+        let AtLimit::Ask { wait_s } = spec.at_limit else {
+            return Err(EntryError::Mismatch("the budget that has no room does not ask"));
+        };
+        if spec.unit != over.unit {
+            return Err(EntryError::Mismatch(COUNTS_ANOTHER));
+        }
+        if asked.until > now.saturating_add_micros(i64::from(wait_s) * 1_000_000) {
+            return Err(EntryError::Mismatch(
+                "the attempt waits for longer than its budget lets it",
+            ));
+        }
         if self.asks.len() >= ASKS_MAX {
             return Err(EntryError::Mismatch("more attempts wait than may"));
         }
@@ -109,6 +126,27 @@ impl State {
         };
         self.asks.insert(asked.attempt(), ask);
         Ok(())
+    }
+
+    /// Checks that an attempt that waited was not refused, and is its agent's own.
+    pub(crate) fn check_answer(&self, intent: &Intent) -> Result<(), EntryError> {
+        match self.asks.get(&intent.attempt()) {
+            Some(ask) if ask.asked.action.agent != intent.action.agent => {
+                Err(EntryError::Mismatch("the attempt that waits is another agent's"))
+            }
+            Some(ask) if ask.refused.is_some() => Err(EntryError::Mismatch("an administrator refused the attempt")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends what waits of an action. Another agent's of the same id goes on waiting.
+    pub(crate) fn end_asks_of(&mut self, action: &Action) {
+        let asks = self.asks.range(Attempt::all_of(action.id));
+        let own = asks.filter(|(_, ask)| ask.asked.action.agent == action.agent);
+        let own: Vec<_> = own.map(|(attempt, _)| *attempt).collect();
+        for attempt in own {
+            self.asks.remove(&attempt);
+        }
     }
 
     pub(crate) fn ask_refused(&mut self, refused: &AskRefused) -> Result<(), EntryError> {

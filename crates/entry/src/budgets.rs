@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use ledger::{Charge, Ended, Label, Labels, Measure, NextStep, Pot, Reached};
+use ledger::{Booking, BudgetSpec, Charge, Edit, Ended, Label, Labels, Measure, NextStep, Pot, Reached};
 use model::{AdminName, AgentName, BudgetName, KeyId, NanoUsd, TenantName, Timestamp, UsageSource};
 use serde::{Deserialize, Serialize};
 
@@ -71,6 +71,32 @@ impl State {
         Some(self.ledger.select(&record.budgets, &labels))
     }
 
+    /// Whether a rate limit, or a budget that a hold is in, counts tokens: the hold must say how many it reserves.
+    pub fn counts_tokens(&self, bookings: &[Booking]) -> bool {
+        let mut bookings = bookings.iter();
+        self.counted.tokens
+            || bookings.any(|booking| {
+                let spec = self.ledger.budget(&booking.budget);
+                spec.is_some_and(|spec| counts_tokens(spec.unit))
+            })
+    }
+
+    /// Checks that a hold is in exactly the budgets that select the action, and says all that they count.
+    pub(crate) fn check_budgets(&self, intent: &Intent) -> Result<(), EntryError> {
+        let pots = self.pots(&intent.action, &intent.tools);
+        if !pots.is_some_and(|pots| booked_in(&intent.bookings, &pots)) {
+            return Err(EntryError::Mismatch(
+                "the hold is not in the budgets that select the action",
+            ));
+        }
+        if intent.tokens.is_none() && self.counts_tokens(&intent.bookings) {
+            return Err(EntryError::Mismatch(
+                "a budget or limit counts tokens, and the hold does not say how many it reserves",
+            ));
+        }
+        Ok(())
+    }
+
     /// The pots that every action of an agent must fit into, if these are all that any of them must, and count money: what
     /// it may spend while nothing can be recorded is reserved there. `None` if the agent has a budget that depends on what
     /// it asks for.
@@ -86,13 +112,49 @@ impl State {
         };
         let fixed = |label: &Label| label.is_fixed();
         let depends = self.ledger.budgets().any(|spec| {
-            let Some(select) = &spec.select else {
-                return record.budgets.contains(&spec.name) && spec.unit != Measure::Money;
+            let (applies, varies) = match &spec.select {
+                _ if record.budgets.contains(&spec.name) => (true, false),
+                Some(select) => (select.may_select(&labels), !select.labels().all(Label::is_fixed)),
+                None => (false, false),
             };
-            let varies = !select.labels().all(|label| label.is_fixed()) || !spec.each.iter().all(fixed);
-            select.may_select(&labels) && (varies || spec.unit != Measure::Money)
+            applies && (varies || !spec.each.iter().all(fixed) || spec.unit != Measure::Money)
         });
         (!depends).then(|| self.ledger.select(&record.budgets, &labels))
+    }
+
+    pub(crate) fn budget_loaded(&mut self, spec: &BudgetSpec, declared: Declared, now: Timestamp) {
+        if self.budgets.declared.insert(spec.name.clone(), declared).is_some() {
+            self.counted.budget_gone(self.ledger.budget(&spec.name));
+        }
+        self.counted.budget_came(spec);
+        self.ledger.define(spec.clone(), now);
+    }
+
+    pub(crate) fn budget_removed(&mut self, budget: &BudgetName) -> Result<(), EntryError> {
+        let mut agents = self.agents.values().filter_map(|agent| agent.record.as_ref());
+        if agents.any(|agent| agent.budgets.contains(budget)) {
+            return Err(EntryError::Mismatch("an agent names the budget that is removed"));
+        }
+        self.ledger.remove(budget)?;
+        self.counted.budget_gone(self.ledger.budget(budget));
+        self.budgets.declared.remove(budget);
+        Ok(())
+    }
+
+    pub(crate) fn budget_edited(
+        &mut self,
+        budget: &BudgetName,
+        unit: Measure,
+        edit: &Edit,
+        last: LastEdit,
+    ) -> Result<(), EntryError> {
+        check_note(&last.note)?;
+        if self.ledger.budget(budget).is_some_and(|spec| spec.unit != unit) {
+            return Err(EntryError::Mismatch(COUNTS_ANOTHER));
+        }
+        self.ledger.edit(budget, edit, last.at)?;
+        self.budgets.edits.insert(budget.clone(), last);
+        Ok(())
     }
 
     /// What has to follow an outcome because of the budgets it was booked in.
@@ -126,8 +188,17 @@ pub(crate) fn labels<'a>(
         task: action.task.as_deref().unwrap_or_default(),
         agent: action.agent.as_str(),
         run: action.run.as_deref().unwrap_or_default(),
-        user: action.user.as_ref().map_or("", |user| user.0.as_str()),
+        // What an action says of its user is a copy of this.
+        user: key.record.user.as_ref().map_or("", |user| user.0.as_str()),
     })
+}
+
+/// Whether a budget of this measure cannot tell what a request takes unless its tokens are said.
+fn counts_tokens(unit: Measure) -> bool {
+    match unit {
+        Measure::Money | Measure::Calls => false,
+        Measure::Tokens | Measure::InputTokens | Measure::OutputTokens => true,
+    }
 }
 
 impl Intent {
@@ -182,10 +253,18 @@ pub(crate) fn passes(booked: &Charge, held: &Charge, tokens_held: bool) -> bool 
     money || (tokens_held && (booked.input > held.input || booked.output > held.output))
 }
 
-/// The first thing in the way of an edit's note.
+/// Whether a hold is in exactly these pots, in their order.
+pub(crate) fn booked_in(bookings: &[Booking], pots: &[Pot]) -> bool {
+    bookings.len() == pots.len() && bookings.iter().zip(pots).all(|(booking, pot)| booking.is_in(pot))
+}
+
+/// Why an entry is refused that says another measure than its budget's.
+pub(crate) const COUNTS_ANOTHER: &str = "the budget counts something else";
+
+/// The first thing in the way of a note on a change.
 pub(crate) fn check_note(note: &str) -> Result<(), EntryError> {
     if note.trim().is_empty() {
-        return Err(EntryError::Mismatch("a change of a budget needs a reason"));
+        return Err(EntryError::Mismatch("a change of a budget or breaker needs a reason"));
     }
     Ok(())
 }

@@ -23,7 +23,7 @@ pub struct Distrust {
     pub at: Timestamp,
     /// How many overruns there were from then on, the first included.
     pub count: u64,
-    /// What they booked past their holds in all.
+    /// How much money they booked past their holds in all; overruns of tokens alone booked none.
     pub past: NanoUsd,
     /// The last of them.
     pub last: Overrun,
@@ -98,7 +98,8 @@ impl State {
     }
 
     pub(crate) fn overrun(&mut self, overrun: &Overrun, entry: &Entry) {
-        let past = overrun.booked.saturating_sub(overrun.held);
+        // Where only tokens passed their hold, less money may be booked than was held.
+        let past = overrun.booked.saturating_sub(overrun.held).at_least_zero();
         let name = (overrun.upstream.clone(), overrun.model.clone());
         let distrust = self.distrusted.entry(name).or_insert_with(|| Distrust {
             since: entry.index,

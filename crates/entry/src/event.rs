@@ -365,6 +365,8 @@ impl Event {
                 | Self::BudgetEdited { .. }
                 | Self::LimitLoaded { .. }
                 | Self::LimitRemoved { .. }
+                | Self::BreakerLoaded { .. }
+                | Self::BreakerRemoved { .. }
                 | Self::AskRefused(_)
                 | Self::PolicyLoaded { .. }
                 | Self::PricesLoaded { .. }

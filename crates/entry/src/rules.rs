@@ -1,9 +1,10 @@
 //! Rate limits and circuit breakers in the fold: what they let through, and what they count.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ledger::{
-    Admission, BreakerEnding, BreakerSpec, Label, Limited, Measure, Notice, RateError, RateSpec, Selector, Trip,
+    Admission, BreakerEnding, BreakerSpec, BudgetSpec, Label, Limited, Measure, Notice, RateError, RateSpec, Selector,
+    Trip,
 };
 use model::{BreakerName, LimitName, Timestamp};
 
@@ -21,6 +22,8 @@ pub struct Counted {
     pub tokens: bool,
     /// The tools that some rule names; a trailing `*` stands for all that begin so.
     tools: BTreeSet<String>,
+    /// Those that budgets name, and how many budgets do: there may be many, so they are not all looked at for each change.
+    of_budgets: BTreeMap<String, u64>,
 }
 
 impl Counted {
@@ -37,6 +40,25 @@ impl Counted {
         counted
     }
 
+    /// Counts a budget that is declared from now on.
+    pub(crate) fn budget_came(&mut self, spec: &BudgetSpec) {
+        for tool in tools_of(spec) {
+            *self.of_budgets.entry(tool.clone()).or_default() += 1;
+        }
+    }
+
+    /// Counts a budget no more.
+    pub(crate) fn budget_gone(&mut self, spec: Option<&BudgetSpec>) {
+        for tool in spec.into_iter().flat_map(tools_of) {
+            if let Some(count) = self.of_budgets.get_mut(tool) {
+                *count = count.saturating_sub(1);
+                if *count == 0 {
+                    self.of_budgets.remove(tool);
+                }
+            }
+        }
+    }
+
     fn name_tools(&mut self, select: &Selector) {
         let named = select.0.get(&Label::Tool).into_iter().flatten();
         self.tools.extend(named.cloned());
@@ -44,18 +66,26 @@ impl Counted {
 
     /// The tools among these that some rule names, each once and in order.
     pub fn tools(&self, offered: &[String]) -> Vec<String> {
-        if self.tools.is_empty() {
+        if self.tools.is_empty() && self.of_budgets.is_empty() {
             return Vec::new();
         }
         let named = |tool: &&String| {
-            self.tools.iter().any(|name| match name.strip_suffix('*') {
-                Some(prefix) => tool.starts_with(prefix),
-                None => name == *tool,
-            })
+            self.tools
+                .iter()
+                .chain(self.of_budgets.keys())
+                .any(|name| match name.strip_suffix('*') {
+                    Some(prefix) => tool.starts_with(prefix),
+                    None => name == *tool,
+                })
         };
         let tools: BTreeSet<_> = offered.iter().filter(named).cloned().collect();
         tools.into_iter().collect()
     }
+}
+
+fn tools_of(spec: &BudgetSpec) -> impl Iterator<Item = &String> {
+    let select = spec.select.iter();
+    select.filter_map(|select| select.0.get(&Label::Tool)).flatten()
 }
 
 impl State {
@@ -103,7 +133,11 @@ impl State {
     }
 
     fn recount(&mut self) {
-        self.counted = Counted::of(self.rates.specs(), self.breakers.specs());
+        let of_budgets = std::mem::take(&mut self.counted.of_budgets);
+        self.counted = Counted {
+            of_budgets,
+            ..Counted::of(self.rates.specs(), self.breakers.specs())
+        };
     }
 
     /// Checks that no circuit breaker stops an attempt.

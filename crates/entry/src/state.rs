@@ -2,17 +2,15 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use ledger::{Attempt, Booking, Breakers, Hold, Ledger, LedgerError, MAX_BUDGETS_PER_HOLD, Pot, Rates};
-use model::{
-    AdminName, AgentName, BudgetName, Digest, KeyId, NanoUsd, TenantName, Timestamp, UpstreamName, UsageSource,
-};
+use ledger::{Attempt, Breakers, Hold, Ledger, LedgerError, MAX_BUDGETS_PER_HOLD, Rates};
+use model::{AdminName, AgentName, Digest, KeyId, NanoUsd, TenantName, Timestamp, UpstreamName, UsageSource};
 
 use crate::{
     Entry, EntryError, Event, Repeats,
     action::{Action, Closed, Denial, Intent, Outcome, Replay, Tokens},
     allowance::Spooled,
     ask::Asks,
-    budgets::{BudgetFacts, LastEdit, check_note},
+    budgets::{BudgetFacts, LastEdit},
     distrust::Distrust,
     record::{AdminRecord, AgentRecord, KeyRecord, UpstreamRecord},
     rules::Counted,
@@ -175,10 +173,7 @@ impl State {
             Event::AllowanceHeld(allowance) => self.allowance_held(allowance, entry)?,
             Event::AllowanceReleased { agent } => self.ledger.release_allowance(agent, entry.time)?,
             Event::SpoolApplied(applied) => self.spool_applied(applied)?,
-            Event::BudgetLoaded { budget, declared, .. } => {
-                self.ledger.define(budget.clone(), entry.time);
-                self.budgets.declared.insert(budget.name.clone(), *declared);
-            }
+            Event::BudgetLoaded { budget, declared, .. } => self.budget_loaded(budget, *declared, entry.time),
             Event::BudgetRemoved { budget, .. } => self.budget_removed(budget)?,
             Event::BudgetEdited {
                 budget,
@@ -187,13 +182,9 @@ impl State {
                 note,
                 by,
             } => {
-                check_note(note)?;
-                if self.ledger.budget(budget).is_some_and(|spec| spec.unit != *unit) {
-                    return Err(EntryError::Mismatch("the budget counts something else"));
-                }
-                self.ledger.edit(budget, edit, entry.time)?;
-                let (by, note, at) = (by.clone(), note.clone(), entry.time);
-                self.budgets.edits.insert(budget.clone(), LastEdit { by, note, at });
+                let at = entry.time;
+                let (by, note) = (by.clone(), note.clone());
+                self.budget_edited(budget, *unit, edit, LastEdit { by, note, at })?;
             }
             Event::LimitLoaded { limit, .. } => self.limit_loaded(limit, entry.time),
             Event::LimitRemoved { limit, .. } => self.limit_removed(limit)?,
@@ -301,20 +292,14 @@ impl State {
     }
 
     /// Checks what an action must have to be forwarded, on top of what a refused one has: an agent that is not removed,
-    /// a credential that is not revoked, and a hold in exactly the agent's budgets.
-    fn check_authority(&self, intent: &Intent) -> Result<(), EntryError> {
-        let Action { agent, key, .. } = &intent.action;
-        let record = self.agents.get(agent).and_then(|agent| agent.record.as_ref());
-        let record = record.ok_or(EntryError::Mismatch("the agent was removed"))?;
+    /// and a credential that is not revoked.
+    pub(crate) fn check_standing(&self, action: &Action) -> Result<(), EntryError> {
+        let Action { agent, key, .. } = action;
+        if self.agents.get(agent).is_none_or(|agent| agent.record.is_none()) {
+            return Err(EntryError::Mismatch("the agent was removed"));
+        }
         if self.keys.get(key).is_none_or(|key| key.revoked.is_some()) {
             return Err(EntryError::Mismatch("the credential was revoked"));
-        }
-        let labels = self.labels(&intent.action, &intent.tools);
-        let pots = labels.map(|labels| self.ledger.select(&record.budgets, &labels));
-        if !pots.is_some_and(|pots| booked_in(&intent.bookings, &pots)) {
-            return Err(EntryError::Mismatch(
-                "the hold is not in the budgets that select the action",
-            ));
         }
         Ok(())
     }
@@ -337,7 +322,9 @@ impl State {
         if intent.spooled.is_some() {
             self.carve(intent)?;
         } else {
-            self.check_authority(intent)?;
+            self.check_standing(&intent.action)?;
+            self.check_budgets(intent)?;
+            self.check_answer(intent)?;
             self.check_repeat(intent, entry.time)?;
             self.check_bound(intent)?;
             self.check_rates(intent, entry.time)?;
@@ -422,24 +409,10 @@ impl State {
         let Denial { action, over, .. } = denial;
         self.check_action(action)?;
         self.count(action, now);
-        let attempts = Attempt::all_of(action.id);
-        let waiting: Vec<_> = self.asks.range(attempts).map(|(attempt, _)| *attempt).collect();
-        for attempt in waiting {
-            self.asks.remove(&attempt);
-        }
+        self.end_asks_of(action);
         if let Some(over) = over.as_ref().filter(|over| over.closed == Some(Closed::Crowded)) {
             self.ledger.crowded(&over.budget, now);
         }
-        Ok(())
-    }
-
-    fn budget_removed(&mut self, budget: &BudgetName) -> Result<(), EntryError> {
-        let mut agents = self.agents.values().filter_map(|agent| agent.record.as_ref());
-        if agents.any(|agent| agent.budgets.contains(budget)) {
-            return Err(EntryError::Mismatch("an agent names the budget that is removed"));
-        }
-        self.ledger.remove(budget)?;
-        self.budgets.declared.remove(budget);
         Ok(())
     }
 
@@ -449,7 +422,9 @@ impl State {
             return Err(LedgerError::BudgetCount(count).into());
         }
         for (at, budget) in agent.budgets.iter().enumerate() {
-            if self.ledger.budget(budget).is_none() {
+            // The ledger remembers what was spent in budgets that were removed.
+            let declared = self.budgets.declared.contains_key(budget);
+            if !declared {
                 return Err(LedgerError::UnknownBudget(budget.clone()).into());
             }
             if agent.budgets.iter().take(at).any(|earlier| earlier == budget) {
@@ -499,11 +474,6 @@ impl State {
         self.boot = boot;
         Ok(())
     }
-}
-
-/// Whether a hold is in exactly these pots, in their order.
-pub(crate) fn booked_in(bookings: &[Booking], pots: &[Pot]) -> bool {
-    bookings.len() == pots.len() && bookings.iter().zip(pots).all(|(booking, pot)| booking.is_in(pot))
 }
 
 pub(crate) fn unknown(what: &'static str, name: &dyn ToString) -> EntryError {

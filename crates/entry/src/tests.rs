@@ -1,9 +1,18 @@
 //! The bytes of entries, what the fold refuses, and that a replayed log gives the same state.
 
 mod allowances;
+mod asks;
+mod budgets;
 mod bytes;
 mod changes;
+mod history;
+mod log;
+mod more;
 mod overruns;
 mod refusals;
 mod replay;
+mod rules;
 mod samples;
+mod thresholds;
+mod tokens;
+mod versions;

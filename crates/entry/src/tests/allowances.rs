@@ -1,20 +1,22 @@
 //! Calls that were let through on an allowance: what follows from a log, and what cannot.
 
-use ledger::Attempt;
+use ledger::{Amount, Charge, Edit, Label, Measure, Pot, Selector};
 use model::{NanoUsd, Timestamp};
 
 use super::{
+    log::{Log, first},
     refusals::check_events,
-    samples::{Log, action_id, agent, agent_loaded, at, by, key},
+    samples::{action_id, agent, agent_loaded, at, budget, budget_spec, by, edited, key, loaded},
 };
 use crate::{Allowance, Event, Intent, Outcome, SpoolApplied};
 
 fn allowance(log: &Log, amount: i64) -> Allowance {
-    let budgets = &log.state.agents[&agent("alone")].record.as_ref().unwrap().budgets;
+    let pots = log.state.standing_pots(&agent("alone")).unwrap();
+    let charge = Charge::of_money(NanoUsd(amount));
     Allowance {
         agent: agent("alone"),
         amount: NanoUsd(amount),
-        bookings: log.state.ledger.admit(budgets, NanoUsd(amount), at(log.now)).unwrap(),
+        bookings: log.state.ledger.admit(&pots, &charge, at(log.now)).unwrap(),
     }
 }
 
@@ -46,17 +48,10 @@ fn spooled(log: &Log, number: u8, hold: i64) -> Intent {
     }
 }
 
-fn attempt(number: u8) -> Attempt {
-    Attempt {
-        action: action_id(number),
-        number: 0,
-    }
-}
-
 fn ended(log: &Log, number: u8, cost: i64) -> Outcome {
     Outcome {
         spooled: Some(at(log.now - 1)),
-        ..log.outcome(attempt(number), cost)
+        ..log.outcome(first(action_id(number)), cost)
     }
 }
 
@@ -80,11 +75,11 @@ fn a_spool_is_taken_into_the_log() {
     log.push(Event::Intent(spooled(&log, 2, 250)));
     log.push(applied("s", 3, 2, 450));
     assert_eq!(log.state.spooled.last, Some(("s".to_owned(), 3)));
-    log.push(Event::Outcome(log.outcome(attempt(2), 10)));
+    log.push(Event::Outcome(log.outcome(first(action_id(2)), 10)));
     log.push(Event::AllowanceReleased { agent: agent("alone") });
-    let own = log.state.ledger.budgets().next().unwrap().name.clone();
+    let own = Pot::from(budget("own"));
     let balance = log.state.ledger.balance(&own, at(log.now)).unwrap();
-    assert_eq!((balance.settled, balance.held), (NanoUsd(60), NanoUsd::ZERO));
+    assert_eq!((balance.settled, balance.held), (Amount(60), Amount::ZERO));
     assert_eq!(log.state.spent, NanoUsd(60));
 }
 
@@ -110,7 +105,7 @@ fn what_was_let_through_stays_so() {
 fn what_does_not_follow() {
     let mut log = log();
     let mut elsewhere = spooled(&log, 1, 10);
-    elsewhere.bookings[0].used = NanoUsd(1);
+    elsewhere.bookings[0].used = Amount(1);
     let mut undeclared = allowance(&log, 10);
     undeclared.agent = agent("shared");
     let mut more = allowance(&log, 301);
@@ -166,4 +161,98 @@ fn what_does_not_follow() {
             ),
         ],
     );
+}
+
+/// What an agent may spend unrecorded is reserved in every budget that it must fit into, or nowhere.
+#[test]
+fn an_allowance_is_in_every_budget_that_selects_the_agent() {
+    let mut log = log();
+    log.push(Event::AllowanceReleased { agent: agent("alone") });
+    let before = allowance(&log, 300);
+    let team = |unit, each: &[Label], select| {
+        loaded(ledger::BudgetSpec {
+            unit,
+            each: each.to_vec(),
+            select: Some(select),
+            ..budget_spec("data", 2_000)
+        })
+    };
+    let data = || Selector::of(Label::Team, "data");
+    log.push(team(Measure::Money, &[Label::Agent], data()));
+    let right = allowance(&log, 300);
+    assert_eq!(right.bookings[1].of, ["alone"]);
+    let mut wrong_pot = right.clone();
+    wrong_pot.bookings[1].of = vec!["shared".to_owned()];
+    let mut swapped = right.clone();
+    swapped.bookings.swap(0, 1);
+    let elsewhere = "not in the agent's budgets";
+    check_events(
+        &log,
+        [
+            ("a budget missing", Event::AllowanceHeld(before), elsewhere),
+            ("another agent's pot", Event::AllowanceHeld(wrong_pot), elsewhere),
+            ("another order", Event::AllowanceHeld(swapped), elsewhere),
+        ],
+    );
+    assert!(log.takes(Event::AllowanceHeld(right.clone())));
+    log.push(edited("data", Edit::Paused {}));
+    check_events(
+        &log,
+        [("a paused budget", Event::AllowanceHeld(right.clone()), "is paused")],
+    );
+    log.push(edited("data", Edit::Resumed {}));
+    for (what, depends) in [
+        ("calls", team(Measure::Calls, &[], data())),
+        ("pots of users", team(Measure::Money, &[Label::User], data())),
+        ("a model", team(Measure::Money, &[], Selector::of(Label::Model, "m"))),
+    ] {
+        let mut log = log.clone();
+        log.push(depends);
+        assert_eq!(log.state.standing_pots(&agent("alone")), None, "{what}");
+        let refusal = "depend on what is asked for";
+        check_events(&log, [(what, Event::AllowanceHeld(right.clone()), refusal)]);
+    }
+    log.push(team(Measure::Money, &[Label::User], Selector::of(Label::Team, "other")));
+    log.push(Event::AllowanceHeld(allowance(&log, 300)));
+}
+
+/// A budget that an agent names may keep pots apart, or select requests besides: then too it depends on what is asked for.
+#[test]
+fn an_allowance_of_a_budget_that_an_agent_names_is_in_its_pot() {
+    let mut log = log();
+    log.push(Event::AllowanceReleased { agent: agent("alone") });
+    let own = |unit, each: &[Label], select: Option<Selector>| {
+        loaded(ledger::BudgetSpec {
+            unit,
+            select,
+            each: each.to_vec(),
+            ..budget_spec("own", 1_000)
+        })
+    };
+    let elsewhere = || Some(Selector::of(Label::Model, "another"));
+    for (what, own, pot) in [
+        ("plain", own(Measure::Money, &[], None), Some(&[][..])),
+        (
+            "a pot of each agent",
+            own(Measure::Money, &[Label::Agent], None),
+            Some(&["alone"]),
+        ),
+        (
+            "named, whatever it selects",
+            own(Measure::Money, &[], elsewhere()),
+            Some(&[]),
+        ),
+        ("a pot of each user", own(Measure::Money, &[Label::User], None), None),
+        ("calls", own(Measure::Calls, &[], elsewhere()), None),
+    ] {
+        let mut log = log.clone();
+        log.push(own);
+        let pots = log.state.standing_pots(&agent("alone"));
+        let pots = pots.map(|pots| pots.into_iter().map(|pot| pot.of).collect::<Vec<_>>());
+        assert_eq!(
+            pots,
+            pot.map(|pot| vec![pot.iter().map(|of| (*of).to_owned()).collect()]),
+            "{what}"
+        );
+    }
 }

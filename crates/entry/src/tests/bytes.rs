@@ -1,12 +1,16 @@
 //! What an entry looks like, byte for byte, and what is not one.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use proptest::prelude::*;
 
-use super::samples::{NOON, action_id, at, denial, every_event, intent, outcome, overrun};
-use crate::{Entry, EntryError, Event, MAX_ENTRY_BYTES, VERSION};
+use super::{
+    more::more_events,
+    samples::{NOON, action_id, at, budget, denial, every_event, intent, outcome, overrun},
+};
+use crate::{Entry, EntryError, Event, Intent, MAX_ENTRY_BYTES, VERSION};
 
+use ledger::Booking;
 use model::TenantName;
 
 fn entry(event: Event) -> Entry {
@@ -48,26 +52,73 @@ fn number(event: &Event) -> usize {
         Event::AllowanceHeld(_) => 19,
         Event::AllowanceReleased { .. } => 20,
         Event::SpoolApplied(_) => 21,
+        Event::BudgetRemoved { .. } => 22,
+        Event::BudgetEdited { .. } => 23,
+        Event::ThresholdReached(_) => 24,
+        Event::Asked(_) => 25,
+        Event::AskRefused(_) => 26,
+        Event::AskEnded(_) => 27,
+        Event::LimitLoaded { .. } => 28,
+        Event::LimitRemoved { .. } => 29,
+        Event::BreakerLoaded { .. } => 30,
+        Event::BreakerRemoved { .. } => 31,
+        Event::BreakerWarned(_) => 32,
+        Event::BreakerTripped(_) => 33,
+        Event::BreakerClosed(_) => 34,
+        Event::BreakerReset { .. } => 35,
     }
 }
 
-const KINDS: usize = 22;
+const KINDS: usize = 36;
 
 #[test]
 fn every_kind_has_these_bytes() {
     let events = every_event();
     let numbers: Vec<usize> = events.iter().map(number).collect();
     assert_eq!(numbers, (0..KINDS).collect::<Vec<_>>());
+    insta::assert_snapshot!(lines(events));
+}
+
+fn lines(events: Vec<Event>) -> String {
     let mut lines = String::new();
     for event in events {
         writeln!(lines, "{}", text(event)).unwrap();
     }
-    insta::assert_snapshot!(lines);
+    lines
+}
+
+#[test]
+fn what_budgets_can_say_has_these_bytes() {
+    insta::assert_snapshot!(lines(more_events()));
+}
+
+/// The examples of the documentation are these entries, and there is one of every kind.
+#[test]
+fn examples_in_the_documentation_are_entries() {
+    let known: Vec<Event> = every_event().into_iter().chain(more_events()).collect();
+    let known: BTreeSet<String> = known
+        .iter()
+        .map(|event| serde_json::to_string(event).unwrap())
+        .collect();
+    let docs = include_str!("../../../../docs/entries.md");
+    let examples: BTreeSet<&str> = docs.lines().filter(|line| line.starts_with("{\"")).collect();
+    let (frame, booking) = ("{\"v\":3,\"tenant\":", "{\"budget\":\"runs\",\"of\":");
+    for example in &examples {
+        let part = example.starts_with(booking) && known.iter().any(|event| event.contains(example));
+        assert!(
+            part || example.starts_with(frame) || known.contains(*example),
+            "{example}"
+        );
+    }
+    for event in every_event() {
+        let example = serde_json::to_string(&event).unwrap();
+        assert!(examples.contains(example.as_str()), "{example}");
+    }
 }
 
 #[test]
 fn every_kind_reads_back_and_is_called_what_it_is_written_as() {
-    for event in every_event() {
+    for event in every_event().into_iter().chain(more_events()) {
         let entry = entry(event);
         let bytes = entry.encode().unwrap();
         assert_eq!(Entry::decode(&bytes).as_ref(), Ok(&entry));
@@ -91,6 +142,11 @@ fn entries_of_calls_are_small() {
         ("an outcome", Event::Outcome(outcome()), 470),
         ("a denial", Event::Denial(denial()), 600),
         ("an overrun", Event::Overrun(overrun()), 350),
+        (
+            "an intent in four budgets more",
+            Event::Intent(in_five_budgets()),
+            1_400,
+        ),
     ] {
         let bytes = text(event).len();
         println!("{what}: {bytes} bytes");
@@ -98,9 +154,28 @@ fn entries_of_calls_are_small() {
     }
 }
 
+/// A usual call of an organisation that keeps its users and teams apart.
+fn in_five_budgets() -> Intent {
+    let mut intent = intent();
+    let booking = intent.bookings[0].clone();
+    for (name, of) in [
+        ("data", ""),
+        ("production", ""),
+        ("everything", ""),
+        ("users", "4e07408562bedb8b60ce05c1decfe3ad"),
+    ] {
+        intent.bookings.push(Booking {
+            budget: budget(name),
+            of: Some(of.to_owned()).into_iter().filter(|of| !of.is_empty()).collect(),
+            ..booking.clone()
+        });
+    }
+    intent
+}
+
 /// Changes to the bytes of an entry: what | which entry | from | to | the words of the refusal.
 const NOT_ENTRIES: &str = r#"
-an unknown field of the entry    | started       | "v":2,          | "v":2,"w":0,            | unknown field `w`
+an unknown field of the entry    | started       | "v":3,          | "v":3,"w":0,            | unknown field `w`
 an unknown field of the event    | started       | "boot":         | "more":1,"boot":        | unknown field `more`
 an unknown field of a booking    | intent        | "used":         | "note":"x","used":      | not a readable entry
 an unknown field of the usage    | outcome       | "output":       | "note":"x","output":    | not a readable entry
@@ -114,21 +189,35 @@ an amount as text                | outcome       | :50172000       | :"50172000"
 an amount too large              | outcome       | :50172000       | :9223372036854775808    | invalid value: integer
 an impossible name               | budget_loaded | :"nightly       | :"Nightly               | a name starts with
 a short digest                   | policy_loaded | 0101            | 01                      | 64 hexadecimal digits
-another version                  | started       | "v":2,          | "v":3,                  | the entry has version 3; this program reads up to version 2
-another version's fields         | started       | "v":2,          | "v":3,"w":0,            | the entry has version 3
-version 0                        | started       | "v":2,          | "v":0,                  | the entry has version 0
-a kind before its version        | overrun       | "v":2,          | "v":1,                  | an entry of kind overrun has version 1, but says what only version 2 can say
-a field before its version       | upstreams_loaded | "v":2,"tenant":"default","index":184467,"time":1789992000000000,"event":{"upstreams_loaded":{"upstreams":[{"name":"anthropic","kind":"anthropic","base_url":"https://api.anthropic.com","prices":"anthropic" | "v":1,"tenant":"default","index":184467,"time":1789992000000000,"event":{"upstreams_loaded":{"upstreams":[{"name":"anthropic","kind":"anthropic","base_url":"https://api.anthropic.com","prices":"anthropic","honours_output_limit":false | but says what only version 2 can say
-another field before its version | upstreams_loaded | "v":2,"tenant":"default","index":184467,"time":1789992000000000,"event":{"upstreams_loaded":{"upstreams":[{"name":"anthropic","kind":"anthropic","base_url":"https://api.anthropic.com","prices":"anthropic" | "v":1,"tenant":"default","index":184467,"time":1789992000000000,"event":{"upstreams_loaded":{"upstreams":[{"name":"anthropic","kind":"anthropic","base_url":"https://api.anthropic.com","prices":"anthropic","proxy":"10.0.0.1:3128" | but says what only version 2 can say
-another field before its version | upstreams_loaded | "v":2,"tenant":"default","index":184467,"time":1789992000000000,"event":{"upstreams_loaded":{"upstreams":[{"name":"anthropic","kind":"anthropic","base_url":"https://api.anthropic.com","prices":"anthropic" | "v":1,"tenant":"default","index":184467,"time":1789992000000000,"event":{"upstreams_loaded":{"upstreams":[{"name":"anthropic","kind":"anthropic","base_url":"https://api.anthropic.com","prices":"anthropic","http2":"never" | but says what only version 2 can say
-another field before its version | upstreams_loaded | "v":2,"tenant":"default","index":184467,"time":1789992000000000,"event":{"upstreams_loaded":{"upstreams":[{"name":"anthropic","kind":"anthropic","base_url":"https://api.anthropic.com","prices":"anthropic" | "v":1,"tenant":"default","index":184467,"time":1789992000000000,"event":{"upstreams_loaded":{"upstreams":[{"name":"anthropic","kind":"anthropic","base_url":"https://api.anthropic.com","prices":"anthropic","ca":"0101010101010101010101010101010101010101010101010101010101010101" | but says what only version 2 can say
-another field before its version | upstreams_loaded | "v":2,"tenant":"default","index":184467,"time":1789992000000000,"event":{"upstreams_loaded":{"upstreams":[{"name":"anthropic","kind":"anthropic","base_url":"https://api.anthropic.com","prices":"anthropic" | "v":1,"tenant":"default","index":184467,"time":1789992000000000,"event":{"upstreams_loaded":{"upstreams":[{"name":"anthropic","kind":"anthropic","base_url":"https://api.anthropic.com","prices":"anthropic","client_certificate":"0101010101010101010101010101010101010101010101010101010101010101" | but says what only version 2 can say
+another version                  | started       | "v":3,          | "v":4,                  | the entry has version 4; this program reads up to version 3
+another version's fields         | started       | "v":3,          | "v":4,"w":0,            | the entry has version 4
+version 0                        | started       | "v":3,          | "v":0,                  | the entry has version 0
+a kind before its version        | overrun       | "v":3,          | "v":1,                  | an entry of kind overrun has version 1, but says what only version 2 can say
+a kind before its version        | asked         | "v":3,          | "v":2,                  | an entry of kind asked has version 2, but says what only version 3 can say
+an unknown edit                  | budget_edited | {"limit":{      | {"lowered":{            | unknown variant `lowered`
+an unknown field of an edit      | budget_edited | {"limit":{      | {"limit":{"more":1,     | unknown field `more`
+an edit of two parts             | budget_edited | "edit":{        | "edit":{"paused":{},    | not a readable entry
+an unknown unit                  | threshold_reached | "percent"   | "unit":"dollars","percent" | unknown variant `dollars`
+money written out                | threshold_reached | "percent"   | "unit":"money","percent" | not in the form it is written in
+a share above all shares         | threshold_reached | :95         | :256                    | invalid value: integer
+an empty pot written out         | threshold_reached | "percent"   | "of":[],"percent"       | not in the form it is written in
+an unknown field of a threshold  | threshold_reached | "percent"   | "more":1,"percent"      | unknown field `more`
+an unknown end                   | ask_ended     | "withdrawn"     | "granted"               | unknown variant `granted`
+an unknown label                 | budget_loaded | }}},"by"        | }},"select":{"colour":["red"]}},"by" | unknown variant `colour`
+labels in another order          | budget_loaded | }}},"by"        | }},"select":{"team":["a"],"product":["b"]}},"by" | not in the form it is written in
+what happens anyway, written out | budget_loaded | }}},"by"        | }},"at_limit":"deny"},"by" | not in the form it is written in
+where files are, written out     | budget_loaded | ,"by"           | ,"declared":"files","by" | not in the form it is written in
+a field before its version       | upstreams_loaded | "v":3,"tenant":"default","index":184467,"time":1789992000000000,"event":{"upstreams_loaded":{"upstreams":[{"name":"anthropic","kind":"anthropic","base_url":"https://api.anthropic.com","prices":"anthropic" | "v":1,"tenant":"default","index":184467,"time":1789992000000000,"event":{"upstreams_loaded":{"upstreams":[{"name":"anthropic","kind":"anthropic","base_url":"https://api.anthropic.com","prices":"anthropic","honours_output_limit":false | but says what only version 2 can say
+another field before its version | upstreams_loaded | "v":3,"tenant":"default","index":184467,"time":1789992000000000,"event":{"upstreams_loaded":{"upstreams":[{"name":"anthropic","kind":"anthropic","base_url":"https://api.anthropic.com","prices":"anthropic" | "v":1,"tenant":"default","index":184467,"time":1789992000000000,"event":{"upstreams_loaded":{"upstreams":[{"name":"anthropic","kind":"anthropic","base_url":"https://api.anthropic.com","prices":"anthropic","proxy":"10.0.0.1:3128" | but says what only version 2 can say
+another field before its version | upstreams_loaded | "v":3,"tenant":"default","index":184467,"time":1789992000000000,"event":{"upstreams_loaded":{"upstreams":[{"name":"anthropic","kind":"anthropic","base_url":"https://api.anthropic.com","prices":"anthropic" | "v":1,"tenant":"default","index":184467,"time":1789992000000000,"event":{"upstreams_loaded":{"upstreams":[{"name":"anthropic","kind":"anthropic","base_url":"https://api.anthropic.com","prices":"anthropic","http2":"never" | but says what only version 2 can say
+another field before its version | upstreams_loaded | "v":3,"tenant":"default","index":184467,"time":1789992000000000,"event":{"upstreams_loaded":{"upstreams":[{"name":"anthropic","kind":"anthropic","base_url":"https://api.anthropic.com","prices":"anthropic" | "v":1,"tenant":"default","index":184467,"time":1789992000000000,"event":{"upstreams_loaded":{"upstreams":[{"name":"anthropic","kind":"anthropic","base_url":"https://api.anthropic.com","prices":"anthropic","ca":"0101010101010101010101010101010101010101010101010101010101010101" | but says what only version 2 can say
+another field before its version | upstreams_loaded | "v":3,"tenant":"default","index":184467,"time":1789992000000000,"event":{"upstreams_loaded":{"upstreams":[{"name":"anthropic","kind":"anthropic","base_url":"https://api.anthropic.com","prices":"anthropic" | "v":1,"tenant":"default","index":184467,"time":1789992000000000,"event":{"upstreams_loaded":{"upstreams":[{"name":"anthropic","kind":"anthropic","base_url":"https://api.anthropic.com","prices":"anthropic","client_certificate":"0101010101010101010101010101010101010101010101010101010101010101" | but says what only version 2 can say
 something behind                 | started       | }}}             | }}}x                    | trailing characters
 another entry behind             | started       | }}}             | }}}{}                   | trailing characters
 an end too early                 | started       | }}}             | }}                      | EOF
 a space                          | started       | :12             | : 12                    | not in the form it is written in
 another spelling of a letter     | started       | 0.1.0           | 0.1.\u0030              | not in the form it is written in
-another order                    | admin_removed | "v":2,"tenant":"default" | "tenant":"default","v":2 | not in the form it is written in
+another order                    | admin_removed | "v":3,"tenant":"default" | "tenant":"default","v":2 | not in the form it is written in
 a default written out            | outcome       | ,"duration_us"  | ,"overrun":0,"duration_us" | not in the form it is written in
 an absent field written out      | key_issued    | "tier"          | "user":null,"tier"      | not in the form it is written in
 an upper-case digest             | key_issued    | "verifier":"07  | "verifier":"0A          | not in the form it is written in
@@ -149,7 +238,7 @@ fn anything_that_is_not_exactly_an_entry_is_refused() {
         let error = Entry::decode(changed.as_bytes()).expect_err(what).to_string();
         assert!(error.contains(expected), "{what}: {error}");
     }
-    let started = text(events[14].clone());
+    let started = text(events[15].clone());
     for bytes in [&b""[..], b"\xff\xfe", b"null", b"[]", format!("{started}\n").as_bytes()] {
         assert!(Entry::decode(bytes).is_err(), "{bytes:?}");
     }

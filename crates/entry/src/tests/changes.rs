@@ -3,8 +3,9 @@
 use model::{Digest, TenantName};
 
 use super::{
+    log::Log,
     refusals::{check_events, log},
-    samples::{Log, NOON, agent, agent_loaded, at, by, every_event, key, key_issued},
+    samples::{NOON, agent, agent_loaded, at, by, every_event, key, key_issued},
 };
 use crate::{Event, PolicyFile};
 
@@ -180,7 +181,14 @@ fn the_epoch_counts_what_decisions_depend_on() {
             "upstreams_loaded",
             "key_revoked",
             "overrun",
-            "overrun_cleared"
+            "overrun_cleared",
+            "budget_removed",
+            "budget_edited",
+            "ask_refused",
+            "limit_loaded",
+            "limit_removed",
+            "breaker_loaded",
+            "breaker_removed"
         ]
     );
     let counted = log.entries.iter().filter(|entry| entry.event.advances_epoch()).count();

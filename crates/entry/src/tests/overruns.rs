@@ -1,19 +1,24 @@
-//! Overruns: what follows an outcome that passed its hold, and what follows from that. And logs of the first version,
-//! which had none.
+//! Overruns: what follows an outcome that passed its hold, and what follows from that.
 
 use ledger::Attempt;
 use model::NanoUsd;
 
 use super::{
+    log::{Log, first},
     refusals::check_events,
-    samples::{Log, action_id, intent, overrun_cleared},
+    samples::{action_id, intent, overrun_cleared},
 };
-use crate::{Entry, EntryError, Event, Intent, Overrun, State, UpstreamRecord};
+use crate::{Event, Intent, Overrun, UpstreamRecord};
 
 fn attempt() -> Attempt {
-    Attempt {
-        action: action_id(1),
-        number: 0,
+    first(action_id(1))
+}
+
+/// The overrun that the last outcome owes.
+pub(super) fn owed(log: &Log) -> Overrun {
+    match log.state.owed.front() {
+        Some(Event::Overrun(overrun)) => overrun.clone(),
+        owed => panic!("{owed:?}"),
     }
 }
 
@@ -28,15 +33,14 @@ fn owing() -> Log {
 /// The same with the overrun.
 fn overrun() -> Log {
     let mut log = owing();
-    let owed = log.state.owed.clone().unwrap();
-    log.push_alone(Event::Overrun(owed));
+    log.push_alone(Event::Overrun(owed(&log)));
     log
 }
 
 #[test]
 fn an_overrun_stands_right_behind_its_outcome_and_says_what_that_does() {
     let log = owing();
-    let right = log.state.owed.clone().unwrap();
+    let right = owed(&log);
     let sample = intent();
     let expected = Overrun {
         action: action_id(1),
@@ -49,13 +53,16 @@ fn an_overrun_stands_right_behind_its_outcome_and_says_what_that_does() {
         booked: NanoUsd(401),
         limit: sample.limit,
         bound: None,
+        tokens_held: None,
+        tokens: None,
     };
     assert_eq!(right, expected);
     assert_eq!(
         log.state.clone().apply(&log.next(Event::Overrun(right.clone()))),
         Ok(())
     );
-    let other = "is not that of the outcome before it";
+    let other = "is not what follows from the outcome before it";
+    let none = "something follows from the outcome before it, and does not stand behind that";
     let with = |change: fn(&mut Overrun)| {
         let mut overrun = right.clone();
         change(&mut overrun);
@@ -65,8 +72,8 @@ fn an_overrun_stands_right_behind_its_outcome_and_says_what_that_does() {
     check_events(
         &log,
         [
-            ("none", next, "its overrun does not follow"),
-            ("a clear in its place", overrun_cleared(), "its overrun does not follow"),
+            ("none", next, none),
+            ("a clear in its place", overrun_cleared(), none),
             ("of another action", with(|it| it.action = action_id(2)), other),
             ("of another attempt", with(|it| it.attempt = 1), other),
             ("of another outcome", with(|it| it.outcome -= 1), other),
@@ -75,6 +82,11 @@ fn an_overrun_stands_right_behind_its_outcome_and_says_what_that_does() {
             ("of another amount", with(|it| it.booked = NanoUsd(402)), other),
             ("of another limit", with(|it| it.limit += 1), other),
             ("of another bound", with(|it| it.bound = Some(64_000)), other),
+            (
+                "of tokens",
+                with(|it| it.tokens = Some(crate::Tokens::default())),
+                other,
+            ),
         ],
     );
     let log = overrun();
@@ -142,11 +154,7 @@ fn the_model_is_held_at_its_maximum_until_the_overrun_is_cleared() {
     }
     // Another overrun counts, and throws away no decision.
     log.push(Event::Intent(right));
-    let second = Attempt {
-        action: action_id(2),
-        number: 0,
-    };
-    let outcome = log.push(Event::Outcome(log.outcome(second, 150)));
+    let outcome = log.push(Event::Outcome(log.outcome(first(action_id(2)), 150)));
     assert_eq!(distrust(&log), Some((since, 2, 51, outcome)));
     assert_eq!(log.state.epoch, epoch);
     log.push(overrun_cleared());
@@ -187,57 +195,4 @@ fn an_upstream_that_does_not_honour_limits_is_held_at_the_maximum() {
     assert_eq!(log.state.clone().apply(&log.next(Event::Intent(bounded))), Ok(()));
     log.push(loaded(true));
     log.push(Event::Intent(right));
-}
-
-#[test]
-fn entries_of_the_first_version_are_read() {
-    for line in include_str!("version1.jsonl").lines() {
-        let entry = Entry::decode(line.as_bytes()).unwrap();
-        assert_eq!(entry.v, 1);
-        assert_eq!(entry.encode().unwrap(), line.as_bytes());
-    }
-}
-
-/// A log that programs of the first version wrote, overruns and all, goes on in the second; never the other way.
-#[test]
-fn a_log_of_the_first_version_goes_on_in_the_second() {
-    let mut log = Log::furnished();
-    for id in 1..=3 {
-        log.push(Event::Intent(log.intent("alone", action_id(id), 100).unwrap()));
-    }
-    let old = |entry: &Entry| Entry { v: 1, ..entry.clone() };
-    let mut state = State::new(log.state.tenant.clone());
-    for entry in &log.entries {
-        assert_eq!(state.apply(&old(entry)), Ok(()));
-    }
-    let passed = |number: u8| {
-        let attempt = Attempt {
-            action: action_id(number),
-            number: 0,
-        };
-        Event::Outcome(log.outcome(attempt, 101))
-    };
-    let next = |state: &State, v, event| Entry {
-        v,
-        index: state.size,
-        ..log.next(event)
-    };
-    let entry = next(&state, 1, passed(1));
-    state.apply(&entry).unwrap();
-    // Nothing was distrusted then, and nothing is for what happened then.
-    assert_eq!(
-        (state.owed.as_ref(), state.distrusted.len(), state.overrun),
-        (None, 0, NanoUsd(1))
-    );
-    let entry = next(&state, 2, passed(2));
-    state.apply(&entry).unwrap();
-    assert_eq!(
-        state.apply(&next(&state, 2, passed(3))).unwrap_err().to_string(),
-        "the entry does not fit what came before: the outcome before it passed its hold, and its overrun does not follow"
-    );
-    let owed = Event::Overrun(state.owed.clone().unwrap());
-    state.apply(&next(&state, 2, owed)).unwrap();
-    assert_eq!(state.distrusted.len(), 1);
-    let older = EntryError::Older { last: 2, found: 1 };
-    assert_eq!(state.apply(&next(&state, 1, passed(3))), Err(older));
 }

@@ -1,118 +1,17 @@
 //! A log gives the same state however often it is read, and no other log passes for it.
 
-use proptest::prelude::*;
+use std::collections::BTreeSet;
 
-use ledger::Attempt;
-use model::Digest;
+use proptest::{prelude::*, sample::Index, strategy::ValueTree, test_runner::TestRunner};
 
-use super::samples::{Log, action_id, agent, agent_loaded, budget_loaded, by, denial, key_issued, overrun_cleared};
-use crate::{AdminRecord, Denial, Entry, EntryError, Event, PolicyFile, Role, State};
+use ledger::{Amount, Period};
 
-/// One thing that may happen next. What is impossible when its turn comes is left out.
-#[derive(Clone, Debug)]
-enum Step {
-    Ask { alone: bool, hold: i64 },
-    End { which: prop::sample::Index, cost: i64 },
-    Deny { alone: bool },
-    Wait { micros: i64 },
-    Limit { own: bool, limit: i64 },
-    Load { alone: bool },
-    Remove { alone: bool },
-    Issue,
-    Revoke { which: prop::sample::Index },
-    Policy,
-    Admin,
-    Accept,
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        8 => (any::<bool>(), 0..700_i64).prop_map(|(alone, hold)| Step::Ask { alone, hold }),
-        6 => (any::<prop::sample::Index>(), 0..800_i64).prop_map(|(which, cost)| Step::End { which, cost }),
-        2 => any::<bool>().prop_map(|alone| Step::Deny { alone }),
-        2 => (0..50_000_000_000_i64).prop_map(|micros| Step::Wait { micros }),
-        1 => (any::<bool>(), 0..3_000_i64).prop_map(|(own, limit)| Step::Limit { own, limit }),
-        1 => any::<bool>().prop_map(|alone| Step::Load { alone }),
-        1 => any::<bool>().prop_map(|alone| Step::Remove { alone }),
-        1 => Just(Step::Issue),
-        1 => any::<prop::sample::Index>().prop_map(|which| Step::Revoke { which }),
-        1 => Just(Step::Policy),
-        1 => Just(Step::Admin),
-        1 => Just(Step::Accept),
-    ]
-}
-
-fn name(alone: bool) -> &'static str {
-    if alone { "alone" } else { "shared" }
-}
-
-/// Grows a valid log. Whether a step is possible is for the fold to say, which leaves no trace of one that is not.
-fn grow(steps: Vec<Step>) -> Log {
-    let mut log = Log::furnished();
-    for (number, step) in (10..).zip(steps) {
-        let event = match step {
-            Step::Ask { alone, hold } => log.intent(name(alone), action_id(number), hold).map(Event::Intent),
-            Step::End { which, cost } => {
-                let mut open: Vec<&Attempt> = log.state.open.keys().collect();
-                open.sort_unstable();
-                let attempt = (!open.is_empty()).then(|| *open[which.index(open.len())]);
-                attempt.map(|attempt| Event::Outcome(log.outcome(attempt, cost)))
-            }
-            Step::Deny { alone } => Some(Event::Denial(Denial {
-                action: log.action(name(alone), action_id(number)),
-                ..denial()
-            })),
-            Step::Wait { micros } => {
-                log.now += micros;
-                None
-            }
-            Step::Limit { own, limit } => Some(budget_loaded(if own { "own" } else { "team" }, limit)),
-            Step::Load { alone } => Some(agent_loaded(name(alone), &["own", "team"])),
-            Step::Remove { alone } => Some(Event::AgentRemoved {
-                agent: agent(name(alone)),
-                by: by(),
-            }),
-            Step::Issue => Some(key_issued(&format!("k{number}"), "alone")),
-            Step::Revoke { which } => {
-                let keys: Vec<_> = log.state.keys.keys().collect();
-                let key = keys[which.index(keys.len())].clone();
-                Some(Event::KeyRevoked {
-                    key,
-                    note: String::new(),
-                    by: by(),
-                })
-            }
-            Step::Policy => {
-                let text = format!("// {number}");
-                log.push(Event::PolicyFile(PolicyFile {
-                    file: "a.cedar".to_owned(),
-                    text,
-                }));
-                let files = vec![log.state.size - 1];
-                Some(Event::PolicyLoaded {
-                    bundle: Digest([number; 32]),
-                    files,
-                    by: by(),
-                })
-            }
-            Step::Admin => {
-                let admin = AdminRecord {
-                    name: by(),
-                    role: Role::Owner,
-                    verifier: Digest([number; 32]),
-                };
-                Some(Event::AdminAdded { admin, by: by() })
-            }
-            Step::Accept => Some(overrun_cleared()),
-        };
-        if let Some(event) = event
-            && log.state.clone().apply(&log.next(event.clone())).is_ok()
-        {
-            log.push(event);
-        }
-    }
-    log
-}
+use super::{
+    history::{grow, history, name},
+    log::Log,
+    samples::{action_id, budget, denial, every_event},
+};
+use crate::{Denial, Entry, EntryError, Event, Intent, State};
 
 fn replay<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Result<State, EntryError> {
     let mut state = Log::new().state;
@@ -130,8 +29,8 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
-    fn a_log_read_back_gives_the_same_state(steps in prop::collection::vec(step(), 0..60)) {
-        let log = grow(steps);
+    fn a_log_read_back_gives_the_same_state(history in history(0..60)) {
+        let log = grow(history);
         let bytes: Vec<Vec<u8>> = log.entries.iter().map(|entry| entry.encode().unwrap()).collect();
         let read: Vec<Entry> = bytes.iter().map(|bytes| Entry::decode(bytes).unwrap()).collect();
         prop_assert_eq!(&read, &log.entries);
@@ -140,11 +39,11 @@ proptest! {
 
     #[test]
     fn a_log_with_one_entry_dropped_doubled_or_moved_is_refused(
-        steps in prop::collection::vec(step(), 0..30),
+        history in history(0..30),
         one in any::<prop::sample::Index>(),
         other in any::<prop::sample::Index>(),
     ) {
-        let entries = grow(steps).entries;
+        let entries = grow(history).entries;
         let (one, other) = (one.index(entries.len()), other.index(entries.len()));
         // A log without its last entries is a log: only a signed checkpoint tells. So something comes after the gap.
         if one + 1 < entries.len() {
@@ -164,9 +63,9 @@ proptest! {
 
     /// Renumbering what follows does not help: an agent's next action misses the one before it.
     #[test]
-    fn an_action_cannot_be_left_out(steps in prop::collection::vec(step(), 1..40), which in any::<prop::sample::Index>()) {
-        let mut log = grow(steps);
-        let acts = |entry: &&Entry| matches!(entry.event, Event::Intent(_) | Event::Denial(_));
+    fn an_action_cannot_be_left_out(history in history(1..40), which in any::<prop::sample::Index>()) {
+        let mut log = grow(history);
+        let acts = |entry: &&Entry| matches!(entry.event, Event::Intent(_) | Event::Denial(_) | Event::Asked(_));
         let acts: Vec<u64> = log.entries.iter().filter(acts).map(|entry| entry.index).collect();
         prop_assume!(!acts.is_empty());
         // Every agent acts once more.
@@ -182,6 +81,9 @@ proptest! {
             if let Event::Overrun(overrun) = &mut entry.event {
                 overrun.outcome -= u64::from(overrun.outcome > left_out);
             }
+            if let Event::ThresholdReached(reached) = &mut entry.event {
+                reached.outcome -= u64::from(reached.outcome > left_out);
+            }
             if let Event::PolicyLoaded { files, .. } = &mut entry.event {
                 files.iter_mut().for_each(|file| *file -= u64::from(*file > left_out));
             }
@@ -189,4 +91,103 @@ proptest! {
         });
         prop_assert!(replay(&forged.collect::<Vec<_>>()).is_err());
     }
+
+    /// What follows from an outcome cannot be left out, nor told of it again.
+    #[test]
+    fn what_is_owed_cannot_be_left_out(history in history(0..60)) {
+        let log = grow(history);
+        let owed = |event: &Event| matches!(event, Event::Overrun(_) | Event::ThresholdReached(_));
+        let mut state = Log::new().state;
+        for (entry, next) in log.entries.iter().zip(log.entries.iter().skip(1)) {
+            if owed(&entry.event) {
+                let left_out = Entry { index: entry.index, ..next.clone() };
+                prop_assert!(state.clone().apply(&left_out).is_err());
+            }
+            state.apply(entry).unwrap();
+            let again = Entry { index: state.size, ..entry.clone() };
+            prop_assert!(!owed(&entry.event) || state.clone().apply(&again).is_err());
+        }
+    }
+
+    /// Whatever is changed of where a hold is booked, it is not a hold that follows.
+    #[test]
+    fn no_booking_can_be_another(
+        history in history(1..40),
+        which in any::<Index>(),
+        change in 0..9_usize,
+    ) {
+        let log = grow(history);
+        let mut state = Log::new().state;
+        for entry in &log.entries {
+            if let Event::Intent(intent) = &entry.event {
+                let mut forged = intent.clone();
+                let at = which.index(forged.bookings.len());
+                forge(&mut forged, at, change);
+                let event = Event::Intent(forged);
+                if event != entry.event {
+                    let mut trial = state.clone();
+                    let forged = Entry { event, ..entry.clone() };
+                    prop_assert!(trial.apply(&forged).is_err(), "{:?}", forged);
+                    prop_assert_eq!(&trial, &state);
+                }
+            }
+            state.apply(entry).unwrap();
+        }
+    }
+}
+
+fn forge(intent: &mut Intent, at: usize, change: usize) {
+    let count = intent.bookings.len();
+    let booking = &mut intent.bookings[at];
+    match change {
+        0 => booking.used = Amount(booking.used.0 + 1),
+        1 => booking.limit = Amount(booking.limit.0 - 1),
+        2 => booking.of.push("three".to_owned()),
+        3 => booking.of = booking.of.iter().map(|_| "three".to_owned()).collect(),
+        4 => {
+            let Period { start, end } = &mut booking.period;
+            (*start, *end) = (*end, end.saturating_add_micros(end.micros_since(*start)));
+        }
+        5 => booking.budget = budget("another"),
+        6 => drop(intent.bookings.remove(at)),
+        7 => intent.bookings.swap(at, (at + 1) % count),
+        _ => {
+            let booking = booking.clone();
+            intent.bookings.push(booking);
+        }
+    }
+}
+
+/// What the properties above say is said of little if histories do not come so far.
+#[test]
+fn histories_have_entries_of_every_kind_of_a_call() {
+    let mut runner = TestRunner::deterministic();
+    let mut found = BTreeSet::new();
+    for _ in 0..100 {
+        let history = history(0..60).new_tree(&mut runner).unwrap().current();
+        found.extend(grow(history).entries.iter().map(|entry| entry.event.kind()));
+    }
+    let elsewhere = [
+        "replay",
+        "spool_applied",
+        "prices_loaded",
+        "upstreams_loaded",
+        "admin_removed",
+        "started",
+        "stopped",
+        "limit_loaded",
+        "limit_removed",
+        "breaker_loaded",
+        "breaker_removed",
+        "breaker_warned",
+        "breaker_tripped",
+        "breaker_closed",
+        "breaker_reset",
+    ];
+    let all: BTreeSet<&str> = every_event().iter().map(Event::kind).collect();
+    let missing: Vec<_> = all
+        .difference(&found)
+        .filter(|kind| !elsewhere.contains(kind))
+        .collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }

@@ -1,16 +1,18 @@
-//! A sample of every event, and a log that grows the way the committer grows one.
+//! A sample of every event.
 
 use std::collections::BTreeMap;
 
-use ledger::{Attempt, Booking, BudgetSpec, Unit, Window};
+use ledger::{Amount, Booking, BudgetSpec, Edit, Measure, Reached, Unit, Window};
 use model::{
-    ActionId, AdminName, AgentName, BudgetName, Digest, KeyId, NanoUsd, Pseudonym, Reason, TenantName, Tier, Timestamp,
+    ActionId, AdminName, AgentName, BudgetName, Digest, KeyId, NanoUsd, Pseudonym, Reason, Tier, Timestamp,
     UpstreamName, Usage, UsageSource,
 };
 
+use super::{more::over, rules::rule_events};
 use crate::{
-    Action, AdminRecord, AgentRecord, Allowance, Denial, Entry, Event, Intent, KeyRecord, Outcome, Over, Overrun,
-    PolicyFile, PriceRecord, Replay, Role, SpoolApplied, State, Status, UpstreamRecord, VERSION, Why,
+    Action, AdminRecord, AgentRecord, Allowance, AskEnd, AskEnded, AskRefused, Asked, Declared, Denial, Event, Intent,
+    KeyRecord, Outcome, Over, Overrun, PolicyFile, PriceRecord, Replay, Role, SpoolApplied, Status, ThresholdReached,
+    UpstreamRecord, Why,
 };
 
 /// 2026-09-21T12:00:00Z.
@@ -28,6 +30,10 @@ pub(super) fn agent(name: &str) -> AgentName {
     AgentName::new(name).unwrap()
 }
 
+pub(super) fn budget(name: &str) -> BudgetName {
+    BudgetName::new(name).unwrap()
+}
+
 pub(super) fn key(name: &str) -> KeyId {
     KeyId::new(name).unwrap()
 }
@@ -37,19 +43,27 @@ pub(super) fn action_id(number: u8) -> ActionId {
 }
 
 pub(super) fn budget_spec(name: &str, limit: i64) -> BudgetSpec {
-    BudgetSpec {
-        name: BudgetName::new(name).unwrap(),
-        limit: NanoUsd(limit),
-        window: Window::Calendar {
-            unit: Unit::Day,
-            zone: "Europe/Berlin".to_owned(),
-        },
+    BudgetSpec::money(budget(name), NanoUsd(limit), calendar(Unit::Day))
+}
+
+pub(super) fn calendar(unit: Unit) -> Window {
+    Window::Calendar {
+        unit,
+        zone: "Europe/Berlin".to_owned(),
     }
 }
 
 pub(super) fn budget_loaded(name: &str, limit: i64) -> Event {
-    let budget = budget_spec(name, limit);
-    Event::BudgetLoaded { budget, by: by() }
+    loaded(budget_spec(name, limit))
+}
+
+pub(super) fn loaded(budget: BudgetSpec) -> Event {
+    let declared = Declared::Files;
+    Event::BudgetLoaded {
+        budget,
+        declared,
+        by: by(),
+    }
 }
 
 pub(super) fn agent_loaded(name: &str, budgets: &[&str]) -> Event {
@@ -60,7 +74,7 @@ pub(super) fn agent_loaded(name: &str, budgets: &[&str]) -> Event {
         product: "reports".to_owned(),
         environment: "production".to_owned(),
         purpose: "Writes the nightly sales report".to_owned(),
-        budgets: budgets.iter().map(|name| BudgetName::new(name).unwrap()).collect(),
+        budgets: budgets.iter().map(|name| budget(name)).collect(),
         output_limit: None,
         allowance: None,
     };
@@ -68,13 +82,18 @@ pub(super) fn agent_loaded(name: &str, budgets: &[&str]) -> Event {
 }
 
 pub(super) fn key_issued(id: &str, owner: &str) -> Event {
+    key_of(id, owner, None)
+}
+
+/// A credential that acts for a user.
+pub(super) fn key_of(id: &str, owner: &str, user: Option<&str>) -> Event {
     let key = KeyRecord {
         id: key(id),
         agent: agent(owner),
         label: "laptop".to_owned(),
         verifier: Digest([7; 32]),
         tier: Tier::Background,
-        user: None,
+        user: user.map(|user| Pseudonym(user.to_owned())),
         upstreams: Vec::new(),
         models: Vec::new(),
         expires: None,
@@ -119,9 +138,14 @@ pub(super) fn intent() -> Intent {
         bytes: 28_411,
         request: "q1Wl8jvU0mZf0Qx9g2cT3r5k7pNn4bYyHs6aDdEeFfG".to_owned(),
         hold: NanoUsd(146_673_000),
+        tokens: None,
+        tools: Vec::new(),
+        step: None,
+        result_step: None,
         bookings: vec![Booking {
             period: budget.window.period(at(NOON)).unwrap(),
-            used: NanoUsd(1_204_300_500),
+            of: Vec::new(),
+            used: Amount(1_204_300_500),
             limit: budget.limit,
             budget: budget.name,
         }],
@@ -166,12 +190,17 @@ pub(super) fn denial() -> Denial {
         reason: Reason::BudgetExhausted,
         why: Some(why()),
         over: Some(Over {
-            budget: BudgetName::new("nightly-report").unwrap(),
-            limit: NanoUsd(5_000_000_000),
-            spent: NanoUsd(4_870_112_500),
-            held: NanoUsd(101_000_000),
-            asked: NanoUsd(146_673_000),
+            budget: budget("nightly-report"),
+            of: Vec::new(),
+            unit: Measure::Money,
+            limit: Amount(5_000_000_000),
+            spent: Amount(4_870_112_500),
+            held: Amount(101_000_000),
+            asked: Amount(146_673_000),
+            closed: None,
         }),
+        limited: None,
+        breaker: None,
     }
 }
 
@@ -187,6 +216,8 @@ pub(super) fn overrun() -> Overrun {
         booked: NanoUsd(150_000_000),
         limit: 4_096,
         bound: None,
+        tokens_held: None,
+        tokens: None,
     }
 }
 
@@ -223,7 +254,7 @@ pub(super) fn upstream_record() -> UpstreamRecord {
     }
 }
 
-/// One event of every kind, in the order of their declaration.
+/// One event of every kind.
 pub(super) fn every_event() -> Vec<Event> {
     let admin = AdminRecord {
         name: AdminName::new("grace").unwrap(),
@@ -306,104 +337,63 @@ pub(super) fn every_event() -> Vec<Event> {
             from: at(NOON),
             to: at(NOON + 90_000_000),
         }),
+        Event::BudgetRemoved {
+            budget: budget("data-team"),
+            by: by(),
+        },
+        edited(
+            "nightly-report",
+            Edit::Limit {
+                limit: Amount(8_000_000_000),
+            },
+        ),
+        Event::ThresholdReached(ThresholdReached {
+            outcome: 184_466,
+            reached: Reached {
+                budget: budget("nightly-report"),
+                of: Vec::new(),
+                unit: Measure::Money,
+                percent: 95,
+                spent: Amount(4_870_112_500),
+                limit: Amount(5_000_000_000),
+            },
+        }),
+        Event::Asked(asked()),
+        Event::AskRefused(AskRefused {
+            action: action_id(4),
+            attempt: 0,
+            note: "not before the quarter ends".to_owned(),
+            by: by(),
+        }),
+        Event::AskEnded(AskEnded {
+            action: action_id(4),
+            attempt: 0,
+            end: AskEnd::Withdrawn,
+        }),
     ]
+    .into_iter()
+    .chain(rule_events())
+    .collect()
 }
 
-/// A log that grows through the fold, with the clock moved by hand.
-#[derive(Clone, Debug)]
-pub(super) struct Log {
-    pub(super) state: State,
-    pub(super) entries: Vec<Entry>,
-    pub(super) now: i64,
+pub(super) fn asked() -> Asked {
+    Asked {
+        action: action(action_id(4), 18_207),
+        attempt: 0,
+        why: why(),
+        over: over(None),
+        until: at(NOON + 600_000_000),
+        boot: 12,
+    }
 }
 
-impl Log {
-    pub(super) fn new() -> Self {
-        Self {
-            state: State::new(TenantName::default_tenant()),
-            entries: Vec::new(),
-            now: NOON,
-        }
-    }
-
-    /// Two agents: `alone` with a budget of its own, `shared` with that and one more; a credential each.
-    pub(super) fn furnished() -> Self {
-        let mut log = Self::new();
-        for event in [
-            budget_loaded("own", 1_000),
-            budget_loaded("team", 1_500),
-            agent_loaded("alone", &["own"]),
-            agent_loaded("shared", &["own", "team"]),
-            key_issued("ka", "alone"),
-            key_issued("ks", "shared"),
-        ] {
-            log.push(event);
-        }
-        log
-    }
-
-    /// The entry that an event would be next.
-    pub(super) fn next(&self, event: Event) -> Entry {
-        Entry {
-            v: VERSION,
-            tenant: self.state.tenant.clone(),
-            index: self.state.size,
-            time: at(self.now),
-            event,
-        }
-    }
-
-    /// Appends an event, and the overrun that it owes.
-    pub(super) fn push(&mut self, event: Event) -> u64 {
-        let index = self.push_alone(event);
-        if let Some(overrun) = self.state.owed.clone() {
-            self.push_alone(Event::Overrun(overrun));
-        }
-        index
-    }
-
-    pub(super) fn push_alone(&mut self, event: Event) -> u64 {
-        let entry = self.next(event);
-        self.state.apply(&entry).unwrap();
-        self.entries.push(entry);
-        self.state.size - 1
-    }
-
-    /// The agent's next action, with its own credential.
-    pub(super) fn action(&self, name: &str, id: ActionId) -> Action {
-        let credential = self.state.keys.values().find(|key| key.record.agent == agent(name));
-        Action {
-            agent: agent(name),
-            key: credential.unwrap().record.id.clone(),
-            ..action(id, self.state.agents[&agent(name)].seq + 1)
-        }
-    }
-
-    /// The intent that the ledger admits now, or `None` if a budget has no room.
-    pub(super) fn intent(&self, name: &str, id: ActionId, hold: i64) -> Option<Intent> {
-        let budgets = &self.state.agents[&agent(name)].record.as_ref()?.budgets;
-        let bookings = self.state.ledger.admit(budgets, NanoUsd(hold), at(self.now)).ok()?;
-        let action = self.action(name, id);
-        let bound = self.state.distrust(&action.upstream, &action.model).map(|_| 64_000);
-        Some(Intent {
-            action,
-            bound,
-            hold: NanoUsd(hold),
-            bookings,
-            ..intent()
-        })
-    }
-
-    /// The outcome that books so much of an open hold.
-    pub(super) fn outcome(&self, attempt: Attempt, cost: i64) -> Outcome {
-        let held = self.state.ledger.hold(&attempt).unwrap().amount;
-        Outcome {
-            action: attempt.action,
-            attempt: attempt.number,
-            intent: self.state.open[&attempt].index,
-            cost: NanoUsd(cost),
-            overrun: NanoUsd(cost).saturating_sub(held).at_least_zero(),
-            ..outcome()
-        }
+/// A change of a budget of money.
+pub(super) fn edited(name: &str, edit: Edit) -> Event {
+    Event::BudgetEdited {
+        budget: budget(name),
+        unit: Measure::Money,
+        edit,
+        note: "the quarter's report needs more".to_owned(),
+        by: by(),
     }
 }

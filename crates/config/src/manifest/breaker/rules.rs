@@ -33,8 +33,10 @@ const CALLS: RangeInclusive<u64> = 2..=10_000;
 const PERCENTS: RangeInclusive<Percent> = Percent(1)..=Percent(100);
 
 const HOUR: Span = Span(3_600);
-const REPEATS: Repeats = Repeats { warn: 3, stop: 4 };
-const SURGE_WINDOWS: u16 = 24;
+const SAME: Repeats = Repeats { warn: 3, stop: 4 };
+const PERIODIC: Repeats = Repeats { warn: 2, stop: 3 };
+const LOOP_LENGTH: Span = Span(600);
+const SURGE_WINDOWS: u16 = SpendSurge::WINDOWS;
 const ERROR_CALLS: u16 = 20;
 const ERROR_LENGTH: Span = Span(5 * 60);
 
@@ -76,28 +78,28 @@ pub(super) struct RawSurge {
 #[schemars(rename = "Loops")]
 pub(super) struct RawLoopRule {
     /// The how many-th time leaves an entry.
-    #[schemars(extend("minimum" = REPEATED.start(), "maximum" = REPEATED.end(), "default" = REPEATS.warn))]
+    #[schemars(extend("minimum" = REPEATED.start(), "maximum" = REPEATED.end(), "default" = SAME.warn))]
     warn: Field<u64>,
     /// The how many-th time is refused.
-    #[schemars(extend("minimum" = REPEATED.start(), "maximum" = REPEATED.end(), "default" = REPEATS.stop))]
+    #[schemars(extend("minimum" = REPEATED.start(), "maximum" = REPEATED.end(), "default" = SAME.stop))]
     stop: Field<u64>,
     /// The same two or three steps one after the other, over and over.
     periodic: Field<RawRepeats>,
     /// Within how long.
-    #[schemars(extend("default" = "1 hour"))]
+    #[schemars(extend("default" = "10 minutes"))]
     within: Field<Span>,
 }
 
 /// How often.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields, expecting = "`{ warn: 3, stop: 4 }`")]
+#[serde(default, deny_unknown_fields, expecting = "`{ warn: 2, stop: 3 }`")]
 #[schemars(rename = "Repeats")]
 pub(super) struct RawRepeats {
     /// The how many-th time leaves an entry.
-    #[schemars(extend("minimum" = PERIODS.start(), "maximum" = PERIODS.end(), "default" = REPEATS.warn))]
+    #[schemars(extend("minimum" = PERIODS.start(), "maximum" = PERIODS.end(), "default" = PERIODIC.warn))]
     warn: Field<u64>,
     /// The how many-th time is refused.
-    #[schemars(extend("minimum" = PERIODS.start(), "maximum" = PERIODS.end(), "default" = REPEATS.stop))]
+    #[schemars(extend("minimum" = PERIODS.start(), "maximum" = PERIODS.end(), "default" = PERIODIC.stop))]
     stop: Field<u64>,
 }
 
@@ -231,13 +233,13 @@ impl Rules<'_> {
             RawLoops::Plain(true) => RawLoopRule::default(),
             RawLoops::Rule(raw) => raw,
         };
-        let same = self.repeats(mark, raw.warn, raw.stop, REPEATED);
+        let same = self.repeats(mark, (raw.warn, raw.stop), REPEATED, SAME);
         let periodic = match raw.periodic {
-            Field::Absent => Some(REPEATS),
+            Field::Absent => Some(PERIODIC),
             Field::Bad(_) => None,
-            Field::Given(Placed { mark, value }) => self.repeats(mark, value.warn, value.stop, PERIODS),
+            Field::Given(Placed { mark, value }) => self.repeats(mark, (value.warn, value.stop), PERIODS, PERIODIC),
         };
-        let within_s = self.length_or(raw.within, HOUR);
+        let within_s = self.length_or(raw.within, LOOP_LENGTH);
         Some(Loops {
             same: same?,
             periodic: periodic?,
@@ -296,17 +298,26 @@ impl Rules<'_> {
         None
     }
 
-    fn repeats(&mut self, at: Mark, warn: Field<u64>, stop: Field<u64>, range: RangeInclusive<u64>) -> Option<Repeats> {
+    fn repeats(
+        &mut self,
+        at: Mark,
+        (warn, stop): (Field<u64>, Field<u64>),
+        range: RangeInclusive<u64>,
+        absent: Repeats,
+    ) -> Option<Repeats> {
         let place = stop.mark().or(warn.mark()).unwrap_or(at);
-        let warn = self.number(warn, range.clone(), REPEATS.warn);
-        let stop = self.number(stop, range, REPEATS.stop);
+        let warn = self.number(warn, range.clone(), absent.warn);
+        let stop = self.number(stop, range, absent.stop);
         let (warn, stop) = (warn?, stop?);
         if warn >= stop {
             let message = format!("it would stop before it warns: `warn` is {warn} and `stop` is {stop}");
             self.0.add_with_help(
                 place,
                 message,
-                "make `warn` less than `stop`; they are 3 and 4 if absent",
+                &format!(
+                    "make `warn` less than `stop`; they are {} and {} if absent",
+                    absent.warn, absent.stop
+                ),
             );
             return None;
         }
