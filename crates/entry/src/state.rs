@@ -175,7 +175,12 @@ impl State {
             Event::AllowanceHeld(allowance) => self.allowance_held(allowance, entry)?,
             Event::AllowanceReleased { agent } => self.ledger.release_allowance(agent, entry.time)?,
             Event::SpoolApplied(applied) => self.spool_applied(applied)?,
-            Event::BudgetLoaded { budget, declared, .. } => {
+            Event::BudgetLoaded {
+                budget, declared, note, ..
+            } => {
+                if !declared.in_files() {
+                    check_note(note)?;
+                }
                 self.ledger.define(budget.clone(), entry.time);
                 self.budgets.declared.insert(budget.name.clone(), *declared);
             }

@@ -4,10 +4,33 @@ use std::collections::BTreeMap;
 
 use entry::{BudgetFacts, Declared};
 use ledger::{Amount, AtLimit, Balance};
-use model::TenantName;
+use model::{BudgetName, TenantName};
 use serde::{Deserialize, Serialize};
+use store::Balances;
 
 use super::rfc3339;
+
+/// Budgets as they stand.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BudgetPage {
+    /// Their pots, by tenant, budget and values.
+    pub budgets: Vec<BudgetReport>,
+    /// Budgets of which not all pots are here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cut: Vec<String>,
+    /// Where the next page begins; none if this is the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+impl BudgetPage {
+    /// Notes that not all pots of a budget are here, if so.
+    pub(crate) fn note_cut(&mut self, found: &Balances, name: &BudgetName) {
+        if found.cut.contains(name) {
+            self.cut.push(name.to_string());
+        }
+    }
+}
 
 /// A pot of a budget. Amounts are decimal text in its unit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

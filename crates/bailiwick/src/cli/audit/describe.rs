@@ -69,7 +69,7 @@ pub(super) fn describe(event: &Event) -> String {
             let limit = budget.unit.show(budget.limit);
             format!("{} {limit} per {} by {by}", budget.name, budget.window)
         }
-        Event::BudgetRemoved { budget, by } => format!("{budget} by {by}"),
+        Event::BudgetRemoved { budget, by, .. } => format!("{budget} by {by}"),
         Event::BudgetEdited {
             budget,
             unit,
