@@ -81,7 +81,7 @@ pub enum AdminError {
     },
     /// No attempt of this action waits for an administrator.
     #[error(
-        "nothing of action {0} waits for an administrator: it was answered, went on by itself, or its caller has left; `bailiwick budget waiting` shows what does"
+        "nothing of action {0} waits for an administrator: it was answered, went on by itself, or its caller has left; `bailiwick approval list` shows what does"
     )]
     NotWaiting(ActionId),
     /// No overrun of this model is to be accepted.
