@@ -15,7 +15,7 @@ fn timeless(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text;
     while !rest.is_empty() {
-        for (form, shown) in [("0000-00-00 00:00:00", "2026-11-22 20:30:00"), ("0000-00-00 00:00", "2026-11-23 00:00")] {
+        for (form, shown) in [("0000-00-00 00:00:00", "2026-11-22 20:30:00"), ("00-00 00:00", "11-23 00:00")] {
             if digits(rest, form) {
                 out.push_str(shown);
                 rest = &rest[form.len()..];

@@ -9,7 +9,7 @@ use super::super::{
     agent::qualified,
     output::{DOUBTFUL, HEADING, Output},
     table::{
-        Align::{Left, Point},
+        Align::{Left, Point, Right},
         Table, clean, money, short_time,
     },
 };
@@ -19,11 +19,14 @@ pub(super) fn list(page: &wire::Budgets, out: &mut Output) -> io::Result<()> {
     if page.budgets.is_empty() {
         return out.line("There are no budgets: each agent's manifest declares one, and there are no agents.");
     }
+    // Points below each other tell nothing where some numbers have none.
+    let money = page.budgets.iter().all(|budget| budget.unit == "USD");
+    let number = if money { Point } else { Right };
     let mut table = Table::new([
         ("BUDGET", Left),
         ("LIMIT", Left),
-        ("SPENT", Point),
-        ("LEFT", Point),
+        ("SPENT", number),
+        ("LEFT", number),
         ("RESETS (UTC)", Left),
         ("STATE", Left),
     ]);
@@ -187,10 +190,10 @@ fn per_zone(window: &str) -> String {
     }
 }
 
-/// `2026-11-24 00:00`: to the minute, as windows begin.
+/// `11-24 00:00`: windows begin with a minute, and none is longer than a year.
 fn resets(budget: &BudgetReport) -> String {
     let at = budget.resets_at.as_deref().map(short_time);
-    at.map_or_else(|| "never".to_owned(), |at| at.chars().take(16).collect())
+    at.map_or_else(|| "never".to_owned(), |at| at.chars().skip(5).take(11).collect())
 }
 
 fn state(budget: &BudgetReport) -> String {
