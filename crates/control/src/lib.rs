@@ -41,7 +41,8 @@ mod upstream;
 pub use admin::{AdminError, IssuedAdmin, IssuedKey, KeyOrder, Permission};
 pub use authenticate::{Session, Unauthenticated};
 pub use budgets::{
-    AskTopUp, AtLimitForm, BUDGETS_PAGE, BudgetChange, BudgetEdit, BudgetForm, BudgetQuery, BudgetRemoval, NewBudget, Values,
+    AskTopUp, AtLimitForm, BUDGETS_PAGE, BudgetChange, BudgetEdit, BudgetForm, BudgetQuery, BudgetRemoval, NewBudget,
+    Values,
 };
 pub use credential::{ADMIN_PREFIX, AGENT_PREFIX, recognise};
 pub use governance::{AgentSpec, Governance, Limits, LoadProblem, TenantGovernance};
@@ -54,8 +55,7 @@ pub use repeat::RepeatKey;
 pub use report::{
     AdminReport, AgentReport, AskReport, BreakerReport, BucketReport, BudgetPage, BudgetReport, EditReport,
     EntryReport, KeyReport, LimitReport, LoadReport, OverrunReport, SimulationReport, StandingReport, StopReport,
-    StoppedReport,
-    UpstreamReport, rfc3339,
+    StoppedReport, UpstreamReport, rfc3339,
 };
 pub use route::{Bounds, Cause, Fallback, ModelPattern, Places, Retry, RouteSpec};
 pub use rules::Reset;

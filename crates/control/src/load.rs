@@ -1,6 +1,7 @@
 //! How declarations take effect: by entries that carry each changed object whole.
 
 mod budgets;
+mod rules;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use entry::{AgentRecord, Event, PolicyFile, PriceRecord, UpstreamRecord};
 use model::{AdminName, Digest, TenantName};
 use policy::{AgentFacts, Bundle};
 use pricing::{Override, PriceBook};
-use store::{Person, View};
+use store::{Person, Rules, View};
 
 use crate::{
     AgentSpec, Governance, LoadProblem, RouteSpec, TenantGovernance, UpstreamSpec,
@@ -87,6 +88,7 @@ pub(crate) struct Changes {
 /// Compares what is declared for a tenant with what its log says.
 pub(crate) fn changes(
     view: &View,
+    rules: &Rules,
     tenant: &TenantGovernance,
     compiled: &Compiled,
     privacy: &Privacy,
@@ -95,6 +97,7 @@ pub(crate) fn changes(
     let mut persons = Vec::new();
     let budgets = budgets::declared(&view.tenant, tenant, privacy, &mut persons);
     let (mut rest, undeclared) = budgets::changes(view, &budgets, by);
+    rest.extend(rules::changes(&view.tenant, rules, tenant, privacy, by, &mut persons));
     for agent in &tenant.agents {
         let pseudonym = privacy.pseudonym(&view.tenant, &agent.owner);
         persons.push(Person {

@@ -181,7 +181,8 @@ impl Control {
         report: &mut LoadReport,
     ) -> Result<(), AdminError> {
         let view = self.committer().view(tenant.clone()).await?;
-        let changes = load::changes(&view, declared, compiled, self.privacy(), by);
+        let rules = self.committer().rules(tenant.clone(), 0).await?;
+        let changes = load::changes(&view, &rules, declared, compiled, self.privacy(), by);
         self.committer().remember(tenant.clone(), changes.persons).await?;
         for events in [changes.files, changes.rest] {
             for events in events.chunks(load::TRANSACTION) {
@@ -281,6 +282,10 @@ fn describe(tenant: &TenantName, event: &Event) -> String {
             )
         }
         Event::BudgetRemoved { budget, .. } => budget.to_string(),
+        Event::LimitLoaded { limit, .. } => limit.name.to_string(),
+        Event::LimitRemoved { limit, .. } => limit.to_string(),
+        Event::BreakerLoaded { breaker, .. } => breaker.name.to_string(),
+        Event::BreakerRemoved { breaker, .. } => breaker.to_string(),
         Event::PolicyFile(file) => file.file.clone(),
         Event::PolicyLoaded { bundle, .. } => bundle.short(),
         Event::PricesLoaded { book, .. } => book.short(),

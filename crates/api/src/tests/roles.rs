@@ -108,6 +108,7 @@ fn table() -> Vec<Line> {
             note,
             answers_nothing,
         ),
+        line(
             "POST /api/v1/budgets/simulate",
             "/api/v1/budgets/simulate",
             json!({ "since_us": 0, "until_us": 1, "budgets": [

@@ -131,7 +131,12 @@ fn list(listed: &wire::Asks, out: &mut Output) -> std::io::Result<()> {
         if !ask.of.is_empty() {
             budget.push_str(&format!(" of {}", whose(&ask.of)));
         }
-        let standing = format!("{} spent, {} held, of {}", show(&ask.spent), show(&ask.held), show(&ask.limit));
+        let standing = format!(
+            "{} spent, {} held, of {}",
+            show(&ask.spent),
+            show(&ask.held),
+            show(&ask.limit)
+        );
         out.line(format_args!("  budget {} {why} ({standing})", clean(&budget)))?;
         let until = short_time(&ask.until);
         match &ask.refused_by {

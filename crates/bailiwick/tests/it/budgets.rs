@@ -15,7 +15,10 @@ fn timeless(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text;
     while !rest.is_empty() {
-        for (form, shown) in [("0000-00-00 00:00:00", "2026-11-22 20:30:00"), ("00-00 00:00", "11-23 00:00")] {
+        for (form, shown) in [
+            ("0000-00-00 00:00:00", "2026-11-22 20:30:00"),
+            ("00-00 00:00", "11-23 00:00"),
+        ] {
             if digits(rest, form) {
                 out.push_str(shown);
                 rest = &rest[form.len()..];
@@ -34,7 +37,10 @@ fn story(world: &World, arguments: &[&str]) -> String {
 
 /// A call that may have to wait, in the background.
 fn calling(world: &World, key: &str) -> JoinHandle<Result<Reply, String>> {
-    let (url, key) = (format!("{}/openai/v1/chat/completions", world.agents_url()), key.to_owned());
+    let (url, key) = (
+        format!("{}/openai/v1/chat/completions", world.agents_url()),
+        key.to_owned(),
+    );
     tokio::spawn(async move { Http::new().post(&url, &key, "", &chat("gpt-4o-mini")).await })
 }
 
@@ -60,26 +66,65 @@ fn create(world: &World, name: &str, more: &[&str]) -> Done {
 async fn budgets_are_created_changed_and_shown() {
     let world = World::builder().agent(Agent::new("worker", "1 USD")).start().await;
     let key = world.key("worker");
-    let day = ["--limit", "1 calls", "--per", "day", "--select", "team=tests", "--ask", "10 minutes"];
-    insta::assert_snapshot!("create", timeless(&create(&world, "team-tests", &day).story(world.path())));
-    let users = ["--limit", "2M tokens", "--per", "month", "--time-zone", "Europe/Berlin", "--each", "user"];
-    insta::assert_snapshot!("create_each", timeless(&create(&world, "per-user", &users).story(world.path())));
-    world.run(&["budget", "set-limit", "worker", "2.5 USD", "--note", "quarter end"]).exits(0);
-    insta::assert_snapshot!("paused", story(&world, &["budget", "pause", "per-user", "--note", "incident 4711"]));
-    world.run(&["budget", "resume", "per-user", "--note", "it is over"]).exits(0);
-    let issued = world.run(&["key", "issue", "worker", "--user", "alice@acme.example"]).exits(0);
+    let day = [
+        "--limit",
+        "1 calls",
+        "--per",
+        "day",
+        "--select",
+        "team=tests",
+        "--ask",
+        "10 minutes",
+    ];
+    insta::assert_snapshot!(
+        "create",
+        timeless(&create(&world, "team-tests", &day).story(world.path()))
+    );
+    let users = [
+        "--limit",
+        "2M tokens",
+        "--per",
+        "month",
+        "--time-zone",
+        "Europe/Berlin",
+        "--each",
+        "user",
+    ];
+    insta::assert_snapshot!(
+        "create_each",
+        timeless(&create(&world, "per-user", &users).story(world.path()))
+    );
+    world
+        .run(&["budget", "set-limit", "worker", "2.5 USD", "--note", "quarter end"])
+        .exits(0);
+    insta::assert_snapshot!(
+        "paused",
+        story(&world, &["budget", "pause", "per-user", "--note", "incident 4711"])
+    );
+    world
+        .run(&["budget", "resume", "per-user", "--note", "it is over"])
+        .exits(0);
+    let issued = world
+        .run(&["key", "issue", "worker", "--user", "alice@acme.example"])
+        .exits(0);
     world.chat(issued.stdout.trim(), &chat("gpt-4o-mini")).await.is(200);
     world.settled().await;
     let of = ["--of", "user=alice@acme.example", "--note", "workshop"];
-    world.run(&[&["budget", "top-up", "per-user", "500k tokens"], &of[..]].concat()).exits(0);
-    world.run(&["budget", "top-up", "team-tests", "3 calls", "--note", "more"]).exits(0);
+    world
+        .run(&[&["budget", "top-up", "per-user", "500k tokens"], &of[..]].concat())
+        .exits(0);
+    world
+        .run(&["budget", "top-up", "team-tests", "3 calls", "--note", "more"])
+        .exits(0);
     let list = story(&world, &["budget", "list"]);
     insta::assert_snapshot!("list", list);
     insta::assert_snapshot!("show", story(&world, &["budget", "show", "team-tests"]));
     insta::assert_snapshot!("show_each", story(&world, &["budget", "show", "per-user"]));
     world.chat(&key, &chat("gpt-4o-mini")).await.is(200);
     world.settled().await;
-    world.run(&["budget", "unset-limit", "worker", "--note", "it is over"]).exits(0);
+    world
+        .run(&["budget", "unset-limit", "worker", "--note", "it is over"])
+        .exits(0);
     let deleted = world.json(&["budget", "delete", "per-user", "--note", "it is over"]);
     assert_eq!(deleted["deleted"], "per-user");
     assert_eq!(world.json(&["budget", "list"])["budgets"].as_array().unwrap().len(), 2);
@@ -94,13 +139,40 @@ async fn mistakes_in_changing_budgets_are_explained() {
         ("typo", &["budget", "pause", "wroker", "--note", "x"][..]),
         ("unit", &["budget", "set-limit", "worker", "5 calls", "--note", "x"]),
         ("no_note", &["budget", "pause", "worker", "--note", " "]),
-        ("of_nobody", &["budget", "top-up", "worker", "5 USD", "--of", "user=x", "--note", "x"]),
-        ("of_nothing", &["budget", "top-up", "worker", "5 USD", "--of", "user", "--note", "x"]),
+        (
+            "of_nobody",
+            &["budget", "top-up", "worker", "5 USD", "--of", "user=x", "--note", "x"],
+        ),
+        (
+            "of_nothing",
+            &["budget", "top-up", "worker", "5 USD", "--of", "user", "--note", "x"],
+        ),
         ("not_raised", &["budget", "unset-limit", "worker", "--note", "x"]),
         ("declared", &["budget", "delete", "worker", "--note", "x"]),
-        ("label", &["budget", "create", "b", "--limit", "1 USD", "--per", "day", "--select", "tema=x", "--note", "x"]),
-        ("window", &["budget", "create", "b", "--limit", "1 USD", "--per", "fortnight", "--note", "x"]),
-        ("no_ask", &["approval", "refuse", "01a0c3d65a0071018101010101010101", "--note", "x"]),
+        (
+            "label",
+            &[
+                "budget", "create", "b", "--limit", "1 USD", "--per", "day", "--select", "tema=x", "--note", "x",
+            ],
+        ),
+        (
+            "window",
+            &[
+                "budget",
+                "create",
+                "b",
+                "--limit",
+                "1 USD",
+                "--per",
+                "fortnight",
+                "--note",
+                "x",
+            ],
+        ),
+        (
+            "no_ask",
+            &["approval", "refuse", "01a0c3d65a0071018101010101010101", "--note", "x"],
+        ),
     ] {
         insta::assert_snapshot!(format!("mistake_{name}"), story(&world, arguments));
     }
@@ -110,7 +182,15 @@ async fn mistakes_in_changing_budgets_are_explained() {
 async fn a_call_that_waits_is_approved_refused_and_lost_with_the_server() {
     let mut world = World::start_default().await;
     let key = world.key("worker");
-    let none = ["--limit", "0 calls", "--per", "total", "--select", "agent=worker", "--ask"];
+    let none = [
+        "--limit",
+        "0 calls",
+        "--per",
+        "total",
+        "--select",
+        "agent=worker",
+        "--ask",
+    ];
     create(&world, "asks", &none).exits(0);
     insta::assert_snapshot!("approval_none", story(&world, &["approval", "list"]));
 
@@ -136,7 +216,11 @@ async fn a_call_that_waits_is_approved_refused_and_lost_with_the_server() {
     let refused = story(&world, &["approval", "refuse", action, "--note", "try again tomorrow"]);
     insta::assert_snapshot!("approval_refuse", refused);
     let reply = call.await.unwrap().unwrap().is(402);
-    assert!(reply.text().contains("refused to top it up: try again tomorrow"), "{}", reply.text());
+    assert!(
+        reply.text().contains("refused to top it up: try again tomorrow"),
+        "{}",
+        reply.text()
+    );
 
     let call = calling(&world, &key);
     waiting(&world).await;

@@ -5,11 +5,7 @@ use ledger::Amount;
 use model::{ActionId, TenantName};
 use store::{EditOrder, View};
 
-use super::{
-    read::People,
-    reason,
-    text::amount,
-};
+use super::{read::People, reason, text::amount};
 use crate::{Actor, AdminError, Control, Permission, report::AskReport};
 
 /// How many pots of a budget are searched for the one that an attempt waits for; behind that, what it was refused for counts.
@@ -155,7 +151,9 @@ impl Control {
         let over = &ask.asked.over;
         let spec = view.budgets.iter().find(|spec| spec.name == over.budget);
         let labels = spec.into_iter().flat_map(|spec| &spec.each);
-        let of = labels.zip(&over.of).map(|(label, value)| (label.to_string(), value.clone()));
+        let of = labels
+            .zip(&over.of)
+            .map(|(label, value)| (label.to_string(), value.clone()));
         let mut of = of.collect();
         // Who may not answer for a person's budget is not told who it is.
         if Permission::Answer.granted_to(actor.role) {

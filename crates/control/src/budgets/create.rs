@@ -95,11 +95,7 @@ impl Control {
                     "budget {name} is declared in files: remove it there and run `bailiwick apply`"
                 )));
             }
-            let removed = Event::BudgetRemoved {
-                budget: name,
-                note,
-                by,
-            };
+            let removed = Event::BudgetRemoved { budget: name, note, by };
             control.committer().change(tenant.clone(), vec![removed]).await?;
             control.metrics().budget_edited(&tenant, "deleted");
             Ok(())

@@ -6,11 +6,7 @@ use ledger::{BudgetSpec, Edit, Label};
 use model::{BudgetName, TenantName};
 use store::{EditOrder, Person};
 
-use super::{
-    read::PSEUDONYM,
-    reason,
-    text::amount,
-};
+use super::{read::PSEUDONYM, reason, text::amount};
 use crate::{Actor, AdminError, Control, Permission, privacy::KEY_EPOCH, report::BudgetPage};
 
 /// What is to change of a budget. Amounts are text with the budget's unit: `8 USD`, `2M tokens`.
@@ -146,7 +142,11 @@ impl Control {
                 _ => value,
             });
         }
-        if of.is_empty() { Ok(values) } else { Err(wrong_pot(spec)) }
+        if of.is_empty() {
+            Ok(values)
+        } else {
+            Err(wrong_pot(spec))
+        }
     }
 
     async fn user(&self, tenant: &TenantName, identity: String) -> Result<String, AdminError> {
@@ -171,6 +171,9 @@ fn wrong_pot(spec: &BudgetSpec) -> AdminError {
     let labels: Vec<String> = spec.each.iter().map(|label| format!("{label}=VALUE")).collect();
     AdminError::Invalid(match labels.as_slice() {
         [] => format!("budget {name} keeps no pots apart: top it up without saying of whom"),
-        labels => format!("budget {name} keeps pots apart: say which one as {}", labels.join(" and ")),
+        labels => format!(
+            "budget {name} keeps pots apart: say which one as {}",
+            labels.join(" and ")
+        ),
     })
 }

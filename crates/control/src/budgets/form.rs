@@ -200,7 +200,9 @@ fn label(name: &str) -> Result<Label, String> {
         return Ok(label);
     }
     if name == Label::Tool.as_str() {
-        return Err("budgets do not tell tools apart: a request offers several, and costs what it costs for all".to_owned());
+        return Err(
+            "budgets do not tell tools apart: a request offers several, and costs what it costs for all".to_owned(),
+        );
     }
     let names: Vec<&str> = known.map(Label::as_str).collect();
     Err(match model::nearest(name, &names) {
@@ -225,9 +227,11 @@ fn selected(name: &str, values: &Values) -> Result<(Label, Vec<String>), String>
             ));
         }
         if label == Label::User && value.contains('*') {
-            return Err("`select`: the log knows users by pseudonyms, which have no beginning in common: name each, or keep \
+            return Err(
+                "`select`: the log knows users by pseudonyms, which have no beginning in common: name each, or keep \
                         a pot for each (`each`)"
-                .to_owned());
+                    .to_owned(),
+            );
         }
         if value.strip_suffix('*').unwrap_or(value).contains('*') {
             return Err(format!("`select`: `*` can only stand at the end of a value of {label}"));

@@ -53,7 +53,10 @@ fn forms_are_read_as_manifests_are() {
     };
     assert_eq!(full, Ok(expected));
     let asks = read(json!({ "at_limit": "ask", "each": "user", "per": "total" })).unwrap();
-    assert_eq!((asks.at_limit, asks.window), (AtLimit::Ask { wait_s: 300 }, Window::Total));
+    assert_eq!(
+        (asks.at_limit, asks.window),
+        (AtLimit::Ask { wait_s: 300 }, Window::Total)
+    );
 }
 
 #[test]
@@ -66,21 +69,42 @@ fn mistakes_in_forms_are_told() {
     check(json!({ "limit": "-5 USD" }), "`limit`: ");
     check(json!({ "per": "fortnight" }), "`per` is minute, hour, day,");
     check(json!({ "window": "sliding" }), "`window` is calendar or rolling");
-    check(json!({ "time_zone": "Mars/Olympus" }), "unknown time zone \"Mars/Olympus\"");
+    check(
+        json!({ "time_zone": "Mars/Olympus" }),
+        "unknown time zone \"Mars/Olympus\"",
+    );
     check(
         json!({ "window": "rolling", "time_zone": "UTC" }),
         "a rolling window knows no calendar",
     );
-    check(json!({ "per": "total", "time_zone": "UTC" }), "a budget `per: total` knows no calendar");
+    check(
+        json!({ "per": "total", "time_zone": "UTC" }),
+        "a budget `per: total` knows no calendar",
+    );
     check(json!({ "per": "total", "window": "calendar" }), "never starts again");
-    check(json!({ "per": "total", "each": "run" }), "cannot keep a pot for each run");
+    check(
+        json!({ "per": "total", "each": "run" }),
+        "cannot keep a pot for each run",
+    );
     check(json!({ "select": { "tema": "x" } }), "did you mean \"team\"?");
     check(json!({ "select": { "tool": "x" } }), "budgets do not tell tools apart");
     check(json!({ "select": { "team": [] } }), "team has 1 to 32 different values");
-    check(json!({ "select": { "team": ["x", " x"] } }), "team has 1 to 32 different values");
-    check(json!({ "select": { "team": "" } }), "a value of team has 1 to 256 characters");
-    check(json!({ "select": { "user": "a*" } }), "the log knows users by pseudonyms");
-    check(json!({ "select": { "model": "*mini" } }), "`*` can only stand at the end");
+    check(
+        json!({ "select": { "team": ["x", " x"] } }),
+        "team has 1 to 32 different values",
+    );
+    check(
+        json!({ "select": { "team": "" } }),
+        "a value of team has 1 to 256 characters",
+    );
+    check(
+        json!({ "select": { "user": "a*" } }),
+        "the log knows users by pseudonyms",
+    );
+    check(
+        json!({ "select": { "model": "*mini" } }),
+        "`*` can only stand at the end",
+    );
     check(json!({ "each": ["colour"] }), "there is no label \"colour\"");
     check(json!({ "thresholds": [0] }), "`thresholds` are at most 16");
     check(json!({ "thresholds": [80, 80] }), "`thresholds` are at most 16");

@@ -133,12 +133,17 @@ pub(super) fn problems(view: &View, governance: &TenantGovernance) -> Vec<LoadPr
         };
         (&agent.budget.name, labels)
     });
-    problems.extend(crowded(budgets, agents).map(|(agent, count)| LoadProblem {
-        help: Some("declare fewer budgets that select all that it does, such as one for its team and one for its product".to_owned()),
-        ..LoadProblem::of(
-            "governance",
-            format!("agent `{agent}`: {count} budgets select all its requests, more than {MAX_BUDGETS_PER_HOLD}"),
-        )
+    problems.extend(crowded(budgets, agents).map(|(agent, count)| {
+        LoadProblem {
+            help: Some(
+                "declare fewer budgets that select all that it does, such as one for its team and one for its product"
+                    .to_owned(),
+            ),
+            ..LoadProblem::of(
+                "governance",
+                format!("agent `{agent}`: {count} budgets select all its requests, more than {MAX_BUDGETS_PER_HOLD}"),
+            )
+        }
     }));
     problems
 }
@@ -162,9 +167,7 @@ pub(crate) fn crowded<'a>(
 pub(crate) fn fits(budget: &BudgetSpec) -> bool {
     const PSEUDONYM: usize = 32;
     let select = budget.select.as_ref();
-    let users = select
-        .and_then(|select| select.0.get(&Label::User))
-        .map_or(0, Vec::len);
+    let users = select.and_then(|select| select.0.get(&Label::User)).map_or(0, Vec::len);
     let length = serde_json::to_string(budget).map_or(usize::MAX, |json| json.len());
     length.saturating_add(users * PSEUDONYM) <= MAX_ENTRY_BYTES - AROUND
 }

@@ -60,7 +60,9 @@ pub struct AskReport {
 
 impl AskReport {
     pub(crate) fn of(tenant: &TenantName, ask: &Ask, of: BTreeMap<String, String>) -> Self {
-        let entry::Asked { action, over, until, .. } = &ask.asked;
+        let entry::Asked {
+            action, over, until, ..
+        } = &ask.asked;
         let number = |amount| over.unit.number(amount);
         let used = over.spent.saturating_add(over.held);
         let missing = used.saturating_add(over.asked).saturating_sub(over.limit);

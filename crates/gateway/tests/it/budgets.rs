@@ -60,7 +60,9 @@ fn limit(text: &str) -> BudgetChange {
 }
 
 fn top_up(text: &str, of: &[(&str, &str)]) -> BudgetChange {
-    let of = of.iter().map(|(label, value)| ((*label).to_owned(), (*value).to_owned()));
+    let of = of
+        .iter()
+        .map(|(label, value)| ((*label).to_owned(), (*value).to_owned()));
     BudgetChange::TopUp {
         amount: text.to_owned(),
         of: of.collect::<BTreeMap<_, _>>(),
@@ -94,7 +96,9 @@ async fn a_teams_budget_refuses_and_says_how_it_stands() {
     let hold = hold.unwrap();
     // A nano-dollar less than what the next call needs.
     let (left, all) = (NanoUsd(hold.0 - 1), NanoUsd(cost.0 + hold.0 - 1));
-    change(&harness, "team-data", limit(&format!("{all} USD"))).await.unwrap();
+    change(&harness, "team-data", limit(&format!("{all} USD")))
+        .await
+        .unwrap();
     let message = refused(&harness, harness.chat("")).await;
     let expected = format!(
         "This request could cost up to {hold} USD, but budget \"team-data\" has {left} USD left of {all} USD ({cost} USD \
@@ -102,8 +106,16 @@ async fn a_teams_budget_refuses_and_says_how_it_stands() {
     );
     assert_eq!(message, expected);
     // The agent's own budget had room for it, and holds nothing.
-    let page = harness.control.budgets(&harness.owner, control::BudgetQuery::default()).await.unwrap();
-    let pots: Vec<_> = page.budgets.iter().map(|pot| (pot.name.as_str(), pot.held.as_str())).collect();
+    let page = harness
+        .control
+        .budgets(&harness.owner, control::BudgetQuery::default())
+        .await
+        .unwrap();
+    let pots: Vec<_> = page
+        .budgets
+        .iter()
+        .map(|pot| (pot.name.as_str(), pot.held.as_str()))
+        .collect();
     assert_eq!(pots, [("team-data", "0"), ("tester", "0")]);
     assert_eq!(page.budgets[0].selects, "team data");
     harness.finish().await;
@@ -116,11 +128,17 @@ async fn what_resets_says_when() {
             unit: Unit::Year,
             zone: "UTC".to_owned(),
         };
-        declare(governance, BudgetSpec { window, ..team(Measure::Calls, 0) });
+        declare(
+            governance,
+            BudgetSpec {
+                window,
+                ..team(Measure::Calls, 0)
+            },
+        );
     })
     .await;
     let message = refused(&harness, harness.chat("")).await;
-        let expected = format!(
+    let expected = format!(
         "This request could take up to 1 calls, but budget \"team-data\" has 0 calls left of 0 calls (0 calls spent, 0 calls \
          held by calls in flight). It resets at {}-01-01T00:00:00Z. Nothing was forwarded.",
         this_year() + 1
@@ -141,11 +159,17 @@ async fn tokens_and_calls_are_counted() {
     let harness = with(|governance| {
         declare(governance, team(Measure::Calls, 2));
         let name = BudgetName::new("output").unwrap();
-        declare(governance, BudgetSpec { name, ..team(Measure::OutputTokens, 100) });
+        declare(
+            governance,
+            BudgetSpec {
+                name,
+                ..team(Measure::OutputTokens, 100)
+            },
+        );
     })
     .await;
     assert_eq!(harness.call(harness.chat("")).await.0, 200);
-    let used = harness.outcomes(1).await[0].usage.clone().unwrap().output;
+    let used = harness.outcomes(1).await[0].usage.unwrap().output;
     let body = r#"{"model":"gpt-4o-mini","messages":[{"role":"user","content":"Hello"}],"max_tokens":100}"#;
     let message = refused(&harness, harness.request("/openai/v1/chat/completions", body)).await;
     let expected = format!(
@@ -155,11 +179,16 @@ async fn tokens_and_calls_are_counted() {
         100 - used
     );
     assert_eq!(message, expected);
-    change(&harness, "output", top_up("1k output tokens", &[])).await.unwrap();
+    change(&harness, "output", top_up("1k output tokens", &[]))
+        .await
+        .unwrap();
     assert_eq!(harness.call(harness.chat("")).await.0, 200);
     harness.outcomes(2).await;
     let message = refused(&harness, harness.chat("")).await;
-    assert!(message.contains("budget \"team-data\" has 0 calls left of 2 calls"), "{message}");
+    assert!(
+        message.contains("budget \"team-data\" has 0 calls left of 2 calls"),
+        "{message}"
+    );
     harness.finish().await;
 }
 
@@ -167,7 +196,13 @@ async fn tokens_and_calls_are_counted() {
 async fn a_threshold_is_an_entry_a_header_and_a_number() {
     let harness = with(|governance| {
         let thresholds = vec![50, 80];
-        declare(governance, BudgetSpec { thresholds, ..team(Measure::Calls, 4) });
+        declare(
+            governance,
+            BudgetSpec {
+                thresholds,
+                ..team(Measure::Calls, 4)
+            },
+        );
     })
     .await;
     let mut warnings = Vec::new();

@@ -110,7 +110,8 @@ mod tests {
         let check = |line: &str, json: serde_json::Value| {
             let words = ["create", "x", "--limit", "5 USD", "--per", "day", "--note", "why"];
             let line = Line::try_parse_from(words.into_iter().chain(line.split_whitespace())).unwrap();
-            let mut expected = serde_json::json!({ "tenant": "default", "limit": "5 USD", "per": "day", "note": "why" });
+            let mut expected =
+                serde_json::json!({ "tenant": "default", "limit": "5 USD", "per": "day", "note": "why" });
             expected
                 .as_object_mut()
                 .unwrap()

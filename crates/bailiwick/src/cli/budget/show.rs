@@ -111,22 +111,39 @@ fn terms(budget: &BudgetReport) -> Vec<(&'static str, String)> {
     }
     let warns: Vec<String> = budget.thresholds.iter().map(ToString::to_string).collect();
     let mut terms = vec![
-        ("declared", if budget.declared == "api" { "by an administrator" } else { "in files" }.to_owned()),
-        ("selects", match budget.selects.as_str() {
-            "agent" => format!("the requests of agent {}", budget.name),
-            selects => selects.to_owned(),
-        }),
+        (
+            "declared",
+            if budget.declared == "api" {
+                "by an administrator"
+            } else {
+                "in files"
+            }
+            .to_owned(),
+        ),
+        (
+            "selects",
+            match budget.selects.as_str() {
+                "agent" => format!("the requests of agent {}", budget.name),
+                selects => selects.to_owned(),
+            },
+        ),
         ("limit", limit),
-        ("at limit", match budget.at_limit.as_str() {
-            "ask" => "calls wait for an administrator".to_owned(),
-            _ => "calls are refused".to_owned(),
-        }),
+        (
+            "at limit",
+            match budget.at_limit.as_str() {
+                "ask" => "calls wait for an administrator".to_owned(),
+                _ => "calls are refused".to_owned(),
+            },
+        ),
     ];
     if !warns.is_empty() {
         terms.push(("warns at", format!("{} %", warns.join(", "))));
     }
     if budget.paused {
-        terms.push(("paused", "nothing is granted until `bailiwick budget resume`".to_owned()));
+        terms.push((
+            "paused",
+            "nothing is granted until `bailiwick budget resume`".to_owned(),
+        ));
     }
     terms
 }
@@ -134,14 +151,23 @@ fn terms(budget: &BudgetReport) -> Vec<(&'static str, String)> {
 fn standing(budget: &BudgetReport) -> Vec<(&'static str, String)> {
     let mut spent = with_unit(budget, &budget.booked);
     if budget.carried != "0" {
-        spent.push_str(&format!(", {} of it in earlier windows", with_unit(budget, &budget.carried)));
+        spent.push_str(&format!(
+            ", {} of it in earlier windows",
+            with_unit(budget, &budget.carried)
+        ));
     }
     let resets = budget.resets_at.as_deref().map(short_time);
     vec![
         ("spent", spent),
-        ("held", format!("{} by calls in flight", with_unit(budget, &budget.held))),
+        (
+            "held",
+            format!("{} by calls in flight", with_unit(budget, &budget.held)),
+        ),
         ("left", with_unit(budget, &budget.remaining)),
-        ("resets", resets.map_or_else(|| "never".to_owned(), |at| format!("{at} UTC"))),
+        (
+            "resets",
+            resets.map_or_else(|| "never".to_owned(), |at| format!("{at} UTC")),
+        ),
     ]
 }
 
@@ -161,12 +187,20 @@ pub(in crate::cli) fn whose(of: &BTreeMap<String, String>) -> String {
 
 /// A number as people write it: dollars with cents, whole thousands and millions short.
 pub(in crate::cli) fn amount(unit: &str, number: &str) -> String {
-    if unit == "USD" { money(number) } else { number.to_owned() }
+    if unit == "USD" {
+        money(number)
+    } else {
+        number.to_owned()
+    }
 }
 
 /// A limit: `5.00 USD`, `2M tokens`.
 fn with_unit(budget: &BudgetReport, number: &str) -> String {
-    let number = match (budget.unit.as_str(), number.strip_suffix("000000"), number.strip_suffix("000")) {
+    let number = match (
+        budget.unit.as_str(),
+        number.strip_suffix("000000"),
+        number.strip_suffix("000"),
+    ) {
         ("USD", _, _) => money(number),
         (_, Some(millions), _) if !millions.is_empty() => format!("{millions}M"),
         (_, _, Some(thousands)) if !thousands.is_empty() => format!("{thousands}k"),

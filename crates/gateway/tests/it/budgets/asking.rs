@@ -101,7 +101,10 @@ async fn what_waits_is_listed_topped_up_and_goes_on() {
     assert_eq!(status, 200, "{body}");
     assert_eq!(waiting(&harness, 0).await, []);
     let late = answer(&harness, ask, None).await.unwrap_err().to_string();
-    assert!(late.starts_with("nothing of action ") && late.contains("waits for an administrator"), "{late}");
+    assert!(
+        late.starts_with("nothing of action ") && late.contains("waits for an administrator"),
+        "{late}"
+    );
     harness.outcomes(2).await;
     let metrics = harness.control.render_metrics();
     assert!(metrics.contains("bailiwick_asks_answered_total{tenant=\"default\",answer=\"topped_up\"} 1\n"));
@@ -199,10 +202,25 @@ async fn approvers_answer_and_viewers_look() {
         amount: None,
         note: "a test".to_owned(),
     };
-    let viewer = harness.control.top_up_ask(&actor(entry::Role::Viewer), order.clone()).await;
+    let viewer = harness
+        .control
+        .top_up_ask(&actor(entry::Role::Viewer), order.clone())
+        .await;
     assert!(matches!(viewer, Err(AdminError::Forbidden(_))));
-    assert_eq!(harness.control.asks(&actor(entry::Role::Viewer), None).await.unwrap().len(), 1);
-    harness.control.top_up_ask(&actor(entry::Role::Approver), order).await.unwrap();
+    assert_eq!(
+        harness
+            .control
+            .asks(&actor(entry::Role::Viewer), None)
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
+    harness
+        .control
+        .top_up_ask(&actor(entry::Role::Approver), order)
+        .await
+        .unwrap();
     assert_eq!(over(call).await.0, 200);
     harness.outcomes(2).await;
     Arc::into_inner(harness).unwrap().finish().await;

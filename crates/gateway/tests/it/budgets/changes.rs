@@ -18,7 +18,10 @@ async fn a_limit_is_raised_and_lowered_and_is_the_declared_one_again() {
     refused(&harness, harness.chat("")).await;
     let raised = change(&harness, "team-data", limit("2 calls")).await.unwrap();
     let report = &raised.budgets[0];
-    assert_eq!((report.limit.as_str(), report.declared_limit.as_deref()), ("2", Some("1")));
+    assert_eq!(
+        (report.limit.as_str(), report.declared_limit.as_deref()),
+        ("2", Some("1"))
+    );
     assert_eq!(report.state, ["raised"]);
     assert_eq!(report.last_edit.as_ref().unwrap().note, "a test");
     assert_eq!(call().await.0, 200);
@@ -26,16 +29,24 @@ async fn a_limit_is_raised_and_lowered_and_is_the_declared_one_again() {
     // Lowered below what is spent: debt that nothing pays off here.
     change(&harness, "team-data", limit("0 calls")).await.unwrap();
     let message = refused(&harness, harness.chat("")).await;
-    assert!(message.contains("has 0 calls left of 0 calls (2 calls spent"), "{message}");
+    assert!(
+        message.contains("has 0 calls left of 0 calls (2 calls spent"),
+        "{message}"
+    );
     // A reload says nothing new, so it changes nothing.
     assert_eq!(harness.control.reload(&harness.owner).await.unwrap().changes, [""; 0]);
     refused(&harness, harness.chat("")).await;
     change(&harness, "team-data", limit("3 calls")).await.unwrap();
     assert_eq!(call().await.0, 200);
-    change(&harness, "team-data", BudgetChange::DeclaredLimit).await.unwrap();
+    change(&harness, "team-data", BudgetChange::DeclaredLimit)
+        .await
+        .unwrap();
     refused(&harness, harness.chat("")).await;
     let again = change(&harness, "team-data", BudgetChange::DeclaredLimit).await;
-    assert_eq!(again.unwrap_err().to_string(), "budget team-data has its declared limit");
+    assert_eq!(
+        again.unwrap_err().to_string(),
+        "budget team-data has its declared limit"
+    );
     let metrics = harness.control.render_metrics();
     for line in [
         "bailiwick_budget_edits_total{tenant=\"default\",change=\"limit\"} 3\n",
@@ -109,7 +120,13 @@ async fn a_limit_that_is_raised_under_load_is_reached_exactly() {
 async fn users_have_pots_of_their_own_and_are_topped_up_by_name() {
     let harness = with(|governance| {
         let each = vec![Label::User];
-        declare(governance, BudgetSpec { each, ..team(Measure::Calls, 1) });
+        declare(
+            governance,
+            BudgetSpec {
+                each,
+                ..team(Measure::Calls, 1)
+            },
+        );
     })
     .await;
     let user = |name: &'static str| harness.issue(move |order| order.user = Some(name.to_owned()));
@@ -117,15 +134,24 @@ async fn users_have_pots_of_their_own_and_are_topped_up_by_name() {
     let as_user = |key: &str| as_caller(harness.chat(""), key);
     assert_eq!(harness.call(as_user(&alice)).await.0, 200);
     let message = refused(&harness, as_user(&alice)).await;
-    assert!(message.contains("but budget \"team-data\" of ") && !message.contains("alice"), "{message}");
+    assert!(
+        message.contains("but budget \"team-data\" of ") && !message.contains("alice"),
+        "{message}"
+    );
     assert_eq!(harness.call(as_user(&bob)).await.0, 200);
     // Who acts for nobody is not selected.
     for _ in 0..3 {
         assert_eq!(harness.call(harness.chat("")).await.0, 200);
     }
     let alice_of = [("user", "alice@acme.example")];
-    let page = change(&harness, "team-data", top_up("1 calls", &alice_of)).await.unwrap();
-    let pots: Vec<_> = page.budgets.iter().map(|pot| (pot.of["user"].as_str(), pot.limit.as_str())).collect();
+    let page = change(&harness, "team-data", top_up("1 calls", &alice_of))
+        .await
+        .unwrap();
+    let pots: Vec<_> = page
+        .budgets
+        .iter()
+        .map(|pot| (pot.of["user"].as_str(), pot.limit.as_str()))
+        .collect();
     let mut sorted = pots.clone();
     sorted.sort_unstable();
     assert_eq!(sorted, [("alice@acme.example", "2"), ("bob@acme.example", "1")]);
@@ -133,8 +159,14 @@ async fn users_have_pots_of_their_own_and_are_topped_up_by_name() {
     refused(&harness, as_user(&alice)).await;
     refused(&harness, as_user(&bob)).await;
     for (of, told) in [
-        (&[][..], "budget team-data keeps pots apart: say which one as user=VALUE"),
-        (&[("team", "data")][..], "budget team-data keeps pots apart: say which one as user=VALUE"),
+        (
+            &[][..],
+            "budget team-data keeps pots apart: say which one as user=VALUE",
+        ),
+        (
+            &[("team", "data")][..],
+            "budget team-data keeps pots apart: say which one as user=VALUE",
+        ),
     ] {
         let wrong = change(&harness, "team-data", top_up("1 calls", of)).await.unwrap_err();
         assert_eq!(wrong.to_string(), told);
@@ -165,11 +197,19 @@ async fn what_cannot_be_changed_is_told_with_the_fix() {
     let text = "\"lots\" is not an amount: write it with its unit, such as \"5 USD\", \"2M tokens\" or \"5000 calls\"";
     check("team-data", limit("lots"), text).await;
     check("team-data", BudgetChange::Resume, "budget team-data is not paused").await;
-    check("team-data", top_up("0 tokens", &[]), "budget team-data is topped up by more than nothing").await;
+    check(
+        "team-data",
+        top_up("0 tokens", &[]),
+        "budget team-data is topped up by more than nothing",
+    )
+    .await;
     let pots = "budget team-data keeps no pots apart: top it up without saying of whom";
     check("team-data", top_up("5 tokens", &[("user", "x")]), pots).await;
     for (note, told) in [
-        (" ", "say in the note why, such as \"incident 4711\": it stands in the audit trail"),
+        (
+            " ",
+            "say in the note why, such as \"incident 4711\": it stands in the audit trail",
+        ),
         ("a\nb", "a note has at most 200 characters and no control characters"),
     ] {
         let edit = BudgetEdit {
@@ -211,7 +251,10 @@ async fn a_created_budget_is_nobodys_but_the_administrators() {
     assert_eq!(harness.call(harness.chat("")).await.0, 200);
     harness.outcomes(1).await;
     let message = refused(&harness, harness.chat("")).await;
-    assert!(message.contains("budget \"all\" has 0 calls left of 1 calls"), "{message}");
+    assert!(
+        message.contains("budget \"all\" has 0 calls left of 1 calls"),
+        "{message}"
+    );
     // Files do not touch it, and what was spent stays when its terms change.
     assert_eq!(harness.control.reload(&harness.owner).await.unwrap().changes, [""; 0]);
     let (created, page) = put(new("all", calls(2))).await.unwrap();
@@ -280,7 +323,12 @@ async fn files_and_administrators_do_not_share_a_name() {
     // The two calls count on: the same is counted as before.
     refused(&harness, harness.chat("")).await;
     // Declared no more, it selects nothing.
-    harness.declare(|governance| governance.tenants.values_mut().for_each(|tenant| tenant.budgets.clear()));
+    harness.declare(|governance| {
+        governance
+            .tenants
+            .values_mut()
+            .for_each(|tenant| tenant.budgets.clear())
+    });
     let report = harness.control.reload(&harness.owner).await.unwrap();
     assert_eq!(report.changes, ["budget_removed team-data"]);
     assert_eq!(harness.call(harness.chat("")).await.0, 200);
@@ -319,12 +367,54 @@ async fn many_budgets_are_loaded_and_listed_page_by_page() {
     }
     assert_eq!(seen.len(), COUNT + 1, "and the agent's own");
     assert!(seen.is_sorted() && seen.windows(2).all(|two| two[0] != two[1]));
-    let (_, key) = harness.issue(|order| order.user = Some("user7@acme.example".to_owned())).await;
+    let (_, key) = harness
+        .issue(|order| order.user = Some("user7@acme.example".to_owned()))
+        .await;
     for _ in 0..5 {
         assert_eq!(harness.call(as_caller(harness.chat(""), &key)).await.0, 200);
     }
     let message = refused(&harness, as_caller(harness.chat(""), &key)).await;
     assert!(message.contains("budget \"b0007\""), "{message}");
     harness.outcomes(5).await;
+    harness.finish().await;
+}
+
+/// Rate limits and breakers are loaded beside the budgets, and users in them are pseudonyms.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn limits_and_breakers_are_loaded_and_removed() {
+    let harness = Harness::start().await;
+    let rule = |harness: &Harness, calls: i64| {
+        let limit = ledger::RateSpec {
+            name: model::LimitName::new("per-minute").unwrap(),
+            group: String::new(),
+            select: Selector::of(Label::User, "alice@acme.example"),
+            each: Vec::new(),
+            rates: vec![ledger::Rate {
+                measure: Measure::Calls,
+                limit: Amount(calls),
+                per: ledger::Per::Minute,
+                burst: Amount(calls),
+            }],
+        };
+        harness.declare(|governance| {
+            for tenant in governance.tenants.values_mut() {
+                tenant.limits = vec![limit.clone()];
+            }
+        });
+    };
+    rule(&harness, 1);
+    let reload = || harness.control.reload(&harness.owner);
+    assert_eq!(reload().await.unwrap().changes, ["limit_loaded per-minute"]);
+    assert_eq!(reload().await.unwrap().changes, [""; 0]);
+    let (_, key) = harness
+        .issue(|order| order.user = Some("alice@acme.example".to_owned()))
+        .await;
+    assert_eq!(harness.call(as_caller(harness.chat(""), &key)).await.0, 200);
+    assert_eq!(harness.call(as_caller(harness.chat(""), &key)).await.0, 429);
+    assert_eq!(harness.call(harness.chat("")).await.0, 200);
+    harness.declare(|governance| governance.tenants.values_mut().for_each(|tenant| tenant.limits.clear()));
+    assert_eq!(reload().await.unwrap().changes, ["limit_removed per-minute"]);
+    assert_eq!(harness.call(as_caller(harness.chat(""), &key)).await.0, 200);
+    harness.outcomes(3).await;
     harness.finish().await;
 }
