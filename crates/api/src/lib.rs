@@ -17,6 +17,7 @@
 
 mod admins;
 mod agents;
+mod asks;
 mod audit;
 mod budgets;
 mod caller;

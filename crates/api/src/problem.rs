@@ -122,7 +122,10 @@ impl From<AdminError> for Problem {
         let kind = match &error {
             AdminError::Unauthenticated => Kind::Unauthenticated,
             AdminError::Forbidden(_) => Kind::Forbidden,
-            AdminError::NotFound { .. } | AdminError::NoOverrun { .. } => Kind::NotFound,
+            AdminError::NotFound { .. }
+            | AdminError::NoBudget { .. }
+            | AdminError::NotWaiting(_)
+            | AdminError::NoOverrun { .. } => Kind::NotFound,
             AdminError::Invalid(_) => Kind::Invalid,
             AdminError::Conflict(_) => Kind::Conflict,
             AdminError::Problems(_) => Kind::Declarations,

@@ -5,11 +5,11 @@ use axum::{
     extract::DefaultBodyLimit,
     handler::Handler,
     middleware::from_fn_with_state,
-    routing::{MethodRouter, delete, get, post},
+    routing::{MethodRouter, delete, get, post, put},
 };
 
 use crate::{
-    admins, agents, audit, budgets,
+    admins, agents, asks, audit, budgets,
     guard::guard,
     input::BODY_MAX,
     keys,
@@ -46,6 +46,14 @@ fn post_<H: Handler<T, Shared>, T: 'static>(path: &'static str, handler: H) -> R
     }
 }
 
+fn put_<H: Handler<T, Shared>, T: 'static>(path: &'static str, handler: H) -> Route {
+    Route {
+        method: "PUT",
+        path,
+        handler: put(handler),
+    }
+}
+
 fn delete_<H: Handler<T, Shared>, T: 'static>(path: &'static str, handler: H) -> Route {
     Route {
         method: "DELETE",
@@ -65,6 +73,16 @@ pub(crate) fn routes() -> Vec<Route> {
         post_("/api/v1/keys", keys::issue),
         delete_("/api/v1/keys/{id}", keys::revoke),
         get_("/api/v1/budgets", budgets::list),
+        get_("/api/v1/budgets/{name}", budgets::show),
+        put_("/api/v1/budgets/{name}", budgets::put),
+        delete_("/api/v1/budgets/{name}", budgets::delete),
+        post_("/api/v1/budgets/{name}/limit", budgets::limit),
+        post_("/api/v1/budgets/{name}/pause", budgets::pause),
+        post_("/api/v1/budgets/{name}/resume", budgets::resume),
+        post_("/api/v1/budgets/{name}/top-up", budgets::top_up),
+        get_("/api/v1/asks", asks::list),
+        post_("/api/v1/asks/{action}/refuse", asks::refuse),
+        post_("/api/v1/asks/{action}/top-up", asks::top_up),
         post_("/api/v1/budgets/simulate", rules::simulate),
         get_("/api/v1/limits", rules::limits),
         get_("/api/v1/breakers", rules::breakers),

@@ -3,11 +3,11 @@
 //! What is listed is as in [`control`]'s reports: money is decimal text in US dollars, time RFC 3339, except inside an
 //! audit entry, which is shown as it stands in the log.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use control::{
-    AdminReport, AgentReport, BreakerReport, BudgetReport, EntryReport, KeyReport, LimitReport, LoadProblem,
-    OverrunReport, UpstreamReport,
+    AdminReport, AgentReport, AskReport, AtLimitForm, BreakerReport, BudgetForm, EntryReport, KeyReport, LimitReport,
+    LoadProblem, OverrunReport, UpstreamReport, Values,
 };
 use entry::Role;
 use ledger::BudgetSpec;
@@ -29,11 +29,128 @@ pub struct Keys {
     pub keys: Vec<KeyReport>,
 }
 
-/// `GET /api/v1/budgets`
+/// `GET /api/v1/budgets`, `GET /api/v1/budgets/{name}`, and what a change of a budget is answered with
+pub use control::BudgetPage as Budgets;
+
+/// `PUT /api/v1/budgets/{name}`: what the budget is to say, as manifests say it. Answered with [`Budgets`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PutBudget {
+    /// In whose log; `default` if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<TenantName>,
+    /// How much may be used in one window, with the unit: `500 USD`, `2M tokens`, `300k input tokens`, `5000 calls`.
+    pub limit: String,
+    /// How long a window is: `minute`, `hour`, `day`, `week`, `month`, `year` or `total`.
+    pub per: String,
+    /// `calendar` (if absent) or `rolling`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<String>,
+    /// The calendar's time zone, by its name in the IANA database; `UTC` if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<String>,
+    /// Which requests must fit into it, by label; all of the tenant's if absent.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub select: BTreeMap<String, Values>,
+    /// A pot for each value of these labels, each with the whole limit.
+    #[serde(default, skip_serializing_if = "Values::is_empty")]
+    pub each: Values,
+    /// What shares of the limit, in hundredths, leave an entry when they are booked; 50, 80 and 95 if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thresholds: Option<Vec<u8>>,
+    /// What happens at the limit: `deny` (if absent), `ask`, or `{"ask": "10 minutes"}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_limit: Option<AtLimitForm>,
+    /// Why, for the audit trail.
+    pub note: String,
+}
+
+impl PutBudget {
+    /// Whose, what, and why.
+    pub(crate) fn parts(self) -> (TenantName, BudgetForm, String) {
+        let form = BudgetForm {
+            limit: self.limit,
+            per: self.per,
+            window: self.window,
+            time_zone: self.time_zone,
+            select: self.select,
+            each: self.each,
+            thresholds: self.thresholds,
+            at_limit: self.at_limit,
+        };
+        (self.tenant.unwrap_or_else(TenantName::default_tenant), form, self.note)
+    }
+}
+
+/// `POST /api/v1/budgets/{name}/limit`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Budgets {
-    /// As they stand now.
-    pub budgets: Vec<BudgetReport>,
+#[serde(deny_unknown_fields)]
+pub struct BudgetLimit {
+    /// In whose log; `default` if absent.
+    #[serde(default = "TenantName::default_tenant")]
+    pub tenant: TenantName,
+    /// The limit from now on, in the budget's unit, such as `8 USD`; the declared one if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<String>,
+    /// Why, for the audit trail.
+    pub note: String,
+}
+
+/// `POST /api/v1/budgets/{name}/pause` and `resume`, `POST /api/v1/asks/{action}/refuse`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reason {
+    /// In whose log; `default` if absent.
+    #[serde(default = "TenantName::default_tenant")]
+    pub tenant: TenantName,
+    /// Why, for the audit trail.
+    pub note: String,
+}
+
+/// `POST /api/v1/budgets/{name}/top-up`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TopUp {
+    /// In whose log; `default` if absent.
+    #[serde(default = "TenantName::default_tenant")]
+    pub tenant: TenantName,
+    /// How much more, in the budget's unit, such as `3 USD`.
+    pub amount: String,
+    /// Which pot, by label, where the budget keeps several apart.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub of: BTreeMap<String, String>,
+    /// Why, for the audit trail.
+    pub note: String,
+}
+
+/// `GET /api/v1/asks`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asks {
+    /// What waits for an administrator, the oldest first.
+    pub asks: Vec<AskReport>,
+}
+
+/// `POST /api/v1/asks/{action}/top-up`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AskTopUp {
+    /// In whose log; `default` if absent.
+    #[serde(default = "TenantName::default_tenant")]
+    pub tenant: TenantName,
+    /// By how much the budget is topped up; exactly what is missing if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amount: Option<String>,
+    /// Why, for the audit trail.
+    pub note: String,
+}
+
+/// The answer to [`AskTopUp`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AskToppedUp {
+    /// What waited, as it was.
+    pub ask: AskReport,
+    /// By how much the budget was topped up, with the unit.
+    pub added: String,
 }
 
 /// `GET /api/v1/limits`

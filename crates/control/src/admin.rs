@@ -2,7 +2,7 @@
 
 use entry::{AdminRecord, Event, KeyRecord, Role};
 use futures_util::{StreamExt as _, pin_mut};
-use model::{AdminName, AgentName, KeyId, TenantName, Tier, Timestamp, UpstreamName};
+use model::{ActionId, AdminName, AgentName, KeyId, TenantName, Tier, Timestamp, UpstreamName};
 use secrecy::SecretString;
 use store::{ChangeError, StoreError};
 use tlog::leaf_hash;
@@ -26,7 +26,9 @@ pub enum Permission {
     ReadState,
     /// Reading the audit trail.
     ReadAudit,
-    /// Issuing and revoking credentials, loading declarations.
+    /// Answering what waits for an administrator.
+    Answer,
+    /// Issuing and revoking credentials, changing budgets, loading declarations.
     Operate,
     /// Adding and removing administrators.
     Own,
@@ -38,6 +40,7 @@ impl Permission {
         match self {
             Self::ReadState => true,
             Self::ReadAudit => matches!(role, Role::Owner | Role::Operator | Role::Auditor),
+            Self::Answer => matches!(role, Role::Owner | Role::Operator | Role::Approver),
             Self::Operate => matches!(role, Role::Owner | Role::Operator),
             Self::Own => role == Role::Owner,
         }
@@ -63,6 +66,24 @@ pub enum AdminError {
         /// The name.
         name: String,
     },
+    /// There is no budget of this name.
+    #[error(
+        "there is no budget {name:?} in tenant {tenant}; {}",
+        .nearest.as_ref().map_or_else(|| "`bailiwick budget list` shows those there are".to_owned(), |nearest| format!("did you mean {nearest:?}?"))
+    )]
+    NoBudget {
+        /// In whose log.
+        tenant: TenantName,
+        /// The name.
+        name: String,
+        /// One that it may be a misspelling of.
+        nearest: Option<String>,
+    },
+    /// No attempt of this action waits for an administrator.
+    #[error(
+        "nothing of action {0} waits for an administrator: it was answered, went on by itself, or its caller has left; `bailiwick approval list` shows what does"
+    )]
+    NotWaiting(ActionId),
     /// No overrun of this model is to be accepted.
     #[error("there is no overrun of {name} to accept in tenant {tenant}; {}", to_accept(.known))]
     NoOverrun {

@@ -1,37 +1,33 @@
-//! What administrators may do to budgets while traffic flows.
+//! What administrators may do to budgets while traffic flows: look at them, change them, create them beside the files.
 
-use model::{BudgetName, TenantName};
-use store::BalanceQuery;
+mod asks;
+mod create;
+mod edit;
+mod form;
+mod read;
+mod text;
 
-use crate::{Actor, AdminError, BudgetReport, Control, Permission};
+pub use asks::AskTopUp;
+pub use create::{BudgetRemoval, NewBudget};
+pub use edit::{BudgetChange, BudgetEdit};
+pub use form::{AtLimitForm, BudgetForm, Values};
+pub use read::{BUDGETS_PAGE, BudgetQuery};
 
-/// How many budgets one question returns at most.
-pub const BUDGETS_MAX: usize = 10_000;
-/// How many pots of one budget.
-const POTS_MAX: usize = 1_000;
+use crate::{AdminError, admin::TEXT_MAX};
 
-impl Control {
-    /// How budgets stand, every pot of them; one of this name, if one is named.
-    pub async fn budgets(&self, actor: &Actor, name: Option<BudgetName>) -> Result<Vec<BudgetReport>, AdminError> {
-        Self::require(actor, Permission::ReadState)?;
-        let mut reports = Vec::new();
-        for tenant in self.tenants() {
-            let query = BalanceQuery {
-                name: name.clone(),
-                after: None,
-                most: BUDGETS_MAX,
-                pots: POTS_MAX,
-            };
-            let found = self.committer().balances(tenant.clone(), query).await?;
-            let of = |balance| BudgetReport::of(&tenant, balance, &found.facts, &found.set);
-            reports.extend(found.balances.iter().map(of));
-        }
-        Ok(reports)
+/// Takes a reason for the audit trail.
+fn reason(note: String) -> Result<String, AdminError> {
+    let invalid = |message: String| Err(AdminError::Invalid(message));
+    if note.trim().is_empty() {
+        return invalid("say in the note why, such as \"incident 4711\": it stands in the audit trail".to_owned());
     }
-
-    fn tenants(&self) -> Vec<TenantName> {
-        let mut tenants: Vec<_> = self.snapshot().tenants.keys().cloned().collect();
-        tenants.sort_unstable();
-        tenants
+    if note.chars().count() > TEXT_MAX || note.chars().any(char::is_control) {
+        return invalid(format!(
+            "a note has at most {TEXT_MAX} characters and no control characters"
+        ));
     }
+    Ok(note)
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,8 +5,8 @@
 //! `bound.rs` (how much output is reserved for), `record.rs` (what is recorded of a refusal), `repeat.rs` (what is sent
 //! again), `meter.rs` (what it used), `expiry.rs` (when its
 //! credential ends it), `governance.rs` and `upstream.rs` (what is declared), `load.rs` and `publish.rs`
-//! (how that takes effect), `snapshot.rs` (what requests read), `admin.rs` and `overruns.rs` (what administrators may
-//! do), `signer.rs` (checkpoints), `start.rs` (how it all begins and ends).
+//! (how that takes effect), `snapshot.rs` (what requests read), `admin.rs`, `budgets.rs` and `overruns.rs` (what
+//! administrators may do), `signer.rs` (checkpoints), `start.rs` (how it all begins and ends).
 
 mod admin;
 mod asking;
@@ -40,7 +40,10 @@ mod upstream;
 
 pub use admin::{AdminError, IssuedAdmin, IssuedKey, KeyOrder, Permission};
 pub use authenticate::{Session, Unauthenticated};
-pub use budgets::BUDGETS_MAX;
+pub use budgets::{
+    AskTopUp, AtLimitForm, BUDGETS_PAGE, BudgetChange, BudgetEdit, BudgetForm, BudgetQuery, BudgetRemoval, NewBudget,
+    Values,
+};
 pub use credential::{ADMIN_PREFIX, AGENT_PREFIX, recognise};
 pub use governance::{AgentSpec, Governance, Limits, LoadProblem, TenantGovernance};
 pub use ledger::Warning as Caution;
@@ -50,9 +53,9 @@ pub use pipeline::{Ask, Failure, Forwarded, Upstream};
 pub use refusal::Refusal;
 pub use repeat::RepeatKey;
 pub use report::{
-    AdminReport, AgentReport, BreakerReport, BucketReport, BudgetReport, EditReport, EntryReport, KeyReport,
-    LimitReport, LoadReport, OverrunReport, SimulationReport, StandingReport, StopReport, StoppedReport,
-    UpstreamReport, rfc3339,
+    AdminReport, AgentReport, AskReport, BreakerReport, BucketReport, BudgetPage, BudgetReport, EditReport,
+    EntryReport, KeyReport, LimitReport, LoadReport, OverrunReport, SimulationReport, StandingReport, StopReport,
+    StoppedReport, UpstreamReport, rfc3339,
 };
 pub use route::{Bounds, Cause, Fallback, ModelPattern, Places, Retry, RouteSpec};
 pub use rules::Reset;

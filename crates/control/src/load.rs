@@ -1,19 +1,29 @@
 //! How declarations take effect: by entries that carry each changed object whole.
 
+mod budgets;
+mod rules;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use entry::{AgentRecord, Declared, Event, PolicyFile, PriceRecord, UpstreamRecord};
-use ledger::BudgetSpec;
-use model::{AdminName, BudgetName, Digest, TenantName};
+use entry::{AgentRecord, Event, PolicyFile, PriceRecord, UpstreamRecord};
+use model::{AdminName, Digest, TenantName};
 use policy::{AgentFacts, Bundle};
 use pricing::{Override, PriceBook};
-use store::{Person, View};
+use store::{Person, Rules, View};
 
 use crate::{
     AgentSpec, Governance, LoadProblem, RouteSpec, TenantGovernance, UpstreamSpec,
     privacy::{KEY_EPOCH, Privacy},
 };
+
+pub(crate) use budgets::{crowded, fits, is_of_api, logged};
+
+/// How many events of a load are one transaction at most. A larger load is several transactions, one after the other: each
+/// takes effect whole or not at all, requests are decided between them by a part of the new declarations and the rest of
+/// the old, and where one fails, those before it stay in effect and the next load goes on from there. New budgets come
+/// first and removals last, so no request is without a budget that selects it before and after.
+pub(crate) const TRANSACTION: usize = 1_000;
 
 /// Declarations that compiled: they can take effect.
 #[derive(Debug)]
@@ -60,11 +70,16 @@ fn facts(agent: &AgentSpec) -> AgentFacts {
     }
 }
 
+/// What keeps what a tenant declares from taking effect beside what its log says.
+pub(crate) fn problems(view: &View, tenant: &TenantGovernance) -> Vec<LoadProblem> {
+    budgets::problems(view, tenant)
+}
+
 /// What has to be appended to a tenant's log so that it says what is declared.
 pub(crate) struct Changes {
     /// Policy files: appended first, so that their places are known.
     pub(crate) files: Vec<Event>,
-    /// Everything else but the bundle.
+    /// Everything else but the bundle: nothing is named before it is introduced.
     pub(crate) rest: Vec<Event>,
     /// Who is behind the pseudonyms in them.
     pub(crate) persons: Vec<Person>,
@@ -73,14 +88,16 @@ pub(crate) struct Changes {
 /// Compares what is declared for a tenant with what its log says.
 pub(crate) fn changes(
     view: &View,
+    rules: &Rules,
     tenant: &TenantGovernance,
     compiled: &Compiled,
     privacy: &Privacy,
     by: &AdminName,
 ) -> Changes {
-    let mut rest = Vec::new();
     let mut persons = Vec::new();
-    let known: BTreeMap<_, _> = view.budgets.iter().map(|spec| (&spec.name, spec)).collect();
+    let budgets = budgets::declared(&view.tenant, tenant, privacy, &mut persons);
+    let (mut rest, undeclared) = budgets::changes(view, &budgets, by);
+    rest.extend(rules::changes(&view.tenant, rules, tenant, privacy, by, &mut persons));
     for agent in &tenant.agents {
         let pseudonym = privacy.pseudonym(&view.tenant, &agent.owner);
         persons.push(Person {
@@ -88,7 +105,7 @@ pub(crate) fn changes(
             key_epoch: KEY_EPOCH,
             identity: agent.owner.clone(),
         });
-        agent_changes(view, &known, agent, privacy, by, &mut rest);
+        rest.extend(agent_change(view, agent, privacy, by));
     }
     let declared: BTreeSet<_> = tenant.agents.iter().map(|agent| &agent.name).collect();
     let gone = view
@@ -101,6 +118,7 @@ pub(crate) fn changes(
         gone.into_iter()
             .map(|agent| Event::AgentRemoved { agent, by: by.clone() }),
     );
+    rest.extend(undeclared);
     rest.extend(upstream_change(view, &compiled.governance.upstreams, by));
     rest.extend(price_change(view, compiled, by));
     let sources = tenant.policies.iter().chain(&tenant.entities);
@@ -122,21 +140,7 @@ pub(crate) fn changes(
     }
 }
 
-fn agent_changes(
-    view: &View,
-    known: &BTreeMap<&BudgetName, &BudgetSpec>,
-    agent: &AgentSpec,
-    privacy: &Privacy,
-    by: &AdminName,
-    events: &mut Vec<Event>,
-) {
-    if known.get(&agent.budget.name) != Some(&&agent.budget) {
-        events.push(Event::BudgetLoaded {
-            budget: agent.budget.clone(),
-            declared: Declared::Files,
-            by: by.clone(),
-        });
-    }
+fn agent_change(view: &View, agent: &AgentSpec, privacy: &Privacy, by: &AdminName) -> Option<Event> {
     let record = AgentRecord {
         name: agent.name.clone(),
         owner: privacy.pseudonym(&view.tenant, &agent.owner),
@@ -148,12 +152,11 @@ fn agent_changes(
         output_limit: agent.output_limit,
         allowance: agent.allowance,
     };
-    if view.agents.get(&agent.name).and_then(|state| state.record.as_ref()) != Some(&record) {
-        events.push(Event::AgentLoaded {
-            agent: record,
-            by: by.clone(),
-        });
-    }
+    let known = view.agents.get(&agent.name).and_then(|state| state.record.as_ref());
+    (known != Some(&record)).then(|| Event::AgentLoaded {
+        agent: record,
+        by: by.clone(),
+    })
 }
 
 fn upstream_change(view: &View, upstreams: &[UpstreamSpec], by: &AdminName) -> Option<Event> {

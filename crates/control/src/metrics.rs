@@ -7,7 +7,7 @@ use std::{
 };
 
 use entry::Status;
-use model::{AgentName, NanoUsd, Principal, Reason, TenantName, UpstreamName};
+use model::{AgentName, BudgetName, NanoUsd, Principal, Reason, TenantName, UpstreamName};
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
@@ -57,6 +57,18 @@ struct DistrustLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EditLabels {
+    tenant: String,
+    change: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AnswerLabels {
+    tenant: String,
+    answer: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ListenerLabels {
     listener: &'static str,
 }
@@ -74,6 +86,8 @@ pub(crate) struct Metrics {
     again: Family<UpstreamLabels, Counter>,
     overruns: Family<CostLabels, Counter>,
     distrusted: Family<DistrustLabels, Gauge>,
+    edits: Family<EditLabels, Counter>,
+    answers: Family<AnswerLabels, Counter>,
     stale_certificate: Family<ListenerLabels, Gauge>,
 }
 
@@ -93,6 +107,8 @@ impl Metrics {
         let again = Family::default();
         let overruns = Family::default();
         let distrusted = Family::default();
+        let edits = Family::default();
+        let answers = Family::default();
         let stale_certificate = Family::default();
         registry.register("calls", "Calls forwarded, by how they ended", calls.clone());
         registry.register("denials", "Actions refused, by reason", denials.clone());
@@ -128,6 +144,16 @@ impl Metrics {
             distrusted.clone(),
         );
         registry.register(
+            "budget_edits",
+            "Changes of budgets by administrators while traffic flowed",
+            edits.clone(),
+        );
+        registry.register(
+            "asks_answered",
+            "Attempts that waited for an administrator, by what they were answered",
+            answers.clone(),
+        );
+        registry.register(
             "stale_certificate",
             "1 if the certificate files of a listener cannot be used, so that an older certificate stays in use",
             stale_certificate.clone(),
@@ -143,6 +169,8 @@ impl Metrics {
             again,
             overruns,
             distrusted,
+            edits,
+            answers,
             stale_certificate,
         }
     }
@@ -151,6 +179,18 @@ impl Metrics {
     pub(crate) fn stale_certificate(&self, listener: &'static str, stale: bool) {
         let gauge = self.stale_certificate.get_or_create(&ListenerLabels { listener });
         gauge.set(i64::from(stale));
+    }
+
+    /// Counts a change of a budget by an administrator.
+    pub(crate) fn budget_edited(&self, tenant: &TenantName, change: &'static str) {
+        let tenant = tenant.to_string();
+        self.edits.get_or_create(&EditLabels { tenant, change }).inc();
+    }
+
+    /// Counts an answer to an attempt that waited.
+    pub(crate) fn ask_answered(&self, tenant: &TenantName, answer: &'static str) {
+        let tenant = tenant.to_string();
+        self.answers.get_or_create(&AnswerLabels { tenant, answer }).inc();
     }
 
     /// Counts an attempt after the first.
@@ -262,12 +302,33 @@ impl Metrics {
                 "Holds that have not ended",
                 committer.open_holds(),
             ),
+            (
+                "asks_waiting",
+                "gauge",
+                "Attempts that wait for an administrator",
+                stats.waiting.load(Relaxed),
+            ),
             ("ready", "gauge", "Whether the store can record", ready),
         ] {
             let family = name.trim_end_matches("_total");
             let _ = writeln!(
                 out,
                 "# HELP bailiwick_{family} {help}.\n# TYPE bailiwick_{family} {kind}\nbailiwick_{name} {value}"
+            );
+        }
+        let thresholds = stats.thresholds();
+        if !thresholds.is_empty() {
+            let help = "Times at which what was booked in a budget reached a threshold, in percent of its limit";
+            let _ = writeln!(
+                out,
+                "# HELP bailiwick_budget_thresholds {help}.\n# TYPE bailiwick_budget_thresholds counter"
+            );
+        }
+        for ((tenant, budget, percent), times) in thresholds {
+            let budget = budget.as_ref().map_or("", BudgetName::as_str);
+            let _ = writeln!(
+                out,
+                "bailiwick_budget_thresholds_total{{tenant=\"{tenant}\",budget=\"{budget}\",percent=\"{percent}\"}} {times}"
             );
         }
         out.push_str(trailer);

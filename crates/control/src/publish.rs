@@ -80,16 +80,29 @@ impl Control {
     }
 
     /// Appends events and publishes what follows from them.
+    pub(crate) async fn change(&self, tenant: TenantName, events: Vec<Event>) -> Result<(), AdminError> {
+        let changing = |control: Self| async move {
+            let changed = control.committer().change(tenant, events).await;
+            changed.map(drop).map_err(AdminError::from)
+        };
+        self.alone(changing).await
+    }
+
+    /// Looks at what is in effect and changes it while nobody else does, then publishes what follows.
     ///
     /// In a task of its own: an administrator who hangs up half-way must not leave the picture behind the log.
-    pub(crate) async fn change(&self, tenant: TenantName, events: Vec<Event>) -> Result<(), AdminError> {
+    pub(crate) async fn alone<T, F>(&self, work: impl FnOnce(Self) -> F + Send + 'static) -> Result<T, AdminError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, AdminError>> + Send,
+    {
         let control = self.clone();
         let changing = tokio::spawn(async move {
             let loaded = control.inner.loaded.lock().await;
-            let changed = control.committer().change(tenant, events).await;
+            let changed = work(control.clone()).await;
             // Also after an error: the change may have landed.
             control.publish(&loaded).await?;
-            changed.map(drop).map_err(AdminError::from)
+            changed
         });
         changing
             .await
@@ -133,6 +146,15 @@ impl Control {
             .tenants
             .iter()
             .chain(gone.map(|tenant| (tenant, &nothing)));
+        // Before anything is appended: a load takes effect in all tenants, or what was in effect stays.
+        let mut problems = Vec::new();
+        for (tenant, declared) in all.clone() {
+            let view = self.committer().view(tenant.clone()).await?;
+            problems.extend(load::problems(&view, declared));
+        }
+        if !problems.is_empty() {
+            return Err(AdminError::Problems(problems));
+        }
         for (tenant, declared) in all {
             result = self.apply_tenant(tenant, declared, &compiled, by, &mut report).await;
             if result.is_err() {
@@ -159,14 +181,16 @@ impl Control {
         report: &mut LoadReport,
     ) -> Result<(), AdminError> {
         let view = self.committer().view(tenant.clone()).await?;
-        let changes = load::changes(&view, declared, compiled, self.privacy(), by);
+        let rules = self.committer().rules(tenant.clone(), 0).await?;
+        let changes = load::changes(&view, &rules, declared, compiled, self.privacy(), by);
         self.committer().remember(tenant.clone(), changes.persons).await?;
-        let groups = [changes.files, changes.rest];
-        for events in groups.into_iter().filter(|events| !events.is_empty()) {
-            report
-                .changes
-                .extend(events.iter().map(|event| describe(tenant, event)));
-            self.committer().change(tenant.clone(), events).await?;
+        for events in [changes.files, changes.rest] {
+            for events in events.chunks(load::TRANSACTION) {
+                self.committer().change(tenant.clone(), events.to_vec()).await?;
+                report
+                    .changes
+                    .extend(events.iter().map(|event| describe(tenant, event)));
+            }
         }
         let view = self.committer().view(tenant.clone()).await?;
         let Some(bundle) = compiled.bundles.get(tenant) else {
@@ -257,6 +281,11 @@ fn describe(tenant: &TenantName, event: &Event) -> String {
                 budget.window
             )
         }
+        Event::BudgetRemoved { budget, .. } => budget.to_string(),
+        Event::LimitLoaded { limit, .. } => limit.name.to_string(),
+        Event::LimitRemoved { limit, .. } => limit.to_string(),
+        Event::BreakerLoaded { breaker, .. } => breaker.name.to_string(),
+        Event::BreakerRemoved { breaker, .. } => breaker.to_string(),
         Event::PolicyFile(file) => file.file.clone(),
         Event::PolicyLoaded { bundle, .. } => bundle.short(),
         Event::PricesLoaded { book, .. } => book.short(),

@@ -1,11 +1,13 @@
 //! What administrators read: plain values that the API serves as JSON and the command line prints. Money is decimal
 //! text, time RFC 3339.
 
+mod ask;
 mod budget;
 pub(crate) mod rules;
 mod simulation;
 
-pub use budget::{BudgetReport, EditReport};
+pub use ask::AskReport;
+pub use budget::{BudgetPage, BudgetReport, EditReport};
 pub use rules::{BreakerReport, BucketReport, LimitReport, StandingReport};
 pub use simulation::{SimulationReport, StopReport, StoppedReport};
 

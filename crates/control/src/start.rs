@@ -206,7 +206,11 @@ impl Control {
         let starter = AdminName::new(STARTER).map_err(|error| AdminError::Invalid(error.to_string()))?;
         control.first_owner(&starter).await?;
         let mut loaded = control.inner.loaded.lock().await;
-        control.apply(&mut loaded, compiled, &starter).await?;
+        let applied = control.apply(&mut loaded, compiled, &starter).await;
+        applied.map_err(|error| match error {
+            AdminError::Problems(problems) => StartError::Problems(problems),
+            error => StartError::Load(error),
+        })?;
         drop(loaded);
         let epochs = control.committer().epochs();
         tokio::spawn(Self::follow(Arc::downgrade(&control.inner), epochs));

@@ -122,12 +122,22 @@ impl State {
         (!depends).then(|| self.ledger.select(&record.budgets, &labels))
     }
 
-    pub(crate) fn budget_loaded(&mut self, spec: &BudgetSpec, declared: Declared, now: Timestamp) {
+    pub(crate) fn budget_loaded(
+        &mut self,
+        spec: &BudgetSpec,
+        declared: Declared,
+        note: &str,
+        now: Timestamp,
+    ) -> Result<(), EntryError> {
+        if !declared.in_files() {
+            check_note(note)?;
+        }
         if self.budgets.declared.insert(spec.name.clone(), declared).is_some() {
             self.counted.budget_gone(self.ledger.budget(&spec.name));
         }
         self.counted.budget_came(spec);
         self.ledger.define(spec.clone(), now);
+        Ok(())
     }
 
     pub(crate) fn budget_removed(&mut self, budget: &BudgetName) -> Result<(), EntryError> {

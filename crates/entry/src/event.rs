@@ -64,6 +64,9 @@ pub enum Event {
         /// Where it was declared.
         #[serde(default, skip_serializing_if = "Declared::in_files")]
         declared: Declared,
+        /// Why, in the words of who did it; empty where files declare it.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        note: String,
         /// Who loaded it.
         by: AdminName,
     },
@@ -71,6 +74,9 @@ pub enum Event {
     BudgetRemoved {
         /// The budget.
         budget: BudgetName,
+        /// Why, in the words of who did it; empty where files declared it.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        note: String,
         /// Who removed it.
         by: AdminName,
     },
@@ -332,7 +338,9 @@ impl Event {
             | Self::Asked(_)
             | Self::AskRefused(_)
             | Self::AskEnded(_) => true,
-            Self::BudgetLoaded { budget, declared, .. } => !budget.is_plain() || !declared.in_files(),
+            Self::BudgetLoaded {
+                budget, declared, note, ..
+            } => !budget.is_plain() || !declared.in_files() || !note.is_empty(),
             Self::Intent(intent) => {
                 let apart = intent.bookings.iter().any(|booking| !booking.of.is_empty());
                 intent.tokens.is_some()

@@ -173,7 +173,9 @@ impl State {
             Event::AllowanceHeld(allowance) => self.allowance_held(allowance, entry)?,
             Event::AllowanceReleased { agent } => self.ledger.release_allowance(agent, entry.time)?,
             Event::SpoolApplied(applied) => self.spool_applied(applied)?,
-            Event::BudgetLoaded { budget, declared, .. } => self.budget_loaded(budget, *declared, entry.time),
+            Event::BudgetLoaded {
+                budget, declared, note, ..
+            } => self.budget_loaded(budget, *declared, note, entry.time)?,
             Event::BudgetRemoved { budget, .. } => self.budget_removed(budget)?,
             Event::BudgetEdited {
                 budget,

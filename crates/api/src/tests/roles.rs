@@ -30,11 +30,14 @@ fn table() -> Vec<Line> {
     let key = json!({ "agent": "reader" });
     let admin = json!({ "name": "new", "role": "viewer" });
     let overrun = json!({ "upstream": "openai", "model": "gpt-4o-mini", "note": "refunded" });
+    let budget = json!({ "limit": "5 calls", "per": "day", "select": { "team": "data" }, "note": "x" });
+    let note = json!({ "note": "x" });
     let everybody = [200, 200, 200, 200, 200, 200];
     let reads_state = [200, 200, 200, 200, 200, 401];
     let reads_audit = [200, 200, 403, 403, 200, 401];
     // What is to be revoked or removed is not there, which only those who may do it learn.
     let operates_on_nothing = [404, 404, 403, 403, 403, 401];
+    let answers_nothing = [404, 404, 404, 403, 403, 401];
     let owns_nothing = [404, 403, 403, 403, 403, 401];
     vec![
         line("GET /healthz", "/healthz", none.clone(), everybody),
@@ -50,6 +53,61 @@ fn table() -> Vec<Line> {
             operates_on_nothing,
         ),
         line("GET /api/v1/budgets", "/api/v1/budgets", none.clone(), reads_state),
+        line(
+            "GET /api/v1/budgets/{name}",
+            "/api/v1/budgets/reader",
+            none.clone(),
+            reads_state,
+        ),
+        line(
+            "PUT /api/v1/budgets/{name}",
+            "/api/v1/budgets/new",
+            budget,
+            [201, 200, 403, 403, 403, 401],
+        ),
+        line(
+            "DELETE /api/v1/budgets/{name}",
+            "/api/v1/budgets/nothing?note=x",
+            none.clone(),
+            operates_on_nothing,
+        ),
+        line(
+            "POST /api/v1/budgets/{name}/limit",
+            "/api/v1/budgets/reader/limit",
+            json!({ "limit": "8 USD", "note": "x" }),
+            [200, 200, 403, 403, 403, 401],
+        ),
+        line(
+            "POST /api/v1/budgets/{name}/pause",
+            "/api/v1/budgets/reader/pause",
+            note.clone(),
+            [200, 409, 403, 403, 403, 401],
+        ),
+        line(
+            "POST /api/v1/budgets/{name}/resume",
+            "/api/v1/budgets/reader/resume",
+            note.clone(),
+            [200, 409, 403, 403, 403, 401],
+        ),
+        line(
+            "POST /api/v1/budgets/{name}/top-up",
+            "/api/v1/budgets/reader/top-up",
+            json!({ "amount": "3 USD", "note": "x" }),
+            [200, 200, 403, 403, 403, 401],
+        ),
+        line("GET /api/v1/asks", "/api/v1/asks", none.clone(), reads_state),
+        line(
+            "POST /api/v1/asks/{action}/refuse",
+            "/api/v1/asks/01a0c3d65a0071018101010101010101/refuse",
+            note.clone(),
+            answers_nothing,
+        ),
+        line(
+            "POST /api/v1/asks/{action}/top-up",
+            "/api/v1/asks/01a0c3d65a0071018101010101010101/top-up",
+            note,
+            answers_nothing,
+        ),
         line(
             "POST /api/v1/budgets/simulate",
             "/api/v1/budgets/simulate",
@@ -123,6 +181,7 @@ async fn each_role_gets_what_it_may() {
                 401 => assert_eq!(answer.code(), "unauthenticated"),
                 403 => assert_eq!(answer.code(), "forbidden"),
                 404 => assert_eq!(answer.code(), "not_found"),
+                409 => assert_eq!(answer.code(), "conflict"),
                 _ => {}
             }
         }

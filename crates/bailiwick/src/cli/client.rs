@@ -64,9 +64,14 @@ impl Client {
         path: &str,
         body: Option<&impl Serialize>,
     ) -> Result<T, Failure> {
-        let body = body.map(serde_json::to_vec).transpose();
-        let body = body.map_err(|error| Failure::failed(format!("no JSON: {error}")))?;
+        let body = body.map(json).transpose()?;
         let body = self.send(Method::POST, path, body).await?;
+        self.read(&body)
+    }
+
+    /// Has something put in its place.
+    pub(crate) async fn put<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Failure> {
+        let body = self.send(Method::PUT, path, Some(json(body)?)).await?;
         self.read(&body)
     }
 
@@ -213,6 +218,10 @@ impl Client {
     }
 }
 
+fn json(body: &impl Serialize) -> Result<Vec<u8>, Failure> {
+    serde_json::to_vec(body).map_err(|error| Failure::failed(format!("no JSON: {error}")))
+}
+
 /// Whether a connection ended because the server wants to be shown a certificate (RFC 8446, section 6.2).
 fn asks_for_certificate(error: &(dyn std::error::Error + 'static)) -> bool {
     let required = |error: &rustls::Error| {
@@ -248,7 +257,7 @@ pub(crate) fn query<'a>(parameters: impl IntoIterator<Item = (&'a str, Option<St
 }
 
 /// Percent-encodes what is not unreserved (RFC 3986, section 2.3).
-fn encode(text: &str) -> String {
+pub(crate) fn encode(text: &str) -> String {
     let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     let encoded = text.bytes().map(|byte| match unreserved(byte) {
         true => char::from(byte).to_string(),

@@ -7,6 +7,7 @@
 mod admin;
 mod agent;
 mod apply;
+mod approval;
 mod audit;
 mod breaker;
 mod budget;
@@ -85,9 +86,12 @@ enum Command {
     /// Issue, show and revoke agents' credentials
     #[command(subcommand)]
     Key(key::Command),
-    /// Show budgets
+    /// Show budgets, and change them while traffic flows
     #[command(subcommand)]
     Budget(budget::Command),
+    /// Show and answer calls that wait for an administrator
+    #[command(subcommand)]
+    Approval(approval::Command),
     /// Show rate limits
     #[command(subcommand)]
     Limit(limit::Command),
@@ -133,6 +137,7 @@ fn run(common: &Common, command: Command) -> Result<(), Failure> {
         Command::Agent(command) => wait_for(agent::run(common, &command, &mut out)),
         Command::Key(command) => wait_for(key::run(common, &command, &mut out)),
         Command::Budget(command) => wait_for(budget::run(common, &command, &mut out)),
+        Command::Approval(command) => wait_for(approval::run(common, &command, &mut out)),
         Command::Limit(command) => wait_for(limit::run(common, &command, &mut out)),
         Command::Breaker(command) => wait_for(breaker::run(common, &command, &mut out)),
         Command::Overrun(command) => wait_for(overrun::run(common, &command, &mut out)),

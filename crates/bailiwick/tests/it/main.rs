@@ -12,6 +12,7 @@
 )]
 
 mod admins;
+mod budgets;
 mod check;
 mod crash;
 mod demo;

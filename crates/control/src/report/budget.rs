@@ -4,10 +4,33 @@ use std::collections::BTreeMap;
 
 use entry::{BudgetFacts, Declared};
 use ledger::{Amount, AtLimit, Balance};
-use model::TenantName;
+use model::{BudgetName, TenantName};
 use serde::{Deserialize, Serialize};
+use store::Balances;
 
 use super::rfc3339;
+
+/// Budgets as they stand.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BudgetPage {
+    /// Their pots, by tenant, budget and values.
+    pub budgets: Vec<BudgetReport>,
+    /// Budgets of which not all pots are here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cut: Vec<String>,
+    /// Where the next page begins; none if this is the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+impl BudgetPage {
+    /// Notes that not all pots of a budget are here, if so.
+    pub(crate) fn note_cut(&mut self, found: &Balances, name: &BudgetName) {
+        if found.cut.contains(name) {
+            self.cut.push(name.to_string());
+        }
+    }
+}
 
 /// A pot of a budget. Amounts are decimal text in its unit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +58,8 @@ pub struct BudgetReport {
     pub topped_up: Option<String>,
     /// Booked in the current window.
     pub spent: String,
+    /// What is booked and counts against the limit: `spent` and `carried`.
+    pub booked: String,
     /// Reserved by calls in flight.
     pub held: String,
     /// Debt from earlier windows.
@@ -43,6 +68,9 @@ pub struct BudgetReport {
     pub remaining: String,
     /// Whether it is paused: nothing is granted.
     pub paused: bool,
+    /// What administrators have made of it: `paused`, `raised`, `lowered`, `topped up`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub state: Vec<String>,
     /// The thresholds that leave an entry, in hundredths of the limit.
     pub thresholds: Vec<u8>,
     /// What happens at the limit: `deny` or `ask`.
@@ -93,10 +121,12 @@ impl BudgetReport {
             declared_limit: set.contains_key(&spec.name).then(|| number(spec.limit)),
             topped_up: Some(balance.credit).filter(|credit| *credit > Amount::ZERO).map(number),
             spent: number(balance.settled),
+            booked: number(balance.spent()),
             held: number(balance.held),
             carried: number(balance.carried),
             remaining: number(balance.remaining()),
             paused: balance.paused,
+            state: state(balance, set.get(&spec.name)),
             thresholds: spec.thresholds.clone(),
             at_limit: match spec.at_limit {
                 AtLimit::Deny => "deny".to_owned(),
@@ -114,4 +144,16 @@ impl BudgetReport {
             resets_at: balance.resets_at.map(rfc3339),
         }
     }
+}
+
+fn state(balance: &Balance, set: Option<&Amount>) -> Vec<String> {
+    let declared = balance.spec.limit;
+    let words = [
+        ("paused", balance.paused),
+        ("raised", set.is_some_and(|set| *set > declared)),
+        ("lowered", set.is_some_and(|set| *set < declared)),
+        ("topped up", balance.credit > Amount::ZERO),
+    ];
+    let words = words.into_iter().filter(|(_, is)| *is);
+    words.map(|(word, _)| word.to_owned()).collect()
 }

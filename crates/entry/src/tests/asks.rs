@@ -152,6 +152,7 @@ fn what_cannot_wait() {
     let mut gone = log.clone();
     gone.push(Event::BudgetRemoved {
         budget: budget("small"),
+        note: String::new(),
         by: by(),
     });
     check_events(

@@ -276,6 +276,7 @@ fn edits_that_cannot_be() {
     log.push(edited("others", Edit::Paused {}));
     log.push(Event::BudgetRemoved {
         budget: budget("tool"),
+        note: String::new(),
         by: by(),
     });
     let with = |name: &str, note: &str, unit, edit: Edit| Event::BudgetEdited {
@@ -388,6 +389,7 @@ fn removals() {
     let mut log = log();
     let removed = |name: &str| Event::BudgetRemoved {
         budget: budget(name),
+        note: String::new(),
         by: by(),
     };
     let named = "an agent names the budget that is removed";

@@ -295,6 +295,7 @@ fn event(log: &mut Log, number: u8, step: Step) -> Option<Event> {
         Step::Declare { which, limit, other } => Some(loaded(spec(which, limit, other))),
         Step::Undeclare { which } => Some(Event::BudgetRemoved {
             budget: budget(BUDGETS[which]),
+            note: String::new(),
             by: by(),
         }),
         Step::Edit {

@@ -173,6 +173,7 @@ fn tools_are_told_while_a_rule_names_them() {
     };
     let removed = |name: &str| Event::BudgetRemoved {
         budget: super::samples::budget(name),
+        note: String::new(),
         by: by(),
     };
     assert_eq!(told(&log), [""; 0]);

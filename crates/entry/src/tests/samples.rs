@@ -62,6 +62,7 @@ pub(super) fn loaded(budget: BudgetSpec) -> Event {
     Event::BudgetLoaded {
         budget,
         declared,
+        note: String::new(),
         by: by(),
     }
 }
@@ -339,6 +340,7 @@ pub(super) fn every_event() -> Vec<Event> {
         }),
         Event::BudgetRemoved {
             budget: budget("data-team"),
+            note: String::new(),
             by: by(),
         },
         edited(

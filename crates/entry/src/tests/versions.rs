@@ -181,6 +181,7 @@ fn each_word_on_budgets_has_a_first_version() {
     let through = |declared| Event::BudgetLoaded {
         budget: plain(),
         declared,
+        note: String::new(),
         by: super::samples::by(),
     };
     check("in files", &through(Declared::Files), 1);

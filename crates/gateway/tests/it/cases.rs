@@ -88,7 +88,11 @@ fn billed_last(harness: &Harness) -> NanoUsd {
 
 /// What is held in all budgets.
 async fn held(harness: &Harness) -> String {
-    let budgets = harness.control.budgets(&harness.owner, None).await.unwrap();
-    let held = budgets.into_iter().map(|budget| budget.held);
+    let page = harness
+        .control
+        .budgets(&harness.owner, control::BudgetQuery::default())
+        .await
+        .unwrap();
+    let held = page.budgets.into_iter().map(|budget| budget.held);
     held.collect::<Vec<_>>().join(" ")
 }

@@ -355,6 +355,11 @@ impl Harness {
         Ok((issued.id, issued.credential.expose_secret().to_owned()))
     }
 
+    /// Changes what the next reload finds.
+    pub(crate) fn declare(&self, change: impl FnOnce(&mut Governance)) {
+        change(&mut self.governance.lock().unwrap());
+    }
+
     /// Takes the agent's manifest away and reloads. Its credentials stay.
     pub(crate) async fn remove_agent(&self) {
         for tenant in self.governance.lock().unwrap().tenants.values_mut() {

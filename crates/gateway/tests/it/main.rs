@@ -12,6 +12,7 @@ mod attempts;
 mod bad_clients;
 mod bad_input;
 mod bad_upstreams;
+mod budgets;
 mod calls;
 mod cases;
 mod endpoints;

@@ -324,6 +324,10 @@ impl Shard {
         };
         for name in names.filter(|name| wanted(name)).take(query.most) {
             let mut pots = ledger.balances(name, now, query.pots.saturating_add(1));
+            if pots.is_empty() {
+                // Nobody has used it yet: it stands as each of its pots will.
+                pots.extend(ledger.balance(&Pot::from(name.clone()), now));
+            }
             if pots.len() > query.pots {
                 pots.truncate(query.pots);
                 found.cut.push(name.clone());

@@ -104,6 +104,8 @@ impl<C: Clock> Committer<C> {
             .send_if_modified(|known| std::mem::replace(known, sum) != sum);
         let open = self.shards.values().map(|shard| shard.state.open.len()).sum();
         self.stats.open(open);
+        self.stats
+            .waiting(self.shards.values().map(|shard| shard.state.asks.len()).sum());
     }
 
     /// Shows that nothing can be recorded, and logs why if it is not the reason that was logged last.

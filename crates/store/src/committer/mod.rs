@@ -24,7 +24,7 @@ pub use command::{
 };
 pub use handle::{Handle, Head, Heads, Health};
 pub use run::{Committer, Config};
-pub use stats::Stats;
+pub use stats::{Stats, Threshold};
 
 #[cfg(test)]
 mod tests;

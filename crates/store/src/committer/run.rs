@@ -338,6 +338,9 @@ impl<C: Clock> Committer<C> {
             self.store.append(batches).await?;
             self.sound = true;
             self.stats.committed(entries, started.elapsed());
+            for shard in self.shards.values_mut() {
+                shard.tell_reached(&self.stats);
+            }
         }
         self.fill_purse();
         for end in self.ends.drain(..) {

@@ -1,11 +1,16 @@
 //! One tenant's log as the committer writes it: commands in, entries out. No I/O.
 
-use entry::{Action, AskEnd, Denial, Entry, EntryError, Event, Intent, Over, Replay, Status, Stopper, VERSION};
-use ledger::{Attempt, BreakerStop, Limited, NotAdmitted};
+use entry::{
+    Action, AskEnd, Denial, Entry, EntryError, Event, Intent, Over, Replay, Status, Stopper, ThresholdReached, VERSION,
+};
+use ledger::{Attempt, BreakerStop, Limited, NotAdmitted, Reached};
 use model::{ActionId, AdminName, AgentName, BatchId, NanoUsd, Reason, TenantName, Timestamp};
 use tlog::{CompactRange, leaf_hash};
 
-use super::command::{Ask, ChangeError, Changed, Denied, HoldRequest, Replayed, View};
+use super::{
+    command::{Ask, ChangeError, Changed, Denied, HoldRequest, Replayed, View},
+    stats::Stats,
+};
 use crate::{
     Batch, Ending, Head,
     hold::{Asked, End, Granted},
@@ -19,6 +24,8 @@ pub(crate) struct Shard {
     pub(crate) range: CompactRange,
     waiting: Vec<u8>,
     waiting_count: u64,
+    /// Thresholds that entries which wait have reached.
+    reached: Vec<Reached>,
 }
 
 /// What a hold request led to, once the batch is durable.
@@ -53,6 +60,7 @@ impl Shard {
             range: CompactRange::new(),
             waiting: Vec::new(),
             waiting_count: 0,
+            reached: Vec::new(),
         }
     }
 
@@ -282,9 +290,22 @@ impl Shard {
     /// an entry may be.
     pub(super) fn pay_owed(&mut self, wall: Timestamp) -> Result<(), EntryError> {
         while let Some(owed) = self.state.owed.front().cloned() {
+            if let Event::ThresholdReached(ThresholdReached { reached, .. }) = &owed {
+                self.reached.push(reached.clone());
+            }
             self.push(owed, wall)?;
         }
         Ok(())
+    }
+
+    /// Tells operators of the thresholds that were reached, once that is durable.
+    pub(super) fn tell_reached(&mut self, stats: &Stats) {
+        for reached in self.reached.drain(..) {
+            let (tenant, budget, percent) = (&self.state.tenant, &reached.budget, reached.percent);
+            stats.reached(tenant, budget, percent);
+            let (spent, limit) = (reached.unit.show(reached.spent), reached.unit.show(reached.limit));
+            tracing::warn!(%tenant, %budget, of = reached.of.join(", "), percent, spent, limit, "a budget reached a threshold");
+        }
     }
 
     /// Books in full every hold that `dead` says has no owner any more. Returns how many.
@@ -331,6 +352,7 @@ impl Shard {
             range: self.range.clone(),
             waiting: Vec::new(),
             waiting_count: 0,
+            reached: Vec::new(),
         };
         for event in events {
             let pushed = trial.push(event, wall);

@@ -1,9 +1,21 @@
 //! Numbers about the committer, for metrics.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    collections::BTreeMap,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
+
+use model::{BudgetName, TenantName};
+
+/// How many thresholds of budgets are counted apart; what others reach is counted together, tenant by tenant.
+const THRESHOLDS_COUNTED: usize = 1_000;
+
+/// A threshold of a budget, in hundredths of its limit; without a budget, that of any other of the tenant.
+pub type Threshold = (TenantName, Option<BudgetName>, u8);
 
 /// Counters since the start.
 #[derive(Debug, Default)]
@@ -24,6 +36,10 @@ pub struct Stats {
     pub spool_failures: AtomicU64,
     /// Times at which the disk had not finished a write in time.
     pub stalls: AtomicU64,
+    /// Attempts that wait for an administrator.
+    pub waiting: AtomicU64,
+    /// How often thresholds of budgets were reached.
+    reached: Mutex<BTreeMap<Threshold, u64>>,
 }
 
 impl Stats {
@@ -34,7 +50,47 @@ impl Stats {
             .fetch_add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Relaxed);
     }
 
+    /// How often thresholds of budgets were reached.
+    pub fn thresholds(&self) -> BTreeMap<Threshold, u64> {
+        self.reached.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn reached(&self, tenant: &TenantName, budget: &BudgetName, percent: u8) {
+        let mut counted = self.reached.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut threshold = (tenant.clone(), Some(budget.clone()), percent);
+        if counted.len() >= THRESHOLDS_COUNTED && !counted.contains_key(&threshold) {
+            threshold.1 = None;
+        }
+        *counted.entry(threshold).or_default() += 1;
+    }
+
+    pub(crate) fn waiting(&self, asks: usize) {
+        self.waiting.store(u64::try_from(asks).unwrap_or(u64::MAX), Relaxed);
+    }
+
     pub(crate) fn open(&self, holds: usize) {
         self.open_holds.store(u64::try_from(holds).unwrap_or(u64::MAX), Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_so_many_thresholds_are_counted_apart() {
+        let stats = Stats::default();
+        let tenant = TenantName::default_tenant();
+        for number in 0..2 * THRESHOLDS_COUNTED {
+            let budget = BudgetName::new(&format!("b{number}")).unwrap();
+            stats.reached(&tenant, &budget, 80);
+        }
+        let first = BudgetName::new("b0").unwrap();
+        stats.reached(&tenant, &first, 80);
+        let counted = stats.thresholds();
+        assert_eq!(counted.len(), THRESHOLDS_COUNTED + 1);
+        assert_eq!(counted[&(tenant.clone(), Some(first), 80)], 2);
+        let others = u64::try_from(THRESHOLDS_COUNTED).unwrap();
+        assert_eq!(counted[&(tenant, None, 80)], others);
     }
 }

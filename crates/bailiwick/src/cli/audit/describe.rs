@@ -65,11 +65,11 @@ pub(super) fn describe(event: &Event) -> String {
         ),
         Event::AgentLoaded { agent, by } => format!("owner {} by {by}", agent.owner),
         Event::AgentRemoved { by, .. } => format!("by {by}"),
-        Event::BudgetLoaded { budget, by, .. } => {
+        Event::BudgetLoaded { budget, by, note, .. } => {
             let limit = budget.unit.show(budget.limit);
-            format!("{} {limit} per {} by {by}", budget.name, budget.window)
+            format!("{} {limit} per {} by {by}{}", budget.name, budget.window, of_note(note))
         }
-        Event::BudgetRemoved { budget, by } => format!("{budget} by {by}"),
+        Event::BudgetRemoved { budget, by, note } => format!("{budget} by {by}{}", of_note(note)),
         Event::BudgetEdited {
             budget,
             unit,
@@ -135,6 +135,13 @@ pub(super) fn describe(event: &Event) -> String {
             by,
         } => format!("{upstream}/{model} by {by}: {note}"),
     }
+}
+
+fn of_note(note: &str) -> String {
+    if note.is_empty() {
+        return String::new();
+    }
+    format!(": {note}")
 }
 
 fn of_intent(intent: &Intent) -> String {

@@ -90,6 +90,7 @@ pub(super) fn budget_event(budget: BudgetSpec) -> Event {
     Event::BudgetLoaded {
         budget,
         declared: Declared::Files,
+        note: String::new(),
         by: by(),
     }
 }
