@@ -283,8 +283,9 @@ fn members(body: &[u8]) -> Option<Members> {
     serde_json::from_slice(body).ok()
 }
 
+/// See [`members`].
 #[derive(Default)]
-struct Members(Vec<(String, Box<RawValue>)>);
+pub(crate) struct Members(pub(crate) Vec<(String, Box<RawValue>)>);
 
 impl Members {
     /// What no limit is, with each value's text.

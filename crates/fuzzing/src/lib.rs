@@ -19,6 +19,7 @@ mod json;
 mod log;
 mod prices;
 mod replies;
+mod steps;
 mod streams;
 
 pub use assemble::assemble;
@@ -29,6 +30,7 @@ pub use json::json;
 pub use log::{entries, log_fold, notes, proofs};
 pub use prices::{amounts, catalogue, price_bond};
 pub use replies::reply;
+pub use steps::step;
 pub use streams::{sse, stream, stream_memory};
 
 /// One fuzz target.
@@ -63,6 +65,7 @@ pub const TARGETS: &[Target] = &[
     target("reply", reply),
     target("routes", routes),
     target("sse", sse),
+    target("step", step),
     target("stream", stream),
     target("stream_memory", stream_memory),
 ];

@@ -122,13 +122,10 @@ impl Call {
             }
             return Draft::new(target, Splices::new(0)).finish(|_| true);
         }
-        let essence = content_type.split(';').next().unwrap_or_default().trim();
-        let is_form = essence.eq_ignore_ascii_case("multipart/form-data");
+        let is_form = essence(content_type).eq_ignore_ascii_case("multipart/form-data");
         match (endpoint.takes_json(), endpoint.takes_form()) {
             (_, true) if is_form => multipart::parse(target, content_type, body),
-            (true, _) if essence.is_empty() || essence.eq_ignore_ascii_case("application/json") => {
-                Self::parse_json(target, body)
-            }
+            (true, _) if may_be_json(content_type) => Self::parse_json(target, body),
             (true, true) => Err(ParseError::ContentType("application/json or multipart/form-data")),
             (true, false) => Err(ParseError::ContentType("application/json")),
             (false, _) => Err(ParseError::ContentType("multipart/form-data")),
@@ -209,6 +206,17 @@ impl Call {
             _ => None,
         }
     }
+}
+
+/// Whether a body with this content type is read as JSON. It may come without one.
+pub(crate) fn may_be_json(content_type: &str) -> bool {
+    let essence = essence(content_type);
+    essence.is_empty() || essence.eq_ignore_ascii_case("application/json")
+}
+
+/// A content type without its parameters.
+fn essence(content_type: &str) -> &str {
+    content_type.split(';').next().unwrap_or_default().trim()
 }
 
 /// A call of which not all fields have been read yet.

@@ -9,8 +9,7 @@
 
 mod text;
 
-pub(crate) use text::Text;
-use text::hex4;
+pub(crate) use text::{Text, hex4};
 
 /// How deep arrays and objects may nest, in levels; the same as `serde_json`'s limit.
 pub const MAX_DEPTH: u32 = 128;
@@ -70,13 +69,24 @@ impl<'a> Reader<'a> {
         let text = std::str::from_utf8(bytes).map_err(|error| JsonError::Encoding {
             at: error.valid_up_to(),
         })?;
-        Ok(Self {
+        Ok(Self::over(text))
+    }
+
+    /// A reader at the start of `text`.
+    pub(crate) fn over(text: &'a str) -> Self {
+        Self {
             text,
             at: 0,
             depth: 0,
             objects: 0,
             fresh: false,
-        })
+        }
+    }
+
+    /// Goes on at offset `at`: where a value begins or ends that another pass over the same text has found, in the same
+    /// container.
+    pub(crate) fn resume(&mut self, at: usize) {
+        self.at = at;
     }
 
     /// The byte offset of what is read next.

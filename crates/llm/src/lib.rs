@@ -5,6 +5,7 @@
 //! - [`read_reply`] reads a whole reply, [`StreamObserver`] an event stream as it passes; of audio alone, [`Call::spoken`]
 //!   says what it used.
 //! - [`Assembler`] makes of an event stream the reply that the call would have had without one.
+//! - [`step`] spells out what a request asks the model to do next, so that a loop shows.
 //! - [`error_body`] and [`stream_error`] speak of failures in the caller's dialect.
 //!
 //! Two rules run through it. Bytes that are not ours to change leave as they came: there is no decode-and-encode
@@ -25,6 +26,7 @@ mod openai;
 mod reply;
 mod responses;
 pub mod sse;
+mod step;
 mod stream;
 mod usage;
 
@@ -36,4 +38,5 @@ pub use form::FormError;
 pub use json::{JsonError, MAX_DEPTH};
 pub use meter::LONGEST_TOKEN_BYTES;
 pub use reply::{Reading, ReplyError, read_reply};
+pub use step::step;
 pub use stream::StreamObserver;

@@ -100,7 +100,7 @@ fn take_unit(tail: &mut Chars<'_>, prefix: &str) -> Option<u32> {
 }
 
 /// The number of four hexadecimal digits at the start of `digits`.
-pub(super) fn hex4(digits: &[u8]) -> Option<u32> {
+pub(crate) fn hex4(digits: &[u8]) -> Option<u32> {
     digits
         .first_chunk::<4>()?
         .iter()
