@@ -2,6 +2,7 @@
 
 use aws_lc_rs::hmac::{self, HMAC_SHA256};
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
+use ledger::Step;
 use model::{AgentName, Pseudonym, TenantName};
 use zeroize::Zeroizing;
 
@@ -47,6 +48,19 @@ impl Privacy {
         let parts = ["repeat", tenant.as_str(), agent.as_str(), key];
         let tag = hmac::sign(&self.people, parts.join("\0").as_bytes());
         BASE64URL_NOPAD.encode(tag.as_ref().get(..16).unwrap_or_default())
+    }
+
+    /// What an agent asks to be done next, as the log knows it: it shows when the same is asked again, and nothing else.
+    pub(crate) fn step(&self, tenant: &TenantName, agent: &AgentName, step: &[u8]) -> Step {
+        let mut context = hmac::Context::with_key(&self.content);
+        for part in ["step", tenant.as_str(), agent.as_str()] {
+            context.update(part.as_bytes());
+            context.update(b"\0");
+        }
+        context.update(step);
+        let tag = context.sign();
+        let part = tag.as_ref().first_chunk().copied().unwrap_or_default();
+        Step(u64::from_be_bytes(part))
     }
 
     /// A commitment to a content that comes in parts.

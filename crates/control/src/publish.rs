@@ -265,6 +265,7 @@ fn tenant_of(view: View, bundle: Arc<policy::Bundle>) -> Tenant {
         bundle,
         bundle_entry: view.bundle.map_or(0, |(_, entry)| entry),
         prices_entry: view.prices.map_or(0, |(_, entry)| entry),
+        steps: view.steps,
         distrusted,
     }
 }

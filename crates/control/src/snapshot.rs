@@ -6,6 +6,7 @@ use std::{
 };
 
 use entry::{AgentRecord, KeyRecord, KeyState, Role};
+use ledger::WantedSteps;
 use model::{AdminName, AgentName, Digest, Principal, Reason, TenantName, Timestamp, UpstreamName};
 use policy::Bundle;
 use pricing::PriceBook;
@@ -44,6 +45,8 @@ pub(crate) struct Tenant {
     /// The entries that put the bundle and the prices in effect.
     pub(crate) bundle_entry: u64,
     pub(crate) prices_entry: u64,
+    /// What circuit breakers look at of requests.
+    pub(crate) steps: WantedSteps,
     /// The models that are not trusted to keep to output limits, by upstream and as requests spell them.
     pub(crate) distrusted: HashMap<UpstreamName, HashSet<String>>,
 }

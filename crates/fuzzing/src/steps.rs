@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use llm::{Call, Endpoint};
+use llm::{Call, Endpoint, Sameness};
 use serde_json::value::RawValue;
 
 use crate::calls::Members;
@@ -10,10 +10,12 @@ use crate::calls::Members;
 /// A body in JSON, read by every endpoint.
 pub fn step(data: &[u8]) {
     // What has a step is JSON, and not too deep to go through it level by level.
-    let readable = llm::step(Endpoint::Completions, None, data).is_some();
+    let readable = llm::step(Endpoint::Completions, None, data, Sameness::Calls).is_some();
     let other = std::str::from_utf8(data).ok().filter(|_| readable).and_then(rewritten);
-    for endpoint in Endpoint::ALL {
-        let step = llm::step(endpoint, None, data);
+    let sameness = [Sameness::Calls, Sameness::Results];
+    let all = Endpoint::ALL.into_iter();
+    for (endpoint, sameness) in all.flat_map(|endpoint| sameness.map(|sameness| (endpoint, sameness))) {
+        let step = llm::step(endpoint, None, data, sameness);
         if let Some(step) = &step {
             assert!(endpoint.has_output_limit(), "{endpoint:?} takes a step");
             assert!(
@@ -27,7 +29,7 @@ pub fn step(data: &[u8]) {
             assert!(step.is_some(), "{endpoint:?} was accepted and takes no step");
         }
         if let Some(other) = &other {
-            let again = llm::step(endpoint, None, other.as_bytes());
+            let again = llm::step(endpoint, None, other.as_bytes(), sameness);
             assert_eq!(again, step, "{endpoint:?} takes another step for {other}");
         }
     }

@@ -38,5 +38,5 @@ pub use form::FormError;
 pub use json::{JsonError, MAX_DEPTH};
 pub use meter::LONGEST_TOKEN_BYTES;
 pub use reply::{Reading, ReplyError, read_reply};
-pub use step::step;
+pub use step::{Sameness, step};
 pub use stream::StreamObserver;

@@ -6,6 +6,8 @@
 //! - `C`, calls: the conversation ends in what tools returned. The step is the tool calls of the model's last turn, each
 //!   with name and arguments, in their order; not what they returned, for whoever polls hears something else each time
 //!   and is in a loop all the same.
+//! - `A`, answered calls: the same with what they returned, for who wants it so ([`Sameness::Results`]): a test that is run
+//!   again after an edit is another step, and a loop in which the tools say something else each time is not seen.
 //! - `R`, results: it ends so, but the calls are kept at the provider (`previous_response_id`, references to items). What
 //!   the tools returned is all there is to see.
 //! - `T`, turn: it ends in something else and the model has spoken before. The step is the model's last turn and all that
@@ -49,6 +51,15 @@ mod canonical;
 mod element;
 mod lines;
 
+/// What makes two steps the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sameness {
+    /// The same calls, whatever they returned.
+    Calls,
+    /// The same calls, and they returned the same.
+    Results,
+}
+
 /// What a request asks a model to do next: bytes that are the same for requests that ask the same, and have no other
 /// meaning.
 ///
@@ -57,12 +68,12 @@ mod lines;
 ///
 /// `None` for endpoints that generate no text, for forms and for bodies that cannot be read. Takes time and memory in
 /// proportion to the body.
-pub fn step(endpoint: Endpoint, content_type: Option<&str>, body: &[u8]) -> Option<Vec<u8>> {
+pub fn step(endpoint: Endpoint, content_type: Option<&str>, body: &[u8], sameness: Sameness) -> Option<Vec<u8>> {
     let fields = Fields::of(endpoint)?;
     if !may_be_json(content_type.unwrap_or_default()) {
         return None;
     }
-    fields.read(body).ok()
+    fields.read(body, sameness).ok()
 }
 
 /// The top-level fields of an endpoint that say what is asked.
@@ -90,7 +101,7 @@ impl Fields {
         Some(Self { beside, conversation })
     }
 
-    fn read(&self, body: &[u8]) -> Result<Vec<u8>, JsonError> {
+    fn read(&self, body: &[u8], sameness: Sameness) -> Result<Vec<u8>, JsonError> {
         let mut reader = Reader::new(body)?;
         reader.begin_object()?;
         let mut beside = vec![None; self.beside.len()];
@@ -109,7 +120,7 @@ impl Fields {
         reader.end()?;
         let conversation = conversation.unwrap_or(Conversation::Other("null"));
         if let Conversation::Elements(elements) = &conversation
-            && let Some(step) = elements.step()?
+            && let Some(step) = elements.step(sameness)?
         {
             return Ok(step);
         }
@@ -178,13 +189,19 @@ impl<'a> Conversation<'a> {
 
 impl Elements<'_> {
     /// The step, if it is not everything.
-    fn step(&self) -> Result<Option<Vec<u8>>, JsonError> {
+    fn step(&self, sameness: Sameness) -> Result<Option<Vec<u8>>, JsonError> {
         let (tag, from) = match self.last {
             Side::Result => {
-                let mut calls = Lines::new(b'C');
+                let mut calls = Lines::new(match sameness {
+                    Sameness::Calls => b'C',
+                    Sameness::Results => b'A',
+                });
                 let until = self.results.as_ref().map(Reader::at);
                 each(self.turn.clone(), until, |reader| calls.calls(reader))?;
                 if !calls.is_empty() {
+                    if sameness == Sameness::Results {
+                        each(self.results.clone(), None, |reader| calls.element(reader))?;
+                    }
                     return Ok(Some(calls.done()));
                 }
                 (b'R', &self.results)

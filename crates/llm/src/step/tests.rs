@@ -13,7 +13,7 @@ const RESPONSES: Endpoint = Endpoint::Responses;
 
 /// The step as a text.
 fn read(endpoint: Endpoint, body: &str) -> String {
-    let step = step(endpoint, Some("application/json"), body.as_bytes());
+    let step = step(endpoint, Some("application/json"), body.as_bytes(), Sameness::Calls);
     String::from_utf8(step.unwrap_or_else(|| panic!("no step in {body}"))).unwrap()
 }
 
@@ -85,7 +85,11 @@ fn only_generation_in_readable_json_has_steps() {
     let body = br#"{"model":"m","messages":[{"role":"user","content":"hi"}],"input":"hi","prompt":"hi"}"#;
     for endpoint in Endpoint::ALL {
         let generates = endpoint.action() == CHAT.action();
-        assert_eq!(step(endpoint, None, body).is_some(), generates, "{endpoint:?}");
+        assert_eq!(
+            step(endpoint, None, body, Sameness::Calls).is_some(),
+            generates,
+            "{endpoint:?}"
+        );
     }
     for (content_type, ok) in [
         (None, true),
@@ -95,13 +99,17 @@ fn only_generation_in_readable_json_has_steps() {
         (Some("text/plain"), false),
         (Some("multipart/form-data; boundary=x"), false),
     ] {
-        assert_eq!(step(CHAT, content_type, body).is_some(), ok, "{content_type:?}");
+        assert_eq!(
+            step(CHAT, content_type, body, Sameness::Calls).is_some(),
+            ok,
+            "{content_type:?}"
+        );
     }
     let deep = format!("{{\"messages\":{}{}}}", "[".repeat(200), "]".repeat(200));
     for body in ["", "[]", "null", "{", "{} {}", "{\"messages\":[}", "\u{feff}{}", &deep] {
-        assert_eq!(step(CHAT, None, body.as_bytes()), None, "{body}");
+        assert_eq!(step(CHAT, None, body.as_bytes(), Sameness::Calls), None, "{body}");
     }
-    assert_eq!(step(CHAT, None, b"{\"messages\":\"\xff\"}"), None);
+    assert_eq!(step(CHAT, None, b"{\"messages\":\"\xff\"}", Sameness::Calls), None);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use entry::{
 };
 use ledger::{
     Amount, Attempt, Balance, BreakerSpec, BreakerStanding, BreakerStop, Edit, Fill, Limited, NextStep, RateSpec,
+    WantedSteps,
 };
 use model::{
     ActionId, AdminName, AgentName, BudgetName, Digest, KeyId, NanoUsd, Pseudonym, Reason, TenantName, Timestamp,
@@ -183,6 +184,8 @@ pub struct View {
     pub upstreams: Vec<entry::UpstreamRecord>,
     /// The models that are not trusted to keep to output limits, by upstream and as requests spell them.
     pub distrusted: BTreeMap<(UpstreamName, String), Distrust>,
+    /// What circuit breakers look at of requests.
+    pub steps: WantedSteps,
     /// Attempts in flight.
     pub open: Vec<(ActionId, AgentName)>,
 }

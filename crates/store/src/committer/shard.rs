@@ -415,6 +415,7 @@ impl Shard {
             prices: state.prices,
             upstreams: state.upstreams.clone(),
             distrusted: state.distrusted.clone(),
+            steps: state.breakers.wants_steps(),
             open: state
                 .open
                 .iter()

@@ -470,3 +470,30 @@ fn text_completions() {
         ],
     );
 }
+
+#[test]
+fn results_are_part_of_a_step_for_who_wants_them() {
+    let step = |result: &str, id: &str, sameness| {
+        let body = chat_of_calls("go", &[(id, "get", "{}")], result).to_string();
+        step(CHAT, None, body.as_bytes(), sameness).unwrap()
+    };
+    for (sameness, other_result_is_same) in [(Sameness::Calls, true), (Sameness::Results, false)] {
+        let one = step("18", "call_1", sameness);
+        assert_eq!(
+            one == step("19", "call_1", sameness),
+            other_result_is_same,
+            "{sameness:?}"
+        );
+        assert_eq!(one, step("18", "call_2", sameness), "{sameness:?}");
+    }
+    assert_ne!(
+        step("18", "call_1", Sameness::Calls),
+        step("18", "call_1", Sameness::Results)
+    );
+    // Where there are no results to tell apart, the two are one.
+    let prompt = br#"{"messages":[{"role":"user","content":"hello"}]}"#;
+    assert_eq!(
+        super::step(CHAT, None, prompt, Sameness::Calls),
+        super::step(CHAT, None, prompt, Sameness::Results)
+    );
+}

@@ -140,8 +140,8 @@ proptest! {
         }
         let short = &text[..cut.index(text.len())];
         for endpoint in Endpoint::ALL {
-            let _ = step(endpoint, None, &text);
-            prop_assert_eq!(step(endpoint, None, short), None);
+            let _ = step(endpoint, None, &text, Sameness::Calls);
+            prop_assert_eq!(step(endpoint, None, short, Sameness::Calls), None);
         }
     }
 }
