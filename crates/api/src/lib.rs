@@ -20,6 +20,7 @@ mod agents;
 mod audit;
 mod budgets;
 mod caller;
+mod cost;
 mod guard;
 mod input;
 mod keys;

@@ -9,7 +9,7 @@ use axum::{
 };
 
 use crate::{
-    admins, agents, audit, budgets,
+    admins, agents, audit, budgets, cost,
     guard::guard,
     input::BODY_MAX,
     keys,
@@ -69,6 +69,7 @@ pub(crate) fn routes() -> Vec<Route> {
         get_("/api/v1/limits", rules::limits),
         get_("/api/v1/breakers", rules::breakers),
         post_("/api/v1/breakers/reset", rules::reset),
+        get_("/api/v1/cost", cost::report),
         get_("/api/v1/overruns", overruns::list),
         post_("/api/v1/overruns/accept", overruns::accept),
         get_("/api/v1/upstreams", upstreams::list),

@@ -5,14 +5,15 @@
 //! `bound.rs` (how much output is reserved for), `record.rs` (what is recorded of a refusal), `repeat.rs` (what is sent
 //! again), `meter.rs` (what it used), `expiry.rs` (when its
 //! credential ends it), `governance.rs` and `upstream.rs` (what is declared), `load.rs` and `publish.rs`
-//! (how that takes effect), `snapshot.rs` (what requests read), `admin.rs` and `overruns.rs` (what administrators may
-//! do), `signer.rs` (checkpoints), `start.rs` (how it all begins and ends).
+//! (how that takes effect), `snapshot.rs` (what requests read), `admin.rs`, `overruns.rs` and `cost.rs` (what administrators
+//! may do), `signer.rs` (checkpoints), `start.rs` (how it all begins and ends).
 
 mod admin;
 mod asking;
 mod authenticate;
 mod bound;
 mod budgets;
+mod cost;
 mod credential;
 mod expiry;
 mod fail_open;
@@ -41,6 +42,7 @@ mod upstream;
 pub use admin::{AdminError, IssuedAdmin, IssuedKey, KeyOrder, Permission};
 pub use authenticate::{Session, Unauthenticated};
 pub use budgets::BUDGETS_MAX;
+pub use cost::{CostFigures, CostLine, CostOther, CostQuery, CostReport, TokenFigures, cost_label};
 pub use credential::{ADMIN_PREFIX, AGENT_PREFIX, recognise};
 pub use governance::{AgentSpec, Governance, Limits, LoadProblem, TenantGovernance};
 pub use ledger::Warning as Caution;
@@ -61,6 +63,7 @@ pub use simulate::Proposal;
 pub use snapshot::Actor;
 pub use start::{Control, Loader, Options, StartError};
 pub use store::Warning;
+pub use store::CostLabel;
 pub use upstream::{
     ClientIdentity, Fingerprint, HeaderTemplate, Http2, MAX_TEMPLATE, NoSegment, PathTemplate, Preset, Proxy,
     QueryTemplate, Secret, TemplateError, Transport, TransportSpec, UpstreamSpec,

@@ -66,6 +66,7 @@ fn table() -> Vec<Line> {
             json!({ "breaker": "runaway", "note": "mended" }),
             operates_on_nothing,
         ),
+        line("GET /api/v1/cost", "/api/v1/cost?by=team", none.clone(), reads_state),
         line("GET /api/v1/overruns", "/api/v1/overruns", none.clone(), reads_state),
         line(
             "POST /api/v1/overruns/accept",
