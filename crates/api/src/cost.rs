@@ -58,7 +58,7 @@ fn query(pairs: &[(String, String)], now: &jiff::Timestamp) -> Result<CostQuery,
 fn no_parameter(unknown: &str) -> AdminError {
     let near = nearest(unknown, &PARAMETERS).map(|near| format!("did you mean `{near}`? "));
     AdminError::Invalid(format!(
-        "there is no parameter {unknown:?}: {}there are {}",
+        "there is no parameter {unknown:?}: {}the parameters are {}",
         near.unwrap_or_default(),
         PARAMETERS.join(", ")
     ))
@@ -104,9 +104,9 @@ mod tests {
         for (text, told) in [
             (
                 "by=teem",
-                "costs have no label \"teem\": did you mean `team`? there are tenant, team, product",
+                "costs have no label \"teem\": did you mean `team`? the labels are tenant, team, product",
             ),
-            ("by=run", "costs have no label \"run\": there are"),
+            ("by=run", "costs have no label \"run\": the labels are"),
             ("by=team&by=agent", "`by` is given twice"),
             (
                 "filter=team",

@@ -162,11 +162,16 @@ pub fn cost_label(word: &str) -> Result<CostLabel, AdminError> {
         let words = CostLabel::ALL.map(CostLabel::as_str);
         let near = nearest(word, &words).map(|near| format!("did you mean `{near}`? "));
         AdminError::Invalid(format!(
-            "costs have no label {word:?}: {}there are {}",
+            "costs have no label {word:?}: {}the labels are {}",
             near.unwrap_or_default(),
             words.join(", ")
         ))
     })
+}
+
+/// An instant in a message: what people write has no fractions of a second.
+fn seconds(at: Timestamp) -> String {
+    rfc3339(at).replace(".000000Z", "Z")
 }
 
 impl Control {
@@ -233,7 +238,7 @@ impl Control {
             if at.unix_micros().rem_euclid(MINUTE) != 0 {
                 return Err(AdminError::Invalid(format!(
                     "{} is not a whole minute, and costs are summed by the minute",
-                    rfc3339(at)
+                    seconds(at)
                 )));
             }
         }
@@ -242,8 +247,8 @@ impl Control {
         {
             return Err(AdminError::Invalid(format!(
                 "the time ends at {}, which is not after its begin, {}",
-                rfc3339(until),
-                rfc3339(since)
+                seconds(until),
+                seconds(since)
             )));
         }
         if query.only.len() > CONDITIONS_MAX || query.only.iter().any(|(_, value)| value.len() > VALUE_MAX) {

@@ -13,6 +13,7 @@
 
 mod admins;
 mod check;
+mod cost;
 mod crash;
 mod demo;
 mod errors;

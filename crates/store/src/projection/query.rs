@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 use futures_util::TryStreamExt as _;
 use model::{NanoUsd, TenantName, Timestamp};
 use sqlx::{Connection as _, Row as _, SqliteConnection, sqlite::SqliteRow};
+use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
 use super::{
     Projection,
@@ -18,7 +19,7 @@ use crate::{StoreError, reader::unsigned};
 /// The most groups of one answer.
 pub const MAX_GROUPS: usize = 100_000;
 /// How long the file is read for one question at most.
-const READING: Duration = Duration::from_secs(20);
+const READING: Duration = Duration::from_secs(10);
 /// After how long a file that could not be read is tried again, unless it changes before.
 const AGAIN: Duration = Duration::from_millis(100);
 /// Further from 1970 than any minute that is kept: half a million years.
@@ -94,39 +95,43 @@ pub enum CostError {
 
 impl Projection {
     /// Sums what was booked for calls. What was committed when it is asked is in the answer; that is waited for only so
-    /// long.
+    /// long, and reading has a bound of its own.
     pub async fn ask(&self, question: CostQuestion, patience: Duration) -> Result<CostAnswer, CostError> {
         let asked = |tenant: &TenantName| question.tenant.as_ref().is_none_or(|only| only == tenant);
         let heads = self.heads.borrow().clone();
         let needed = heads.into_iter().filter(|(tenant, _)| asked(tenant));
         let needed: BTreeMap<TenantName, u64> = needed.map(|(tenant, head)| (tenant, head.size)).collect();
-        let answered = tokio::time::timeout(patience, async {
-            loop {
-                self.caught_up(&needed).await?;
-                let permit = self.asking.clone().acquire_owned().await;
-                let permit = permit.map_err(|_| CostError::Busy)?;
-                let mut progress = self.progress.clone();
-                progress.mark_unchanged();
-                let (path, question) = (self.path.clone(), question.clone());
-                // In a task of its own: who asked may hang up, and a transaction is not to be dropped half-way.
-                let reading = tokio::spawn(async move {
-                    let answer = tokio::time::timeout(READING, read(&path, &question)).await;
-                    drop(permit);
-                    answer.map_err(|_| CostError::Slow)?
-                });
-                match reading.await.map_err(|_| CostError::Busy)? {
-                    Ok(answer) if reaches(&answer.sizes, &needed) => return Ok(answer),
-                    Err(error @ (CostError::TooMany | CostError::Slow)) => return Err(error),
-                    // The file is being made again, or is about to be.
-                    _ => {
-                        self.nudge.notify_one();
-                        // Whatever happens to it is seen when it is tried again.
-                        drop(tokio::time::timeout(AGAIN, progress.changed()).await);
-                    }
+        let deadline = Instant::now() + patience;
+        loop {
+            let mut progress = self.progress.clone();
+            let ready = tokio::time::timeout_at(deadline, self.ready(&needed)).await;
+            let permit = ready.unwrap_or_else(|_| Err(self.behind_of(&needed)))?;
+            progress.mark_unchanged();
+            let (path, question) = (self.path.clone(), question.clone());
+            // In a task of its own: who asked may hang up, and a transaction is not to be dropped half-way.
+            let reading = tokio::spawn(async move {
+                let answer = tokio::time::timeout(READING, read(&path, &question)).await;
+                drop(permit);
+                answer.map_err(|_| CostError::Slow)?
+            });
+            match reading.await.map_err(|_| CostError::Busy)? {
+                Ok(answer) if reaches(&answer.sizes, &needed) => return Ok(answer),
+                Err(error @ (CostError::TooMany | CostError::Slow)) => return Err(error),
+                Err(error) if Instant::now() >= deadline => return Err(error),
+                // The file is being made again, or is about to be. Whatever happens to it is seen when it is tried again.
+                _ => {
+                    self.nudge.notify_one();
+                    drop(tokio::time::timeout(AGAIN, progress.changed()).await);
                 }
             }
-        });
-        answered.await.unwrap_or_else(|_| Err(self.behind_of(&needed)))
+        }
+    }
+
+    /// Waits until what is needed is read, and for leave to ask the file.
+    async fn ready(&self, needed: &BTreeMap<TenantName, u64>) -> Result<OwnedSemaphorePermit, CostError> {
+        self.caught_up(needed).await?;
+        let permit = self.asking.clone().acquire_owned().await;
+        permit.map_err(|_| CostError::Busy)
     }
 
     /// Waits until the follower has read so much.
@@ -298,15 +303,13 @@ fn cut(spans: &[i64], from: i64, to: i64, pieces: &mut Vec<(i64, i64, i64)>) {
     };
     let first = from.saturating_add(span - 1).div_euclid(span) * span;
     let last = to.div_euclid(span) * span;
-    if first >= last {
-        return match from < to {
-            true => cut(shorter, from, to, pieces),
-            false => {}
-        };
+    if first < last {
+        cut(shorter, from, first, pieces);
+        pieces.push((span, first, last));
+        cut(shorter, last, to, pieces);
+    } else if from < to {
+        cut(shorter, from, to, pieces);
     }
-    cut(shorter, from, first, pieces);
-    pieces.push((span, first, last));
-    cut(shorter, last, to, pieces);
 }
 
 #[cfg(test)]
