@@ -85,10 +85,7 @@ impl File {
 
     /// `None` if it is of another version.
     async fn open_as_it_is(path: &Path) -> Result<Option<Self>, StoreError> {
-        if !path.exists() {
-            // A write-ahead log whose database was deleted would be taken for this one's.
-            remove(path)?;
-        }
+        // SQLite itself throws a write-ahead log away whose database was deleted.
         let mut connection = SqliteConnection::connect_with(&options(path).create_if_missing(true)).await?;
         let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema")
             .fetch_one(&mut connection)
@@ -377,8 +374,7 @@ async fn write_declared(connection: &mut SqliteConnection, tenant: i64, delta: &
 
 /// Deletes the file with what SQLite keeps beside it, as far as that is there.
 fn remove(path: &Path) -> Result<(), StoreError> {
-    // The database last: a crash in between must not leave the write-ahead log without it.
-    for suffix in ["-wal", "-shm", ""] {
+    for suffix in ["", "-wal", "-shm"] {
         let mut name = path.as_os_str().to_owned();
         name.push(suffix);
         match fs::remove_file(Path::new(&name)) {

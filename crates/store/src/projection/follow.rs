@@ -334,7 +334,8 @@ impl Follower {
                 return false;
             }
             match (&progress.trouble, &text) {
-                (_, Some(text)) => tracing::warn!("cost reports wait: {text}"),
+                (None, Some(text)) => tracing::warn!("cost reports wait: {text}"),
+                (Some(_), Some(text)) => tracing::debug!("cost reports still wait: {text}"),
                 (Some(_), None) => tracing::info!("cost reports go on"),
                 (None, None) => {}
             }

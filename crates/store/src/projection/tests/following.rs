@@ -139,16 +139,19 @@ async fn it_is_made_again_where_it_cannot_be_read() {
     world.stop().await;
 }
 
-/// A write-ahead log that was left behind by a database that somebody deleted is not taken for the new one's.
+/// A write-ahead log that is left of a database that somebody deleted is not taken for the new one's.
 #[tokio::test]
 async fn deleting_the_file_is_enough() {
     let mut world = World::new().await;
     world.call(1, call(), 70).await;
     let rows = world.rows().await;
+    let left = file::path(world.dir.path()).with_extension("db-wal");
+    let log = fs::read(&left).unwrap();
+    assert!(!log.is_empty());
     world = world
         .reopen_projection(async |path| {
             fs::remove_file(path).unwrap();
-            fs::write(path.with_extension("db-wal"), [0x37; 4_096]).unwrap();
+            fs::write(&left, log).unwrap();
         })
         .await;
     assert_eq!(world.rows().await, rows);
