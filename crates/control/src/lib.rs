@@ -62,8 +62,8 @@ pub use signer::{GuardFile, KeyFiles, log_keys};
 pub use simulate::Proposal;
 pub use snapshot::Actor;
 pub use start::{Control, Loader, Options, StartError};
-pub use store::Warning;
 pub use store::CostLabel;
+pub use store::Warning;
 pub use upstream::{
     ClientIdentity, Fingerprint, HeaderTemplate, Http2, MAX_TEMPLATE, NoSegment, PathTemplate, Preset, Proxy,
     QueryTemplate, Secret, TemplateError, Transport, TransportSpec, UpstreamSpec,

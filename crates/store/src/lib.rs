@@ -26,7 +26,7 @@ pub use error::StoreError;
 pub use hold::{Ending, Hold, Pending, Warning};
 pub use log::{Batch, BatchError};
 pub use projection::{
-    CostAnswer, CostError, CostGroup, CostLabel, CostQuestion, CostSums, MAX_CALL_TOKENS, MAX_GROUPS, MAX_NAMES,
-    OTHERS, Progress, Projection, Tokens,
+    CostAnswer, CostError, CostGroup, CostLabel, CostQuestion, CostSums, CostTokens, MAX_CALL_TOKENS, MAX_GROUPS,
+    MAX_NAMES, OTHERS, Progress, Projection,
 };
 pub use reader::Reader;

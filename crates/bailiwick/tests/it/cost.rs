@@ -92,7 +92,7 @@ async fn costs_are_what_the_log_and_the_budgets_say() {
     for budget in budgets["budgets"].as_array().unwrap() {
         let name = budget["name"].as_str().unwrap();
         let cost = by_agent.iter().find(|(values, ..)| values == &[name]);
-        assert_eq!(cost.map_or(0, |(.., cost)| *cost), usd(&budget["spent_usd"]), "{name}");
+        assert_eq!(cost.map_or(0, |(.., cost)| *cost), usd(&budget["spent"]), "{name}");
     }
 
     // As often as it is asked, after a restart, after a crash, and made anew.

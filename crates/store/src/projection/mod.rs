@@ -19,7 +19,7 @@ mod sums;
 pub use follow::{Progress, Projection};
 pub use labels::{CostLabel, MAX_NAMES, OTHERS};
 pub use query::{CostAnswer, CostError, CostGroup, CostQuestion, MAX_GROUPS};
-pub use sums::{CostSums, MAX_CALL_TOKENS, Tokens};
+pub use sums::{CostSums, CostTokens, MAX_CALL_TOKENS};
 
 #[cfg(test)]
 mod tests;

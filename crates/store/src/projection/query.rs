@@ -12,7 +12,7 @@ use super::{
     file::open_to_read,
     fold::{MINUTE, SPANS},
     labels::{CostLabel, LabelSet},
-    sums::{CostSums, Tokens},
+    sums::{CostSums, CostTokens},
 };
 use crate::{StoreError, reader::unsigned};
 
@@ -259,7 +259,7 @@ fn sums(row: &SqliteRow) -> Result<CostSums, StoreError> {
         calls: count("calls")?,
         failed: count("failed")?,
         cost: i64::try_from(cost).map_or(NanoUsd::MAX, NanoUsd),
-        tokens: Tokens {
+        tokens: CostTokens {
             input: count("input")?,
             cache_read: count("cache_read")?,
             cache_write: count("cache_write")?,

@@ -9,9 +9,9 @@ pub const MAX_CALL_TOKENS: u64 = 1_000_000_000;
 /// The longest duration of one call that is summed, in microseconds: eleven days.
 const MAX_CALL_US: u64 = 1_000_000_000_000;
 
-/// Tokens by class, as in [`Usage`]: no token is in two classes, except that `reasoning` is a part of `output`.
+/// CostTokens by class, as in [`Usage`]: no token is in two classes, except that `reasoning` is a part of `output`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tokens {
+pub struct CostTokens {
     /// Input at the plain price.
     pub input: u64,
     /// Input read from the provider's prompt cache.
@@ -32,7 +32,7 @@ pub struct Tokens {
     pub image_output: u64,
 }
 
-impl Tokens {
+impl CostTokens {
     fn of(usage: &Usage) -> Self {
         let believed = |count: u64| count.min(MAX_CALL_TOKENS);
         Self {
@@ -102,7 +102,7 @@ pub struct CostSums {
     /// What was booked.
     pub cost: NanoUsd,
     /// What the provider counted.
-    pub tokens: Tokens,
+    pub tokens: CostTokens,
     /// From forwarding to the end, in microseconds, of all of them together.
     pub duration_us: u64,
 }
@@ -114,7 +114,7 @@ impl CostSums {
             calls: 1,
             failed: u64::from(outcome.status != Status::Ok),
             cost: outcome.cost,
-            tokens: outcome.usage.as_ref().map(Tokens::of).unwrap_or_default(),
+            tokens: outcome.usage.as_ref().map(CostTokens::of).unwrap_or_default(),
             duration_us: outcome.duration_us.min(MAX_CALL_US),
         }
     }

@@ -7,9 +7,9 @@ use std::{
     time::Duration,
 };
 
-use entry::{Action, AgentRecord, Entry, Event, KeyRecord, State, Status, Why};
+use entry::{Action, AgentRecord, Declared, Entry, Event, KeyRecord, State, Status, Tokens, Why};
 use futures_util::StreamExt as _;
-use ledger::{BudgetSpec, Unit, Window};
+use ledger::{BudgetSpec, NextStep, Unit, Window};
 use model::{
     ActionId, AdminName, AgentName, BudgetName, Digest, KeyId, NanoUsd, Pseudonym, TenantName, Tier, Timestamp,
     UpstreamName, Usage, UsageSource,
@@ -79,12 +79,12 @@ fn budgets_loaded(agent: &str) -> Vec<Event> {
             unit: *unit,
             zone: (*zone).to_owned(),
         };
-        let budget = BudgetSpec {
-            name: BudgetName::new(name).unwrap(),
-            limit: NanoUsd(20_000),
-            window,
-        };
-        Event::BudgetLoaded { budget, by: by() }
+        let budget = BudgetSpec::money(BudgetName::new(name).unwrap(), NanoUsd(20_000), window);
+        Event::BudgetLoaded {
+            budget,
+            declared: Declared::Files,
+            by: by(),
+        }
     };
     budgets_of(agent).iter().map(loaded).collect()
 }
@@ -165,6 +165,13 @@ impl Call {
             bytes: 200,
             request: String::new(),
             amount: NanoUsd(self.amount),
+            tokens: Tokens {
+                input: 200,
+                output: 100,
+            },
+            tools: Vec::new(),
+            next: NextStep::default(),
+            may_wait: true,
             lifetime_us: LIFETIME,
             idempotency: None,
         }
@@ -364,7 +371,7 @@ impl World {
     async fn check_budgets(&self, agent: &str, state: &State) {
         for (name, ..) in budgets_of(agent) {
             let name = BudgetName::new(name).unwrap();
-            let balance = state.ledger.balance(&name, state.time).unwrap();
+            let balance = state.ledger.balance(&name.clone().into(), state.time).unwrap();
             let period = balance.spec.window.period(state.time).unwrap();
             let question = CostQuestion {
                 since: Some(period.start),
