@@ -21,6 +21,7 @@ mod asks;
 mod audit;
 mod budgets;
 mod caller;
+mod cost;
 mod guard;
 mod input;
 mod keys;
@@ -31,6 +32,7 @@ mod problem;
 mod reload;
 mod routes;
 mod rules;
+mod simulate;
 mod upstreams;
 pub mod wire;
 

@@ -9,14 +9,14 @@ use axum::{
 };
 
 use crate::{
-    admins, agents, asks, audit, budgets,
+    admins, agents, asks, audit, budgets, cost,
     guard::guard,
     input::BODY_MAX,
     keys,
     listener::Shared,
     operations, overruns,
     problem::{Kind, Problem},
-    reload, rules, upstreams,
+    reload, rules, simulate, upstreams,
 };
 
 /// One thing that can be asked.
@@ -83,10 +83,11 @@ pub(crate) fn routes() -> Vec<Route> {
         get_("/api/v1/asks", asks::list),
         post_("/api/v1/asks/{action}/refuse", asks::refuse),
         post_("/api/v1/asks/{action}/top-up", asks::top_up),
-        post_("/api/v1/budgets/simulate", rules::simulate),
+        post_("/api/v1/budgets/simulate", simulate::simulate),
         get_("/api/v1/limits", rules::limits),
         get_("/api/v1/breakers", rules::breakers),
         post_("/api/v1/breakers/reset", rules::reset),
+        get_("/api/v1/cost", cost::report),
         get_("/api/v1/overruns", overruns::list),
         post_("/api/v1/overruns/accept", overruns::accept),
         get_("/api/v1/upstreams", upstreams::list),

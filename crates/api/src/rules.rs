@@ -1,8 +1,7 @@
-//! Rate limits, circuit breakers, and what proposed budgets would stop.
+//! Rate limits and circuit breakers.
 
 use axum::{Json, extract::State};
-use control::{BreakerReport, Proposal, Reset, SimulationReport};
-use model::Timestamp;
+use control::{BreakerReport, Reset};
 
 use crate::{caller::Caller, input::Body, listener::Shared, problem::Problem, wire};
 
@@ -17,21 +16,6 @@ pub(crate) async fn breakers(
 ) -> Result<Json<wire::Breakers>, Problem> {
     let breakers = shared.control.breakers(&actor).await?;
     Ok(Json(wire::Breakers { breakers }))
-}
-
-/// Puts recorded usage to proposed budgets.
-pub(crate) async fn simulate(
-    State(shared): State<Shared>,
-    Caller(actor): Caller,
-    Body(proposed): Body<wire::SimulateBudgets>,
-) -> Result<Json<SimulationReport>, Problem> {
-    let proposal = Proposal {
-        tenant: proposed.tenant,
-        since: Timestamp::from_unix_micros(proposed.since_us),
-        until: Timestamp::from_unix_micros(proposed.until_us),
-        budgets: proposed.budgets,
-    };
-    Ok(Json(shared.control.simulate(&actor, proposal).await?))
 }
 
 /// Closes one breaker and answers with how it stood.

@@ -191,12 +191,20 @@ pub struct SimulateBudgets {
     /// In whose log; `default` if absent.
     #[serde(default = "TenantName::default_tenant")]
     pub tenant: TenantName,
-    /// The begin of the period: microseconds since 1970.
-    pub since_us: i64,
-    /// Its end: microseconds since 1970.
-    pub until_us: i64,
+    /// The begin of the period, written as cost reports take it.
+    pub since: String,
+    /// Its end; now if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    /// The time zone of both; `UTC` if absent.
+    #[serde(default = "utc")]
+    pub zone: String,
     /// The budgets, in the form that entries have them in.
     pub budgets: Vec<BudgetSpec>,
+}
+
+fn utc() -> String {
+    "UTC".to_owned()
 }
 
 /// `GET /api/v1/overruns`

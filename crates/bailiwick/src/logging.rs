@@ -29,6 +29,8 @@ pub(crate) fn start(settings: LogSettings) -> Result<(), ParseError> {
     let colour = AutoStream::choice(&io::stderr()) != ColorChoice::Never;
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // Else a line that cannot be written, as on a full disk, is told on standard error, which then panics.
+        .log_internal_errors(false)
         .with_writer(io::stderr);
     // An error says that somebody logs already: a test, or a server that ran before in this process.
     let _ = if json {

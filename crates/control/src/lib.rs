@@ -5,14 +5,15 @@
 //! `bound.rs` (how much output is reserved for), `record.rs` (what is recorded of a refusal), `repeat.rs` (what is sent
 //! again), `meter.rs` (what it used), `expiry.rs` (when its
 //! credential ends it), `governance.rs` and `upstream.rs` (what is declared), `load.rs` and `publish.rs`
-//! (how that takes effect), `snapshot.rs` (what requests read), `admin.rs`, `budgets.rs` and `overruns.rs` (what
-//! administrators may do), `signer.rs` (checkpoints), `start.rs` (how it all begins and ends).
+//! (how that takes effect), `snapshot.rs` (what requests read), `admin.rs`, `budgets.rs`, `rules.rs`, `overruns.rs`, `cost.rs`
+//! and `simulate.rs` (what administrators may do and see), `signer.rs` (checkpoints), `start.rs` (how it all begins and ends).
 
 mod admin;
 mod asking;
 mod authenticate;
 mod bound;
 mod budgets;
+mod cost;
 mod credential;
 mod expiry;
 mod fail_open;
@@ -44,6 +45,7 @@ pub use budgets::{
     AskTopUp, AtLimitForm, BUDGETS_PAGE, BudgetChange, BudgetEdit, BudgetForm, BudgetQuery, BudgetRemoval, NewBudget,
     Values,
 };
+pub use cost::{CostFigures, CostLine, CostOther, CostQuery, CostReport, TokenFigures, cost_label};
 pub use credential::{ADMIN_PREFIX, AGENT_PREFIX, recognise};
 pub use governance::{AgentSpec, Governance, Limits, LoadProblem, TenantGovernance};
 pub use ledger::Warning as Caution;
@@ -63,6 +65,7 @@ pub use signer::{GuardFile, KeyFiles, log_keys};
 pub use simulate::Proposal;
 pub use snapshot::Actor;
 pub use start::{Control, Loader, Options, StartError};
+pub use store::CostLabel;
 pub use store::Warning;
 pub use upstream::{
     ClientIdentity, Fingerprint, HeaderTemplate, Http2, MAX_TEMPLATE, NoSegment, PathTemplate, Preset, Proxy,

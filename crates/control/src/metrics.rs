@@ -243,7 +243,7 @@ impl Metrics {
     }
 
     /// The text format, with the committer's numbers as they are now.
-    pub(crate) fn render(&self, committer: &Handle) -> String {
+    pub(crate) fn render(&self, committer: &Handle, behind: u64) -> String {
         let mut out = String::new();
         // Writing to a `String` does not fail.
         let _ = text::encode_registry(&mut out, &self.registry);
@@ -307,6 +307,12 @@ impl Metrics {
                 "gauge",
                 "Attempts that wait for an administrator",
                 stats.waiting.load(Relaxed),
+            ),
+            (
+                "cost_entries_behind",
+                "gauge",
+                "Entries that are committed and not in cost reports yet",
+                behind,
             ),
             ("ready", "gauge", "Whether the store can record", ready),
         ] {

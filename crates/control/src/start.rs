@@ -8,7 +8,7 @@ use entry::{AdminRecord, Event, Role};
 use model::{ActionId, AdminName, TenantName, Timestamp, UpstreamName};
 use pricing::PriceBook;
 use secrecy::ExposeSecret as _;
-use store::{Clock, Committer, DataDir, Handle, Health, Reader, Store, StoreError, View};
+use store::{Clock, Committer, DataDir, Handle, Health, Projection, Reader, Store, StoreError, View};
 use tokio::{
     sync::{Mutex, watch},
     task::JoinHandle,
@@ -102,6 +102,7 @@ pub(crate) struct Inner {
     pub(crate) published: watch::Sender<u64>,
     pub(crate) committer: Handle,
     pub(crate) reader: Reader,
+    pub(crate) projection: Projection,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) privacy: Privacy,
     pub(crate) limits: Arc<Limits>,
@@ -182,6 +183,7 @@ impl Control {
             random: random_bytes,
         };
         let (committer, committing) = Committer::start(store, clock.clone(), config).await?;
+        let projection = Projection::start(dir.path(), reader.clone(), committer.heads(), reserve);
         let (stop_signer, stopping) = watch::channel(false);
         let signing = tokio::spawn(signer.run(committer.clone(), stopping));
         let inner = Inner {
@@ -189,6 +191,7 @@ impl Control {
             published: watch::Sender::new(0),
             committer,
             reader,
+            projection,
             clock,
             privacy: Privacy::new(&privacy),
             limits: Arc::new(limits),
@@ -334,7 +337,8 @@ impl Control {
 
     /// The metrics, in Prometheus' text format.
     pub fn render_metrics(&self) -> String {
-        self.inner.metrics.render(&self.inner.committer)
+        let behind = self.inner.projection.behind();
+        self.inner.metrics.render(&self.inner.committer, behind)
     }
 
     /// Whether the store can record, as it changes.
@@ -365,6 +369,14 @@ impl Control {
         {
             // It waits for a disk that does not answer; so may the committer.
             signing.abort();
+        }
+        if tokio::time::timeout(TASK_LEAVES, self.inner.projection.stop())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                "the projection for cost reports does not end: it goes on where it was after the next start"
+            );
         }
         self.inner.committer.close().await;
         if let Some(mut committing) = self.inner.committing.lock().await.take()

@@ -252,10 +252,10 @@ impl Store {
 
 /// What tells one file from another, whatever its path: device and inode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct FileId(u64, u64);
+pub(crate) struct FileId(u64, u64);
 
 impl FileId {
-    fn of(path: &Path) -> Result<Self, StoreError> {
+    pub(crate) fn of(path: &Path) -> Result<Self, StoreError> {
         let found = fs::metadata(path).map_err(StoreError::file(path))?;
         Ok(Self(found.dev(), found.ino()))
     }

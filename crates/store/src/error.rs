@@ -45,6 +45,9 @@ pub enum StoreError {
     /// The spool's disk does not answer.
     #[error("the disk of the spool ([audit] spool) does not answer; work resumes by itself when it does")]
     SpoolSlow,
+    /// What is read for cost reports cannot be read on.
+    #[error("the projection cannot go on: {0}")]
+    Projection(String),
     /// Something cannot be an entry.
     #[error("this cannot be recorded: {0}")]
     Entry(#[from] entry::EntryError),

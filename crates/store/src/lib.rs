@@ -1,4 +1,4 @@
-//! SQLite: the data directory, migrations, readers and the committer.
+//! SQLite: the data directory, migrations, readers, the committer, and the projection for cost reports.
 //!
 //! The log is the only truth in the database. A [`Store`] opens it, folds each tenant's log into its
 //! [`State`](entry::State) and hands both to the committer, the one task that writes: it gathers what is waiting, admits
@@ -11,6 +11,7 @@ mod db;
 mod error;
 mod hold;
 mod log;
+mod projection;
 mod reader;
 mod spool;
 
@@ -24,4 +25,8 @@ pub use db::Store;
 pub use error::StoreError;
 pub use hold::{Ending, Hold, Pending, Warning};
 pub use log::{Batch, BatchError};
+pub use projection::{
+    CostAnswer, CostError, CostGroup, CostLabel, CostQuestion, CostSums, CostTokens, MAX_CALL_TOKENS, MAX_GROUPS,
+    MAX_NAMES, OTHERS, Progress, Projection,
+};
 pub use reader::Reader;

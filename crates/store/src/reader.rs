@@ -73,12 +73,7 @@ impl Reader {
         let pages = futures_util::stream::try_unfold(from, move |next| {
             let (reader, tenant) = (reader.clone(), tenant.clone());
             async move {
-                let page = page(&reader.pool, &tenant, next).await;
-                let page = page.inspect_err(|error| {
-                    if error.is_damage() {
-                        reader.suspect();
-                    }
-                })?;
+                let page = reader.page(&tenant, next).await?;
                 // A batch that says it has no entries must not be read for ever.
                 let end = page.last().map(|last| last.first_index.saturating_add(last.count));
                 Ok(end.map(|end| (page, end.max(next.saturating_add(1)))))
@@ -91,6 +86,30 @@ impl Reader {
             };
             futures_util::stream::iter(batches.into_iter().map(Ok).chain(error.map(Err)))
         })
+    }
+
+    /// Some of the batches from entry `from` on; none if there are none.
+    pub(crate) async fn page(&self, tenant: &TenantName, from: u64) -> Result<Vec<Batch>, StoreError> {
+        let page = page(&self.pool, tenant, from).await;
+        page.inspect_err(|error| {
+            if error.is_damage() {
+                self.suspect();
+            }
+        })
+    }
+
+    /// The root of the first `size` entries of a tenant's log, if a batch ends there.
+    pub(crate) async fn root_at(&self, tenant: &TenantName, size: u64) -> Result<Option<Hash>, StoreError> {
+        let row: Option<(i64, Vec<u8>)> = sqlx::query_as(
+            "SELECT first_index + count, root FROM batch WHERE tenant = $1 AND first_index < $2
+             ORDER BY first_index DESC LIMIT 1",
+        )
+        .bind(tenant.as_str())
+        .bind(integer(size))
+        .fetch_optional(&self.pool)
+        .await?;
+        let found = row.filter(|(end, _)| unsigned(*end) == size);
+        Ok(found.and_then(|(_, root)| Hash::from_slice(&root).ok()))
     }
 
     /// How many entries a tenant's log has.
@@ -187,6 +206,6 @@ pub(crate) fn integer(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-fn unsigned(value: i64) -> u64 {
+pub(crate) fn unsigned(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
 }

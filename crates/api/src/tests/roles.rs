@@ -111,7 +111,7 @@ fn table() -> Vec<Line> {
         line(
             "POST /api/v1/budgets/simulate",
             "/api/v1/budgets/simulate",
-            json!({ "since_us": 0, "until_us": 1, "budgets": [
+            json!({ "since": "7d", "budgets": [
                 { "name": "all", "limit": 1, "window": "total", "select": {} }
             ] }),
             reads_audit,
@@ -124,6 +124,7 @@ fn table() -> Vec<Line> {
             json!({ "breaker": "runaway", "note": "mended" }),
             operates_on_nothing,
         ),
+        line("GET /api/v1/cost", "/api/v1/cost?by=team", none.clone(), reads_state),
         line("GET /api/v1/overruns", "/api/v1/overruns", none.clone(), reads_state),
         line(
             "POST /api/v1/overruns/accept",

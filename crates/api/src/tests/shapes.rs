@@ -130,6 +130,37 @@ async fn an_overrun_is_accepted_by_name_and_with_a_note() {
 }
 
 #[tokio::test]
+async fn costs_of_nothing_are_nothing_and_say_how_far_they_go() {
+    let world = World::new().await;
+    let size = world.get(Role::Auditor, "/api/v1/audit").await["size"].clone();
+    let tokens = json!({
+        "total": 0, "input": 0, "cache_read": 0, "cache_write": 0, "audio_input": 0, "image_input": 0, "output": 0,
+        "reasoning": 0, "audio_output": 0, "image_output": 0
+    });
+    let total = json!({ "cost_usd": "0", "calls": 0, "failed": 0, "duration_ms": 0, "tokens": tokens });
+    let expected = json!({
+        "by": ["team", "user"], "since": "2026-10-31T23:00:00.000000Z", "lines": [], "total": total,
+        "entries": { "default": size }
+    });
+    let path = "/api/v1/cost?by=team,user&since=2026-11-01&zone=Europe/Berlin&filter=team%3Ddata&filter=user%3Dann";
+    assert_eq!(world.get(Role::Viewer, path).await, expected);
+    for (path, status, detail) in [
+        ("by=teem", 422, "did you mean `team`?"),
+        ("by=team,team", 422, "the label team is named twice"),
+        ("since=2026-11-02&until=2026-11-01", 422, "which is not after its begin"),
+        ("until=2026-11-02T10:00:01Z", 422, "is not a whole minute"),
+        ("top=0", 422, "1 to 10000 lines"),
+        ("group=team", 422, "there is no parameter \"group\""),
+        ("tenant=nobody", 404, "there is no tenant \"nobody\""),
+    ] {
+        let path = format!("/api/v1/cost?{path}");
+        let answer = world.ask(OWNER, "GET", &path, Value::Null).await;
+        let told = answer.json()["detail"].as_str().unwrap().to_owned();
+        assert!(answer.status == status && told.contains(detail), "{path}: {told}");
+    }
+}
+
+#[tokio::test]
 async fn the_trail_is_paged() {
     let world = World::new().await;
     let all = world.get(Role::Auditor, "/api/v1/audit?from=0&tenant=_system").await;

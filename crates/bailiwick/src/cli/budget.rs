@@ -3,6 +3,7 @@
 mod create;
 mod edit;
 mod show;
+mod simulate;
 
 use api::wire;
 use model::TenantName;
@@ -108,6 +109,7 @@ Examples:
         of: Vec<(String, String)>,
     },
     Create(create::Args),
+    Simulate(simulate::Args),
     /// Delete a budget that was created here: it selects nothing any more
     ///
     /// One that files declare is removed there.
@@ -159,6 +161,7 @@ pub(super) async fn run(common: &Common, command: &Command, out: &mut Output) ->
         Command::Resume { which } => edit::resume(common, which, out).await,
         Command::TopUp { which, amount, of } => edit::top_up(common, which, amount, of, out).await,
         Command::Create(args) => create::run(common, args, out).await,
+        Command::Simulate(args) => simulate::run(common, args, out).await,
         Command::Delete { which } => {
             let parameters = [
                 ("tenant", Some(which.tenant.to_string())),

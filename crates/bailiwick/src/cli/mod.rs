@@ -14,6 +14,7 @@ mod budget;
 mod check;
 mod client;
 mod config;
+mod cost;
 mod demo;
 mod failure;
 mod fake;
@@ -98,6 +99,7 @@ enum Command {
     /// Show and close circuit breakers
     #[command(subcommand)]
     Breaker(breaker::Command),
+    Cost(cost::Args),
     /// Show and accept what providers billed past its hold
     #[command(subcommand)]
     Overrun(overrun::Command),
@@ -140,6 +142,7 @@ fn run(common: &Common, command: Command) -> Result<(), Failure> {
         Command::Approval(command) => wait_for(approval::run(common, &command, &mut out)),
         Command::Limit(command) => wait_for(limit::run(common, &command, &mut out)),
         Command::Breaker(command) => wait_for(breaker::run(common, &command, &mut out)),
+        Command::Cost(args) => wait_for(cost::run(common, &args, &mut out)),
         Command::Overrun(command) => wait_for(overrun::run(common, &command, &mut out)),
         Command::Admin(command) => wait_for(admin::run(common, &command, &mut out)),
         Command::Audit(command) => wait_for(audit::run(common, &command, &mut out)),

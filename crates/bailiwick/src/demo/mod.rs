@@ -23,8 +23,8 @@ mod stage;
 mod summary;
 mod table;
 mod tell;
-mod terminal;
-mod text;
+pub(crate) mod terminal;
+pub(crate) mod text;
 mod web;
 
 #[cfg(test)]

@@ -14,6 +14,7 @@
 mod admins;
 mod budgets;
 mod check;
+mod cost;
 mod crash;
 mod demo;
 mod errors;

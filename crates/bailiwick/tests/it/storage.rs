@@ -250,10 +250,31 @@ async fn a_file_may_not_grow() {
     };
     trouble
         .check(
-            || assert!(limit("1024:unlimited")),
+            // The database's files are longer already; the log of the server is not.
+            || assert!(limit("8192:unlimited")),
             || assert!(limit("unlimited:unlimited")),
         )
         .await;
+}
+
+/// What the server has to say about a full disk cannot be written either, where its log is on that disk.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_cannot_be_written_is_not_the_end() {
+    let world = World::start_default().await;
+    let key = world.key("worker");
+    let pid = world.pid().to_string();
+    let limit = |size: &str| machine("prlimit", &["--pid", &pid, &format!("--fsize={size}")]);
+    if !limit("unlimited:unlimited") {
+        return not_here("limit the size of files");
+    }
+    assert!(limit("1:unlimited"));
+    let refused = world.chat(&key, &chat("gpt-4o-mini")).await.is(503);
+    assert_eq!(refused.reason(), "governance_unavailable");
+    becomes(&world, 503, "disk I/O error").await;
+    assert!(limit("unlimited:unlimited"));
+    becomes(&world, 200, "ready").await;
+    world.chat(&key, &chat("gpt-4o-mini")).await.is(200);
+    world.settled().await;
 }
 
 /// Another process that has the database for itself.

@@ -1,0 +1,205 @@
+//! What entries do to the sums. Pure: the same entries give the same sums, whatever pages they come in.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use entry::{Entry, Event, Intent, Outcome};
+use model::{AgentName, KeyId, Timestamp};
+use tlog::Hash;
+
+use super::{
+    labels::{LabelSet, MAX_NAMES, OTHERS},
+    sums::CostSums,
+};
+use crate::{Batch, BatchError};
+
+/// Microseconds of a minute, the finest time that is kept.
+pub(super) const MINUTE: i64 = 60_000_000;
+/// The lengths of time that sums are kept for, in minutes, the longest first. Each holds what the shorter ones in it add up
+/// to, so that a year is read in days and its edges in minutes.
+pub(super) const SPANS: [i64; 3] = [1_440, 60, 1];
+
+/// A set of labels: one that is stored, by its number, or one that was first seen in this page, by its place in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Labels {
+    Stored(i64),
+    New(usize),
+}
+
+/// Where an attempt counts once it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Open {
+    pub(super) labels: Labels,
+    /// Minutes since 1970.
+    pub(super) minute: i64,
+}
+
+/// What of an agent's manifest is a label.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Declared {
+    pub(super) team: String,
+    pub(super) product: String,
+    pub(super) environment: String,
+}
+
+/// The words that an agent has used, at most [`MAX_NAMES`] of each kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Words {
+    pub(super) tasks: HashSet<String>,
+    pub(super) models: HashSet<String>,
+}
+
+/// How far a tenant's log was read, and what is needed to read on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Tenant {
+    /// How many entries were read.
+    pub(super) size: u64,
+    /// The root of these; `None` of none.
+    pub(super) root: Option<Hash>,
+    /// The agents' labels as of the last entry read.
+    pub(super) agents: HashMap<AgentName, Declared>,
+    /// The credentials' tiers.
+    pub(super) tiers: HashMap<KeyId, &'static str>,
+    pub(super) words: HashMap<AgentName, Words>,
+    /// Attempts that have not ended, by the entry of their intent.
+    pub(super) open: HashMap<u64, Open>,
+}
+
+/// What a page of a log changes.
+#[derive(Debug, Default)]
+pub(super) struct Delta {
+    /// How many entries were read before.
+    pub(super) from: u64,
+    /// Label sets by their place in the page.
+    pub(super) sets: Vec<LabelSet>,
+    places: HashMap<LabelSet, usize>,
+    /// By span, begin of the span in minutes since 1970, and labels.
+    pub(super) sums: BTreeMap<(i64, i64, Labels), CostSums>,
+    pub(super) agents: HashMap<AgentName, Declared>,
+    pub(super) tiers: HashMap<KeyId, &'static str>,
+    /// Stored as open, and ended now.
+    pub(super) ended: Vec<u64>,
+    /// The entries of the intents of this page that have not ended in it.
+    pub(super) opened: HashSet<u64>,
+}
+
+impl Tenant {
+    /// Takes the next batches of the log.
+    pub(super) fn fold(&mut self, page: &[Batch]) -> Result<Delta, BatchError> {
+        let mut delta = Delta {
+            from: self.size,
+            ..Delta::default()
+        };
+        for batch in page {
+            if batch.first_index != self.size {
+                return Err(BatchError::Gap {
+                    expected: self.size,
+                    found: batch.first_index,
+                });
+            }
+            for bytes in batch.entries()? {
+                let index = self.size;
+                let entry = Entry::decode(bytes).map_err(|source| BatchError::Entry { index, source })?;
+                self.entry(&entry, &mut delta);
+                self.size += 1;
+            }
+            self.root = Some(batch.root);
+        }
+        Ok(delta)
+    }
+
+    fn entry(&mut self, entry: &Entry, delta: &mut Delta) {
+        match &entry.event {
+            Event::AgentLoaded { agent, .. } => {
+                let declared = Declared {
+                    team: agent.team.clone(),
+                    product: agent.product.clone(),
+                    environment: agent.environment.clone(),
+                };
+                if self.agents.get(&agent.name) != Some(&declared) {
+                    delta.agents.insert(agent.name.clone(), declared.clone());
+                    self.agents.insert(agent.name.clone(), declared);
+                }
+            }
+            Event::KeyIssued { key, .. } => {
+                self.tiers.insert(key.id.clone(), key.tier.as_str());
+                delta.tiers.insert(key.id.clone(), key.tier.as_str());
+            }
+            Event::Intent(intent) => {
+                let open = Open {
+                    labels: self.labels(intent, delta),
+                    minute: minute(counted_at(intent, entry.time)),
+                };
+                self.open.insert(entry.index, open);
+                delta.opened.insert(entry.index);
+            }
+            Event::Outcome(outcome) => self.outcome(outcome, delta),
+            _ => {}
+        }
+    }
+
+    fn labels(&mut self, intent: &Intent, delta: &mut Delta) -> Labels {
+        let action = &intent.action;
+        let declared = self.agents.get(&action.agent).cloned().unwrap_or_default();
+        let words = self.words.entry(action.agent.clone()).or_default();
+        let set = LabelSet {
+            team: declared.team,
+            product: declared.product,
+            environment: declared.environment,
+            agent: action.agent.to_string(),
+            tier: self.tiers.get(&action.key).copied().unwrap_or_default().to_owned(),
+            user: action.user.as_ref().map(|user| user.0.clone()).unwrap_or_default(),
+            task: bounded(&mut words.tasks, action.task.as_deref().unwrap_or_default()),
+            operation: action.name.clone(),
+            upstream: action.upstream.to_string(),
+            model: bounded(&mut words.models, &action.model),
+        };
+        let next = delta.sets.len();
+        let place = *delta.places.entry(set).or_insert_with_key(|set| {
+            delta.sets.push(set.clone());
+            next
+        });
+        Labels::New(place)
+    }
+
+    fn outcome(&mut self, outcome: &Outcome, delta: &mut Delta) {
+        // The log was checked when it was written: an outcome has an intent.
+        let Some(open) = self.open.remove(&outcome.intent) else {
+            return;
+        };
+        if !delta.opened.remove(&outcome.intent) {
+            delta.ended.push(outcome.intent);
+        }
+        let sums = CostSums::of(outcome);
+        for span in SPANS {
+            let start = open.minute.div_euclid(span) * span;
+            delta.sums.entry((span, start, open.labels)).or_default().add(&sums);
+        }
+    }
+}
+
+/// The word, or what stands for all that come after too many of them.
+fn bounded(known: &mut HashSet<String>, word: &str) -> String {
+    if word.is_empty() || known.contains(word) {
+        return word.to_owned();
+    }
+    if known.len() >= MAX_NAMES {
+        return OTHERS.to_owned();
+    }
+    known.insert(word.to_owned());
+    word.to_owned()
+}
+
+/// When an attempt counts: when it was admitted. One that was let through on an allowance was charged to the periods in
+/// which the allowance was reserved, even if these were over by then: budgets and reports are to say the same.
+fn counted_at(intent: &Intent, recorded: Timestamp) -> Timestamp {
+    let periods = intent.bookings.iter().map(|booking| booking.period);
+    periods.fold(intent.spooled.unwrap_or(recorded), |at, period| {
+        let last = period.end.saturating_add_micros(-1);
+        at.max(period.start).min(last)
+    })
+}
+
+/// Minutes since 1970, rounded down.
+pub(super) fn minute(at: Timestamp) -> i64 {
+    at.unix_micros().div_euclid(MINUTE)
+}

@@ -1,0 +1,6 @@
+//! The projection behind a real committer on a real database: its sums are those of the log, whatever happens.
+
+mod following;
+mod random;
+mod sums;
+mod world;
