@@ -156,17 +156,17 @@ async fn what_waits_goes_on_when_the_limit_is_raised() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_paused_budget_asks_too_and_no_top_up_helps() {
+async fn a_paused_budget_refuses_at_once_for_no_top_up_helps() {
     let harness = asking(600).await;
     change(&harness, "team-data", limit("4 calls")).await.unwrap();
     change(&harness, "team-data", BudgetChange::Pause).await.unwrap();
-    let call = calling(&harness);
-    let ask = waiting(&harness, 1).await.remove(0);
-    assert_eq!(ask.closed.as_deref(), Some("paused"));
-    let told = answer(&harness, &ask, None).await.unwrap_err().to_string();
+    let (status, _, body) = over(calling(&harness)).await;
+    assert_eq!(status, 402);
+    let told = message(&body);
     assert!(told.contains("`bailiwick budget resume team-data`"), "{told}");
+    waiting(&harness, 0).await;
     change(&harness, "team-data", BudgetChange::Resume).await.unwrap();
-    assert_eq!(over(call).await.0, 200);
+    assert_eq!(over(calling(&harness)).await.0, 200);
     harness.outcomes(2).await;
     Arc::into_inner(harness).unwrap().finish().await;
 }
