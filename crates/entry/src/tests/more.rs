@@ -85,7 +85,7 @@ pub(super) fn more_events() -> Vec<Event> {
         Event::BudgetLoaded {
             budget: whole_budget(),
             declared: Declared::Api,
-            note: "asked for by the team".to_owned(),
+            note: "fair use".to_owned(),
             by: by(),
         },
         Event::Intent(intent),
