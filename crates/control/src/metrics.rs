@@ -322,6 +322,20 @@ impl Metrics {
                 "# HELP bailiwick_{family} {help}.\n# TYPE bailiwick_{family} {kind}\nbailiwick_{name} {value}"
             );
         }
+        let breakers = stats.breakers();
+        if !breakers.is_empty() {
+            let help = "What circuit breakers did: warned, tripped or closed, and by which rule";
+            let _ = writeln!(
+                out,
+                "# HELP bailiwick_breaker_events {help}.\n# TYPE bailiwick_breaker_events counter"
+            );
+        }
+        for ((tenant, breaker, event, rule), times) in breakers {
+            let _ = writeln!(
+                out,
+                "bailiwick_breaker_events_total{{tenant=\"{tenant}\",breaker=\"{breaker}\",event=\"{event}\",rule=\"{rule}\"}} {times}"
+            );
+        }
         let thresholds = stats.thresholds();
         if !thresholds.is_empty() {
             let help = "Times at which what was booked in a budget reached a threshold, in percent of its limit";

@@ -22,6 +22,7 @@ mod raw;
 mod raw_upstream;
 mod refusals;
 mod repeats;
+mod rules;
 mod streams;
 mod templates;
 mod transport;

@@ -80,7 +80,6 @@ impl Shard {
                     cause: trip.cause.clone(),
                     probing: false,
                 };
-                tracing::warn!(tenant = %self.state.tenant, "{trip}");
                 self.push(Event::BreakerTripped(*trip), wall)?;
                 Box::new(stop)
             }

@@ -24,7 +24,7 @@ pub use command::{
 };
 pub use handle::{Handle, Head, Heads, Health};
 pub use run::{Committer, Config};
-pub use stats::{Stats, Threshold};
+pub use stats::{BreakerDeed, Stats, Threshold};
 
 #[cfg(test)]
 mod tests;

@@ -339,7 +339,7 @@ impl<C: Clock> Committer<C> {
             self.sound = true;
             self.stats.committed(entries, started.elapsed());
             for shard in self.shards.values_mut() {
-                shard.tell_reached(&self.stats);
+                shard.tell(&self.stats);
             }
         }
         self.fill_purse();

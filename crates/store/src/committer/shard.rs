@@ -3,7 +3,7 @@
 use entry::{
     Action, AskEnd, Denial, Entry, EntryError, Event, Intent, Over, Replay, Status, Stopper, ThresholdReached, VERSION,
 };
-use ledger::{Attempt, BreakerStop, Limited, NotAdmitted, Reached};
+use ledger::{Attempt, BreakerStop, Limited, NotAdmitted};
 use model::{ActionId, AdminName, AgentName, BatchId, NanoUsd, Reason, TenantName, Timestamp};
 use tlog::{CompactRange, leaf_hash};
 
@@ -24,8 +24,8 @@ pub(crate) struct Shard {
     pub(crate) range: CompactRange,
     waiting: Vec<u8>,
     waiting_count: u64,
-    /// Thresholds that entries which wait have reached.
-    reached: Vec<Reached>,
+    /// What operators are to be told of the entries that wait: thresholds, and what breakers do.
+    told: Vec<Event>,
 }
 
 /// What a hold request led to, once the batch is durable.
@@ -60,7 +60,7 @@ impl Shard {
             range: CompactRange::new(),
             waiting: Vec::new(),
             waiting_count: 0,
-            reached: Vec::new(),
+            told: Vec::new(),
         }
     }
 
@@ -89,6 +89,9 @@ impl Shard {
     fn append(&mut self, entry: &Entry) -> Result<u64, EntryError> {
         let bytes = entry.encode()?;
         self.state.apply(entry)?;
+        if is_told(&entry.event) {
+            self.told.push(entry.event.clone());
+        }
         self.range.append(leaf_hash(&bytes));
         // MAX_ENTRY_BYTES is far below what the u16 of the format holds, so this always fits.
         log::push(&mut self.waiting, &bytes);
@@ -290,21 +293,36 @@ impl Shard {
     /// an entry may be.
     pub(super) fn pay_owed(&mut self, wall: Timestamp) -> Result<(), EntryError> {
         while let Some(owed) = self.state.owed.front().cloned() {
-            if let Event::ThresholdReached(ThresholdReached { reached, .. }) = &owed {
-                self.reached.push(reached.clone());
-            }
             self.push(owed, wall)?;
         }
         Ok(())
     }
 
-    /// Tells operators of the thresholds that were reached, once that is durable.
-    pub(super) fn tell_reached(&mut self, stats: &Stats) {
-        for reached in self.reached.drain(..) {
-            let (tenant, budget, percent) = (&self.state.tenant, &reached.budget, reached.percent);
-            stats.reached(tenant, budget, percent);
-            let (spent, limit) = (reached.unit.show(reached.spent), reached.unit.show(reached.limit));
-            tracing::warn!(%tenant, %budget, of = reached.of.join(", "), percent, spent, limit, "a budget reached a threshold");
+    /// Tells operators of the thresholds that were reached and of what breakers did, once that is durable.
+    pub(super) fn tell(&mut self, stats: &Stats) {
+        let tenant = &self.state.tenant;
+        for event in self.told.drain(..) {
+            match event {
+                Event::ThresholdReached(ThresholdReached { reached, .. }) => {
+                    let (budget, percent) = (&reached.budget, reached.percent);
+                    stats.reached(tenant, budget, percent);
+                    let (spent, limit) = (reached.unit.show(reached.spent), reached.unit.show(reached.limit));
+                    tracing::warn!(%tenant, %budget, of = reached.of.join(", "), percent, spent, limit, "a budget reached a threshold");
+                }
+                Event::BreakerWarned(warning) => {
+                    stats.breaker(tenant, &warning.breaker, "warned", warning.cause.rule());
+                    tracing::warn!(%tenant, "{warning}");
+                }
+                Event::BreakerTripped(trip) => {
+                    stats.breaker(tenant, &trip.breaker, "tripped", trip.cause.rule());
+                    tracing::warn!(%tenant, "{trip}");
+                }
+                Event::BreakerClosed(closing) => {
+                    stats.breaker(tenant, &closing.breaker, "closed", "probe");
+                    tracing::info!(%tenant, "{closing}");
+                }
+                _ => {}
+            }
         }
     }
 
@@ -352,7 +370,7 @@ impl Shard {
             range: self.range.clone(),
             waiting: Vec::new(),
             waiting_count: 0,
-            reached: Vec::new(),
+            told: Vec::new(),
         };
         for event in events {
             let pushed = trial.push(event, wall);
@@ -361,6 +379,7 @@ impl Shard {
         self.waiting.extend_from_slice(&trial.waiting);
         self.waiting_count += trial.waiting_count;
         (self.state, self.range) = (trial.state, trial.range);
+        self.told.extend(trial.told);
         Ok(self.changed(first_index))
     }
 
@@ -423,4 +442,12 @@ impl Shard {
                 .collect(),
         }
     }
+}
+
+/// Whether operators are told of an entry.
+fn is_told(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::ThresholdReached(_) | Event::BreakerWarned(_) | Event::BreakerTripped(_) | Event::BreakerClosed(_)
+    )
 }

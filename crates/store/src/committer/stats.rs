@@ -9,13 +9,16 @@ use std::{
     time::Duration,
 };
 
-use model::{BudgetName, TenantName};
+use model::{BreakerName, BudgetName, TenantName};
 
 /// How many thresholds of budgets are counted apart; what others reach is counted together, tenant by tenant.
 const THRESHOLDS_COUNTED: usize = 1_000;
 
 /// A threshold of a budget, in hundredths of its limit; without a budget, that of any other of the tenant.
 pub type Threshold = (TenantName, Option<BudgetName>, u8);
+
+/// What a breaker did (`warned`, `tripped`, `closed`), and the rule that it did it by.
+pub type BreakerDeed = (TenantName, BreakerName, &'static str, &'static str);
 
 /// Counters since the start.
 #[derive(Debug, Default)]
@@ -38,6 +41,8 @@ pub struct Stats {
     pub stalls: AtomicU64,
     /// Attempts that wait for an administrator.
     pub waiting: AtomicU64,
+    /// What breakers did, and by which rule.
+    breakers: Mutex<BTreeMap<BreakerDeed, u64>>,
     /// How often thresholds of budgets were reached.
     reached: Mutex<BTreeMap<Threshold, u64>>,
 }
@@ -48,6 +53,18 @@ impl Stats {
         self.entries.fetch_add(entries, Relaxed);
         self.commit_us
             .fetch_add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    /// What breakers did, by which rule, and how often. A tenant has so many breakers at most, and each so many rules.
+    pub fn breakers(&self) -> BTreeMap<BreakerDeed, u64> {
+        self.breakers.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn breaker(&self, tenant: &TenantName, breaker: &BreakerName, deed: &'static str, rule: &'static str) {
+        let mut counted = self.breakers.lock().unwrap_or_else(PoisonError::into_inner);
+        *counted
+            .entry((tenant.clone(), breaker.clone(), deed, rule))
+            .or_default() += 1;
     }
 
     /// How often thresholds of budgets were reached.
