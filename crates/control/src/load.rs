@@ -95,8 +95,8 @@ pub(crate) fn changes(
     by: &AdminName,
 ) -> Changes {
     let mut persons = Vec::new();
-    let budgets = budgets::declared(&view.tenant, tenant, privacy, &mut persons);
-    let (mut rest, undeclared) = budgets::changes(view, &budgets, by);
+    let budgets = budgets::declared(&view.tenant, tenant, privacy);
+    let (mut rest, undeclared) = budgets::changes(view, budgets, by, &mut persons);
     rest.extend(rules::changes(&view.tenant, rules, tenant, privacy, by, &mut persons));
     for agent in &tenant.agents {
         let pseudonym = privacy.pseudonym(&view.tenant, &agent.owner);

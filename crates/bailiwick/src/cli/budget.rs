@@ -77,7 +77,7 @@ Examples:
     },
     /// Grant nothing on a budget until it is resumed
     ///
-    /// Calls in flight go on; new ones are refused, or wait where the budget asks.
+    /// Calls in flight go on; new ones are refused.
     #[command(after_help = "\
 Examples:
   bailiwick budget pause crawler --note 'incident 4711'")]

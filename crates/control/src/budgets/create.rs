@@ -62,9 +62,11 @@ impl Control {
                      {name}` for the time being"
                 )));
             }
-            let mut persons = Vec::new();
-            let select = budget.select.map(|select| logged(&tenant, select, control.privacy(), &mut persons));
-            let budget = BudgetSpec { select, ..budget };
+            let (select, persons) = logged(&tenant, budget.select.unwrap_or_default(), control.privacy());
+            let budget = BudgetSpec {
+                select: Some(select),
+                ..budget
+            };
             check_room(&view, &budget)?;
             control.committer().remember(tenant.clone(), persons).await?;
             let created = Event::BudgetLoaded {

@@ -15,28 +15,30 @@ use crate::{
 /// What an entry holds beside a budget: its tenant, its number, who loaded it and why.
 const AROUND: usize = 2 * 1024;
 
-/// The budgets of a tenant as its log is to name them: those of the agents and the others, by name.
+/// The budgets of a tenant as its log is to name them, those of the agents and the others, and whom they select.
 pub(super) fn declared(
     tenant: &TenantName,
     governance: &TenantGovernance,
     privacy: &Privacy,
-    persons: &mut Vec<Person>,
-) -> BTreeMap<BudgetName, BudgetSpec> {
-    let own = governance.agents.iter().map(|agent| agent.budget.clone());
-    let others = governance.budgets.iter().cloned().map(|budget| BudgetSpec {
-        select: budget.select.map(|select| logged(tenant, select, privacy, persons)),
-        ..budget
+) -> BTreeMap<BudgetName, (BudgetSpec, Vec<Person>)> {
+    let own = governance.agents.iter().map(|agent| (agent.budget.clone(), Vec::new()));
+    let others = governance.budgets.iter().cloned().map(|budget| {
+        let (select, persons) = match budget.select {
+            Some(select) => {
+                let (select, persons) = logged(tenant, select, privacy);
+                (Some(select), persons)
+            }
+            None => (None, Vec::new()),
+        };
+        (BudgetSpec { select, ..budget }, persons)
     });
-    own.chain(others).map(|budget| (budget.name.clone(), budget)).collect()
+    let all = own.chain(others);
+    all.map(|declared| (declared.0.name.clone(), declared)).collect()
 }
 
-/// A selector as the log may have it: the users that it names are pseudonyms, in an order that says nothing of them.
-pub(crate) fn logged(
-    tenant: &TenantName,
-    mut select: Selector,
-    privacy: &Privacy,
-    persons: &mut Vec<Person>,
-) -> Selector {
+/// A selector as the log may have it: the users that it names are pseudonyms, in an order that says nothing of them; and who they are.
+pub(crate) fn logged(tenant: &TenantName, mut select: Selector, privacy: &Privacy) -> (Selector, Vec<Person>) {
+    let mut persons = Vec::new();
     if let Some(users) = select.0.get_mut(&Label::User) {
         for user in users.iter_mut() {
             let pseudonym = privacy.pseudonym(tenant, user);
@@ -49,25 +51,18 @@ pub(crate) fn logged(
         }
         users.sort_unstable();
     }
-    select
+    (select, persons)
 }
 
 /// The entries that make a log say what is declared: budgets that are new or changed, and budgets that are declared no
 /// more. Those that administrators created through the API are not touched.
 pub(super) fn changes(
     view: &View,
-    declared: &BTreeMap<BudgetName, BudgetSpec>,
+    declared: BTreeMap<BudgetName, (BudgetSpec, Vec<Person>)>,
     by: &AdminName,
+    persons: &mut Vec<Person>,
 ) -> (Vec<Event>, Vec<Event>) {
     let known: BTreeMap<_, _> = view.budgets.iter().map(|spec| (&spec.name, spec)).collect();
-    let (new, old): (Vec<_>, Vec<_>) = declared.values().partition(|spec| !known.contains_key(&spec.name));
-    let changed = old.into_iter().filter(|spec| known.get(&spec.name) != Some(spec));
-    let loaded = new.into_iter().chain(changed).map(|spec| Event::BudgetLoaded {
-        budget: spec.clone(),
-        declared: Declared::Files,
-        note: String::new(),
-        by: by.clone(),
-    });
     let gone = known.keys().copied();
     let gone = gone.filter(|name| !declared.contains_key(*name) && !is_of_api(view, name));
     let removed = gone.map(|name| Event::BudgetRemoved {
@@ -75,7 +70,20 @@ pub(super) fn changes(
         note: String::new(),
         by: by.clone(),
     });
-    (loaded.collect(), removed.collect())
+    let removed = removed.collect();
+    let differs = |spec: &BudgetSpec| known.get(&spec.name).is_none_or(|known| *known != spec);
+    let changed = declared.into_values().filter(|(spec, _)| differs(spec));
+    let (new, old): (Vec<_>, Vec<_>) = changed.partition(|(spec, _)| !known.contains_key(&spec.name));
+    let loaded = new.into_iter().chain(old).map(|(budget, selected)| {
+        persons.extend(selected);
+        Event::BudgetLoaded {
+            budget,
+            declared: Declared::Files,
+            note: String::new(),
+            by: by.clone(),
+        }
+    });
+    (loaded.collect(), removed)
 }
 
 /// Whether an administrator created a budget that is there.

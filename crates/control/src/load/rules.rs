@@ -41,12 +41,15 @@ fn limits(
             by: by.clone(),
         })
         .collect();
-    let all = governance.limits.iter().cloned().map(|spec| RateSpec {
-        select: logged(tenant, spec.select, privacy, persons),
-        ..spec
+    let all = governance.limits.iter().cloned().map(|spec| {
+        let (select, selected) = logged(tenant, spec.select, privacy);
+        (RateSpec { select, ..spec }, selected)
     });
-    let changed = all.filter(|spec| known.get(&spec.name) != Some(&spec));
-    let changed = changed.map(|limit| Event::LimitLoaded { limit, by: by.clone() });
+    let changed = all.filter(|(spec, _)| known.get(&spec.name) != Some(&spec));
+    let changed = changed.map(|(limit, selected)| {
+        persons.extend(selected);
+        Event::LimitLoaded { limit, by: by.clone() }
+    });
     changed.chain(gone).collect()
 }
 
@@ -67,14 +70,17 @@ fn breakers(
             by: by.clone(),
         })
         .collect();
-    let all = governance.breakers.iter().cloned().map(|spec| BreakerSpec {
-        select: logged(tenant, spec.select, privacy, persons),
-        ..spec
+    let all = governance.breakers.iter().cloned().map(|spec| {
+        let (select, selected) = logged(tenant, spec.select, privacy);
+        (BreakerSpec { select, ..spec }, selected)
     });
-    let changed = all.filter(|spec| known.get(&spec.name) != Some(&spec));
-    let changed = changed.map(|breaker| Event::BreakerLoaded {
-        breaker,
-        by: by.clone(),
+    let changed = all.filter(|(spec, _)| known.get(&spec.name) != Some(&spec));
+    let changed = changed.map(|(breaker, selected)| {
+        persons.extend(selected);
+        Event::BreakerLoaded {
+            breaker,
+            by: by.clone(),
+        }
     });
     changed.chain(gone).collect()
 }

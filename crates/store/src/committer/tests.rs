@@ -1,6 +1,7 @@
 //! The committer on a real database: what is answered, what is stored, and what survives.
 
 mod allowances;
+mod asks;
 mod faults;
 mod holds;
 mod lifetimes;

@@ -155,18 +155,23 @@ async fn what_waits_goes_on_when_the_limit_is_raised() {
     Arc::into_inner(harness).unwrap().finish().await;
 }
 
+/// A paused budget asks nobody: no top-up would help. What waited already goes on waiting until it is resumed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_paused_budget_refuses_at_once_for_no_top_up_helps() {
+async fn a_paused_budget_asks_nobody() {
     let harness = asking(600).await;
-    change(&harness, "team-data", limit("4 calls")).await.unwrap();
+    let call = calling(&harness);
+    let ask = waiting(&harness, 1).await.remove(0);
     change(&harness, "team-data", BudgetChange::Pause).await.unwrap();
-    let (status, _, body) = over(calling(&harness)).await;
-    assert_eq!(status, 402);
-    let told = message(&body);
+    let message = refused(&harness, harness.chat("")).await;
+    assert!(
+        message.starts_with("An administrator paused budget \"team-data\""),
+        "{message}"
+    );
+    let told = answer(&harness, &ask, None).await.unwrap_err().to_string();
     assert!(told.contains("`bailiwick budget resume team-data`"), "{told}");
-    waiting(&harness, 0).await;
+    change(&harness, "team-data", limit("4 calls")).await.unwrap();
     change(&harness, "team-data", BudgetChange::Resume).await.unwrap();
-    assert_eq!(over(calling(&harness)).await.0, 200);
+    assert_eq!(over(call).await.0, 200);
     harness.outcomes(2).await;
     Arc::into_inner(harness).unwrap().finish().await;
 }
