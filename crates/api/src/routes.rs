@@ -83,7 +83,7 @@ pub(crate) fn routes() -> Vec<Route> {
         get_("/api/v1/asks", asks::list),
         post_("/api/v1/asks/{action}/refuse", asks::refuse),
         post_("/api/v1/asks/{action}/top-up", asks::top_up),
-        post_("/api/v1/budgets/simulate", simulate::simulate),
+        post_("/api/v1/simulations", simulate::simulate),
         get_("/api/v1/limits", rules::limits),
         get_("/api/v1/breakers", rules::breakers),
         post_("/api/v1/breakers/reset", rules::reset),

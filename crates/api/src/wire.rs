@@ -183,7 +183,7 @@ pub struct ResetBreaker {
     pub note: String,
 }
 
-/// `POST /api/v1/budgets/simulate`: budgets that are not in effect, and a past period to put to them. Answered with a
+/// `POST /api/v1/simulations`: budgets that are not in effect, and a past period to put to them. Answered with a
 /// [`SimulationReport`](control::SimulationReport).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

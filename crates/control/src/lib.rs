@@ -36,6 +36,7 @@ mod signer;
 mod simulate;
 mod snapshot;
 mod start;
+mod step;
 mod tariffs;
 mod upstream;
 

@@ -12,8 +12,7 @@ use std::{borrow::Cow, future::Future, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use entry::Why;
-use ledger::{NextStep, WantedSteps};
-use llm::{Call, Endpoint, Sameness, Target};
+use llm::{Call, Endpoint, Target};
 use model::{ActionId, Principal, Reason};
 use policy::{Decision, Question, Resource, UnknownAction};
 use store::{HoldAnswer, HoldRequest};
@@ -448,24 +447,6 @@ impl Control {
             may_wait: true,
             lifetime_us: i64::try_from(lifetime.as_micros()).unwrap_or(i64::MAX),
             idempotency: attempt.ask.idempotency.as_ref().map(RepeatKey::to_string),
-        }
-    }
-}
-
-impl Control {
-    /// What an attempt asks to be done next, as far as circuit breakers look at it.
-    fn next_step(&self, key: &Key, attempt: &Attempt<'_>, wanted: WantedSteps) -> NextStep {
-        let Principal { tenant, agent, .. } = &key.principal;
-        let step = |wanted: bool, sameness| {
-            let ask = attempt.ask;
-            // What the agent sent: a fallback asks the same of another model.
-            let step = || llm::step(ask.endpoint, ask.content_type.as_deref(), &ask.body, sameness);
-            let step = wanted.then(step).flatten()?;
-            Some(self.privacy().step(tenant, agent, &step))
-        };
-        NextStep {
-            calls: step(wanted.calls, Sameness::Calls),
-            results: step(wanted.results, Sameness::Results),
         }
     }
 }

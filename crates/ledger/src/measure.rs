@@ -42,9 +42,14 @@ impl Measure {
         }
     }
 
-    /// The number with its unit: `5 USD`, `1000 tokens`.
+    /// The number with its unit: `5 USD`, `1000 tokens`, `1 call`.
     pub fn show(self, amount: Amount) -> String {
-        format!("{} {}", self.number(amount), self.unit())
+        let unit = match self {
+            Self::Money => self.unit(),
+            _ if amount == Amount(1) => self.unit().trim_end_matches('s'),
+            _ => self.unit(),
+        };
+        format!("{} {unit}", self.number(amount))
     }
 
     /// Whether it is money.

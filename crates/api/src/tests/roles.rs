@@ -109,8 +109,8 @@ fn table() -> Vec<Line> {
             answers_nothing,
         ),
         line(
-            "POST /api/v1/budgets/simulate",
-            "/api/v1/budgets/simulate",
+            "POST /api/v1/simulations",
+            "/api/v1/simulations",
             json!({ "since": "7d", "budgets": [
                 { "name": "all", "limit": 1, "window": "total", "select": {} }
             ] }),

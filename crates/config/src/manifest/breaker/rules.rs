@@ -314,7 +314,7 @@ impl Rules<'_> {
             self.0.add_with_help(
                 place,
                 message,
-                &format!(
+                format!(
                     "make `warn` less than `stop`; they are {} and {} if absent",
                     absent.warn, absent.stop
                 ),
