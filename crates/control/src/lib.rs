@@ -15,6 +15,7 @@ mod bound;
 mod budgets;
 mod cost;
 mod credential;
+mod entering;
 mod expiry;
 mod fail_open;
 mod governance;

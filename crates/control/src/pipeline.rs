@@ -26,7 +26,7 @@ use crate::{
     quote::Quote,
     record::{ids, who},
     repeat::RepeatKey,
-    route::{Busy, Cause, Fallback, Place, Plan, Route, Step},
+    route::{Cause, Fallback, Plan, Route, Step},
     snapshot::{Key, Tenant},
 };
 
@@ -256,13 +256,22 @@ impl Control {
         attempt: &mut Attempt<'_>,
         upstream: &U,
     ) -> Result<Forwarded<U::Reply>, Refusal> {
-        let mut wait = Wait::default();
+        let mut wait = self.wait_of(attempt);
         let (cleared, place) = loop {
-            let place = self
-                .place(session, attempt)
-                .await
-                .inspect_err(|refusal| wait.refused(refusal))?;
-            let cleared = self.clear(session, attempt, wait.is_on()).await;
+            let place = match self.enter(session, attempt).await {
+                Ok(place) => place,
+                // Who waits for an administrator is not turned away because the route is busy just now.
+                Err(_) if wait.is_on() && !wait.is_late(self.now_of(&session.principal().tenant)) => {
+                    Box::pin(self.await_room(session, attempt)).await;
+                    continue;
+                }
+                Err(busy) => {
+                    let refusal = self.too_busy(session, attempt, busy).await;
+                    wait.refused(&refusal);
+                    return Err(refusal);
+                }
+            };
+            let cleared = self.clear(session, attempt, &wait).await;
             match cleared.inspect_err(|refusal| wait.refused(refusal))? {
                 Clearing::Cleared(cleared) => break (*cleared, place),
                 // Who waits takes nobody's place.
@@ -277,35 +286,8 @@ impl Control {
         Ok(Box::pin(upstream.forward(cleared)).await)
     }
 
-    /// A place to run in, where the route has only so many.
-    async fn place(&self, session: &Session, attempt: &Attempt<'_>) -> Result<Option<Place>, Refusal> {
-        let Some(gate) = &attempt.route.gate else {
-            return Ok(None);
-        };
-        let principal = session.principal();
-        let who = (principal.tenant.clone(), principal.agent.clone());
-        let busy = match gate.enter(who, attempt.deadline).await {
-            Ok(place) => return Ok(Some(place)),
-            Err(busy) => busy,
-        };
-        let (name, places) = (&attempt.route.spec.name, gate.places());
-        let what = match busy {
-            Busy::Full => format!("and {} wait already (queue)", places.waiting),
-            Busy::Late => format!("and none ended within {:?} (queue_timeout)", places.patience),
-        };
-        let message = format!(
-            "As many calls run on route \"{name}\" as it allows ({}, in_flight), {what}; nothing was forwarded.",
-            places.running
-        );
-        let refusal = self.refuse_attempt(session, attempt, Reason::Overloaded, message).await;
-        Err(Refusal {
-            retry_after: Some(Duration::from_secs(1)),
-            ..refusal
-        })
-    }
-
     /// Decide, hold and record the intent. Returns once the intent is durable.
-    async fn clear(&self, session: &Session, attempt: &Attempt<'_>, waits: bool) -> Result<Clearing, Refusal> {
+    async fn clear(&self, session: &Session, attempt: &Attempt<'_>, wait: &Wait) -> Result<Clearing, Refusal> {
         let ask = attempt.ask;
         let request = self.privacy().commit(&ask.body);
         for _ in 0..DECISIONS_MAX {
@@ -340,13 +322,16 @@ impl Control {
                 bundle: tenant.bundle_entry,
                 policies: ids(permit.policies()),
             };
-            let wanted = self.hold_request(key, attempt, tenant, &quote, why, &request);
+            let wanted = HoldRequest {
+                may_wait: wait.may(),
+                ..self.hold_request(key, attempt, tenant, &quote, why, &request)
+            };
             // Only who has an allowance may need it once more.
             let spare = fail_open::candidate(tenant, &wanted);
             match self.committer().hold(wanted).await {
                 HoldAnswer::Held(hold) => return Ok(Clearing::Cleared(Box::new((permit, hold, quote)))),
                 HoldAnswer::Asked(pending) => return Ok(Clearing::Asked(Some(pending))),
-                HoldAnswer::Waiting if waits => return Ok(Clearing::Asked(None)),
+                HoldAnswer::Waiting if wait.is_on() => return Ok(Clearing::Asked(None)),
                 HoldAnswer::Stale(epoch) => self.await_epoch(&key.principal.tenant, epoch).await,
                 HoldAnswer::Unavailable => {
                     // Boxed: it is rare, and every future around it would be as large.

@@ -42,7 +42,12 @@ impl Control {
         let control = self.clone();
         let publishing = tokio::spawn(async move {
             let loaded = control.inner.loaded.lock().await;
-            control.publish(&loaded).await
+            // Somebody else may have made it meanwhile.
+            if control.is_behind() {
+                control.publish(&loaded).await
+            } else {
+                Ok(())
+            }
         });
         // Without a picture the caller decides again and is told so by the committer.
         if let Ok(Err(error)) = publishing.await {

@@ -10,13 +10,14 @@ use pricing::PriceBook;
 use secrecy::ExposeSecret as _;
 use store::{Clock, Committer, DataDir, Handle, Health, Projection, Reader, Store, StoreError, View};
 use tokio::{
-    sync::{Mutex, watch},
+    sync::{Mutex, Semaphore, watch},
     task::JoinHandle,
 };
 use zeroize::Zeroizing;
 
 use crate::{
     ADMIN_PREFIX, AdminError, Governance, Limits, LoadProblem, UpstreamSpec,
+    asking::room_for_bodies,
     credential::{make, recognise},
     load::{self, Compiled},
     metrics::Metrics,
@@ -111,6 +112,8 @@ pub(crate) struct Inner {
     pub(crate) loader: Loader,
     /// What is in effect. Held while anything changes, so that pictures are published in the order of the log.
     pub(crate) loaded: Mutex<Arc<Compiled>>,
+    /// The bytes that the bodies of calls that wait for an administrator may still take.
+    pub(crate) waiting: Arc<Semaphore>,
     /// Held while budgets are simulated: one at a time.
     pub(crate) simulating: Mutex<()>,
     pub(crate) stop_signer: watch::Sender<bool>,
@@ -194,6 +197,7 @@ impl Control {
             projection,
             clock,
             privacy: Privacy::new(&privacy),
+            waiting: Arc::new(room_for_bodies(&limits)),
             limits: Arc::new(limits),
             metrics: Arc::new(Metrics::new()),
             random,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ledger::{AtLimit, Attempt, LedgerError};
-use model::{ActionId, AdminName, Timestamp};
+use model::{ActionId, AdminName, AgentName, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -14,6 +14,8 @@ use crate::{
 
 /// How many attempts of one tenant may wait for an administrator at once; more are refused.
 pub const ASKS_MAX: usize = 1_000;
+/// How many of them may be one agent's.
+pub const ASKS_OF_AGENT_MAX: usize = 100;
 
 /// An attempt waits for an administrator: it does not fit into a budget that asks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,6 +67,8 @@ pub enum AskEnd {
     Withdrawn,
     /// The server that it waited at is gone.
     Lost,
+    /// Another budget has no room now: it waits for that one, as the next entry says.
+    Moved,
 }
 
 /// An attempt that waited ended without an answer.
@@ -94,6 +98,12 @@ pub struct Ask {
 pub type Asks = BTreeMap<Attempt, Ask>;
 
 impl State {
+    /// Whether another attempt of an agent may wait.
+    pub fn may_ask(&self, agent: &AgentName) -> bool {
+        let mut of_agent = self.asks.values().filter(|ask| ask.asked.action.agent == *agent);
+        self.asks.len() < ASKS_MAX && of_agent.nth(ASKS_OF_AGENT_MAX - 1).is_none()
+    }
+
     pub(crate) fn asked(&mut self, asked: &Asked, now: Timestamp) -> Result<(), EntryError> {
         self.check_action(&asked.action)?;
         self.check_standing(&asked.action)?;
@@ -112,7 +122,7 @@ impl State {
                 "the attempt waits for longer than its budget lets it",
             ));
         }
-        if self.asks.len() >= ASKS_MAX {
+        if !self.may_ask(&asked.action.agent) {
             return Err(EntryError::Mismatch("more attempts wait than may"));
         }
         if self.asks.contains_key(&asked.attempt()) || self.open.contains_key(&asked.attempt()) {

@@ -58,6 +58,18 @@ pub struct BudgetFacts {
     pub edits: BTreeMap<BudgetName, LastEdit>,
 }
 
+impl BudgetFacts {
+    /// Takes what another has of a budget.
+    pub fn take(&mut self, from: &Self, name: &BudgetName) {
+        if let Some(declared) = from.declared.get(name) {
+            self.declared.insert(name.clone(), *declared);
+        }
+        if let Some(edit) = from.edits.get(name) {
+            self.edits.insert(name.clone(), edit.clone());
+        }
+    }
+}
+
 impl State {
     /// The labels of an action, from what the log says of its agent and credential; `None` if it knows neither.
     pub fn labels<'a>(&'a self, action: &'a Action, tools: &'a [String]) -> Option<Labels<'a>> {

@@ -22,7 +22,7 @@ mod state;
 
 pub use action::{Action, Closed, Denial, Intent, Outcome, Over, Overrun, Replay, Status, Stopper, Tokens, Why};
 pub use allowance::{Allowance, SpoolApplied, Spooled};
-pub use ask::{ASKS_MAX, Ask, AskEnd, AskEnded, AskRefused, Asked, Asks};
+pub use ask::{ASKS_MAX, ASKS_OF_AGENT_MAX, Ask, AskEnd, AskEnded, AskRefused, Asked, Asks};
 pub use budgets::{BudgetFacts, Declared, LastEdit, ThresholdReached};
 pub use codec::{MAX_ENTRY_BYTES, VERSION};
 pub use distrust::Distrust;

@@ -1,6 +1,10 @@
 //! The ledger: all budgets of a tenant and the holds that have not ended.
 
-use std::collections::HashMap;
+use std::{
+    collections::{BTreeSet, HashMap},
+    ops::Bound,
+    sync::Arc,
+};
 
 use model::{ActionId, AgentName, BudgetName, NanoUsd, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -127,6 +131,8 @@ pub enum NotAdmitted {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
     pub(crate) budgets: HashMap<BudgetName, Box<Budget>>,
+    /// The budgets that were not removed, in order.
+    pub(crate) names: BTreeSet<BudgetName>,
     pub(crate) index: Index,
     pub(crate) holds: HashMap<Attempt, Open>,
     pub(crate) allowances: HashMap<AgentName, Open>,
@@ -327,7 +333,7 @@ impl Ledger {
     pub fn balances(&self, name: &BudgetName, now: Timestamp, most: usize) -> Vec<Balance> {
         let budget = self.budgets.get(name);
         let pots = budget.into_iter().flat_map(|budget| {
-            let pots = budget.pots().into_iter().take(most);
+            let pots = budget.pots(most).into_iter();
             pots.filter_map(|of| budget.balance(of, now).ok())
         });
         pots.collect()
@@ -335,15 +341,29 @@ impl Ledger {
 
     /// What a budget allows, as it was declared, if there is one of this name. Unlike [`Ledger::balance`] it asks no calendar.
     pub fn budget(&self, name: &BudgetName) -> Option<&BudgetSpec> {
-        self.budgets.get(name).map(|budget| &budget.spec)
+        self.budgets.get(name).map(|budget| &*budget.spec)
+    }
+
+    /// The same as [`Ledger::budgets`], to keep.
+    pub fn declared(&self) -> impl Iterator<Item = Arc<BudgetSpec>> {
+        let budgets = self.names.iter().filter_map(|name| self.budgets.get(name));
+        budgets.map(|budget| Arc::clone(&budget.spec))
     }
 
     /// What every budget allows that was not removed, in the order of their names.
     pub fn budgets(&self) -> impl Iterator<Item = &BudgetSpec> {
-        let live = self.budgets.values().filter(|budget| !budget.retired);
-        let mut specs: Vec<_> = live.map(|budget| &budget.spec).collect();
-        specs.sort_unstable_by_key(|spec| &spec.name);
-        specs.into_iter()
+        self.names.iter().filter_map(|name| self.budget(name))
+    }
+
+    /// The name of a budget, if it is there and was not removed.
+    pub fn known(&self, name: &BudgetName) -> Option<&BudgetName> {
+        self.names.get(name)
+    }
+
+    /// The names of budgets that were not removed and come behind this one, in order.
+    pub fn names_after<'a>(&'a self, name: Option<&BudgetName>) -> impl Iterator<Item = &'a BudgetName> + use<'a> {
+        let from = name.map_or(Bound::Unbounded, |name| Bound::Excluded(name.clone()));
+        self.names.range((from, Bound::Unbounded))
     }
 
     /// An open hold.

@@ -1,6 +1,6 @@
 //! A budget: its terms, what administrators changed of them, and its pots.
 
-use std::{collections::BTreeMap, ops::Bound};
+use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
 use model::Timestamp;
 
@@ -21,7 +21,8 @@ const TIDY_A_REFUSAL: usize = 1_024;
 /// A budget and what is booked in its pots.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Budget {
-    pub(crate) spec: BudgetSpec,
+    /// Shared with whoever reads what is declared.
+    pub(crate) spec: Arc<BudgetSpec>,
     /// What an administrator set instead of the limit that is declared.
     pub(crate) limit: Option<Amount>,
     /// Nothing is granted while it is paused.
@@ -88,7 +89,7 @@ impl Budget {
     pub(crate) fn new(spec: BudgetSpec, edition: u64) -> Self {
         Self {
             pots: Pots::new(&spec, edition),
-            spec,
+            spec: Arc::new(spec),
             limit: None,
             paused: false,
             retired: false,
@@ -117,7 +118,7 @@ impl Budget {
         }
         let (before, after) = (terms(&self.spec, self.limit), terms(&spec, self.limit));
         self.pots.redefine(before, after, edition, now);
-        self.spec = spec;
+        self.spec = Arc::new(spec);
     }
 
     /// Raises or lowers the limit; `None` to return to what is declared.
@@ -258,7 +259,7 @@ impl Budget {
             None => Account::new(self.edition).resets_at(&self.spec.window, &standing, now),
         };
         Ok(Balance {
-            spec: self.spec.clone(),
+            spec: (*self.spec).clone(),
             of: of.to_vec(),
             limit: standing.limit(),
             credit: amount(standing.credit),
@@ -271,10 +272,10 @@ impl Budget {
     }
 
     /// Whose pots there are, in order.
-    pub(crate) fn pots(&self) -> Vec<&[String]> {
+    pub(crate) fn pots(&self, most: usize) -> Vec<&[String]> {
         match &self.pots {
             Pots::One(_) => vec![&[]],
-            Pots::Each { accounts, .. } => accounts.keys().map(Vec::as_slice).collect(),
+            Pots::Each { accounts, .. } => accounts.keys().map(Vec::as_slice).take(most).collect(),
         }
     }
 

@@ -71,6 +71,7 @@ impl Ledger {
         if let Some(select) = &spec.select {
             self.index.insert(&spec.name, select);
         }
+        self.names.insert(spec.name.clone());
         match self.budgets.get_mut(&spec.name) {
             Some(budget) => budget.redefine(spec, self.edition, now),
             None => {
@@ -89,6 +90,7 @@ impl Ledger {
             .filter(|budget| !budget.retired)
             .ok_or_else(unknown)?;
         budget.retired = true;
+        self.names.remove(name);
         if let Some(select) = &budget.spec.select {
             self.index.remove(name, select);
         }

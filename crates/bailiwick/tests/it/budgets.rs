@@ -68,7 +68,7 @@ async fn budgets_are_created_changed_and_shown() {
     let key = world.key("worker");
     let day = [
         "--limit",
-        "1 calls",
+        "1 call",
         "--per",
         "day",
         "--select",

@@ -112,7 +112,8 @@ fn check_room(view: &View, budget: &BudgetSpec) -> Result<(), AdminError> {
         let message = "the budget selects by too many values for one entry: write what they begin with and `*`";
         return Err(AdminError::Invalid(message.to_owned()));
     }
-    let others = view.budgets.iter().filter(|spec| spec.name != budget.name);
+    let others = view.budgets.iter().map(|spec| &**spec);
+    let others = others.filter(|spec| spec.name != budget.name);
     let agents = view.agents.values().filter_map(|state| state.record.as_ref());
     let agents = agents.filter_map(|record| {
         let labels = Labels {

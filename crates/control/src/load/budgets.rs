@@ -62,7 +62,7 @@ pub(super) fn changes(
     by: &AdminName,
     persons: &mut Vec<Person>,
 ) -> (Vec<Event>, Vec<Event>) {
-    let known: BTreeMap<_, _> = view.budgets.iter().map(|spec| (&spec.name, spec)).collect();
+    let known: BTreeMap<_, _> = view.budgets.iter().map(|spec| (&spec.name, &**spec)).collect();
     let gone = known.keys().copied();
     let gone = gone.filter(|name| !declared.contains_key(*name) && !is_of_api(view, name));
     let removed = gone.map(|name| Event::BudgetRemoved {
@@ -128,7 +128,8 @@ pub(super) fn problems(view: &View, governance: &TenantGovernance) -> Vec<LoadPr
             });
         }
     }
-    let api = view.budgets.iter().filter(|spec| is_of_api(view, &spec.name));
+    let api = view.budgets.iter().map(|spec| &**spec);
+    let api = api.filter(|spec| is_of_api(view, &spec.name));
     let budgets = governance.budgets.iter().chain(api);
     let agents = governance.agents.iter().map(|agent| {
         let labels = Labels {

@@ -139,7 +139,7 @@ async fn what_resets_says_when() {
     .await;
     let message = refused(&harness, harness.chat("")).await;
     let expected = format!(
-        "This request could take up to 1 calls, but budget \"team-data\" has 0 calls left of 0 calls (0 calls spent, 0 calls \
+        "This request could take up to 1 call, but budget \"team-data\" has 0 calls left of 0 calls (0 calls spent, 0 calls \
          held by calls in flight). It resets at {}-01-01T00:00:00Z. Nothing was forwarded.",
         this_year() + 1
     );

@@ -116,7 +116,7 @@ async fn a_rate_limit_says_to_the_millisecond_when_to_come_again() {
     );
     assert_eq!(
         message,
-        "Rate limit \"slow\" allows 7 calls per minute, 2 at once, and this request of up to 1 calls would go faster. Retry \
+        "Rate limit \"slow\" allows 7 calls per minute, 2 at once, and this request of up to 1 call would go faster. Retry \
          in 8.572 s. Nothing was forwarded."
     );
     // What was refused took nothing: the same wait again, less what has passed.

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use entry::{Action, Allowance, Entry, EntryError, Event, Intent, Outcome, SpoolApplied};
-use ledger::{Charge, LedgerError};
+use ledger::{BreakerStanding, Charge, LedgerError, MAX_BREAKER_KEYS, Pot, Scope};
 use model::{AgentName, NanoUsd, TenantName, Timestamp};
 use tokio::sync::oneshot;
 
@@ -25,9 +25,11 @@ impl Shard {
     /// those that are declared no more. Returns whether anything changed.
     pub(crate) fn tend(&mut self, wall: Timestamp, spooling: bool) -> Result<bool, EntryError> {
         let now = self.at(wall);
+        self.find_standing_pots();
+        let stopped = self.stopped(now);
         let agents = self.state.agents.keys();
         let mut due: Vec<_> = agents
-            .filter_map(|agent| Some((agent.clone(), self.due(agent, now, spooling)?)))
+            .filter_map(|agent| Some((agent.clone(), self.due(agent, &stopped, now, spooling)?)))
             .collect();
         due.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         let any = !due.is_empty();
@@ -44,21 +46,59 @@ impl Shard {
         Ok(any)
     }
 
-    fn due(&self, agent: &AgentName, now: Timestamp, spooling: bool) -> Option<Due> {
+    /// Finds the pots that allowances are reserved in. That looks at every budget, so it is done only when something was
+    /// declared or changed since.
+    fn find_standing_pots(&mut self) {
+        let (epoch, found) = &mut self.standing;
+        if *epoch == self.state.epoch {
+            return;
+        }
+        *epoch = self.state.epoch;
+        let declare = self.state.agents.iter().filter(|(_, agent)| {
+            let record = agent.record.as_ref();
+            record.is_some_and(|record| record.allowance.is_some())
+        });
+        *found = declare
+            .map(|(agent, _)| (agent.clone(), self.state.standing_pots(agent).unwrap_or_default()))
+            .collect();
+    }
+
+    /// The pots that an agent's allowance is reserved in; none if what it asks for decides which budgets it has.
+    fn standing_pots(&self, agent: &AgentName) -> &[Pot] {
+        self.standing.1.get(agent).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Whom circuit breakers stop: agents, teams, and runs as `agent/run`.
+    fn stopped(&self, now: Timestamp) -> Vec<BreakerStanding> {
+        self.state.breakers.standing(now, false, MAX_BREAKER_KEYS)
+    }
+
+    /// Whether a breaker stops an agent, or a run of it: it must not go on while nothing can be recorded.
+    fn is_stopped(&self, agent: &AgentName, stopped: &[BreakerStanding]) -> bool {
+        let record = self.state.agents.get(agent).and_then(|agent| agent.record.as_ref());
+        stopped.iter().any(|standing| match standing.scope {
+            Scope::Team => record.is_some_and(|record| record.team == standing.of),
+            Scope::Agent => standing.of == agent.as_str(),
+            Scope::Run => standing.of.split('/').next() == Some(agent.as_str()),
+        })
+    }
+
+    fn due(&self, agent: &AgentName, stopped: &[BreakerStanding], now: Timestamp, spooling: bool) -> Option<Due> {
         let record = self.state.agents.get(agent)?.record.as_ref();
         let declared = record.and_then(|record| record.allowance).filter(|_| spooling);
+        let declared = declared.filter(|_| !self.is_stopped(agent, stopped));
         let held = self.state.ledger.allowance(agent);
         match (declared, held) {
             (None, None) => None,
             (None, Some(_)) => Some(Due::Release),
             (Some(declared), None) => (self.room(agent, now) > NanoUsd::ZERO).then_some(Due::Hold(declared)),
             (Some(declared), Some(held)) => {
-                let pots = self.state.standing_pots(agent).unwrap_or_default();
+                let pots = self.standing_pots(agent);
                 if pots.iter().any(|pot| self.state.ledger.overlay(&pot.budget).1) {
                     return Some(Due::Release);
                 }
                 let same = held.bookings.len() == pots.len();
-                let same = same && held.bookings.iter().zip(&pots).all(|(booking, pot)| booking.is_in(pot));
+                let same = same && held.bookings.iter().zip(pots).all(|(booking, pot)| booking.is_in(pot));
                 let over = !same || held.bookings.iter().any(|booking| booking.period.end <= now);
                 // One that a budget has no room for is renewed when there is room for all of it, not little by little.
                 let amount = held.amount.money;
@@ -71,7 +111,7 @@ impl Shard {
 
     /// What is left in the tightest of an agent's budgets. Nothing, if what it asks for decides which budgets it has.
     fn room(&self, agent: &AgentName, now: Timestamp) -> NanoUsd {
-        let pots = self.state.standing_pots(agent).unwrap_or_default();
+        let pots = self.standing_pots(agent);
         let left = pots.iter().map(|pot| match self.state.ledger.balance(pot, now) {
             Ok(balance) if !balance.paused => NanoUsd(balance.remaining().0),
             _ => NanoUsd::ZERO,
@@ -86,12 +126,12 @@ impl Shard {
     fn hold_allowance(&mut self, agent: AgentName, declared: NanoUsd, wall: Timestamp) -> Result<(), EntryError> {
         let now = self.at(wall);
         let amount = declared.min(self.room(&agent, now));
-        let pots = self.state.standing_pots(&agent).filter(|_| amount > NanoUsd::ZERO);
-        let Some(pots) = pots else {
+        let pots = self.standing_pots(&agent);
+        if pots.is_empty() || amount <= NanoUsd::ZERO {
             return Ok(());
-        };
+        }
         // Without room there is none: the agent is refused while nothing can be recorded.
-        let Ok(bookings) = self.state.ledger.admit(&pots, &Charge::of_money(amount), now) else {
+        let Ok(bookings) = self.state.ledger.admit(pots, &Charge::of_money(amount), now) else {
             return Ok(());
         };
         let allowance = Allowance {

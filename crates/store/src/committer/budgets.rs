@@ -161,12 +161,19 @@ impl Shard {
         let over = over(&refusal);
         let resets_at = refusal.balance.resets_at;
         let attempt = request.name();
-        if self.waits(&request, now) {
+        let asked = self.state.asks.get(&attempt).map(|ask| &ask.asked.over);
+        let same = asked.is_some_and(|asked| asked.budget == over.budget && asked.of == over.of);
+        if same && refusal.asks().is_some() && self.waits(&request, now) {
             return Ok(Admitted::Waiting);
         }
-        let fresh = request.may_wait && !self.state.asks.contains_key(&attempt);
-        let asks = refusal.asks().filter(|_| fresh);
-        if let Some(wait_s) = asks.filter(|_| self.state.asks.len() < entry::ASKS_MAX) {
+        // What waited for one budget and does not fit into another now waits for that one, if it asks.
+        let moves = asked.is_some() && !same;
+        let may = request.may_wait && (asked.is_none() || moves);
+        let may = may && (moves || self.state.may_ask(&request.ask.action.agent));
+        if let Some(wait_s) = refusal.asks().filter(|_| may) {
+            if moves {
+                self.end_ask(attempt, AskEnd::Moved, wall);
+            }
             let until = now.saturating_add_micros(i64::from(wait_s) * 1_000_000);
             return self.wait(request, over, resets_at, until, boot, wall);
         }
@@ -312,16 +319,13 @@ impl Shard {
     pub(super) fn balances(&self, query: &BalanceQuery, wall: Timestamp) -> Balances {
         let now = self.at(wall);
         let ledger = &self.state.ledger;
-        let wanted = |name: &BudgetName| {
-            query.name.as_ref().is_none_or(|wanted| wanted == name)
-                && query.after.as_ref().is_none_or(|after| name > after)
+        let names: Vec<&BudgetName> = match &query.name {
+            Some(name) => ledger.known(name).into_iter().collect(),
+            None => ledger.names_after(query.after.as_ref()).take(query.most).collect(),
         };
-        let names = ledger.budgets().map(|spec| &spec.name);
-        let mut found = Balances {
-            facts: self.state.budgets.clone(),
-            ..Balances::default()
-        };
-        for name in names.filter(|name| wanted(name)).take(query.most) {
+        let mut found = Balances::default();
+        for name in names {
+            found.facts.take(&self.state.budgets, name);
             let mut pots = ledger.balances(name, now, query.pots.saturating_add(1));
             if pots.is_empty() {
                 // Nobody has used it yet: it stands as each of its pots will.

@@ -1,6 +1,9 @@
 //! What can be asked of the committer.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use entry::{
     Action, AdminRecord, AgentState, Ask as Waiting, BudgetFacts, Distrust, Event, KeyState, Over, Tokens, Why,
@@ -169,7 +172,7 @@ pub struct View {
     /// Administrators.
     pub admins: BTreeMap<AdminName, AdminRecord>,
     /// Budgets as they are declared, in the order of their names.
-    pub budgets: Vec<ledger::BudgetSpec>,
+    pub budgets: Vec<Arc<ledger::BudgetSpec>>,
     /// Where budgets were declared, and who changed them.
     pub budget_facts: BudgetFacts,
     /// Attempts that wait for an administrator.

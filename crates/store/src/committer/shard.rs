@@ -1,9 +1,11 @@
 //! One tenant's log as the committer writes it: commands in, entries out. No I/O.
 
+use std::collections::HashMap;
+
 use entry::{
     Action, AskEnd, Denial, Entry, EntryError, Event, Intent, Over, Replay, Status, Stopper, ThresholdReached, VERSION,
 };
-use ledger::{Attempt, BreakerStop, Limited, NotAdmitted};
+use ledger::{Attempt, BreakerStop, Limited, NotAdmitted, Pot};
 use model::{ActionId, AdminName, AgentName, BatchId, NanoUsd, Reason, TenantName, Timestamp};
 use tlog::{CompactRange, leaf_hash};
 
@@ -24,6 +26,8 @@ pub(crate) struct Shard {
     pub(crate) range: CompactRange,
     waiting: Vec<u8>,
     waiting_count: u64,
+    /// The pots that agents' allowances are reserved in, and the control epoch as of which.
+    pub(super) standing: (u64, HashMap<AgentName, Vec<Pot>>),
     /// What operators are to be told of the entries that wait: thresholds, and what breakers do.
     told: Vec<Event>,
 }
@@ -60,6 +64,7 @@ impl Shard {
             range: CompactRange::new(),
             waiting: Vec::new(),
             waiting_count: 0,
+            standing: Default::default(),
             told: Vec::new(),
         }
     }
@@ -370,6 +375,7 @@ impl Shard {
             range: self.range.clone(),
             waiting: Vec::new(),
             waiting_count: 0,
+            standing: Default::default(),
             told: Vec::new(),
         };
         for event in events {
@@ -426,7 +432,7 @@ impl Shard {
             agents: state.agents.clone(),
             keys: state.keys.clone(),
             admins: state.admins.clone(),
-            budgets: state.ledger.budgets().cloned().collect(),
+            budgets: state.ledger.declared().collect(),
             budget_facts: state.budgets.clone(),
             asks: state.asks.values().cloned().collect(),
             policy_files: state.policy_files.clone(),

@@ -107,6 +107,7 @@ pub(super) fn describe(event: &Event) -> String {
         Event::AskRefused(refused) => format!("{} by {}: {}", refused.action, refused.by, refused.note),
         Event::AskEnded(ended) => match ended.end {
             AskEnd::Withdrawn => format!("{}: the caller went away", ended.action),
+            AskEnd::Moved => format!("{}: another budget has no room now", ended.action),
             AskEnd::Lost => format!("{}: the server that it waited at stopped", ended.action),
         },
         Event::PolicyFile(file) => file.file.clone(),

@@ -96,7 +96,7 @@ async fn what_waits_is_listed_topped_up_and_goes_on() {
     assert!(harness.control.render_metrics().contains(gauge));
     let wrong = answer(&harness, ask, Some("5 USD")).await.unwrap_err().to_string();
     assert!(wrong.starts_with("the budget counts calls, not USD"), "{wrong}");
-    assert_eq!(answer(&harness, ask, None).await.unwrap(), "1 calls");
+    assert_eq!(answer(&harness, ask, None).await.unwrap(), "1 call");
     let (status, _, body) = over(call).await;
     assert_eq!(status, 200, "{body}");
     assert_eq!(waiting(&harness, 0).await, []);
@@ -123,7 +123,7 @@ async fn who_is_refused_is_told_why() {
     assert_eq!((status, reason.as_str()), (402, "budget_exhausted"));
     assert_eq!(
         message(&body),
-        "This request could take up to 1 calls, but budget \"team-data\" has 0 calls left of 1 calls (1 calls spent, 0 calls \
+        "This request could take up to 1 call, but budget \"team-data\" has 0 calls left of 1 call (1 call spent, 0 calls \
          held by calls in flight). Administrator owner was asked and refused to top it up: try again tomorrow. Nothing was \
          forwarded."
     );

@@ -144,7 +144,7 @@ async fn users_have_pots_of_their_own_and_are_topped_up_by_name() {
         assert_eq!(harness.call(harness.chat("")).await.0, 200);
     }
     let alice_of = [("user", "alice@acme.example")];
-    let page = change(&harness, "team-data", top_up("1 calls", &alice_of))
+    let page = change(&harness, "team-data", top_up("1 call", &alice_of))
         .await
         .unwrap();
     let pots: Vec<_> = page
@@ -168,7 +168,7 @@ async fn users_have_pots_of_their_own_and_are_topped_up_by_name() {
             "budget team-data keeps pots apart: say which one as user=VALUE",
         ),
     ] {
-        let wrong = change(&harness, "team-data", top_up("1 calls", of)).await.unwrap_err();
+        let wrong = change(&harness, "team-data", top_up("1 call", of)).await.unwrap_err();
         assert_eq!(wrong.to_string(), told);
     }
     // The log has pseudonyms only.
@@ -252,7 +252,7 @@ async fn a_created_budget_is_nobodys_but_the_administrators() {
     harness.outcomes(1).await;
     let message = refused(&harness, harness.chat("")).await;
     assert!(
-        message.contains("budget \"all\" has 0 calls left of 1 calls"),
+        message.contains("budget \"all\" has 0 calls left of 1 call"),
         "{message}"
     );
     // Files do not touch it, and what was spent stays when its terms change.
@@ -318,7 +318,7 @@ async fn files_and_administrators_do_not_share_a_name() {
     };
     harness.control.delete_budget(&harness.owner, removal).await.unwrap();
     let report = harness.control.reload(&harness.owner).await.unwrap();
-    assert_eq!(report.changes, ["budget_loaded team-data 1 calls per total"]);
+    assert_eq!(report.changes, ["budget_loaded team-data 1 call per total"]);
     harness.outcomes(2).await;
     // The two calls count on: the same is counted as before.
     refused(&harness, harness.chat("")).await;
