@@ -16,9 +16,12 @@ pub(super) fn counted(text: &str) -> Result<(Measure, Amount), String> {
         Measure::Tokens,
         Measure::Calls,
     ];
-    let found = all
-        .into_iter()
-        .find_map(|measure| Some((measure, text.strip_suffix(measure.unit())?.trim_end())));
+    let number_of = |measure: Measure| {
+        let (many, one) = (measure.unit(), measure.unit().trim_end_matches('s'));
+        let number = text.strip_suffix(many).or_else(|| text.strip_suffix(one))?;
+        Some((measure, number.trim_end()))
+    };
+    let found = all.into_iter().find_map(number_of);
     let number = found.and_then(|(measure, number)| Some((measure, Amount(whole(number)?))));
     number.ok_or_else(|| {
         format!("{text:?} is not an amount: write it with its unit, such as \"5 USD\", \"2M tokens\" or \"5000 calls\"")
@@ -72,6 +75,7 @@ mod tests {
             ("300k input tokens", Some((Measure::InputTokens, 300_000))),
             (" 7 output tokens ", Some((Measure::OutputTokens, 7))),
             ("5000 calls", Some((Measure::Calls, 5_000))),
+            ("1 call", Some((Measure::Calls, 1))),
             ("5", None),
             ("-5 USD", None),
             ("+5 calls", None),

@@ -7,7 +7,7 @@ use super::{
     refusals::check_events,
     samples::{action_id, agent, asked, at, budget, budget_spec, by, denial, edited, key, key_issued, loaded},
 };
-use crate::{ASKS_MAX, AskEnd, AskEnded, AskRefused, Asked, Denial, Event, Intent, Over};
+use crate::{ASKS_OF_AGENT_MAX, AskEnd, AskEnded, AskRefused, Asked, Denial, Event, Intent, Over};
 
 /// `small` asks for a minute; a call of 200 does not fit.
 fn log() -> Log {
@@ -176,7 +176,7 @@ fn what_cannot_wait() {
 #[test]
 fn only_so_many_wait() {
     let mut log = log();
-    let most = u16::try_from(ASKS_MAX).unwrap();
+    let most = u16::try_from(ASKS_OF_AGENT_MAX).unwrap();
     for attempt in 0..most {
         log.push(Event::Asked(waits(&log, "alone", 1, attempt)));
     }

@@ -163,7 +163,7 @@ impl Shard {
         let attempt = request.name();
         let asked = self.state.asks.get(&attempt).map(|ask| &ask.asked.over);
         let same = asked.is_some_and(|asked| asked.budget == over.budget && asked.of == over.of);
-        if same && refusal.asks().is_some() && self.waits(&request, now) {
+        if same && self.waits(&request, now) {
             return Ok(Admitted::Waiting);
         }
         // What waited for one budget and does not fit into another now waits for that one, if it asks.

@@ -174,7 +174,7 @@ fn the_most_specific_limit_of_a_group_counts_and_groups_side_by_side() {
          limit tier: 4 calls/hour burst 4 where tier=batch
          limit tool-tier: 3 calls/hour burst 3 where tool=search,tier=batch
          limit user-tier: 2 calls/hour burst 2 where user=ann,tier=batch
-         limit user-tool: 1 call/hour burst 1 where user=ann,tool=search
+         limit user-tool: 1 calls/hour burst 1 where user=ann,tool=search
          limit usd: 1 usd/hour burst 1 group money
          take a user=ann,tier=batch,tool=search+x
          take b user=ann,tier=batch,tool=search => wait 3600 by user-tool calls/hour
@@ -219,9 +219,9 @@ fn all_agents_of_a_user_share_one_bucket_where_that_is_declared() {
 #[test]
 fn buckets_are_by_the_order_of_labels_whatever_was_written() {
     check(
-        "limit l: 1 call/hour burst 1 each user,agent
+        "limit l: 1 calls/hour burst 1 each user,agent
          take a user=u,agent=a
-         limit l: 1 call/hour burst 1 each agent,user
+         limit l: 1 calls/hour burst 1 each agent,user
          take b user=u,agent=a => wait 3600 by l agent=a,user=u calls/hour
          take b user=a,agent=u",
     );
@@ -303,13 +303,13 @@ fn a_bucket_that_is_full_again_is_forgotten() {
 #[test]
 fn a_limit_that_is_removed_is_forgotten_and_its_holds_with_it() {
     check(
-        "limit l: 1 call/hour burst 1
+        "limit l: 1 calls/hour burst 1
          take a
          take b => wait 3600 by l calls/hour
          remove l
          buckets => 0
          take b
-         limit l: 1 call/hour burst 1
+         limit l: 1 calls/hour burst 1
          take c
          # What the others give back is not this limit's.
          end a calls=0
@@ -326,12 +326,12 @@ fn a_limit_that_is_removed_is_forgotten_and_its_holds_with_it() {
          buckets => 1
          end e calls=0
          remove l
-         limit l: 1 call/hour burst 1
+         limit l: 1 calls/hour burst 1
          take d
          # So with an edit of what it has buckets for.
-         limit l: 1 call/hour burst 1 each user
+         limit l: 1 calls/hour burst 1 each user
          take e user=u
-         limit l: 1 call/hour burst 1
+         limit l: 1 calls/hour burst 1
          take f
          end d calls=0
          take g => wait 3600 by l calls/hour
@@ -343,7 +343,7 @@ fn a_limit_that_is_removed_is_forgotten_and_its_holds_with_it() {
 #[test]
 fn an_attempt_takes_once_and_ends_once() {
     check(
-        "limit l: 1 call/second burst 5
+        "limit l: 1 calls/second burst 5
          take a
          take a => attempt 0 of action 61000000000000000000000000000000 has taken from its rate limits already
          expect l calls/second=4
@@ -359,7 +359,7 @@ fn an_attempt_takes_once_and_ends_once() {
 #[test]
 fn time_that_goes_backwards_stands_still() {
     check(
-        "limit l: 1 call/second burst 2
+        "limit l: 1 calls/second burst 2
          at 10 take a
          at 4 take b
          take c => wait 7 by l calls/second

@@ -40,7 +40,7 @@ prop_compose! {
                 group: group.to_owned(),
                 select: Selector(select),
                 each,
-                rates: limit("l: 1 call/second burst 1").rates,
+                rates: limit("l: 1 calls/second burst 1").rates,
             });
         }
         all
@@ -188,7 +188,7 @@ fn there_are_so_many_buckets_and_no_more() {
     };
     let mut rates = Rates::default();
     rates.define(
-        limit("l: 1 call/hour burst 2 each user"),
+        limit("l: 1 calls/hour burst 2 each user"),
         Timestamp::from_unix_micros(0),
     );
     let most = u32::try_from(MAX_BUCKETS).unwrap();
@@ -218,7 +218,7 @@ fn there_are_so_many_buckets_and_no_more() {
     };
     assert_eq!(limited.retry_after_us, Some(3_000 * 1_000_000));
     // Then there is room for another one, but not for one that is of the same request.
-    rates.define(limit("agents: 1 call/hour burst 2 each agent group g"), seconds(3_600));
+    rates.define(limit("agents: 1 calls/hour burst 2 each agent group g"), seconds(3_600));
     let both = |user| Labels {
         user,
         agent: "new",
@@ -241,7 +241,7 @@ fn there_are_so_many_buckets_and_no_more() {
 fn a_request_is_held_against_few_of_many_limits() {
     let mut index = Index::default();
     for at in 0..MAX_LIMITS {
-        let text = format!("l{at}: 1 call/hour burst 2 where tenant=acme,tier=batch,user=u{at}");
+        let text = format!("l{at}: 1 calls/hour burst 2 where tenant=acme,tier=batch,user=u{at}");
         index.insert(&Arc::new(Limit::new(limit(&text))));
     }
     Who::of("tier=batch,user=u7").with(|labels| {

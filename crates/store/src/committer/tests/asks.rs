@@ -1,6 +1,6 @@
 //! Attempts that wait for an administrator, as many as may.
 
-use entry::ASKS_MAX;
+use entry::ASKS_OF_AGENT_MAX;
 use ledger::{Amount, AtLimit, BudgetSpec, Window};
 use model::{BudgetName, Timestamp};
 
@@ -24,13 +24,13 @@ fn one_more_than_may_wait_is_refused_at_once() {
         request.may_wait = true;
         shard.hold(request, 1, at).unwrap()
     };
-    for number in 0..ASKS_MAX {
+    for number in 0..ASKS_OF_AGENT_MAX {
         assert!(matches!(hold(&mut shard, number), Admitted::Asked(_)), "{number}");
     }
-    assert!(matches!(hold(&mut shard, ASKS_MAX), Admitted::Refused(..)));
+    assert!(matches!(hold(&mut shard, ASKS_OF_AGENT_MAX), Admitted::Refused(..)));
     assert!(
         matches!(hold(&mut shard, 0), Admitted::Waiting),
         "who waits goes on waiting"
     );
-    assert_eq!(shard.state.asks.len(), ASKS_MAX);
+    assert_eq!(shard.state.asks.len(), ASKS_OF_AGENT_MAX);
 }
