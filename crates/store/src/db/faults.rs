@@ -19,8 +19,6 @@ pub(crate) enum Fate {
     Fails,
     /// It fails, and is stored all the same.
     FailsButLands,
-    /// It is stored, and no answer comes until answers are let through.
-    LandsUnanswered,
 }
 
 /// Orders to a store that is out of reach, in the committer's task.
@@ -123,7 +121,12 @@ impl Faults {
         self.stalled.send_replace(stalled);
     }
 
-    /// Lets the answers through that were kept back.
+    /// The next append is stored, and its answer is kept back.
+    pub(crate) fn keep_answer(&self) {
+        self.orders().unanswered = true;
+    }
+
+    /// Lets the answer through that was kept back.
     pub(crate) fn answer(&self) {
         self.answered.send_replace(true);
     }
@@ -142,10 +145,6 @@ impl Faults {
             Some(Fate::Fails) => Err(ordered()),
             Some(Fate::FailsButLands) => {
                 orders.landed = true;
-                Ok(())
-            }
-            Some(Fate::LandsUnanswered) => {
-                orders.unanswered = true;
                 Ok(())
             }
         }

@@ -9,7 +9,7 @@ use model::{BudgetName, NanoUsd};
 use super::world::{World, budget_event, ended, patiently, tenant};
 use crate::{
     BalanceQuery, HoldAnswer, HoldRequest,
-    db::faults::Fate::{self, Fails, FailsButLands, LandsUnanswered, Works},
+    db::faults::Fate::{self, Fails, FailsButLands, Works},
 };
 
 /// What one call costs.
@@ -127,7 +127,7 @@ async fn case_03_killed_between_a_write_and_its_answer_the_next_start_adds_nothi
     let world = world().await;
     let size = world.view().await.size;
     let request = keyed(&world, 1).await;
-    world.faults.appends(&[LandsUnanswered]);
+    world.faults.keep_answer();
     let handle = world.handle.clone();
     let asked = tokio::spawn(async move { handle.hold(request).await });
     stored(&world, size + 1).await;
@@ -143,7 +143,7 @@ async fn case_03_killed_between_a_write_and_its_answer_the_next_start_adds_nothi
     // So is an end.
     let size = world.view().await.size;
     let mut hold = world.held(3, HOLD).await;
-    world.faults.appends(&[LandsUnanswered]);
+    world.faults.keep_answer();
     hold.begin();
     hold.settle(ended(COST));
     stored(&world, size + 2).await;
@@ -163,7 +163,7 @@ async fn case_03_killed_between_a_write_and_its_answer_the_next_start_adds_nothi
 async fn case_03_a_late_answer_adds_nothing_twice() {
     let world = world().await;
     let request = keyed(&world, 1).await;
-    world.faults.appends(&[LandsUnanswered]);
+    world.faults.keep_answer();
     let answer = world.handle.hold(request).await;
     assert!(matches!(answer, HoldAnswer::Unavailable), "{answer:?}");
     assert!(world.troubled().await.contains("has not finished a write"));
