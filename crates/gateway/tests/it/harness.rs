@@ -21,7 +21,7 @@ use hyper_util::{
 };
 use ledger::{BudgetSpec, Window};
 use llm::Dialect;
-use model::{AgentName, BudgetName, KeyId, NanoUsd, TenantName, Tier, Timestamp, UpstreamName};
+use model::{AgentName, BudgetName, KeyId, NanoUsd, TenantName, Tier, UpstreamName};
 use secrecy::ExposeSecret as _;
 use store::DataDir;
 use tlog::CompactRange;
