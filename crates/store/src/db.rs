@@ -143,7 +143,7 @@ impl Store {
         self.faults.before_append(&mut self.connection).await?;
         self.insert(batches).await?;
         #[cfg(test)]
-        self.faults.after_append()?;
+        self.faults.after_append().await?;
         Ok(())
     }
 

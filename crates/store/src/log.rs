@@ -74,6 +74,19 @@ pub enum BatchError {
     /// The head says another epoch or time than its entries.
     #[error("the head after entry {0} says another epoch or time than the entries up to it")]
     Head(u64),
+    /// Fewer entries are stored than were acknowledged.
+    #[error(
+        "{stored} entries are stored, but {known} were acknowledged: an older copy was put in the place of the database"
+    )]
+    Older {
+        /// How many were acknowledged.
+        known: u64,
+        /// How many are stored.
+        stored: u64,
+    },
+    /// The entries are not those that were acknowledged.
+    #[error("the first {0} entries that are stored are not those that were acknowledged: this is another history")]
+    OtherHistory(u64),
 }
 
 impl Batch {

@@ -1,13 +1,16 @@
-//! Failures of other gateways that were public, each as a test named after its number in our list of them: with the whole
-//! gateway, a real database and a simulated provider that counts for itself. Cases 9 and 10 are among the golden vectors
-//! (`vectors.rs`), the crashes of cases 5 and 15 in `crates/bailiwick/tests/it`, the alarm of case 12 and case 13 with the
-//! prices (`crates/pricing`).
+//! Failures of other gateways that were public, each as a test named after its number in our list of them
+//! (`docs/failures-elsewhere.md`, which says where the others are): with the whole gateway, a real database and a simulated
+//! provider that counts for itself.
+
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use entry::Event;
+use fake::SeenCall;
 use http::Request;
 use http_body_util::Full;
-use model::{NanoUsd, ServiceTier, Usage};
+use ledger::{Amount, BudgetSpec, Label, Measure, Selector, Window};
+use model::{BudgetName, NanoUsd, ServiceTier, Usage};
 use pricing::{PriceBook, Region};
 
 use crate::harness::{Harness, Setup, loose};
@@ -19,6 +22,10 @@ mod case_07;
 mod case_08;
 mod case_11;
 mod case_12;
+mod case_13;
+mod case_14;
+mod further;
+mod section_3;
 
 /// Permits all that agents can do.
 const ALL: &str = r#"@id("all") permit (principal == Agent::"tester", action in Action::"llm:use", resource);"#;
@@ -69,7 +76,16 @@ async fn intents(harness: &Harness) -> Vec<entry::Intent> {
 
 /// What the provider charges for the call it saw last, by the shipped prices.
 fn billed_last(harness: &Harness) -> NanoUsd {
-    let seen = harness.provider.calls().snapshot().pop().unwrap();
+    billed(&harness.provider.calls().snapshot().pop().unwrap())
+}
+
+/// What the provider charges for all calls it saw.
+fn billed_all(harness: &Harness) -> NanoUsd {
+    let seen = harness.provider.calls().snapshot();
+    seen.iter().map(billed).fold(NanoUsd::ZERO, NanoUsd::saturating_add)
+}
+
+fn billed(seen: &SeenCall) -> NanoUsd {
     let provider = if seen.path.ends_with("messages") {
         "anthropic"
     } else {
@@ -88,11 +104,47 @@ fn billed_last(harness: &Harness) -> NanoUsd {
 
 /// What is held in all budgets.
 async fn held(harness: &Harness) -> String {
-    let page = harness
-        .control
-        .budgets(&harness.owner, control::BudgetQuery::default())
-        .await
-        .unwrap();
-    let held = page.budgets.into_iter().map(|budget| budget.held);
+    let held = pots(harness).await.into_iter().map(|pot| pot.held);
     held.collect::<Vec<_>>().join(" ")
+}
+
+/// All pots of all budgets.
+async fn pots(harness: &Harness) -> Vec<control::BudgetReport> {
+    let query = control::BudgetQuery::default();
+    harness.control.budgets(&harness.owner, query).await.unwrap().budgets
+}
+
+/// What is spent in each pot, by the names of the budget and of the user or whoever it belongs to; all are without holds.
+async fn spent(harness: &Harness) -> BTreeMap<String, String> {
+    let named = |pot: control::BudgetReport| {
+        assert_eq!(pot.held, "0", "{}", pot.name);
+        let of: String = pot.of.values().map(|value| format!(" of {value}")).collect();
+        (format!("{}{of}", pot.name), pot.spent)
+    };
+    pots(harness).await.into_iter().map(named).collect()
+}
+
+/// A budget of all requests, without a limit that matters.
+fn counting(name: &str, unit: Measure) -> BudgetSpec {
+    BudgetSpec {
+        select: Some(Selector::default()),
+        unit,
+        ..BudgetSpec::money(BudgetName::new(name).unwrap(), Amount(1_000_000_000_000), Window::Total)
+    }
+}
+
+/// Declares these budgets, and no others beside the agent's own.
+async fn declare(harness: &Harness, budgets: Vec<BudgetSpec>) {
+    harness.declare(|governance| {
+        for tenant in governance.tenants.values_mut() {
+            tenant.budgets.clone_from(&budgets);
+        }
+    });
+    harness.control.reload(&harness.owner).await.unwrap();
+}
+
+fn as_caller(mut request: Request<Full<Bytes>>, key: &str) -> Request<Full<Bytes>> {
+    let bearer = format!("Bearer {key}").parse().unwrap();
+    request.headers_mut().insert("authorization", bearer);
+    request
 }

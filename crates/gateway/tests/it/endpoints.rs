@@ -28,8 +28,8 @@ async fn permitting(policy: &'static str) -> Harness {
 }
 
 /// A call: where to, with what, for which action and model.
-struct Row {
-    path: &'static str,
+pub(crate) struct Row {
+    pub(crate) path: &'static str,
     body: String,
     action: &'static str,
     model: &'static str,
@@ -61,7 +61,7 @@ fn form(path: &'static str, model: &'static str) -> Row {
 }
 
 /// Calls that cost something, none of which has anything written into it.
-fn priced() -> Vec<Row> {
+pub(crate) fn priced() -> Vec<Row> {
     vec![
         row(
             "/openai/v1/responses",
@@ -117,7 +117,7 @@ fn free() -> Vec<Row> {
 }
 
 impl Row {
-    fn request(&self, harness: &Harness) -> Request<Full<Bytes>> {
+    pub(crate) fn request(&self, harness: &Harness) -> Request<Full<Bytes>> {
         let mut request = harness.request(self.path, self.body.clone());
         if self.body.starts_with("--b0") {
             request.headers_mut().insert("content-type", FORM.parse().unwrap());

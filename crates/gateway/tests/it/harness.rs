@@ -21,10 +21,14 @@ use hyper_util::{
 };
 use ledger::{BudgetSpec, Window};
 use llm::Dialect;
-use model::{AgentName, BudgetName, KeyId, NanoUsd, TenantName, Tier, Timestamp, UpstreamName};
+use model::{AgentName, BudgetName, KeyId, NanoUsd, TenantName, Tier, UpstreamName};
 use secrecy::ExposeSecret as _;
 use store::DataDir;
 use tlog::CompactRange;
+
+mod clock;
+
+pub(crate) use clock::ManualClock;
 
 /// The credential the provider wants; agents must never see it.
 pub(crate) const UPSTREAM_KEY: &str = "sk-canary-upstream-7f3a";
@@ -40,6 +44,8 @@ pub(crate) struct Harness {
     gateway: Option<Gateway>,
     governance: Arc<Mutex<Governance>>,
     dir: tempfile::TempDir,
+    limits: Limits,
+    clock: Arc<dyn store::Clock>,
     client: Client<HttpConnector, Full<Bytes>>,
 }
 
@@ -61,45 +67,6 @@ pub(crate) struct Setup {
     pub(crate) base_url: Option<String>,
     /// The machine's clocks if there is none.
     pub(crate) clock: Option<ManualClock>,
-}
-
-/// A wall clock that stands still until it is moved. The steady clock stands still with it.
-#[derive(Clone, Debug)]
-pub(crate) struct ManualClock(Arc<Mutex<(i64, Duration)>>);
-
-impl ManualClock {
-    /// It shows the machine's time.
-    pub(crate) fn now() -> Self {
-        let now = store::Clock::now(&store::SystemClock::new());
-        Self(Arc::new(Mutex::new((now.unix_micros(), Duration::ZERO))))
-    }
-
-    /// Time passes.
-    pub(crate) fn pass(&self, time: Duration) {
-        let mut clocks = self.0.lock().unwrap();
-        clocks.0 += i64::try_from(time.as_micros()).unwrap();
-        clocks.1 += time;
-    }
-
-    /// Somebody sets the wall clock back.
-    pub(crate) fn step_back(&self, time: Duration) {
-        self.0.lock().unwrap().0 -= i64::try_from(time.as_micros()).unwrap();
-    }
-
-    /// The instant so long after what it shows.
-    pub(crate) fn after(&self, time: Duration) -> Timestamp {
-        store::Clock::now(self).saturating_add_micros(i64::try_from(time.as_micros()).unwrap())
-    }
-}
-
-impl store::Clock for ManualClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_unix_micros(self.0.lock().unwrap().0)
-    }
-
-    fn elapsed(&self) -> Duration {
-        self.0.lock().unwrap().1
-    }
 }
 
 impl Default for Setup {
@@ -197,25 +164,14 @@ impl Harness {
         let mut governance = governance(&setup, &base_url);
         (setup.declare)(&mut governance);
         let governance = Arc::new(Mutex::new(governance));
-        let declared = governance.clone();
         let clock: Arc<dyn store::Clock> = match setup.clock {
             Some(clock) => Arc::new(clock),
             None => Arc::new(store::SystemClock::new()),
         };
-        let options = Options {
-            dir: DataDir::open(&dir.path().join("data")).unwrap(),
-            trust_domain: "agents.acme.example".to_owned(),
-            guards: dir.path().join("guard"),
-            reserve: 0,
-            spool: None,
-            limits: setup.limits,
-            version: "test".to_owned(),
-            clock,
-            loader: Box::new(move || Ok(declared.lock().unwrap().clone())),
-        };
-        let control = Control::start(options).await.unwrap();
-        let text = std::fs::read_to_string(control.owner_file()).unwrap();
-        let owner = control.authenticate_admin(Some(text.trim())).unwrap();
+        let data = DataDir::open(&dir.path().join("data")).unwrap();
+        let limits = setup.limits;
+        let control = start(data, &limits, &clock, &governance).await;
+        let owner = owner(&control);
         let issued = control.issue_key(&owner, order(|_| {})).await.unwrap();
         let (addr, tls) = setup.listen;
         let gateway = Gateway::bind_with(control.clone(), addr.parse().unwrap(), tls)
@@ -239,6 +195,60 @@ impl Harness {
             gateway: Some(gateway),
             governance,
             dir,
+            limits,
+            clock,
+            client,
+        }
+    }
+
+    /// Stops it and starts it again on the same data.
+    pub(crate) async fn restart(mut self) -> Self {
+        if let Some(gateway) = self.gateway.take() {
+            assert!(gateway.drain(Duration::from_secs(10)).await, "calls in flight end");
+        }
+        self.control.stop("test").await;
+        let path = self.data();
+        let Self {
+            control,
+            provider,
+            key,
+            key_id,
+            governance,
+            dir,
+            limits,
+            clock,
+            client,
+            ..
+        } = self;
+        drop(control);
+        // What ran in the background lets go of the directory in its own time.
+        let data = tokio::time::timeout(Duration::from_secs(20), async {
+            loop {
+                match DataDir::open(&path) {
+                    Ok(data) => return data,
+                    Err(_) => tokio::task::yield_now().await,
+                }
+            }
+        });
+        let data = data.await.expect("the directory is free");
+        let control = start(data, &limits, &clock, &governance).await;
+        let gateway = Gateway::bind_with(control.clone(), "127.0.0.1:0".parse().unwrap(), None)
+            .await
+            .unwrap();
+        let addr = gateway.addr();
+        Self {
+            owner: owner(&control),
+            control,
+            provider,
+            url: format!("http://{addr}"),
+            addr,
+            key,
+            key_id,
+            gateway: Some(gateway),
+            governance,
+            dir,
+            limits,
+            clock,
             client,
         }
     }
@@ -396,6 +406,33 @@ impl Harness {
         assert_eq!(state.open.len(), 0, "no hold is open");
         state
     }
+}
+
+async fn start(
+    dir: DataDir,
+    limits: &Limits,
+    clock: &Arc<dyn store::Clock>,
+    governance: &Arc<Mutex<Governance>>,
+) -> Control {
+    let declared = governance.clone();
+    let guards = dir.path().with_file_name("guard");
+    let options = Options {
+        dir,
+        trust_domain: "agents.acme.example".to_owned(),
+        guards,
+        reserve: 0,
+        spool: None,
+        limits: limits.clone(),
+        version: "test".to_owned(),
+        clock: clock.clone(),
+        loader: Box::new(move || Ok(declared.lock().unwrap().clone())),
+    };
+    Control::start(options).await.unwrap()
+}
+
+fn owner(control: &Control) -> Actor {
+    let text = std::fs::read_to_string(control.owner_file()).unwrap();
+    control.authenticate_admin(Some(text.trim())).unwrap()
 }
 
 fn order(change: impl FnOnce(&mut KeyOrder)) -> KeyOrder {

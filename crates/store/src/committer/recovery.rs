@@ -5,10 +5,11 @@ use std::{collections::BTreeMap, time::Duration};
 use entry::Event;
 use futures_util::pin_mut;
 use model::{TenantName, Timestamp};
+use tlog::Hash;
 use tokio::sync::oneshot;
 
-use super::{command::Command, run::Committer, shard::Shard};
-use crate::{Clock, StoreError};
+use super::{command::Command, handle::Head, run::Committer, shard::Shard};
+use crate::{BatchError, Clock, StoreError};
 
 /// The waits between attempts to get going again, in milliseconds; the last one is repeated. Tests do not wait.
 const WAITS: [u64; 4] = if cfg!(test) {
@@ -96,12 +97,18 @@ impl<C: Clock> Committer<C> {
         }
     }
 
-    /// Reads the whole log of every tenant into fresh state, checking all of it. The writing connection reads, so that
-    /// what is folded is what the next batch is appended to.
+    /// Reads the whole log of every tenant into fresh state, checking all of it, also that it goes on from what this process
+    /// acknowledged. The writing connection reads, so that what is folded is what the next batch is appended to.
     pub(super) async fn refold(&mut self) -> Result<(), StoreError> {
+        let known = self.heads.borrow().clone();
         let mut shards = BTreeMap::new();
         for tenant in self.store.tenants().await? {
+            let corrupt = |source| StoreError::Corrupt {
+                tenant: tenant.clone(),
+                source,
+            };
             let mut shard = Shard::new(tenant.clone());
+            let mut acknowledged = Acknowledged::new(known.get(&tenant));
             loop {
                 let page = self.store.page(&tenant, shard.state.size).await?;
                 if page.is_empty() {
@@ -109,13 +116,21 @@ impl<C: Clock> Committer<C> {
                 }
                 for batch in page {
                     let folded = batch.fold(&mut shard.state, &mut shard.range, |_, _| {});
-                    folded.map_err(|source| StoreError::Corrupt {
-                        tenant: tenant.clone(),
-                        source,
-                    })?;
+                    folded.map_err(corrupt)?;
+                    acknowledged.meet(shard.state.size, batch.root);
                 }
             }
+            acknowledged.check(shard.state.size).map_err(corrupt)?;
             shards.insert(tenant, shard);
+        }
+        for (tenant, head) in known.into_iter().filter(|(_, head)| head.size > 0) {
+            if !shards.contains_key(&tenant) {
+                let source = BatchError::Older {
+                    known: head.size,
+                    stored: 0,
+                };
+                return Err(StoreError::Corrupt { tenant, source });
+            }
         }
         self.shards = shards;
         // What was booked in a batch that failed may have to be booked again.
@@ -215,6 +230,39 @@ impl<C: Clock> Committer<C> {
             *stopped = pushed
                 .inspect_err(|error| tracing::error!(%error, "the stop cannot be recorded"))
                 .ok();
+        }
+    }
+}
+
+/// What was acknowledged of a log, looked for in what is stored. A database that was rolled back under a running server, by
+/// a restored backup say, must not make it forget what was spent.
+struct Acknowledged<'a> {
+    head: Option<&'a Head>,
+    met: bool,
+}
+
+impl<'a> Acknowledged<'a> {
+    fn new(head: Option<&'a Head>) -> Self {
+        let head = head.filter(|head| head.size > 0);
+        Self {
+            head,
+            met: head.is_none(),
+        }
+    }
+
+    /// A batch ended here: heads are acknowledged where batches end.
+    fn meet(&mut self, size: u64, root: Hash) {
+        self.met |= self.head.is_some_and(|head| (head.size, head.root) == (size, root));
+    }
+
+    fn check(self, stored: u64) -> Result<(), BatchError> {
+        match self.head {
+            Some(head) if stored < head.size => Err(BatchError::Older {
+                known: head.size,
+                stored,
+            }),
+            Some(head) if !self.met => Err(BatchError::OtherHistory(head.size)),
+            _ => Ok(()),
         }
     }
 }

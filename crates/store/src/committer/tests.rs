@@ -2,6 +2,8 @@
 
 mod allowances;
 mod asks;
+mod case_03;
+mod case_04;
 mod faults;
 mod holds;
 mod lifetimes;

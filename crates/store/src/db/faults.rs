@@ -27,6 +27,8 @@ pub(crate) struct Faults {
     orders: Arc<Mutex<Orders>>,
     /// Whether an append waits, as if for the disk.
     stalled: watch::Sender<bool>,
+    /// Whether an append that is stored and not answered yet is answered now.
+    answered: watch::Sender<bool>,
     /// What becomes of writes of the spool.
     pub(crate) spool: spool::Faults,
     /// Alive as long as the store or a connection of it.
@@ -37,6 +39,7 @@ pub(crate) struct Faults {
 struct Orders {
     appends: VecDeque<Fate>,
     landed: bool,
+    unanswered: bool,
     full: bool,
     read_only: bool,
     free: Option<u64>,
@@ -54,12 +57,13 @@ impl Faults {
             left.cmp(right)
         });
         let orders = Arc::default();
-        let stalled = watch::Sender::new(false);
+        let (stalled, answered) = (watch::Sender::new(false), watch::Sender::new(false));
         let spool = spool::Faults::default();
         (
             Self {
                 orders,
                 stalled,
+                answered,
                 spool,
                 store,
             },
@@ -117,6 +121,16 @@ impl Faults {
         self.stalled.send_replace(stalled);
     }
 
+    /// The next append is stored, and its answer is kept back.
+    pub(crate) fn keep_answer(&self) {
+        self.orders().unanswered = true;
+    }
+
+    /// Lets the answer through that was kept back.
+    pub(crate) fn answer(&self) {
+        self.answered.send_replace(true);
+    }
+
     pub(super) async fn before_probe(&self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
         // The sender is part of this value, so it cannot be gone.
         let _ = self.stalled.subscribe().wait_for(|stalled| !stalled).await;
@@ -136,7 +150,11 @@ impl Faults {
         }
     }
 
-    pub(super) fn after_append(&self) -> Result<(), StoreError> {
+    pub(super) async fn after_append(&self) -> Result<(), StoreError> {
+        let unanswered = std::mem::take(&mut self.orders().unanswered);
+        if unanswered {
+            let _ = self.answered.subscribe().wait_for(|answered| *answered).await;
+        }
         let landed = std::mem::take(&mut self.orders().landed);
         if landed { Err(ordered()) } else { Ok(()) }
     }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use entry::Event;
 use model::{NanoUsd, Reason};
 
-use crate::harness::{Harness, Setup, at_once};
+use super::*;
+use crate::harness::at_once;
 
 /// 200 identical requests at once against a budget that affords 37 of them: exactly those are admitted, and the log
 /// shows that settled + held never passed the limit.
@@ -74,4 +75,74 @@ async fn case_01_first_calls_in_parallel_stay_within_the_limit() {
     let harness = Arc::into_inner(harness).unwrap();
     let state = harness.finish().await;
     assert_eq!(state.overrun, NanoUsd::ZERO);
+}
+
+/// How many whole holds the limit of a row affords, and how many call at once.
+const FITS: i64 = 5;
+const AT_ONCE: usize = 30;
+
+/// The first calls of whoever is new, at once and before there is a pot for him: each pot takes what fits, not a call more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn case_01_first_calls_of_whoever_is_new_stay_within_the_limit() {
+    let probe = Harness::start().await;
+    declare(&probe, vec![counting("tokens", Measure::Tokens)]).await;
+    assert_eq!(probe.call(probe.chat("")).await.0, 200);
+    let intent = super::intents(&probe).await.remove(0);
+    let tokens = intent.tokens.unwrap();
+    probe.finish().await;
+    let limit_in = |unit| {
+        let one = match unit {
+            Measure::Money => intent.hold.0,
+            Measure::Tokens => i64::try_from(tokens.input + tokens.output).unwrap(),
+            Measure::InputTokens => i64::try_from(tokens.input).unwrap(),
+            Measure::OutputTokens => i64::try_from(tokens.output).unwrap(),
+            Measure::Calls => 1,
+        };
+        Amount(one * FITS + one - 1)
+    };
+    for (name, unit, each) in [
+        ("a user's money", Measure::Money, vec![Label::User]),
+        ("a user's calls", Measure::Calls, vec![Label::User]),
+        ("a run's money", Measure::Money, vec![Label::Run]),
+        ("a user's money in a run", Measure::Money, vec![Label::User, Label::Run]),
+        ("tokens", Measure::Tokens, vec![]),
+        ("a user's tokens in", Measure::InputTokens, vec![Label::User]),
+        ("a run's tokens out", Measure::OutputTokens, vec![Label::Run]),
+    ] {
+        let harness = Harness::start().await;
+        let window = Window::Calendar {
+            unit: ledger::Unit::Year,
+            zone: "UTC".to_owned(),
+        };
+        let pots = if each.is_empty() { 1 } else { 2 };
+        let budget = BudgetSpec {
+            limit: limit_in(unit),
+            window,
+            each,
+            ..counting("new", unit)
+        };
+        declare(&harness, vec![budget]).await;
+        let mut keys = Vec::new();
+        for user in ["alice@acme.example", "bob@acme.example"] {
+            keys.push(harness.issue(|order| order.user = Some(user.to_owned())).await.1);
+        }
+        let calls = (0..AT_ONCE).map(|number| {
+            let request = Harness::scripted(harness.chat(""), "latency=1500ms");
+            let mut request = as_caller(request, &keys[number % 2]);
+            let run = format!("run-{}", number % 2);
+            request.headers_mut().insert("bailiwick-run", run.parse().unwrap());
+            harness.call(request)
+        });
+        let answers = futures_util::future::join_all(calls).await;
+        let admitted = answers.iter().filter(|(status, ..)| *status == 200).count();
+        assert_eq!(admitted, pots * usize::try_from(FITS).unwrap(), "{name}");
+        let refused = answers
+            .iter()
+            .filter(|(status, reason, _)| (*status, reason.as_str()) == (402, "budget_exhausted"));
+        assert_eq!(admitted + refused.count(), AT_ONCE, "{name}");
+        harness.outcomes(admitted).await;
+        // Reading the log again refuses what was granted above a limit.
+        let state = harness.finish().await;
+        assert_eq!(state.overrun, NanoUsd::ZERO, "{name}");
+    }
 }

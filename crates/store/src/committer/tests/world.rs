@@ -31,6 +31,8 @@ pub(super) const SECOND: i64 = 1_000_000;
 pub(super) const HOUR: i64 = 3_600 * SECOND;
 /// The reserve of free disk in tests.
 pub(super) const RESERVE: u64 = 1 << 20;
+/// How long tests wait for what must come.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// How long a hold lives in tests.
 pub(super) const LIFETIME: i64 = 900 * SECOND;
 
@@ -331,14 +333,15 @@ impl World {
 
     /// The tenant's state, as soon as there is one to be seen.
     pub(super) async fn view(&self) -> View {
-        patiently(async {
+        let seen = tokio::time::timeout(PATIENCE, async {
             loop {
                 if let Ok(view) = self.handle.view(tenant()).await {
                     return view;
                 }
             }
-        })
-        .await
+        });
+        seen.await
+            .unwrap_or_else(|_| panic!("nothing to be seen: {:?}", *self.handle.health().borrow()))
     }
 
     /// Waits until every fault that was ordered was met.
@@ -366,7 +369,11 @@ impl World {
 
     /// Waits until so many attempts are open.
     pub(super) async fn open_is(&self, attempts: usize) {
-        patiently(async { while self.view().await.open.len() != attempts {} }).await;
+        let waited = async { while self.view().await.open.len() != attempts {} };
+        if tokio::time::timeout(PATIENCE * 2, waited).await.is_err() {
+            let open = self.handle.view(tenant()).await.map(|view| view.open);
+            panic!("never {attempts} open: {open:?}");
+        }
     }
 
     /// Waits until the store can record.
@@ -529,6 +536,5 @@ pub(super) async fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Outp
 
 /// Waits for what must come, but not for ever.
 pub(super) async fn patiently<T>(awaited: impl Future<Output = T>) -> T {
-    let limit = Duration::from_secs(20);
-    tokio::time::timeout(limit, awaited).await.expect("it never comes")
+    tokio::time::timeout(PATIENCE, awaited).await.expect("it never comes")
 }
