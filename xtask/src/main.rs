@@ -36,12 +36,9 @@ enum Chore {
     Tidy,
     /// Do what .ci/run does: formatting, clippy with warnings denied, tidy, and all tests.
     Ci,
-    /// Run the crash test for long: kill the server under load many times, and hold its log against what the provider saw.
-    Soak {
-        /// How often to kill it.
-        #[arg(long, default_value_t = 500)]
-        kills: u32,
-    },
+    /// Run for long what the tests run briefly: the crash test, which kills the server under load many times and holds its
+    /// log against what the provider saw; or with `--steps` the simulation of budgets.
+    Soak(suite::Soak),
     /// Measure the gateway against a bare pass-through and the provider itself, in one run.
     Bench(bench::Options),
     /// Run the fuzz targets with coverage: their corpora, then mutations of them.
@@ -63,7 +60,7 @@ fn main() -> ExitCode {
             .and_then(|workspace| tidy::run(&workspace))
             .map(|_| ExitCode::SUCCESS),
         Chore::Ci => in_steps(ci),
-        Chore::Soak { kills } => in_steps(|steps, workspace| suite::soak(steps, workspace, kills)),
+        Chore::Soak(soak) => in_steps(|steps, workspace| suite::soak(steps, workspace, soak)),
         Chore::Bench(options) => Workspace::load()
             .and_then(|workspace| bench::run(&workspace, &options))
             .map(|()| ExitCode::SUCCESS),

@@ -112,23 +112,48 @@ fn rust_tests(steps: &mut Steps, workspace: &Workspace) -> anyhow::Result<()> {
     steps.run("doc tests", cargo(workspace).args(examples), Counts::cargo_test())
 }
 
-/// The crash test with as many kills as asked for, in a release build. Its seed is printed and repeats its choices.
-pub(crate) fn soak(steps: &mut Steps, workspace: &Workspace, kills: u32) -> anyhow::Result<()> {
-    let mut command = cargo(workspace);
-    command.args([
-        "test",
-        "--release",
-        "--locked",
-        "-p",
-        "bailiwick",
-        "--test",
-        "it",
-        "crash",
-        "--",
-        "--nocapture",
-    ]);
-    command.env("BAILIWICK_KILLS", kills.to_string());
-    steps.run("crashes", &mut command, Counts::cargo_test())
+/// What to run for long.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(crate) struct Soak {
+    /// How often to kill the server.
+    #[arg(long, default_value_t = 500, conflicts_with = "steps")]
+    kills: u32,
+    /// Simulate so many steps in memory instead, on all cores, and a fiftieth of them on databases: 50000000 take about an
+    /// hour on two cores.
+    #[arg(long)]
+    steps: Option<usize>,
+    /// Repeat the choices of the run that printed this seed.
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
+/// The crash test, or the simulation, in a release build. The seed is printed and repeats its choices.
+pub(crate) fn soak(steps: &mut Steps, workspace: &Workspace, soak: Soak) -> anyhow::Result<()> {
+    let mut test = |name: &str, target: &[&str], variable: &str, count: usize| {
+        let mut command = cargo(workspace);
+        command.args(["test", "--release", "--locked", "-p"]).args(target);
+        command.args(["--", "--nocapture"]).env(variable, count.to_string());
+        if let Some(seed) = soak.seed {
+            command.env("BAILIWICK_SEED", seed.to_string());
+        }
+        steps.run(name, &mut command, Counts::cargo_test())
+    };
+    let Some(count) = soak.steps else {
+        let kills = usize::try_from(soak.kills)?;
+        return test(
+            "crashes",
+            &["bailiwick", "--test", "it", "crash"],
+            "BAILIWICK_KILLS",
+            kills,
+        );
+    };
+    let simulation = |which| ["bailiwick-store", "--lib", which];
+    let (memory, database) = (
+        simulation("simulation::steps_in_memory_of_a_fresh_seed"),
+        simulation("simulation::steps_on_a_database_of_a_fresh_seed"),
+    );
+    test("simulation in memory", &memory, "BAILIWICK_STEPS", count)?;
+    test("simulation on databases", &database, "BAILIWICK_STEPS", count / 50)
 }
 
 fn cargo(workspace: &Workspace) -> Command {

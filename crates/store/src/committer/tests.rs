@@ -10,6 +10,7 @@ mod lifetimes;
 mod outages;
 mod overruns;
 mod random;
+mod simulation;
 mod stopping;
 mod storage;
 mod tampering;

@@ -508,7 +508,7 @@ pub(super) async fn system_log(dir: &Path) -> Vec<(&'static str, u64)> {
         .collect()
 }
 
-fn assert_same(view: &View, folded: &View) {
+pub(super) fn assert_same(view: &View, folded: &View) {
     assert_eq!(
         (view.size, view.epoch, view.time),
         (folded.size, folded.epoch, folded.time)
