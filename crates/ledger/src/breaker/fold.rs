@@ -111,7 +111,9 @@ struct Flight {
 /// 1. of each key at most one probe is in flight;
 /// 2. an open key closes by its cooldown and a probe that goes well, or by a reset. It is forgotten when nobody asked about
 ///    it for long after its cooldown, and when so many are open at once that [`MAX_BREAKER_KEYS`] is reached;
-/// 3. what is kept is bounded.
+/// 3. what is kept is bounded;
+/// 4. what [`Breakers::end`] owes is taken by [`Breakers::trip`] and [`Breakers::close`], in its order, if nothing comes
+///    between (`tests::room`). A log in which it were not could never go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Breakers {
     pub(super) all: BTreeMap<BreakerName, Breaker>,
@@ -255,13 +257,9 @@ impl Breakers {
         let Some(Flight { run, places }) = self.flights.remove(attempt) else {
             return Vec::new();
         };
-        let mut owed = Vec::new();
-        for place in places {
+        for place in &places {
             let serial = self.next();
-            let breaker = self.all.get_mut(&place.breaker);
-            let Some(breaker) = breaker.filter(|breaker| breaker.edition == place.edition) else {
-                continue;
-            };
+            let Some(breaker) = self.placed(place) else { continue };
             if let (Some(serial), false) = (place.serial, ending == Ending::Answered)
                 && let Some(steps) = breaker.runs.get_mut(&run)
             {
@@ -271,10 +269,22 @@ impl Breakers {
             if ending != Ending::NotSent {
                 gate.count(&breaker.spec, cost, ending == Ending::Failed, now);
             }
-            owed.extend(conclude(breaker, attempt, &place, &run, ending, now));
+            breaker.runs.touch_known(&run, serial);
         }
+        // What is owed has to be found again when it is paid. So room is made before it is seen what is owed, and paying
+        // needs none: each notice is about a key that is known.
         self.make_room();
-        owed
+        let concluded = places.iter().filter_map(|place| {
+            let breaker = self.placed(place)?;
+            conclude(breaker, attempt, place, &run, ending, now)
+        });
+        concluded.collect()
+    }
+
+    /// The breaker in which an attempt was counted, if it is still the same one.
+    fn placed(&mut self, place: &Place) -> Option<&mut Breaker> {
+        let breaker = self.all.get_mut(&place.breaker);
+        breaker.filter(|breaker| breaker.edition == place.edition)
     }
 
     pub(super) fn next(&mut self) -> u64 {
@@ -298,7 +308,8 @@ impl Breakers {
                 return;
             };
             match (breaker.gates.oldest(), breaker.runs.oldest()) {
-                (Some(gate), Some(run)) if run < gate => breaker.runs.forget_oldest(),
+                // Of a gate and a run touched together the run goes first: the gate knows which steps a reset forgot.
+                (Some(gate), Some(run)) if run <= gate => breaker.runs.forget_oldest(),
                 (Some(_), _) => breaker.gates.forget_oldest(),
                 (None, Some(_)) => breaker.runs.forget_oldest(),
                 (None, None) => match breaker.stopped.pop_first() {

@@ -68,6 +68,13 @@ impl<T: Default> Keep<T> {
         &mut kept.item
     }
 
+    /// Makes an item that there is the last one touched.
+    pub(super) fn touch_known(&mut self, key: &str, serial: u64) {
+        if self.items.contains_key(key) {
+            self.touch(key, serial);
+        }
+    }
+
     /// Takes an item out of the order, so that it is never the oldest.
     pub(super) fn pin(&mut self, key: &str) {
         let touched = self.items.get_mut(key).and_then(|kept| kept.touched.take());

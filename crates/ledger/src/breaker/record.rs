@@ -60,11 +60,11 @@ pub enum BreakerError {
     },
 }
 
+/// What is refused changes nothing, not even the serial number: the log does not have it, so a replay would not either.
 impl Breakers {
     /// A breaker trips. Its evidence must be what is found here at the time from which `until` is one cooldown away, which
     /// must be about `now`.
     pub fn trip(&mut self, trip: &Trip, now: Timestamp) -> Result<(), BreakerError> {
-        let serial = self.next();
         let breaker = self.named(&trip.breaker, trip.scope)?;
         let at = trip.until.saturating_add_micros(-breaker.spec.cooldown_micros());
         if now.micros_since(at).unsigned_abs() > SLACK {
@@ -77,6 +77,8 @@ impl Breakers {
                 said: trip.cause.clone(),
             });
         }
+        let serial = self.next();
+        let breaker = self.named(&trip.breaker, trip.scope)?;
         let before = breaker.gates.get(&trip.of).and_then(|gate| gate.tripped.as_ref());
         let probed = u32::from(matches!(trip.cause, Cause::Probe { .. }));
         let tripped = Tripped {
@@ -93,7 +95,6 @@ impl Breakers {
 
     /// A breaker closes, its probe having gone well. Failures are forgotten, all else that was counted stays.
     pub fn close(&mut self, closing: &Closing) -> Result<(), BreakerError> {
-        let serial = self.next();
         let Closing {
             breaker: name,
             scope,
@@ -115,6 +116,8 @@ impl Breakers {
             }
             None => return Err(not_stopped(name, *scope, of)),
         }
+        let serial = self.next();
+        let breaker = self.named(name, *scope)?;
         breaker.untrip(of, serial);
         if let Some(gate) = breaker.gates.get_mut(of) {
             gate.ends = super::pace::Ends::default();
@@ -125,15 +128,17 @@ impl Breakers {
     /// An administrator closes it and has it forget what it counted, so that it does not trip again on the same past. A
     /// probe in flight becomes a call like any other. A key that is closed can be reset too.
     pub fn reset(&mut self, name: &BreakerName, of: &str, now: Timestamp) -> Result<(), BreakerError> {
+        let unknown = || BreakerError::Unknown(name.clone());
+        let breaker = self.all.get(name).ok_or_else(unknown)?;
+        if breaker.gates.get(of).is_none() {
+            return Err(not_stopped(name, breaker.spec.scope, of));
+        }
         let serial = self.next();
-        let breaker = self
-            .all
-            .get_mut(name)
-            .ok_or_else(|| BreakerError::Unknown(name.clone()))?;
+        let breaker = self.all.get_mut(name).ok_or_else(unknown)?;
         breaker.untrip(of, serial);
-        let scope = breaker.spec.scope;
-        let gate = breaker.gates.get_mut(of).ok_or_else(|| not_stopped(name, scope, of))?;
-        gate.forget(&breaker.spec, serial, now);
+        if let Some(gate) = breaker.gates.get_mut(of) {
+            gate.forget(&breaker.spec, serial, now);
+        }
         Ok(())
     }
 

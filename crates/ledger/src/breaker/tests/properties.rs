@@ -214,10 +214,12 @@ impl World {
                 matches!(error, BreakerError::NoReason { .. } | BreakerError::WrongTime(_)),
                 "{error}"
             );
+            assert_eq!(copy, self.breakers, "what is refused changes nothing");
         }
         self.apply(Done::Trip(trip.clone(), self.now()));
-        let error = self.breakers.clone().trip(&trip, self.now());
-        assert!(error.is_err(), "it is open already");
+        let mut copy = self.breakers.clone();
+        assert!(copy.trip(&trip, self.now()).is_err(), "it is open already");
+        assert_eq!(copy, self.breakers, "what is refused changes nothing");
     }
 
     fn check(&self) {

@@ -1,4 +1,7 @@
-use super::table::check;
+use model::NanoUsd;
+
+use super::table::{Request, attempt, check, instant, spec, steps};
+use crate::{BreakerEnding as Ending, BreakerError, Breakers, Closing, Notice, Scope, Trip};
 
 #[test]
 fn the_fourth_same_step_is_refused_and_trips() {
@@ -316,4 +319,63 @@ fn the_clock_may_step_back() {
          at 110 ask 4 mailer/r A => go, breaker b warns of run mailer/r: the same step 2 times within 10 s
          at 120 ask 5 mailer/r A => breaker b stops run mailer/r: the same step 3 times within 20 s",
     );
+}
+
+#[test]
+fn a_refused_command_changes_nothing() {
+    let mut breakers = Breakers::default();
+    breakers
+        .define(spec("b", &["scope=run", "spend=1/60", "cooldown=20"]))
+        .unwrap();
+    let request = Request {
+        team: String::new(),
+        agent: "mailer".to_owned(),
+        run: "r".to_owned(),
+        step: None,
+    };
+    breakers.begin(attempt("1"), &request.labels(), steps(None), instant(0));
+    let mut owed = breakers.end(&attempt("1"), Ending::Answered, NanoUsd(2_000_000_000), instant(0));
+    let Some(Notice::Tripped(trip)) = owed.pop() else {
+        panic!("{owed:?}")
+    };
+    let named = |name: &str, of: &str, scope| Closing {
+        breaker: name.parse().unwrap(),
+        scope,
+        of: of.to_owned(),
+        since: instant(0),
+    };
+    let closed = breakers.clone();
+    breakers.trip(&trip, instant(0)).unwrap();
+    type Command<'a> = Box<dyn Fn(&mut Breakers) -> Result<(), BreakerError> + 'a>;
+    let trips = |change: fn(&mut Trip)| -> Command<'_> {
+        let mut wrong = trip.clone();
+        change(&mut wrong);
+        Box::new(move |breakers| breakers.trip(&wrong, instant(0)))
+    };
+    let closes = |name: &str, of: &str, scope| -> Command<'_> {
+        let closing = named(name, of, scope);
+        Box::new(move |breakers| breakers.close(&closing))
+    };
+    let resets = |name: &'static str, of: &'static str| -> Command<'_> {
+        Box::new(move |breakers| breakers.reset(&name.parse().unwrap(), of, instant(0)))
+    };
+    let refused = [
+        trips(|trip| trip.breaker = "other".parse().unwrap()),
+        trips(|trip| trip.scope = Scope::Team),
+        trips(|trip| trip.of = "nobody".to_owned()),
+        trips(|trip| trip.until = instant(3_600)),
+        closes("other", "mailer/r", Scope::Run),
+        closes("b", "mailer/r", Scope::Team),
+        closes("b", "nobody", Scope::Run),
+        closes("b", "mailer/r", Scope::Run),
+        resets("other", "mailer/r"),
+        resets("b", "nobody"),
+    ];
+    for state in [breakers, closed] {
+        for (number, command) in refused.iter().enumerate() {
+            let mut copy = state.clone();
+            assert!(command(&mut copy).is_err(), "command {number}");
+            assert_eq!(copy, state, "command {number}");
+        }
+    }
 }
