@@ -115,6 +115,13 @@ impl<C: Clock> Committer<C> {
                     })?;
                 }
             }
+            if let Some(before) = self.shards.get(&tenant) {
+                shard.remember(before);
+            }
+            #[cfg(test)]
+            {
+                shard.faults = Some(self.store.faults());
+            }
             shards.insert(tenant, shard);
         }
         self.shards = shards;
