@@ -186,7 +186,10 @@ impl Control {
         report: &mut LoadReport,
     ) -> Result<(), AdminError> {
         let view = self.committer().view(tenant.clone()).await?;
-        let rules = self.committer().rules(tenant.clone(), 0).await?;
+        let rules = self
+            .committer()
+            .rules(tenant.clone(), store::RulesQuery::default())
+            .await?;
         let changes = load::changes(&view, &rules, declared, compiled, self.privacy(), by);
         self.committer().remember(tenant.clone(), changes.persons).await?;
         for events in [changes.files, changes.rest] {

@@ -2,6 +2,7 @@
 
 use entry::Event;
 use model::{BreakerName, TenantName};
+use store::RulesQuery;
 
 use crate::{
     Actor, AdminError, BreakerReport, Control, LimitReport, Permission,
@@ -31,7 +32,7 @@ impl Control {
         Self::require(actor, Permission::ReadState)?;
         let mut reports = Vec::new();
         for tenant in self.tenant_names() {
-            let rules = self.committer().rules(tenant.clone(), STANDINGS_MAX).await?;
+            let rules = self.committer().rules(tenant.clone(), all()).await?;
             reports.extend(limit_reports(&tenant, &rules));
         }
         Ok(reports)
@@ -42,7 +43,7 @@ impl Control {
         Self::require(actor, Permission::ReadState)?;
         let mut reports = Vec::new();
         for tenant in self.tenant_names() {
-            let rules = self.committer().rules(tenant.clone(), STANDINGS_MAX).await?;
+            let rules = self.committer().rules(tenant.clone(), all()).await?;
             reports.extend(breaker_reports(&tenant, &rules));
         }
         Ok(reports)
@@ -62,7 +63,13 @@ impl Control {
             let name = tenant.to_string();
             return Err(AdminError::NotFound { what: "tenant", name });
         }
-        let rules = self.committer().rules(tenant.clone(), STANDINGS_MAX).await?;
+        let query = RulesQuery {
+            breaker: Some(breaker.clone()),
+            // Who names whose may have a closed one forget what it counted.
+            closed: of.is_some(),
+            most: STANDINGS_MAX,
+        };
+        let rules = self.committer().rules(tenant.clone(), query).await?;
         let reports = breaker_reports(&tenant, &rules);
         let Some(report) = reports.into_iter().find(|report| report.name == breaker.as_str()) else {
             let name = breaker.to_string();
@@ -85,6 +92,15 @@ impl Control {
     }
 }
 
+/// What is shown of all that there is.
+fn all() -> RulesQuery {
+    RulesQuery {
+        breaker: None,
+        closed: true,
+        most: STANDINGS_MAX,
+    }
+}
+
 /// Whose breaker is meant if nobody says so.
 fn only_stopped(report: &BreakerReport) -> Result<String, AdminError> {
     let stopped = report.standings.iter().filter(|standing| standing.state != "closed");
@@ -96,9 +112,10 @@ fn only_stopped(report: &BreakerReport) -> Result<String, AdminError> {
             report.name
         ))),
         several => Err(AdminError::Invalid(format!(
-            "breaker {} stops {} {}s: say which is meant (`of`), such as {:?}",
+            "breaker {} stops {}{} {}s: say which is meant (`of`), such as {:?}",
             report.name,
             several.len(),
+            if several.len() < STANDINGS_MAX { "" } else { " or more" },
             report.scope,
             several.first().copied().unwrap_or_default()
         ))),

@@ -54,6 +54,15 @@ pub enum StoreError {
     /// A write failed or does not end, and what was asked now was not tried.
     #[error("nothing can be recorded now; /readyz says why")]
     Down,
+    /// An entry owes another one, and that is refused. A log that has the first without the second can never go on, so
+    /// neither was written.
+    #[error("what follows from an entry of tenant {tenant} cannot be recorded, so nothing of its batch was: {why}")]
+    Unpaid {
+        /// Whose log.
+        tenant: TenantName,
+        /// What was refused, and why.
+        why: String,
+    },
     /// The database has a schema this program does not know.
     #[error("the database cannot be brought to this program's schema: {0}")]
     Migration(#[from] sqlx::migrate::MigrateError),

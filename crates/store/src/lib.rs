@@ -18,7 +18,7 @@ mod spool;
 pub use clock::{Clock, SystemClock};
 pub use committer::{
     Ask, BalanceQuery, Balances, BreakerDeed, ChangeError, Changed, Committer, Config, Denied, EditOrder, Handle, Head,
-    Heads, Health, HoldAnswer, HoldRequest, Person, Replayed, Rules, Stats, Threshold, Unavailable, View,
+    Heads, Health, HoldAnswer, HoldRequest, Person, Replayed, Rules, RulesQuery, Stats, Threshold, Unavailable, View,
 };
 pub use datadir::DataDir;
 pub use db::Store;

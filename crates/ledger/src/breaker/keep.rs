@@ -41,7 +41,15 @@ impl<T: Default> Keep<T> {
         self.items.get_mut(key).map(|kept| &mut kept.item)
     }
 
-    /// In no particular order.
+    /// Those that are not pinned, the one touched last first.
+    pub(super) fn latest(&self) -> impl Iterator<Item = (&str, &T)> {
+        self.order
+            .values()
+            .rev()
+            .filter_map(|key| Some((&**key, self.get(key)?)))
+    }
+
+    #[cfg(test)]
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &T)> {
         self.items.iter().map(|(key, kept)| (&**key, &kept.item))
     }

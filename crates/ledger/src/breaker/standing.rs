@@ -2,7 +2,10 @@
 
 use model::{BreakerName, Timestamp};
 
-use super::{Breakers, Cause, Scope, gate::Probe};
+use super::{
+    Breakers, Cause, Scope,
+    gate::{Breaker, Gate, Probe},
+};
 
 /// Whether requests are let through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,32 +51,44 @@ pub struct Standing {
 }
 
 impl Breakers {
-    /// Every key that is not closed, by breaker and name; after those, if asked for, the ones that are closed and of which
-    /// something may still count. No more than `most`.
-    pub fn standing(&self, now: Timestamp, closed: bool, most: usize) -> Vec<Standing> {
+    /// The keys that are not closed, of one breaker or of all; behind those, if asked for, the ones that are closed and of
+    /// which something may still count. No more than `most`, and no more than those are looked at: of one breaker the open
+    /// ones whose cooldown is over first, and the closed ones that were active last. Each part stands by breaker and key.
+    pub fn standing(&self, name: Option<&BreakerName>, now: Timestamp, closed: bool, most: usize) -> Vec<Standing> {
         let mut all: Vec<Standing> = Vec::new();
-        for (name, breaker) in &self.all {
-            for (of, gate) in breaker
-                .gates
-                .iter()
-                .filter(|(_, gate)| closed || gate.tripped.is_some())
-            {
-                let tripped = gate.tripped.as_ref();
-                all.push(Standing {
-                    breaker: name.clone(),
-                    scope: breaker.spec.scope,
-                    of: of.to_owned(),
-                    phase: tripped.map_or(Phase::Closed, |tripped| tripped.phase(now)),
-                    cause: tripped.map(|tripped| tripped.cause.clone()),
-                    since: tripped.map(|tripped| tripped.since),
-                    until: tripped.map(|tripped| tripped.until),
-                    probing: tripped.is_some_and(|tripped| matches!(tripped.probe, Probe::Running(_))),
-                });
+        for closed in if closed { &[false, true][..] } else { &[false] } {
+            let named = self
+                .all
+                .values()
+                .filter(|breaker| name.is_none_or(|name| *name == breaker.spec.name));
+            for breaker in named {
+                let (start, rest) = (all.len(), most.saturating_sub(all.len()));
+                if *closed {
+                    let active = breaker.gates.latest().take(rest);
+                    all.extend(active.map(|(of, gate)| standing(breaker, of, gate, now)));
+                } else {
+                    let open = breaker.stopped.iter().take(rest);
+                    let open = open.filter_map(|(_, of)| Some((of, breaker.gates.get(of)?)));
+                    all.extend(open.map(|(of, gate)| standing(breaker, of, gate, now)));
+                }
+                let found = all.get_mut(start..).unwrap_or_default();
+                found.sort_unstable_by(|a, b| a.of.cmp(&b.of));
             }
         }
-        let order = |one: &Standing| one.phase == Phase::Closed;
-        all.sort_by(|a, b| (order(a), &a.breaker, &a.of).cmp(&(order(b), &b.breaker, &b.of)));
-        all.truncate(most);
         all
+    }
+}
+
+fn standing(breaker: &Breaker, of: &str, gate: &Gate, now: Timestamp) -> Standing {
+    let tripped = gate.tripped.as_ref();
+    Standing {
+        breaker: breaker.spec.name.clone(),
+        scope: breaker.spec.scope,
+        of: of.to_owned(),
+        phase: tripped.map_or(Phase::Closed, |tripped| tripped.phase(now)),
+        cause: tripped.map(|tripped| tripped.cause.clone()),
+        since: tripped.map(|tripped| tripped.since),
+        until: tripped.map(|tripped| tripped.until),
+        probing: tripped.is_some_and(|tripped| matches!(tripped.probe, Probe::Running(_))),
     }
 }

@@ -5,7 +5,7 @@ use ledger::{Admission, Amount, Attempt, Booking, BreakerStop, Charge, Edit, Mea
 use model::{AdminName, BudgetName, NanoUsd, Reason, Timestamp};
 
 use super::{
-    command::{BalanceQuery, Balances, ChangeError, Changed, Denied, EditOrder, HoldRequest, Rules},
+    command::{BalanceQuery, Balances, ChangeError, Changed, Denied, EditOrder, HoldRequest, Rules, RulesQuery},
     shard::{Admitted, Shard, Stopped},
 };
 use crate::hold::{Asked, Warning};
@@ -304,14 +304,16 @@ impl Shard {
     }
 
     /// How rate limits and circuit breakers stand.
-    pub(super) fn rules(&self, most: usize, wall: Timestamp) -> Rules {
+    pub(super) fn rules(&self, query: &RulesQuery, wall: Timestamp) -> Rules {
         let now = self.at(wall);
         let state = &self.state;
         Rules {
             limits: state.rates.specs().cloned().collect(),
-            buckets: state.rates.standing(None, now, most),
+            buckets: state.rates.standing(None, now, query.most),
             breakers: state.breakers.specs().cloned().collect(),
-            standings: state.breakers.standing(now, true, most),
+            standings: state
+                .breakers
+                .standing(query.breaker.as_ref(), now, query.closed, query.most),
         }
     }
 

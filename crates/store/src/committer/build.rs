@@ -6,7 +6,8 @@ use tokio::sync::{mpsc::OwnedPermit, oneshot};
 
 use super::{
     command::{
-        BalanceQuery, Balances, ChangeError, Changed, Command, HoldAnswer, HoldRequest, Rules, Unavailable, View,
+        BalanceQuery, Balances, ChangeError, Changed, Command, HoldAnswer, HoldRequest, Rules, RulesQuery, Unavailable,
+        View,
     },
     run::{Committer, EXPIRY_TICK, Stopping},
     shard::{Admitted, Shard},
@@ -26,7 +27,7 @@ pub(super) enum Reply {
     ),
     View(TenantName, oneshot::Sender<Result<View, Unavailable>>),
     Balances(TenantName, BalanceQuery, oneshot::Sender<Result<Balances, Unavailable>>),
-    Rules(TenantName, usize, oneshot::Sender<Result<Rules, Unavailable>>),
+    Rules(TenantName, RulesQuery, oneshot::Sender<Result<Rules, Unavailable>>),
 }
 
 impl Reply {
@@ -125,7 +126,7 @@ impl<C: Clock> Committer<C> {
                 return Some(Reply::Changed(edited, answer));
             }
             Command::Balances(tenant, query, answer) => return Some(Reply::Balances(tenant, query, answer)),
-            Command::Rules(tenant, most, answer) => return Some(Reply::Rules(tenant, most, answer)),
+            Command::Rules(tenant, query, answer) => return Some(Reply::Rules(tenant, query, answer)),
             Command::View(tenant, answer) => return Some(Reply::View(tenant, answer)),
             Command::Remember(tenant, persons, answer) => {
                 let mut result = Ok(());
@@ -195,10 +196,10 @@ impl<C: Clock> Committer<C> {
                 let shard = self.shards.get(&tenant);
                 drop(answer.send(Ok(shard.map(|shard| shard.balances(&query, now)).unwrap_or_default())));
             }
-            Reply::Rules(tenant, most, answer) => {
+            Reply::Rules(tenant, query, answer) => {
                 let now = self.wall.read();
                 let shard = self.shards.get(&tenant);
-                drop(answer.send(Ok(shard.map(|shard| shard.rules(most, now)).unwrap_or_default())));
+                drop(answer.send(Ok(shard.map(|shard| shard.rules(&query, now)).unwrap_or_default())));
             }
             Reply::View(tenant, answer) => {
                 let view = match self.shards.get(&tenant) {

@@ -13,8 +13,8 @@ use ledger::{
     WantedSteps,
 };
 use model::{
-    ActionId, AdminName, AgentName, BudgetName, Digest, KeyId, NanoUsd, Pseudonym, Reason, TenantName, Timestamp,
-    UpstreamName,
+    ActionId, AdminName, AgentName, BreakerName, BudgetName, Digest, KeyId, NanoUsd, Pseudonym, Reason, TenantName,
+    Timestamp, UpstreamName,
 };
 use tokio::sync::{mpsc::OwnedPermit, oneshot};
 
@@ -219,6 +219,17 @@ pub struct Rules {
     pub standings: Vec<BreakerStanding>,
 }
 
+/// Which standings of circuit breakers are asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RulesQuery {
+    /// Only those of this breaker.
+    pub breaker: Option<BreakerName>,
+    /// Those that are closed too.
+    pub closed: bool,
+    /// How many at most, and how many buckets of rate limits.
+    pub most: usize,
+}
+
 /// Which budgets are asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BalanceQuery {
@@ -256,7 +267,7 @@ pub(crate) enum Command {
     ),
     View(TenantName, oneshot::Sender<Result<View, Unavailable>>),
     Balances(TenantName, BalanceQuery, oneshot::Sender<Result<Balances, Unavailable>>),
-    Rules(TenantName, usize, oneshot::Sender<Result<Rules, Unavailable>>),
+    Rules(TenantName, RulesQuery, oneshot::Sender<Result<Rules, Unavailable>>),
     Remember(TenantName, Vec<Person>, oneshot::Sender<Result<(), StoreError>>),
     Checkpoint(TenantName, u64, String, oneshot::Sender<Result<(), StoreError>>),
     Stop(String, oneshot::Sender<()>),

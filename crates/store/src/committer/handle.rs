@@ -17,7 +17,7 @@ use tokio::sync::{
 use super::{
     command::{
         BalanceQuery, Balances, ChangeError, Changed, Command, Denied, EditOrder, HoldAnswer, HoldRequest, Person,
-        Replayed, Rules, Unavailable, View,
+        Replayed, Rules, RulesQuery, Unavailable, View,
     },
     health::SLOW,
     stats::Stats,
@@ -159,9 +159,9 @@ impl Handle {
         self.ask(|answer| Command::Balances(tenant, query, answer)).await?
     }
 
-    /// Rate limits and circuit breakers as of the last commit, with at most so many buckets and so many standings.
-    pub async fn rules(&self, tenant: TenantName, most: usize) -> Result<Rules, Unavailable> {
-        self.ask(|answer| Command::Rules(tenant, most, answer)).await?
+    /// Rate limits and circuit breakers as of the last commit, and who is stopped.
+    pub async fn rules(&self, tenant: TenantName, query: RulesQuery) -> Result<Rules, Unavailable> {
+        self.ask(|answer| Command::Rules(tenant, query, answer)).await?
     }
 
     /// Reads a tenant's state as of the last commit.

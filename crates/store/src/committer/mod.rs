@@ -20,7 +20,7 @@ mod wall;
 
 pub use command::{
     Ask, BalanceQuery, Balances, ChangeError, Changed, Denied, EditOrder, HoldAnswer, HoldRequest, Person, Replayed,
-    Rules, Unavailable, View,
+    Rules, RulesQuery, Unavailable, View,
 };
 pub use handle::{Handle, Head, Heads, Health};
 pub use run::{Committer, Config};

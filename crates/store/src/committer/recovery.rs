@@ -121,6 +121,13 @@ impl<C: Clock> Committer<C> {
                 }
             }
             acknowledged.check(shard.state.size).map_err(corrupt)?;
+            if let Some(before) = self.shards.get(&tenant) {
+                shard.remember(before);
+            }
+            #[cfg(test)]
+            {
+                shard.faults = Some(self.store.faults());
+            }
             shards.insert(tenant, shard);
         }
         for (tenant, head) in known.into_iter().filter(|(_, head)| head.size > 0) {

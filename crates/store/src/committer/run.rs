@@ -319,6 +319,11 @@ impl<C: Clock> Committer<C> {
     /// Writes what the shards have waiting, in one transaction. After an error the shards are ahead of what is stored, or
     /// not: nobody knows.
     pub(super) async fn write(&mut self) -> Result<(), StoreError> {
+        let unpaid = |(tenant, shard): (&TenantName, &Shard)| Some((tenant.clone(), shard.unpaid.clone()?));
+        if let Some((tenant, why)) = self.shards.iter().find_map(unpaid) {
+            self.sound = false;
+            return Err(StoreError::Unpaid { tenant, why });
+        }
         let id = BatchId::new(self.wall.read(), (self.config.random)());
         let boot = self.boot;
         let shards = self.shards.iter_mut();

@@ -1,6 +1,6 @@
 //! One tenant's log as the committer writes it: commands in, entries out. No I/O.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use entry::{
     Action, AskEnd, Denial, Entry, EntryError, Event, Intent, Over, Replay, Status, Stopper, ThresholdReached, VERSION,
@@ -30,6 +30,13 @@ pub(crate) struct Shard {
     pub(super) standing: (u64, HashMap<AgentName, Vec<Pot>>),
     /// What operators are to be told of the entries that wait: thresholds, and what breakers do.
     told: Vec<Event>,
+    /// Why what an entry owes could not be paid. From then on this state takes no entry, and what waits must not be
+    /// written: the log could never go on.
+    pub(super) unpaid: Option<String>,
+    /// How often the end of an attempt owed what could not be paid.
+    pub(super) refused: BTreeMap<Attempt, u32>,
+    #[cfg(test)]
+    pub(super) faults: Option<crate::db::faults::Faults>,
 }
 
 /// What a hold request led to, once the batch is durable.
@@ -66,7 +73,18 @@ impl Shard {
             waiting_count: 0,
             standing: Default::default(),
             told: Vec::new(),
+            unpaid: None,
+            refused: BTreeMap::new(),
+            #[cfg(test)]
+            faults: None,
         }
+    }
+
+    /// Takes over what another shard of this log had to remember of ends that cannot be recorded as they are.
+    pub(super) fn remember(&mut self, before: &Self) {
+        let open = |attempt: &Attempt| self.state.open.contains_key(attempt);
+        let refused = before.refused.iter().filter(|(attempt, _)| open(attempt));
+        self.refused = refused.map(|(attempt, times)| (*attempt, *times)).collect();
     }
 
     /// Tenant time never goes backwards, whatever the wall clock does.
@@ -281,14 +299,27 @@ impl Shard {
     }
 
     /// Ends an open hold. Nothing of unbounded length gets into the entry, so it can always be recorded.
+    ///
+    /// What it owes can be paid too. Should that fail all the same, nothing of the batch is written, the log is folded
+    /// anew, and this end is booked in full as one of which nobody knows: that owes less, and no money is lost. If even
+    /// that fails, the hold stays open with its money held until the next start, and the log goes on.
     fn outcome(&mut self, attempt: Attempt, ending: &Ending, wall: Timestamp) -> bool {
         let (Some(open), Some(hold)) = (self.state.open.get(&attempt), self.state.ledger.hold(&attempt)) else {
             return false;
         };
-        let outcome = ending.outcome(attempt, open.index, hold.amount.money);
-        let recorded = self
-            .push(Event::Outcome(outcome), wall)
-            .and_then(|_| self.pay_owed(wall));
+        let held = hold.amount.money;
+        let outcome = match self.refused.get(&attempt) {
+            None => ending.outcome(attempt, open.index, held),
+            Some(1) => Ending::unknown(Status::Indeterminate, held).outcome(attempt, open.index, held),
+            Some(_) => return false,
+        };
+        let recorded = self.push(Event::Outcome(outcome), wall).and_then(|_| {
+            let paid = self.pay_owed(wall);
+            if paid.is_err() {
+                *self.refused.entry(attempt).or_default() += 1;
+            }
+            paid
+        });
         recorded
             .inspect_err(|error| tracing::error!(action = %attempt.action, %error, "an outcome cannot be recorded"))
             .is_ok()
@@ -298,7 +329,20 @@ impl Shard {
     /// an entry may be.
     pub(super) fn pay_owed(&mut self, wall: Timestamp) -> Result<(), EntryError> {
         while let Some(owed) = self.state.owed.front().cloned() {
-            self.push(owed, wall)?;
+            #[cfg(test)]
+            let owed = match &self.faults {
+                Some(faults) if faults.refuses() => Event::Stopped {
+                    node: String::new(),
+                    boot: 0,
+                    why: String::new(),
+                },
+                _ => owed,
+            };
+            let kind = owed.kind();
+            if let Err(error) = self.push(owed, wall) {
+                self.unpaid.get_or_insert_with(|| format!("{kind}: {error}"));
+                return Err(error);
+            }
         }
         Ok(())
     }
@@ -373,10 +417,7 @@ impl Shard {
         let mut trial = Self {
             state: self.state.clone(),
             range: self.range.clone(),
-            waiting: Vec::new(),
-            waiting_count: 0,
-            standing: Default::default(),
-            told: Vec::new(),
+            ..Self::new(self.state.tenant.clone())
         };
         for event in events {
             let pushed = trial.push(event, wall);

@@ -43,6 +43,7 @@ struct Orders {
     full: bool,
     read_only: bool,
     free: Option<u64>,
+    refusals: u32,
     hang: Option<mpsc::Receiver<()>>,
 }
 
@@ -94,6 +95,19 @@ impl Faults {
     /// From now on the database cannot be written to, or can again.
     pub(crate) fn read_only(&self, read_only: bool) {
         self.orders().read_only = read_only;
+    }
+
+    /// What the next entries owe is refused, so many times.
+    pub(crate) fn refuse_owed(&self, times: u32) {
+        self.orders().refusals = times;
+    }
+
+    /// Whether what an entry owes is refused now.
+    pub(crate) fn refuses(&self) -> bool {
+        let mut orders = self.orders();
+        let refuses = orders.refusals > 0;
+        orders.refusals = orders.refusals.saturating_sub(1);
+        refuses
     }
 
     /// From now on so many bytes of the disk are free; `None` for as many as really are.

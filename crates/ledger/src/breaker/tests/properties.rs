@@ -104,7 +104,7 @@ impl World {
                 }
             }
             Command::Reset { which } => {
-                let all = self.breakers.standing(self.now(), true, usize::MAX);
+                let all = self.breakers.standing(None, self.now(), true, usize::MAX);
                 if !all.is_empty() {
                     let one = &all[which % all.len()];
                     self.probes.remove(&(one.breaker.to_string(), one.of.clone()));
@@ -167,7 +167,7 @@ impl World {
 
     fn end(&mut self, attempt: Attempt, ending: Ending, cost: NanoUsd) {
         let (now, before) = (self.now(), self.breakers.clone());
-        let open = before.standing(now, false, usize::MAX);
+        let open = before.standing(None, now, false, usize::MAX);
         self.done.push(Done::End(attempt, ending, cost, now));
         let owed = self.breakers.end(&attempt, ending, cost, now);
         let mut probed: Vec<_> = self
@@ -298,7 +298,7 @@ proptest! {
             let attempt = world.flying.pop().unwrap();
             world.end(attempt, Ending::Answered, NanoUsd::ZERO);
         }
-        let open = world.breakers.standing(world.now(), false, usize::MAX);
+        let open = world.breakers.standing(None, world.now(), false, usize::MAX);
         prop_assert!(open.is_empty(), "{open:?}");
     }
 
@@ -328,7 +328,7 @@ proptest! {
                 }
             }
             prop_assert!(breakers.keys() <= 12);
-            let open = breakers.standing(instant(0), false, usize::MAX);
+            let open = breakers.standing(None, instant(0), false, usize::MAX);
             prop_assert!(open.iter().all(|one| one.phase == Phase::Open));
             prop_assert!(open.len() == tripped.len() || tripped.len() > 9, "{open:?} {tripped:?}");
         }

@@ -1,6 +1,6 @@
 //! When there are more keys than room: what is owed must not rest on what is forgotten.
 
-use model::NanoUsd;
+use model::{BreakerName, NanoUsd};
 use proptest::prelude::*;
 
 use super::table::{Request, attempt, instant, spec, step, steps};
@@ -83,6 +83,48 @@ fn steps_are_not_kept_longer_than_the_reset_that_forgot_them() {
         begin(&mut breakers, other, &request("mailer", other, "else"));
     }
     assert_eq!(end(&mut breakers, "3", Ending::Answered, 0, 0), Ok(0));
+}
+
+/// Somebody who asks for few is shown what is open, whatever else there is.
+#[test]
+fn few_standings_are_the_open_ones() {
+    let mut breakers = Breakers::default();
+    for name in ["a", "b", "c"] {
+        breakers.define(spec(name, &["scope=run", "spend=1/60"])).unwrap();
+    }
+    for run in 0..40 {
+        let (id, run) = (run.to_string(), format!("r{run:02}"));
+        begin(&mut breakers, &id, &request("mailer", &run, "else"));
+    }
+    let (b, c): (BreakerName, BreakerName) = ("b".parse().unwrap(), "c".parse().unwrap());
+    for id in ["7", "9"] {
+        for notice in breakers.end(&attempt(id), Ending::Answered, NanoUsd(2_000_000_000), instant(0)) {
+            let Notice::Tripped(trip) = notice else {
+                panic!("{notice:?}")
+            };
+            if trip.breaker == b || (trip.breaker == c && id == "9") {
+                breakers.trip(&trip, instant(0)).unwrap();
+            }
+        }
+    }
+    let shown = |name, closed, most| {
+        let all = breakers.standing(name, instant(0), closed, most);
+        let all = all
+            .iter()
+            .map(|one| format!("{} {} {}", one.breaker, one.of, one.phase.as_str()));
+        all.collect::<Vec<_>>()
+    };
+    let open = ["b mailer/r07 open", "b mailer/r09 open", "c mailer/r09 open"];
+    assert_eq!(shown(None, true, 3), open);
+    assert_eq!(shown(None, false, 100), open);
+    assert_eq!(shown(None, false, 1), open[..1]);
+    assert_eq!(shown(Some(&c), false, 2), open[2..]);
+    assert_eq!(
+        shown(Some(&c), true, 2),
+        ["c mailer/r09 open", "c mailer/r07 closed"].map(str::to_owned)
+    );
+    assert_eq!(shown(None, true, 1_000).len(), 3 * 40);
+    assert_eq!(shown(None, true, 0).len(), 0);
 }
 
 proptest! {

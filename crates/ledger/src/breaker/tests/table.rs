@@ -207,7 +207,7 @@ impl Run {
     }
 
     fn expect(&self, name: &str, of: &str) -> String {
-        let all = self.breakers.standing(instant(self.now), true, usize::MAX);
+        let all = self.breakers.standing(None, instant(self.now), true, usize::MAX);
         let Some(found) = all.iter().find(|one| one.breaker.as_str() == name && one.of == of) else {
             return "unknown".to_owned();
         };

@@ -1,10 +1,12 @@
 //! Each durable step fails, and fails although it landed.
 
 use entry::{Event, Status};
+use ledger::{Amount, BreakerSpec, Scope, Selector, SpendRate, StepKind};
 use model::NanoUsd;
 
 use super::world::{
-    LIFETIME, World, agent_loaded, budget_loaded, denied, ended, key_issued, key_revoked, poll_once, system_log, tenant,
+    LIFETIME, World, agent_loaded, budget_loaded, by, denied, ended, key_issued, key_revoked, poll_once, system_log,
+    tenant,
 };
 use crate::{
     ChangeError, HoldAnswer, StoreError, Unavailable,
@@ -334,4 +336,57 @@ async fn events_in_one_batch_share_its_fate() {
         })
         .collect();
     assert_eq!(seqs, [1, 2, 3, 4]);
+}
+
+/// What an end owes cannot be paid: nothing of it is written, and the end is booked otherwise rather than lost.
+#[tokio::test]
+async fn an_end_that_owes_what_cannot_be_paid_does_not_stop_the_log() {
+    let cases: [(u32, &[_], &[_]); 3] = [
+        (0, &["outcome", "breaker_tripped"], &[(Status::Ok, 30)]),
+        (1, &["outcome", "breaker_tripped"], &[(Status::Indeterminate, 100)]),
+        // Its hold stays open.
+        (2, &[], &[]),
+    ];
+    for (refusals, kinds, outcomes) in cases {
+        let world = World::new().await;
+        let breaker = BreakerSpec {
+            name: "money".parse().unwrap(),
+            select: Selector::default(),
+            scope: Scope::Agent,
+            spend: Some(SpendRate {
+                over: NanoUsd(10),
+                within_s: 60,
+            }),
+            surge: None,
+            loops: None,
+            steps: StepKind::Calls,
+            errors: None,
+            no_progress: None,
+            cooldown_s: 60,
+        };
+        world
+            .change(vec![Event::BreakerLoaded { breaker, by: by() }])
+            .await
+            .unwrap();
+        // The state that is folded anew knows the orders.
+        let world = world.restart().await;
+        let hold = world.held(1, 100).await;
+        world.faults.refuse_owed(refusals);
+        hold.settle(ended(30));
+        let open = usize::from(outcomes.is_empty());
+        world.open_is(open).await;
+        world.healthy().await;
+        // The log goes on.
+        world.change(vec![key_issued("kb")]).await.unwrap();
+        let (_, entries) = world.log().await;
+        let after = entries.iter().map(|entry| entry.event.kind());
+        let after: Vec<_> = after.skip_while(|kind| *kind != "intent").skip(1).collect();
+        assert_eq!(after, [kinds, &["key_issued"]].concat(), "{refusals}");
+        assert_eq!(world.outcomes().await, outcomes, "{refusals}");
+        assert_eq!(world.balance().await.held, Amount(if open == 1 { 100 } else { 0 }));
+        let world = world.restart().await;
+        world.open_is(0).await;
+        let spent: i64 = world.outcomes().await.iter().map(|(_, cost)| cost).sum();
+        assert_eq!(spent, if refusals == 0 { 30 } else { 100 }, "{refusals}");
+    }
 }
