@@ -8,9 +8,6 @@ use store::{EditOrder, View};
 use super::{read::People, reason, text::amount};
 use crate::{Actor, AdminError, Control, Permission, report::AskReport};
 
-/// How many pots of a budget are searched for the one that an attempt waits for; behind that, what it was refused for counts.
-const POTS_SEARCHED: usize = 10_000;
-
 /// An attempt that waits is to get what it needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AskTopUp {
@@ -123,9 +120,7 @@ impl Control {
                 "budget {name} keeps as many pots apart as it can, and no top-up changes that: refuse, and keep fewer apart"
             )));
         }
-        let found = self.balances_of(tenant, name, POTS_SEARCHED).await?;
-        let now = found.balances.iter().find(|balance| balance.of == over.of);
-        let (limit, used) = match now {
+        let (limit, used) = match self.balance_of(tenant, name, &over.of).await? {
             Some(balance) if balance.paused => return Err(paused()),
             Some(balance) => (balance.limit, balance.used()),
             None if over.closed == Some(Closed::Paused) => return Err(paused()),

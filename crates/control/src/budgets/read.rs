@@ -65,6 +65,7 @@ impl Control {
                 most: left.saturating_add(1),
                 pots: POTS_LISTED,
             };
+                of: None,
             let found = self.committer().balances(tenant.clone(), query).await?;
             for balance in &found.balances {
                 let this = (tenant.clone(), balance.spec.name.clone());
@@ -120,10 +121,29 @@ impl Control {
             most: 1,
             pots,
         };
+            of: None,
         Ok(self.committer().balances(tenant.clone(), query).await?)
     }
 
     /// A budget that is there, or the one that was probably meant.
+    /// How one pot stands; `None` if the budget was removed, or keeps others apart by now.
+    pub(super) async fn balance_of(
+        &self,
+        tenant: &TenantName,
+        name: &BudgetName,
+        of: &[String],
+    ) -> Result<Option<Balance>, AdminError> {
+        let query = BalanceQuery {
+            name: Some(name.clone()),
+            after: None,
+            most: 1,
+            pots: 1,
+            of: Some(of.to_vec()),
+        };
+        let found = self.committer().balances(tenant.clone(), query).await?;
+        Ok(found.balances.into_iter().next())
+    }
+
     pub(super) async fn known_budget(&self, tenant: &TenantName, name: &str) -> Result<BudgetName, AdminError> {
         self.known_tenant(tenant)?;
         if let Ok(name) = BudgetName::new(name)
