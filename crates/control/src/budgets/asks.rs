@@ -65,7 +65,8 @@ impl Control {
         .await
     }
 
-    /// Tops up the budget that an attempt waits for. Returns the attempt, and by how much.
+    /// Tops up the budget that an attempt waits for. Who may answer and not change budgets may give what is missing, and no
+    /// more. The top-up is the pot's: whatever asks first may take it. Returns the attempt, and by how much.
     pub async fn top_up_ask(&self, actor: &Actor, order: AskTopUp) -> Result<(AskReport, String), AdminError> {
         Self::require(actor, Permission::Answer)?;
         let AskTopUp {
@@ -90,6 +91,15 @@ impl Control {
                     "{} is less than the {} that are missing, so it would go on waiting",
                     over.unit.show(added),
                     over.unit.show(missing)
+                )));
+            }
+            if added > missing && !Permission::Operate.granted_to(by.role) {
+                return Err(AdminError::Invalid(format!(
+                    "{} is more than the {} that are missing, and the role {} may give no more than that: leave the amount \
+                     out, or ask an operator",
+                    over.unit.show(added),
+                    over.unit.show(missing),
+                    by.role.as_str()
                 )));
             }
             let order = EditOrder::TopUp {
