@@ -7,6 +7,7 @@ use model::BudgetName;
 use serde::{Deserialize, Serialize};
 
 use super::{edit::is_value, text::counted};
+use crate::privacy::written;
 
 /// The longest value of a label, in characters.
 pub(super) const VALUE_MAX: usize = 256;
@@ -239,3 +240,8 @@ fn selected(name: &str, values: &Values) -> Result<(Label, Vec<String>), String>
     }
     Ok((label, values.into_iter().collect()))
 }
+        if label == Label::User
+            && let Some(Err(error)) = written(value)
+        {
+            return Err(format!("`select`: {error}"));
+        }

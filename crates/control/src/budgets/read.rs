@@ -8,6 +8,7 @@ use store::{BalanceQuery, Balances};
 
 use crate::{
     Actor, AdminError, Control, Permission,
+    privacy::PSEUDONYM,
     report::{BudgetPage, BudgetReport},
 };
 
@@ -64,8 +65,8 @@ impl Control {
                 after: after.map(|(_, name)| name.clone()),
                 most: left.saturating_add(1),
                 pots: POTS_LISTED,
-            };
                 of: None,
+            };
             let found = self.committer().balances(tenant.clone(), query).await?;
             for balance in &found.balances {
                 let this = (tenant.clone(), balance.spec.name.clone());
@@ -120,12 +121,11 @@ impl Control {
             after: None,
             most: 1,
             pots,
-        };
             of: None,
+        };
         Ok(self.committer().balances(tenant.clone(), query).await?)
     }
 
-    /// A budget that is there, or the one that was probably meant.
     /// How one pot stands; `None` if the budget was removed, or keeps others apart by now.
     pub(super) async fn balance_of(
         &self,
@@ -144,6 +144,7 @@ impl Control {
         Ok(found.balances.into_iter().next())
     }
 
+    /// A budget that is there, or the one that was probably meant.
     pub(super) async fn known_budget(&self, tenant: &TenantName, name: &str) -> Result<BudgetName, AdminError> {
         self.known_tenant(tenant)?;
         if let Ok(name) = BudgetName::new(name)
@@ -222,6 +223,3 @@ impl People {
         Ok(())
     }
 }
-
-/// What stands before a pseudonym where a person could stand.
-pub(super) const PSEUDONYM: &str = "pseudonym:";

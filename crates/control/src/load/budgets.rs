@@ -9,7 +9,7 @@ use store::{Person, View};
 
 use crate::{
     LoadProblem, TenantGovernance,
-    privacy::{KEY_EPOCH, Privacy},
+    privacy::{KEY_EPOCH, Privacy, written},
 };
 
 /// What an entry holds beside a budget: its tenant, its number, who loaded it and why.
@@ -36,13 +36,18 @@ pub(super) fn declared(
     all.map(|declared| (declared.0.name.clone(), declared)).collect()
 }
 
-/// A selector as the log may have it: the users that it names are pseudonyms, in an order that says nothing of them; and who they are.
+/// A selector as the log may have it: the users that it names are pseudonyms, in an order that says nothing of them; and who
+/// they are, where they were not named by pseudonyms.
 pub(crate) fn logged(tenant: &TenantName, mut select: Selector, privacy: &Privacy) -> (Selector, Vec<Person>) {
     let mut persons = Vec::new();
     if let Some(users) = select.0.get_mut(&Label::User) {
         for user in users.iter_mut() {
             let pseudonym = privacy.pseudonym(tenant, user);
             let identity = std::mem::replace(user, pseudonym.0.clone());
+            if let Some(Ok(pseudonym)) = written(user) {
+                *user = pseudonym.to_owned();
+                continue;
+            }
             persons.push(Person {
                 pseudonym,
                 key_epoch: KEY_EPOCH,
@@ -52,6 +57,7 @@ pub(crate) fn logged(tenant: &TenantName, mut select: Selector, privacy: &Privac
         users.sort_unstable();
     }
     (select, persons)
+        users.dedup();
 }
 
 /// The entries that make a log say what is declared: budgets that are new or changed, and budgets that are declared no

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
-use control::{BudgetForm, BudgetRemoval, NewBudget};
+use control::{BudgetForm, BudgetRemoval, NewBudget, Values};
 
 use super::*;
 use crate::harness::at_once;
@@ -333,6 +333,65 @@ async fn files_and_administrators_do_not_share_a_name() {
     assert_eq!(report.changes, ["budget_removed team-data"]);
     assert_eq!(harness.call(harness.chat("")).await.0, 200);
     harness.outcomes(3).await;
+    harness.finish().await;
+}
+
+/// What stands behind the prefix of a pseudonym may be a person whom somebody wrote there by mistake: the log never has it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_a_pseudonym_is_taken_for_one() {
+    let harness = with(|governance| {
+        let each = vec![Label::User];
+        let spec = team(Measure::Calls, 1);
+        declare(governance, BudgetSpec { each, ..spec });
+    })
+    .await;
+    let hex = "0123456789abcdef0123456789abcdef";
+    let select = |user: &str| BudgetForm {
+        select: [("user".to_owned(), Values::One(user.to_owned()))].into(),
+        ..calls(9)
+    };
+    for wrong in [
+        "alice@acme.example",
+        "",
+        &hex[1..],
+        &format!("{hex}0"),
+        &hex.to_uppercase(),
+        &hex.replace('0', "g"),
+    ] {
+        let wrong = format!("pseudonym:{wrong}");
+        let topped_up = change(&harness, "team-data", top_up("1 calls", &[("user", &wrong)])).await;
+        let created = harness
+            .control
+            .put_budget(&harness.owner, new("one", select(&wrong)))
+            .await;
+        for error in [topped_up.unwrap_err(), created.unwrap_err()] {
+            let told = error.to_string();
+            assert!(
+                told.contains(
+                    "stand the 32 hexadecimal digits that lists show, in lower case; a person is written without"
+                ),
+                "{told}"
+            );
+        }
+    }
+    let right = format!("pseudonym:{hex}");
+    change(&harness, "team-data", top_up("1 calls", &[("user", &right)]))
+        .await
+        .unwrap();
+    harness
+        .control
+        .put_budget(&harness.owner, new("one", select(&right)))
+        .await
+        .unwrap();
+    let selected = harness.entries().await.into_iter().find_map(|entry| match entry.event {
+        Event::BudgetLoaded { budget, .. } if budget.name.as_str() == "one" => budget.select,
+        _ => None,
+    });
+    assert_eq!(selected, Some(Selector::of(Label::User, hex)));
+    for entry in harness.entries().await {
+        let text = String::from_utf8(entry.encode().unwrap()).unwrap();
+        assert!(!text.contains("alice"), "{text}");
+    }
     harness.finish().await;
 }
 
