@@ -336,6 +336,65 @@ async fn files_and_administrators_do_not_share_a_name() {
     harness.finish().await;
 }
 
+/// Whatever a request may say, it can be in 16 budgets at most: its agent's own, and 15 of the others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_more_budgets_than_a_request_can_be_in() {
+    let of = |label: &str, value: &str| BudgetForm {
+        select: [(label.to_owned(), Values::One(value.to_owned()))].into(),
+        ..calls(9)
+    };
+    let harness = with(|governance| {
+        for number in 0..7 {
+            let spec = BudgetSpec {
+                name: BudgetName::new(&format!("file-{number}")).unwrap(),
+                select: Some(Selector::of(Label::Task, "review")),
+                ..team(Measure::Calls, 9)
+            };
+            declare(governance, spec);
+        }
+    })
+    .await;
+    let put = |budget| harness.control.put_budget(&harness.owner, budget);
+    for number in 0..4 {
+        put(new(&format!("model-{number}"), of("model", "gpt-*")))
+            .await
+            .unwrap();
+        put(new(&format!("user-{number}"), of("user", "ann@acme.example")))
+            .await
+            .unwrap();
+    }
+    let told = put(new("one-more", of("tier", "api"))).await.unwrap_err().to_string();
+    assert!(
+        told.starts_with("16 budgets could select one request (")
+            && told.contains("narrow the selectors of some, or remove some, of file-0, file-1, ")
+            && told.contains("model-3, one-more, user-0"),
+        "{told}"
+    );
+    assert!(!told.contains("ann@"), "{told}");
+    // What goes with none of these may be, and one that is there may be changed.
+    put(new("other", of("model", "claude"))).await.unwrap();
+    put(new("model-3", of("model", "gpt-4o*"))).await.unwrap();
+    let one_more = BudgetSpec {
+        name: BudgetName::new("file-7").unwrap(),
+        ..team(Measure::Calls, 9)
+    };
+    harness.declare(|governance| declare(governance, one_more));
+    let problems = match harness.control.reload(&harness.owner).await {
+        Err(control::AdminError::Problems(problems)) => problems,
+        other => panic!("{other:?}"),
+    };
+    let told: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("16 budgets could select one request"), "{told:?}");
+    assert!(told[0].contains("file-7, model-0"), "{told:?}");
+    assert!(
+        told[0].contains("or delete some that administrators created (model-0, ")
+            && told[0].contains("`bailiwick budget delete NAME --note WHY`"),
+        "{told:?}"
+    );
+    harness.finish().await;
+}
+
 /// What stands behind the prefix of a pseudonym may be a person whom somebody wrote there by mistake: the log never has it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_a_pseudonym_is_taken_for_one() {
