@@ -454,6 +454,107 @@ async fn only_a_pseudonym_is_taken_for_one() {
     harness.finish().await;
 }
 
+/// What could not be declared is told, and not put to what was used as if it allowed everything.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_budgets_that_could_be_declared_are_simulated() {
+    let harness = Harness::start().await;
+    assert_eq!(harness.call(harness.chat("")).await.0, 200);
+    harness.outcomes(1).await;
+    let simulate = async |budgets: Vec<BudgetSpec>| {
+        let proposal = control::Proposal {
+            tenant: TenantName::default_tenant(),
+            since: Timestamp::default(),
+            until: Timestamp::MAX,
+            budgets,
+        };
+        harness.control.simulate(&harness.owner, proposal).await
+    };
+    let right = || team(Measure::Calls, 0);
+    let report = simulate(vec![right()]).await.unwrap();
+    assert_eq!((report.calls, report.stopped_calls, report.undecided), (1, 1, 0));
+    let in_zone = |zone: &str| BudgetSpec {
+        window: Window::Calendar {
+            unit: Unit::Day,
+            zone: zone.to_owned(),
+        },
+        ..right()
+    };
+    assert_eq!(simulate(vec![in_zone("Europe/Berlin")]).await.unwrap().stopped_calls, 1);
+    let selecting = |label, value: &str| BudgetSpec {
+        select: Some(Selector::of(label, value)),
+        ..right()
+    };
+    for (budgets, told) in [
+        (
+            vec![in_zone("Europe/Berlni")],
+            "budget team-data: `window`: unknown time zone \"Europe/Berlni\"",
+        ),
+        (
+            vec![right(), right()],
+            "there are two budgets team-data: give one of them another name",
+        ),
+        (
+            vec![BudgetSpec {
+                select: None,
+                ..right()
+            }],
+            "budget team-data: it says no `select`, so it is about no request",
+        ),
+        (
+            vec![BudgetSpec {
+                limit: Amount(-1),
+                ..right()
+            }],
+            "budget team-data: `limit`: it cannot be negative",
+        ),
+        (
+            vec![BudgetSpec {
+                thresholds: vec![101],
+                ..right()
+            }],
+            "budget team-data: `thresholds` are at most 16 different shares",
+        ),
+        (
+            vec![BudgetSpec {
+                at_limit: AtLimit::Ask { wait_s: 0 },
+                ..right()
+            }],
+            "budget team-data: `at_limit`: `wait_s` is 1 to 3600 seconds",
+        ),
+        (
+            vec![BudgetSpec {
+                each: vec![Label::Run],
+                ..right()
+            }],
+            "budget team-data: a budget `per: total` cannot keep a pot for each run",
+        ),
+        (
+            vec![BudgetSpec {
+                each: vec![Label::Team, Label::Team],
+                ..right()
+            }],
+            "budget team-data: `each`: name a label once",
+        ),
+        (
+            vec![selecting(Label::Tool, "search")],
+            "budget team-data: budgets do not tell tools apart",
+        ),
+        (
+            vec![selecting(Label::Model, "*mini")],
+            "budget team-data: `select`: `*` can only stand at the end",
+        ),
+        (
+            vec![selecting(Label::User, "a*")],
+            "budget team-data: `select`: the log knows users by pseudonyms",
+        ),
+        (Vec::new(), "a simulation needs 1 to 1000 budgets"),
+    ] {
+        let error = simulate(budgets).await.unwrap_err().to_string();
+        assert!(error.starts_with(told), "{error}");
+    }
+    harness.finish().await;
+}
+
 /// Many declared budgets are loaded in several transactions, and a second load finds nothing to do.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_budgets_are_loaded_and_listed_page_by_page() {
