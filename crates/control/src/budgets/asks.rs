@@ -95,7 +95,7 @@ impl Control {
             }
             if added > missing && !Permission::Operate.granted_to(by.role) {
                 return Err(AdminError::Invalid(format!(
-                    "{} is more than the {} that are missing, and the role {} may give no more than that: leave the amount \
+                    "{} is more than what is missing, {}, and the role {} may give no more than that: leave the amount \
                      out, or ask an operator",
                     over.unit.show(added),
                     over.unit.show(missing),

@@ -235,7 +235,7 @@ async fn approvers_answer_and_viewers_look() {
         .to_string();
     assert_eq!(
         told,
-        "2 calls is more than the 1 calls that are missing, and the role approver may give no more than that: leave the \
+        "2 calls is more than what is missing, 1 call, and the role approver may give no more than that: leave the \
          amount out, or ask an operator"
     );
     let exact = AskTopUp {
