@@ -1,6 +1,7 @@
 //! What administrators may do to budgets while traffic flows: look at them, change them, create them beside the files.
 
 mod asks;
+mod check;
 mod create;
 mod edit;
 mod form;
@@ -8,6 +9,7 @@ mod read;
 mod text;
 
 pub use asks::AskTopUp;
+pub(crate) use check::check;
 pub use create::{BudgetRemoval, NewBudget};
 pub use edit::{BudgetChange, BudgetEdit};
 pub use form::{AtLimitForm, BudgetForm, Values};

@@ -10,7 +10,7 @@ use model::{Pseudonym, TenantName, Timestamp, nearest};
 use serde::{Deserialize, Serialize};
 use store::{CostAnswer, CostError, CostGroup, CostLabel, CostQuestion, CostSums};
 
-use crate::{Actor, AdminError, Control, Permission, rfc3339};
+use crate::{Actor, AdminError, Control, Permission, privacy::PSEUDONYM, rfc3339};
 
 /// How many lines a report has if it is not said, and at most; what does not fit is summed in one more.
 const LINES: usize = 1_000;
@@ -35,7 +35,8 @@ pub struct CostQuery {
     /// The minute behind the last; none if absent.
     pub until: Option<Timestamp>,
     /// Only calls with these values. Several values of one label are alternatives; one that ends in `*` stands for all
-    /// that begin so. A user is named as they are shown.
+    /// that begin so. A user is named as they are shown: by name to those who may answer for others, else by pseudonym, with or
+    /// without `pseudonym:` before it.
     pub only: Vec<(CostLabel, String)>,
     /// How many lines at most, the costliest.
     pub top: Option<usize>,
@@ -183,9 +184,18 @@ impl Control {
         for (label, value) in &query.only {
             only.entry(*label).or_default().push(value.clone());
         }
+        // Who may not answer for a person is not told who it is, nor whether a guess is right.
+        let named = Permission::Answer.granted_to(actor.role);
         if let Some(users) = only.get_mut(&CostLabel::User) {
-            let pseudonyms = self.pseudonyms_of(users).await?;
-            users.extend(pseudonyms);
+            for user in users.iter_mut() {
+                if let Some(pseudonym) = user.strip_prefix(PSEUDONYM) {
+                    *user = pseudonym.to_owned();
+                }
+            }
+            if named {
+                let pseudonyms = self.pseudonyms_of(users).await?;
+                users.extend(pseudonyms);
+            }
         }
         let question = CostQuestion {
             tenant: query.tenant,
@@ -209,7 +219,7 @@ impl Control {
         });
         let entries = sizes.into_iter().filter(|(tenant, _)| !tenant.is_reserved());
         Ok(CostReport {
-            lines: self.lines(&query.by, groups).await?,
+            lines: self.lines(named, &query.by, groups).await?,
             by: query.by.iter().map(ToString::to_string).collect(),
             since: query.since.map(rfc3339),
             until: query.until.map(rfc3339),
@@ -277,15 +287,17 @@ impl Control {
         Ok(found)
     }
 
-    /// The groups as they are shown: users by name, where the mapping was not erased.
-    async fn lines(&self, by: &[CostLabel], groups: Vec<CostGroup>) -> Result<Vec<CostLine>, AdminError> {
+    /// The groups as they are shown: users by name, if they may be `named` and the mapping was not erased.
+    async fn lines(&self, named: bool, by: &[CostLabel], groups: Vec<CostGroup>) -> Result<Vec<CostLine>, AdminError> {
         let mut names = HashMap::new();
         let mut lines = Vec::with_capacity(groups.len());
         for CostGroup { tenant, values, sums } in groups {
             let mut labels = BTreeMap::new();
             for (label, value) in by.iter().zip(values) {
                 let shown = match &tenant {
-                    Some(tenant) if *label == CostLabel::User => self.name_of(tenant, value, &mut names).await?,
+                    Some(tenant) if named && *label == CostLabel::User => {
+                        self.name_of(tenant, value, &mut names).await?
+                    }
                     _ => value,
                 };
                 labels.insert(label.to_string(), shown);

@@ -17,7 +17,7 @@ use crate::{
     privacy::{KEY_EPOCH, Privacy},
 };
 
-pub(crate) use budgets::{crowded, fits, is_of_api, logged};
+pub(crate) use budgets::{fits, is_of_api, logged};
 
 /// How many events of a load are one transaction at most. A larger load is several transactions, one after the other: each
 /// takes effect whole or not at all, requests are decided between them by a part of the new declarations and the rest of

@@ -9,6 +9,26 @@ use zeroize::Zeroizing;
 /// Which pseudonym key is in use. It goes up when the key rotates.
 pub(crate) const KEY_EPOCH: u32 = 1;
 
+/// What stands before a pseudonym where a person could stand.
+pub(crate) const PSEUDONYM: &str = "pseudonym:";
+/// How many hexadecimal digits a pseudonym has.
+const DIGITS: usize = 32;
+
+/// The pseudonym that somebody wrote where a person could stand: `None` if they wrote a person, an error if what stands
+/// behind the prefix can be none. It might be somebody's name, which must not get into a log.
+pub(crate) fn written(text: &str) -> Option<Result<&str, String>> {
+    let digits = text.strip_prefix(PSEUDONYM)?;
+    let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    Some(if digits.len() == DIGITS && digits.bytes().all(is_digit) {
+        Ok(digits)
+    } else {
+        Err(format!(
+            "behind `{PSEUDONYM}` stand the {DIGITS} hexadecimal digits that lists show, in lower case; a person is written \
+             without `{PSEUDONYM}`, as credentials are issued to them"
+        ))
+    })
+}
+
 /// The keys of pseudonyms and commitments. `Debug` of the inner keys shows none of their bytes.
 #[derive(Debug)]
 pub(crate) struct Privacy {

@@ -10,12 +10,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use entry::{Denial, Entry, Event, Intent, Outcome, State, Tokens};
 use futures_util::{StreamExt as _, pin_mut};
-use ledger::{
-    Amount, Attempt, BudgetSpec, Charge, Hold, Label, Ledger, MAX_BUDGETS_PER_HOLD, NotAdmitted, Pot, Refusal,
-};
+use ledger::{Amount, Attempt, BudgetSpec, Charge, Hold, Ledger, MAX_BUDGETS_PER_HOLD, NotAdmitted, Pot, Refusal};
 use model::{NanoUsd, TenantName, Timestamp};
 
-use crate::{Actor, AdminError, Control, Permission, SimulationReport};
+use crate::{Actor, AdminError, Control, Permission, SimulationReport, budgets, load};
 
 /// How many of the first stops are told one by one.
 const STOPS_TOLD: usize = 100;
@@ -84,6 +82,8 @@ pub(crate) struct Simulation {
     pub(crate) refused_then: u64,
     /// Calls that more budgets select than may.
     pub(crate) overselected: u64,
+    /// Calls of which it could not be said whether they fit, or that could not be booked.
+    pub(crate) undecided: u64,
     pub(crate) stops: Vec<Stop>,
     pub(crate) pots: BTreeMap<Pot, Stopped>,
 }
@@ -112,6 +112,7 @@ impl Simulation {
             stopped_cost: NanoUsd::ZERO,
             refused_then: 0,
             overselected: 0,
+            undecided: 0,
             stops: Vec::new(),
             pots: BTreeMap::new(),
         }
@@ -165,11 +166,12 @@ impl Simulation {
                     expires: intent.expires,
                     boot: 0,
                 };
-                // It was admitted just now, so it fits.
-                drop(self.ledger.place(intent.attempt(), hold, now));
+                if self.ledger.place(intent.attempt(), hold, now).is_err() {
+                    self.undecided += 1;
+                }
             }
             Err(NotAdmitted::Refused(refusal)) => self.stop(intent, *refusal, entry),
-            Err(NotAdmitted::Error(_)) => {}
+            Err(NotAdmitted::Error(_)) => self.undecided += 1,
         }
     }
 
@@ -216,7 +218,9 @@ impl Simulation {
         }
         if let Some(hold) = self.ledger.hold(&attempt) {
             let booked = outcome.charge(&hold.amount);
-            drop(self.ledger.end(attempt, &booked, now));
+            if self.ledger.end(attempt, &booked, now).is_err() {
+                self.undecided += 1;
+            }
         }
     }
 }
@@ -253,12 +257,13 @@ impl Control {
             let message = format!("a simulation needs 1 to {BUDGETS_MAX} budgets");
             return Err(AdminError::Invalid(message));
         }
-        if let Some(unselecting) = proposal.budgets.iter().find(|spec| spec.select.is_none()) {
-            let message = format!(
-                "budget {} says no `select`, so it is about no request",
-                unselecting.name
-            );
-            return Err(AdminError::Invalid(message));
+        let mut names = HashSet::new();
+        for spec in &proposal.budgets {
+            budgets::check(spec).map_err(AdminError::Invalid)?;
+            if !names.insert(&spec.name) {
+                let message = format!("there are two budgets {}: give one of them another name", spec.name);
+                return Err(AdminError::Invalid(message));
+            }
         }
         if !self.snapshot().tenants.contains_key(&tenant) {
             let name = tenant.to_string();
@@ -289,10 +294,9 @@ impl Control {
 
     /// The people that selectors name, as the log knows them.
     fn with_pseudonyms(&self, mut proposal: Proposal) -> Proposal {
-        for select in proposal.budgets.iter_mut().filter_map(|spec| spec.select.as_mut()) {
-            for user in select.0.get_mut(&Label::User).into_iter().flatten() {
-                *user = self.privacy().pseudonym(&proposal.tenant, user).0;
-            }
+        for spec in &mut proposal.budgets {
+            let select = spec.select.take();
+            spec.select = select.map(|select| load::logged(&proposal.tenant, select, self.privacy()).0);
         }
         proposal
     }

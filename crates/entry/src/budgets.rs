@@ -152,14 +152,17 @@ impl State {
         Ok(())
     }
 
-    pub(crate) fn budget_removed(&mut self, budget: &BudgetName) -> Result<(), EntryError> {
+    pub(crate) fn budget_removed(&mut self, budget: &BudgetName, now: Timestamp) -> Result<(), EntryError> {
         let mut agents = self.agents.values().filter_map(|agent| agent.record.as_ref());
         if agents.any(|agent| agent.budgets.contains(budget)) {
             return Err(EntryError::Mismatch("an agent names the budget that is removed"));
         }
-        self.ledger.remove(budget)?;
-        self.counted.budget_gone(self.ledger.budget(budget));
+        // The ledger may know nothing of it any more once it is removed.
+        let spec = self.ledger.budget(budget).cloned();
+        self.ledger.remove(budget, now)?;
+        self.counted.budget_gone(spec.as_ref());
         self.budgets.declared.remove(budget);
+        self.budgets.edits.remove(budget);
         Ok(())
     }
 

@@ -176,7 +176,7 @@ impl State {
             Event::BudgetLoaded {
                 budget, declared, note, ..
             } => self.budget_loaded(budget, *declared, note, entry.time)?,
-            Event::BudgetRemoved { budget, .. } => self.budget_removed(budget)?,
+            Event::BudgetRemoved { budget, .. } => self.budget_removed(budget, entry.time)?,
             Event::BudgetEdited {
                 budget,
                 unit,

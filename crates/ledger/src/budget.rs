@@ -271,6 +271,17 @@ impl Budget {
         })
     }
 
+    /// Whether it was removed, and says no more than a new one would.
+    pub(crate) fn is_forgettable(&self, now: Timestamp) -> bool {
+        let terms = self.terms();
+        let idle = |account: &Account| account.is_idle(terms, now);
+        self.retired
+            && match &self.pots {
+                Pots::One(account) => idle(account),
+                Pots::Each { accounts, .. } => accounts.values().all(idle),
+            }
+    }
+
     /// Whose pots there are, in order.
     pub(crate) fn pots(&self, most: usize) -> Vec<&[String]> {
         match &self.pots {

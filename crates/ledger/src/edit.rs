@@ -81,8 +81,10 @@ impl Ledger {
         }
     }
 
-    /// Removes a budget: it selects nothing any more. What was spent stays, should it be defined again.
-    pub fn remove(&mut self, name: &BudgetName) -> Result<(), LedgerError> {
+    /// Removes a budget: it selects nothing any more. What was spent stays, should it be defined again; what an administrator
+    /// set of it does not, so new terms are those that are declared. Removed budgets of which nothing counts any more are
+    /// forgotten.
+    pub fn remove(&mut self, name: &BudgetName, now: Timestamp) -> Result<(), LedgerError> {
         let unknown = || LedgerError::UnknownBudget(name.clone());
         let budget = self
             .budgets
@@ -91,9 +93,15 @@ impl Ledger {
             .ok_or_else(unknown)?;
         budget.retired = true;
         self.names.remove(name);
+        budget.paused = false;
+        if budget.limit.is_some() {
+            self.edition += 1;
+            budget.set_limit(None, self.edition, now);
+        }
         if let Some(select) = &budget.spec.select {
             self.index.remove(name, select);
         }
+        self.budgets.retain(|_, budget| !budget.is_forgettable(now));
         Ok(())
     }
 

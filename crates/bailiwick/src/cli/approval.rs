@@ -32,7 +32,9 @@ Examples:
     },
     /// Top up the budget that a call waits for, so that it goes on
     ///
-    /// Without an amount, by exactly what is missing. To give a budget more for good, `bailiwick budget set-limit`.
+    /// Without an amount, by exactly what is missing; approvers may give no more than that. The top-up is the budget's and not
+    /// the call's: another call that it selects and that asks first may take it, and this one waits on. To give a budget more
+    /// for good, `bailiwick budget set-limit`.
     #[command(after_help = "\
 Examples:
   bailiwick approval top-up 01a0c3d65a0071018101010101010101 --note 'month-end report'
@@ -87,7 +89,7 @@ pub(super) async fn run(common: &Common, command: &Command, out: &mut Output) ->
             let path = format!("/api/v1/asks/{}/top-up", which.action);
             let done: wire::AskToppedUp = client.post(&path, Some(&body)).await?;
             let text = format!(
-                "{GOOD}topped up{GOOD:#} budget {} by {}: the call of {} goes on",
+                "{GOOD}topped up{GOOD:#} budget {} by {}: the call of {} goes on, unless another takes the room first",
                 done.ask.budget, done.added, done.ask.agent
             );
             out.show(&done, |out| out.line(text))

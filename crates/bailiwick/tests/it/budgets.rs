@@ -238,3 +238,78 @@ async fn a_call_that_waits_is_approved_refused_and_lost_with_the_server() {
     assert_eq!(world.json(&["budget", "show", "asks"])["budgets"][0]["declared"], "api");
     world.verify().exits(0);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_tighter_file_would_have_stopped_is_told_and_nothing_takes_effect() {
+    let world = World::start_default().await;
+    let key = world.key("worker");
+    for _ in 0..5 {
+        world.chat(&key, &chat("gpt-4o-mini")).await.is(200);
+        // One after the other, so that each has booked before the next.
+        world.settled().await;
+    }
+    let before = world.entries("default");
+    let intents = before.iter().filter_map(|entry| match &entry.event {
+        Event::Intent(_) => Some(entry.index),
+        _ => None,
+    });
+    let intents: Vec<u64> = intents.collect();
+    let tighter = "kind: Budget\nname: tighter\nlimit: 2 calls\nper: total\nselect: { team: tests }\n";
+    world.write("proposal.yaml", tighter);
+    let file = world.path().join("proposal.yaml").display().to_string();
+    let simulate = ["budget", "simulate", &file, "--since", "2020-01-01"];
+    let told = world.json(&simulate);
+    let count = |field: &str| told[field].as_u64().unwrap();
+    assert_eq!((count("calls"), count("selected"), count("stopped_calls")), (5, 5, 3));
+    assert_eq!((count("undecided"), count("overselected")), (0, 0));
+    let stops = told["stops"].as_array().unwrap();
+    let stopped: Vec<u64> = stops.iter().map(|stop| stop["entry"].as_u64().unwrap()).collect();
+    assert_eq!(stopped, intents[2..]);
+    let stop = &stops[0];
+    assert_eq!((&stop["budget"], &stop["used"]), (&"tighter".into(), &"2 calls".into()));
+    assert_eq!(told["pots"][0]["first"], stop["at"]);
+    assert_eq!(told["pots"][0]["last"], stops[2]["at"]);
+    insta::assert_snapshot!("simulate", story(&world, &simulate));
+    // A period in which there was nothing.
+    let later = world.json(&[
+        "budget",
+        "simulate",
+        &file,
+        "--since",
+        "2020-01-01",
+        "--until",
+        "2020-01-02",
+    ]);
+    assert_eq!((&later["calls"], &later["stopped_calls"]), (&0.into(), &0.into()));
+
+    world.write("wide.yaml", &tighter.replace("2 calls", "9 calls"));
+    let wide = world.path().join("wide.yaml").display().to_string();
+    let wide = world
+        .run(&["budget", "simulate", &wide, "--since", "2020-01-01"])
+        .exits(0);
+    assert!(
+        wide.stdout.contains("The budgets would have stopped none."),
+        "{}",
+        wide.stdout
+    );
+
+    world.write("misspelt.yaml", &tighter.replace("limit:", "limti:"));
+    world.write(
+        "zone.yaml",
+        &tighter.replace("per: total", "per: day\ntime_zone: Europe/Berlni"),
+    );
+    world.write("empty.yaml", "");
+    for name in ["misspelt", "zone", "empty"] {
+        let file = world.path().join(format!("{name}.yaml")).display().to_string();
+        let wrong = story(&world, &["budget", "simulate", &file, "--since", "2020-01-01"]);
+        insta::assert_snapshot!(format!("simulate_{name}"), wrong);
+    }
+
+    // Nothing took effect: the log says nothing new, there is no such budget, and calls go on.
+    assert_eq!(world.entries("default").len(), before.len());
+    let budgets = world.json(&["budget", "list"]);
+    assert_eq!(budgets["budgets"].as_array().unwrap().len(), 1);
+    world.chat(&key, &chat("gpt-4o-mini")).await.is(200);
+    world.settled().await;
+    world.verify().exits(0);
+}

@@ -4,7 +4,7 @@ use entry::Event;
 use model::NanoUsd;
 use serde_json::{Value, json};
 
-use crate::harness::{Agent, World, chat};
+use crate::harness::{Agent, Done, World, chat};
 
 /// An agent of a team, whose budget starts anew each day.
 fn manifest(name: &str, team: &str) -> String {
@@ -160,6 +160,42 @@ async fn a_report_for_people_and_one_for_programs() {
     assert!(records[0].starts_with("team,cost_usd,calls,failed,"), "{csv}");
     assert!(records[1].starts_with("\"shop, \"\"web\"\"\",0.0"), "{csv}");
     assert_eq!(records.len(), 4, "{csv}");
+}
+
+/// Whoever may not answer for others learns neither who users are nor whether a guess is right.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_those_who_may_answer_are_told_names() {
+    let world = world().await;
+    let by_user = ["cost", "--by", "user", "--since", "2020-01-01", "--json"];
+    let ann = [&by_user[..], &["--where", "user=ann@acme.example"]].concat();
+    for (role, told) in [
+        ("operator", true),
+        ("approver", true),
+        ("viewer", false),
+        ("auditor", false),
+    ] {
+        let credential = world.run(&["admin", "add", role, "--role", role]).exits(0);
+        let ask = |arguments: &[&str]| {
+            let done = Done::of(
+                world
+                    .command(arguments)
+                    .env("BAILIWICK_ADMIN_KEY", credential.stdout.trim()),
+            );
+            lines(&done.exits(0).json())
+        };
+        let mut users = ask(&by_user).into_iter().map(|(values, ..)| values.join(""));
+        let user = users.find(|user| !user.is_empty()).unwrap();
+        assert_eq!(user == "ann@acme.example", told, "{role}: {user}");
+        assert_eq!(ask(&ann).len(), usize::from(told), "{role}");
+        if !told {
+            let is_digit = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
+            assert!(user.len() == 32 && user.chars().all(is_digit), "{role}: {user}");
+            for written in [format!("user={user}"), format!("user=pseudonym:{user}")] {
+                let found = ask(&[&by_user[..], &["--where", &written]].concat());
+                assert_eq!(found.len(), 1, "{role}: {written}");
+            }
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -8,9 +8,6 @@ use store::{EditOrder, View};
 use super::{read::People, reason, text::amount};
 use crate::{Actor, AdminError, Control, Permission, report::AskReport};
 
-/// How many pots of a budget are searched for the one that an attempt waits for; behind that, what it was refused for counts.
-const POTS_SEARCHED: usize = 10_000;
-
 /// An attempt that waits is to get what it needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AskTopUp {
@@ -68,7 +65,8 @@ impl Control {
         .await
     }
 
-    /// Tops up the budget that an attempt waits for. Returns the attempt, and by how much.
+    /// Tops up the budget that an attempt waits for. Who may answer and not change budgets may give what is missing, and no
+    /// more. The top-up is the pot's: whatever asks first may take it. Returns the attempt, and by how much.
     pub async fn top_up_ask(&self, actor: &Actor, order: AskTopUp) -> Result<(AskReport, String), AdminError> {
         Self::require(actor, Permission::Answer)?;
         let AskTopUp {
@@ -93,6 +91,15 @@ impl Control {
                     "{} is less than the {} that are missing, so it would go on waiting",
                     over.unit.show(added),
                     over.unit.show(missing)
+                )));
+            }
+            if added > missing && !Permission::Operate.granted_to(by.role) {
+                return Err(AdminError::Invalid(format!(
+                    "{} is more than what is missing, {}, and the role {} may give no more than that: leave the amount \
+                     out, or ask an operator",
+                    over.unit.show(added),
+                    over.unit.show(missing),
+                    by.role.as_str()
                 )));
             }
             let order = EditOrder::TopUp {
@@ -123,9 +130,7 @@ impl Control {
                 "budget {name} keeps as many pots apart as it can, and no top-up changes that: refuse, and keep fewer apart"
             )));
         }
-        let found = self.balances_of(tenant, name, POTS_SEARCHED).await?;
-        let now = found.balances.iter().find(|balance| balance.of == over.of);
-        let (limit, used) = match now {
+        let (limit, used) = match self.balance_of(tenant, name, &over.of).await? {
             Some(balance) if balance.paused => return Err(paused()),
             Some(balance) => (balance.limit, balance.used()),
             None if over.closed == Some(Closed::Paused) => return Err(paused()),

@@ -1,14 +1,14 @@
 //! Budgets that administrators create beside the files.
 
 use entry::{Declared, Event};
-use ledger::{BudgetSpec, Labels, MAX_BUDGETS_PER_HOLD};
+use ledger::{BudgetSpec, check_overlap};
 use model::{BudgetName, TenantName};
 use store::View;
 
 use super::{form::BudgetForm, reason};
 use crate::{
     Actor, AdminError, Control, Permission,
-    load::{crowded, fits, is_of_api, logged},
+    load::{fits, is_of_api, logged},
     report::BudgetPage,
 };
 
@@ -112,25 +112,12 @@ fn check_room(view: &View, budget: &BudgetSpec) -> Result<(), AdminError> {
         let message = "the budget selects by too many values for one entry: write what they begin with and `*`";
         return Err(AdminError::Invalid(message.to_owned()));
     }
-    let others = view.budgets.iter().map(|spec| &**spec);
-    let others = others.filter(|spec| spec.name != budget.name);
-    let agents = view.agents.values().filter_map(|state| state.record.as_ref());
-    let agents = agents.filter_map(|record| {
-        let labels = Labels {
-            tenant: view.tenant.as_str(),
-            environment: &record.environment,
-            product: &record.product,
-            team: &record.team,
-            agent: record.name.as_str(),
-            ..Labels::default()
-        };
-        Some((record.budgets.first()?, labels))
-    });
-    match crowded(others.chain([budget]), agents).next() {
-        None => Ok(()),
-        Some((agent, count)) => Err(AdminError::Conflict(format!(
-            "{count} budgets would select all requests of agent {agent}, and a request can be in {MAX_BUDGETS_PER_HOLD} at \
-             most: narrow this one down, or delete another"
-        ))),
-    }
+    let others = view
+        .budgets
+        .iter()
+        .map(|spec| &**spec)
+        .filter(|spec| spec.name != budget.name);
+    let all: Vec<_> = others.chain([budget]).collect();
+    // Each agent has one of its own besides.
+    check_overlap(1, &all).map_err(|error| AdminError::Conflict(error.to_string()))
 }

@@ -6,8 +6,12 @@ use ledger::{BudgetSpec, Edit, Label};
 use model::{BudgetName, TenantName};
 use store::{EditOrder, Person};
 
-use super::{read::PSEUDONYM, reason, text::amount};
-use crate::{Actor, AdminError, Control, Permission, privacy::KEY_EPOCH, report::BudgetPage};
+use super::{reason, text::amount};
+use crate::{
+    Actor, AdminError, Control, Permission,
+    privacy::{KEY_EPOCH, written},
+    report::BudgetPage,
+};
 
 /// What is to change of a budget. Amounts are text with the budget's unit: `8 USD`, `2M tokens`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,9 +140,11 @@ impl Control {
         for label in &spec.each {
             let value = of.remove(label.as_str()).filter(|value| is_value(value));
             let value = value.ok_or_else(|| wrong_pot(spec))?;
-            values.push(match (label, value.strip_prefix(PSEUDONYM)) {
-                (Label::User, Some(pseudonym)) => pseudonym.to_owned(),
-                (Label::User, None) => self.user(tenant, value).await?,
+            values.push(match label {
+                Label::User => match written(&value) {
+                    Some(pseudonym) => pseudonym.map_err(AdminError::Invalid)?.to_owned(),
+                    None => self.user(tenant, value).await?,
+                },
                 _ => value,
             });
         }

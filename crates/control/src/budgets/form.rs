@@ -7,6 +7,7 @@ use model::BudgetName;
 use serde::{Deserialize, Serialize};
 
 use super::{edit::is_value, text::counted};
+use crate::privacy::written;
 
 /// The longest value of a label, in characters.
 pub(super) const VALUE_MAX: usize = 256;
@@ -15,6 +16,10 @@ const THRESHOLDS_MAX: usize = 16;
 /// How long a request waits for an administrator if that is not said, and at most, in seconds.
 const WAIT_S: u32 = 5 * 60;
 const WAIT_MAX_S: u32 = 60 * 60;
+
+/// Why no budget is of a tool.
+pub(super) const NO_TOOLS: &str =
+    "budgets do not tell tools apart: a request offers several, and costs what it costs for all";
 
 /// What a budget is to say.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,12 +101,7 @@ impl BudgetForm {
         let select: BTreeMap<Label, Vec<String>> = select.collect::<Result<_, _>>()?;
         let each = self.each.as_slice().iter().map(|name| label(name));
         let each: BTreeSet<Label> = each.collect::<Result<_, _>>()?;
-        let piling = [Label::Run, Label::Task].into_iter().find(|label| each.contains(label));
-        if let (Window::Total, Some(label)) = (&window, piling) {
-            return Err(format!(
-                "a budget `per: total` cannot keep a pot for each {label}: new ones come all the time, so choose another `per`"
-            ));
-        }
+        check_each(&window, &each)?;
         Ok(BudgetSpec {
             name,
             limit,
@@ -151,13 +151,7 @@ impl BudgetForm {
         let Some(thresholds) = &self.thresholds else {
             return Ok(THRESHOLDS.to_vec());
         };
-        let rising: BTreeSet<u8> = thresholds.iter().copied().collect();
-        let in_range = rising.iter().all(|percent| (1..=100).contains(percent));
-        if !in_range || rising.len() != thresholds.len() || rising.len() > THRESHOLDS_MAX {
-            return Err(format!(
-                "`thresholds` are at most {THRESHOLDS_MAX} different shares of the limit in percent, from 1 to 100"
-            ));
-        }
+        let rising = check_thresholds(thresholds)?;
         Ok(rising.into_iter().collect())
     }
 
@@ -172,11 +166,39 @@ impl BudgetForm {
             },
             Some(AtLimitForm::Ask { ask }) => seconds(ask).ok_or_else(form)?,
         };
-        if (1..=WAIT_MAX_S).contains(&wait_s) {
+        if may_wait(wait_s) {
             Ok(AtLimit::Ask { wait_s })
         } else {
             Err(form())
         }
+    }
+}
+
+/// Whether a request may wait for so many seconds.
+pub(super) fn may_wait(wait_s: u32) -> bool {
+    (1..=WAIT_MAX_S).contains(&wait_s)
+}
+
+/// The thresholds in their order.
+pub(super) fn check_thresholds(thresholds: &[u8]) -> Result<BTreeSet<u8>, String> {
+    let rising: BTreeSet<u8> = thresholds.iter().copied().collect();
+    let in_range = rising.iter().all(|percent| (1..=100).contains(percent));
+    if !in_range || rising.len() != thresholds.len() || rising.len() > THRESHOLDS_MAX {
+        return Err(format!(
+            "`thresholds` are at most {THRESHOLDS_MAX} different shares of the limit in percent, from 1 to 100"
+        ));
+    }
+    Ok(rising)
+}
+
+/// Whether a budget of this window may keep pots for the values of these labels.
+pub(super) fn check_each(window: &Window, each: &BTreeSet<Label>) -> Result<(), String> {
+    let piling = [Label::Run, Label::Task].into_iter().find(|label| each.contains(label));
+    match (window, piling) {
+        (Window::Total, Some(label)) => Err(format!(
+            "a budget `per: total` cannot keep a pot for each {label}: new ones come all the time, so choose another `per`"
+        )),
+        _ => Ok(()),
     }
 }
 
@@ -200,9 +222,7 @@ fn label(name: &str) -> Result<Label, String> {
         return Ok(label);
     }
     if name == Label::Tool.as_str() {
-        return Err(
-            "budgets do not tell tools apart: a request offers several, and costs what it costs for all".to_owned(),
-        );
+        return Err(NO_TOOLS.to_owned());
     }
     let names: Vec<&str> = known.map(Label::as_str).collect();
     Err(match model::nearest(name, &names) {
@@ -215,16 +235,27 @@ fn selected(name: &str, values: &Values) -> Result<(Label, Vec<String>), String>
     let label = label(name)?;
     let written = values.as_slice();
     let values: BTreeSet<String> = written.iter().map(|value| value.trim().to_owned()).collect();
-    if values.is_empty() || values.len() != written.len() || values.len() > MAX_VALUES {
+    check_values(label, &values, written.len())?;
+    Ok((label, values.into_iter().collect()))
+}
+
+/// Whether a budget may select by these values of a label, of which so many were written.
+pub(super) fn check_values(label: Label, values: &BTreeSet<String>, count: usize) -> Result<(), String> {
+    if values.is_empty() || values.len() != count || values.len() > MAX_VALUES {
         return Err(format!(
             "`select`: {label} has 1 to {MAX_VALUES} different values; leave it out to select all"
         ));
     }
-    for value in &values {
+    for value in values {
         if !is_value(value) {
             return Err(format!(
                 "`select`: a value of {label} has 1 to {VALUE_MAX} characters and no control characters"
             ));
+        }
+        if label == Label::User
+            && let Some(Err(error)) = written(value)
+        {
+            return Err(format!("`select`: {error}"));
         }
         if label == Label::User && value.contains('*') {
             return Err(
@@ -237,5 +268,5 @@ fn selected(name: &str, values: &Values) -> Result<(Label, Vec<String>), String>
             return Err(format!("`select`: `*` can only stand at the end of a value of {label}"));
         }
     }
-    Ok((label, values.into_iter().collect()))
+    Ok(())
 }

@@ -8,6 +8,7 @@ use store::{BalanceQuery, Balances};
 
 use crate::{
     Actor, AdminError, Control, Permission,
+    privacy::PSEUDONYM,
     report::{BudgetPage, BudgetReport},
 };
 
@@ -64,6 +65,7 @@ impl Control {
                 after: after.map(|(_, name)| name.clone()),
                 most: left.saturating_add(1),
                 pots: POTS_LISTED,
+                of: None,
             };
             let found = self.committer().balances(tenant.clone(), query).await?;
             for balance in &found.balances {
@@ -119,8 +121,27 @@ impl Control {
             after: None,
             most: 1,
             pots,
+            of: None,
         };
         Ok(self.committer().balances(tenant.clone(), query).await?)
+    }
+
+    /// How one pot stands; `None` if the budget was removed, or keeps others apart by now.
+    pub(super) async fn balance_of(
+        &self,
+        tenant: &TenantName,
+        name: &BudgetName,
+        of: &[String],
+    ) -> Result<Option<Balance>, AdminError> {
+        let query = BalanceQuery {
+            name: Some(name.clone()),
+            after: None,
+            most: 1,
+            pots: 1,
+            of: Some(of.to_vec()),
+        };
+        let found = self.committer().balances(tenant.clone(), query).await?;
+        Ok(found.balances.into_iter().next())
     }
 
     /// A budget that is there, or the one that was probably meant.
@@ -202,6 +223,3 @@ impl People {
         Ok(())
     }
 }
-
-/// What stands before a pseudonym where a person could stand.
-pub(super) const PSEUDONYM: &str = "pseudonym:";

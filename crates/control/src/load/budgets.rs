@@ -3,17 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use entry::{Declared, Event, MAX_ENTRY_BYTES};
-use ledger::{BudgetSpec, Label, Labels, Ledger, MAX_BUDGETS_PER_HOLD, Selector};
-use model::{AdminName, BudgetName, TenantName, Timestamp};
+use ledger::{BudgetSpec, Label, Selector, check_overlap};
+use model::{AdminName, BudgetName, TenantName};
 use store::{Person, View};
 
 use crate::{
     LoadProblem, TenantGovernance,
-    privacy::{KEY_EPOCH, Privacy},
+    privacy::{KEY_EPOCH, Privacy, written},
 };
 
 /// What an entry holds beside a budget: its tenant, its number, who loaded it and why.
 const AROUND: usize = 2 * 1024;
+/// How many budgets that administrators created are named where there are too many.
+const CREATED_NAMED: usize = 20;
 
 /// The budgets of a tenant as its log is to name them, those of the agents and the others, and whom they select.
 pub(super) fn declared(
@@ -36,11 +38,16 @@ pub(super) fn declared(
     all.map(|declared| (declared.0.name.clone(), declared)).collect()
 }
 
-/// A selector as the log may have it: the users that it names are pseudonyms, in an order that says nothing of them; and who they are.
+/// A selector as the log may have it: the users that it names are pseudonyms, in an order that says nothing of them; and who
+/// they are, where they were not named by pseudonyms.
 pub(crate) fn logged(tenant: &TenantName, mut select: Selector, privacy: &Privacy) -> (Selector, Vec<Person>) {
     let mut persons = Vec::new();
     if let Some(users) = select.0.get_mut(&Label::User) {
         for user in users.iter_mut() {
+            if let Some(Ok(pseudonym)) = written(user) {
+                *user = pseudonym.to_owned();
+                continue;
+            }
             let pseudonym = privacy.pseudonym(tenant, user);
             let identity = std::mem::replace(user, pseudonym.0.clone());
             persons.push(Person {
@@ -50,6 +57,7 @@ pub(crate) fn logged(tenant: &TenantName, mut select: Selector, privacy: &Privac
             });
         }
         users.sort_unstable();
+        users.dedup();
     }
     (select, persons)
 }
@@ -92,7 +100,7 @@ pub(crate) fn is_of_api(view: &View, name: &BudgetName) -> bool {
 }
 
 /// What keeps the budgets of a tenant from taking effect: each name is used once, by files or through the API, each budget
-/// fits into an entry, and no agent has more of them than a hold can be in.
+/// fits into an entry, and no request can be in more of them than a hold can be.
 pub(super) fn problems(view: &View, governance: &TenantGovernance) -> Vec<LoadProblem> {
     let mut seen = BTreeSet::new();
     let own = governance.agents.iter().map(|agent| (&agent.budget, "agent"));
@@ -128,47 +136,35 @@ pub(super) fn problems(view: &View, governance: &TenantGovernance) -> Vec<LoadPr
             });
         }
     }
-    let api = view.budgets.iter().map(|spec| &**spec);
-    let api = api.filter(|spec| is_of_api(view, &spec.name));
-    let budgets = governance.budgets.iter().chain(api);
-    let agents = governance.agents.iter().map(|agent| {
-        let labels = Labels {
-            tenant: view.tenant.as_str(),
-            environment: &agent.environment,
-            product: &agent.product,
-            team: &agent.team,
-            agent: agent.name.as_str(),
-            ..Labels::default()
-        };
-        (&agent.budget.name, labels)
-    });
-    problems.extend(crowded(budgets, agents).map(|(agent, count)| {
-        LoadProblem {
-            help: Some(
-                "declare fewer budgets that select all that it does, such as one for its team and one for its product"
-                    .to_owned(),
-            ),
-            ..LoadProblem::of(
-                "governance",
-                format!("agent `{agent}`: {count} budgets select all its requests, more than {MAX_BUDGETS_PER_HOLD}"),
-            )
-        }
-    }));
+    problems.extend(overlap(view, governance));
     problems
 }
 
-/// The agents, by the names of their own budgets, that have more budgets than a hold can be in whatever they ask for.
-pub(crate) fn crowded<'a>(
-    budgets: impl Iterator<Item = &'a BudgetSpec>,
-    agents: impl Iterator<Item = (&'a BudgetName, Labels<'a>)>,
-) -> impl Iterator<Item = (BudgetName, usize)> {
-    let mut ledger = Ledger::default();
-    for budget in budgets {
-        ledger.define(budget.clone(), Timestamp::from_unix_micros(0));
-    }
-    agents.filter_map(move |(own, labels)| {
-        let count = ledger.select(std::slice::from_ref(own), &labels).len();
-        (count > MAX_BUDGETS_PER_HOLD).then(|| (own.clone(), count))
+/// The budgets of the files together with those that administrators created, if a request could be in too many of them. Files
+/// name persons and the log their pseudonyms, so of one person the two are not counted together here; they are where an
+/// administrator creates a budget.
+fn overlap(view: &View, governance: &TenantGovernance) -> Option<LoadProblem> {
+    let names: BTreeSet<_> = governance.budgets.iter().map(|budget| &budget.name).collect();
+    let api = view
+        .budgets
+        .iter()
+        .map(|spec| &**spec)
+        .filter(|spec| is_of_api(view, &spec.name));
+    let api: Vec<_> = api.filter(|spec| !names.contains(&spec.name)).collect();
+    let specs: Vec<_> = governance.budgets.iter().chain(api.iter().copied()).collect();
+    let error = check_overlap(1, &specs).err()?;
+    let created: Vec<_> = api.iter().take(CREATED_NAMED).map(|spec| spec.name.as_str()).collect();
+    let help = match created.as_slice() {
+        [] => "narrow what some of them select, or declare fewer".to_owned(),
+        created => format!(
+            "narrow what some of them select, declare fewer, or delete some that administrators created ({}): `bailiwick budget \
+             delete NAME --note WHY`",
+            created.join(", ")
+        ),
+    };
+    Some(LoadProblem {
+        help: Some(help),
+        ..LoadProblem::of("governance", error.to_string())
     })
 }
 

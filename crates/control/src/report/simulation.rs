@@ -29,6 +29,9 @@ pub struct SimulationReport {
     pub refused_then: u64,
     /// Calls that more than 16 of the proposed budgets select: such budgets would not load, and the calls are not counted.
     pub overselected: u64,
+    /// Calls of which it could not be said whether the budgets have room for them, or what they took: the rest is what is
+    /// known, and no more.
+    pub undecided: u64,
     /// By pot, what it would have stopped.
     pub pots: Vec<StoppedReport>,
     /// The first calls that would have been stopped.
@@ -90,6 +93,7 @@ impl SimulationReport {
             stopped_cost_usd: simulation.stopped_cost.to_string(),
             refused_then: simulation.refused_then,
             overselected: simulation.overselected,
+            undecided: simulation.undecided,
             pots: simulation.pots.values().map(pot).collect(),
             stops: simulation.stops.iter().map(stop).collect(),
         }

@@ -401,8 +401,13 @@ fn removals() {
             ("one of several", removed("team"), named),
         ],
     );
-    // It selects nothing from then on, and a hold that it had ends as ever.
+    // It selects nothing from then on, and a hold that it had ends as ever. What was edited of it is gone.
     let before = right(&log);
+    log.push(edited("data", Edit::Limit { limit: Amount(900) }));
+    let before = Intent {
+        bookings: log.intent_of(before.action.clone(), 100, TOKENS).unwrap().bookings,
+        ..before
+    };
     log.push(Event::Intent(before));
     let mut after = log.intent_of(log.action_by("kone", action_id(2)), 100, TOKENS).unwrap();
     log.push(removed("data"));
@@ -418,6 +423,8 @@ fn removals() {
     log.push(Event::Outcome(log.outcome(first(action_id(1)), 40)));
     log.push(Event::Outcome(log.outcome(first(action_id(2)), 60)));
     assert!(!log.state.budgets.declared.contains_key(&budget("data")));
+    assert!(!log.state.budgets.edits.contains_key(&budget("data")));
+    assert_eq!(log.state.ledger.overlay(&budget("data")), (None, false));
     // What was spent is there again with the budget.
     log.push(loaded(selecting("data", 5_000, Selector::of(Label::Team, "data"))));
     let again = log.intent_of(log.action_by("kone", action_id(3)), 100, TOKENS).unwrap();

@@ -11,7 +11,7 @@ use entry::Event;
 use http::Request;
 use http_body_util::Full;
 use ledger::{Amount, AtLimit, BudgetSpec, Label, Measure, Selector, Unit, Window};
-use model::{BudgetName, NanoUsd, TenantName};
+use model::{BudgetName, NanoUsd, TenantName, Timestamp};
 
 use crate::harness::{Harness, Setup, header};
 

@@ -201,7 +201,7 @@ fn an_edit_makes_an_admission_stale() {
         assert_eq!(found, expected, "{edits:?}");
     }
     let mut ledger = fresh.clone();
-    ledger.remove(&budget("day")).unwrap();
+    ledger.remove(&budget("day"), now).unwrap();
     let placed = ledger.place(attempt("late"), admitted, now);
     assert_eq!(placed, Err(LedgerError::UnknownBudget(budget("day"))));
 }

@@ -45,7 +45,7 @@ proptest! {
         for declared in &declared {
             let name = budget(&format!("b{}", declared.name));
             if declared.removed {
-                drop(ledger.remove(&name));
+                drop(ledger.remove(&name, now));
                 continue;
             }
             let mut spec = BudgetSpec::money(name, Amount(1), window_of("total", ""));

@@ -58,7 +58,7 @@ fn run(scenario: &str) -> Run {
 /// What changed the ledger.
 enum Done {
     Define(BudgetSpec, Timestamp),
-    Remove(BudgetName),
+    Remove(BudgetName, Timestamp),
     Edit(BudgetName, Edit, Timestamp),
     Crowded(BudgetName, Timestamp),
     Place(Attempt, Hold, Timestamp),
@@ -129,10 +129,10 @@ impl Run {
     }
 
     fn remove(&mut self, name: &BudgetName) -> String {
-        if let Err(error) = self.ledger.remove(name) {
+        if let Err(error) = self.ledger.remove(name, self.now) {
             return error.to_string();
         }
-        self.done.push(Done::Remove(name.clone()));
+        self.done.push(Done::Remove(name.clone(), self.now));
         "ok".to_owned()
     }
 
@@ -281,7 +281,7 @@ impl Run {
         for done in &self.done {
             match done {
                 Done::Define(spec, at) => second.define(under(spec.clone(), rules), *at),
-                Done::Remove(name) => second.remove(name).expect("replayed"),
+                Done::Remove(name, at) => second.remove(name, *at).expect("replayed"),
                 Done::Edit(name, edit, at) => second.edit(name, edit, *at).expect("replayed"),
                 Done::Crowded(name, at) => second.crowded(name, *at),
                 Done::Place(attempt, hold, at) => second.place(*attempt, hold.clone(), *at).expect("replayed"),

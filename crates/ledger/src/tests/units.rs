@@ -1,6 +1,7 @@
 //! What budgets count, which requests they select, and years.
 
-use super::table::{check, selector};
+use super::table::{attempt, budget, check, instant, pot, selector, window_of};
+use crate::{Amount, BudgetSpec, Charge, Hold, Ledger};
 
 #[test]
 fn each_unit_counts_its_own() {
@@ -187,16 +188,93 @@ fn a_removed_budget_admits_nothing_and_forgets_nothing() {
          end a 4
          expect t: settled=4
          define t: day 5 select=team:data
-         expect t: used=4 limit=6                      # what an administrator set is not undone
-         hold d 3 for team=data => refused: 4 of 6 used in t
+         expect t: used=4 limit=5                      # what an administrator set went with it
+         hold d 3 for team=data => refused: 4 of 5 used in t
          remove t
          at 2026-03-04T10:00
          define t: day 1 select=team:data
-         declared t
+         declared t => budget t has its declared limit
          expect t: used=0 limit=1
          remove b
          end z 1",
     );
+}
+
+#[test]
+fn a_budget_that_is_removed_and_defined_again_has_its_new_terms() {
+    check(
+        "define day 5
+         at 2026-03-02T10:00 hold a 4
+         end a 4
+         limit 50
+         pause
+         topup 2
+         remove
+         define day 6
+         expect used=4 limit=8 credit=2 paused=false   # what was spent, and what was topped up, is of the window
+         resume => budget b is not paused
+         hold b 5 => refused: 4 of 8 used
+         hold b 4
+         end b 10
+         at 2026-03-03T10:00 expect carried=6
+         limit 1
+         remove                                        # from here on at the declared limit
+         at 2026-03-05T10:00 define day 6
+         expect carried=0 limit=6 paused=false",
+    );
+}
+
+#[test]
+fn a_removed_budget_is_forgotten_when_nothing_of_it_counts() {
+    let mut ledger = Ledger::default();
+    let day = |text| instant(text, "UTC");
+    let now = day("2026-03-02T10:00");
+    for (name, window) in [
+        ("idle", "day"),
+        ("spent", "day"),
+        ("held", "day"),
+        ("total", "total"),
+        ("last", "day"),
+    ] {
+        ledger.define(
+            BudgetSpec::money(budget(name), Amount(5), window_of(window, "UTC")),
+            now,
+        );
+    }
+    let charge = Charge {
+        money: model::NanoUsd(3),
+        ..Charge::NONE
+    };
+    for name in ["spent", "held", "total"] {
+        let hold = Hold {
+            amount: charge,
+            bookings: ledger.admit(&[pot(name)], &charge, now).unwrap(),
+            expires: now,
+            boot: 1,
+        };
+        ledger.place(attempt(name), hold, now).unwrap();
+    }
+    for name in ["spent", "total"] {
+        ledger.end(attempt(name), &charge, now).unwrap();
+    }
+    let kept = |ledger: &Ledger| {
+        let names = ["idle", "spent", "held", "total", "last"].into_iter();
+        names
+            .filter(|name| ledger.budget(&budget(name)).is_some())
+            .collect::<Vec<_>>()
+    };
+    for name in ["idle", "spent", "held", "total"] {
+        ledger.remove(&budget(name), now).unwrap();
+    }
+    assert_eq!(kept(&ledger), ["spent", "held", "total", "last"]);
+    ledger.remove(&budget("last"), day("2026-03-04T10:00")).unwrap();
+    assert_eq!(
+        kept(&ledger),
+        ["held", "total"],
+        "nothing ends the total, and the hold is open"
+    );
+    ledger.end(attempt("held"), &charge, day("2026-03-04T11:00")).unwrap();
+    assert!(ledger.holds().next().is_none());
 }
 
 /// A debt is paid off while the budget is removed, at the limit it had.

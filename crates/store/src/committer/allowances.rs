@@ -70,7 +70,7 @@ impl Shard {
 
     /// Whom circuit breakers stop: agents, teams, and runs as `agent/run`.
     fn stopped(&self, now: Timestamp) -> Vec<BreakerStanding> {
-        self.state.breakers.standing(now, false, MAX_BREAKER_KEYS)
+        self.state.breakers.standing(None, now, false, MAX_BREAKER_KEYS)
     }
 
     /// Whether a breaker stops an agent, or a run of it: it must not go on while nothing can be recorded.

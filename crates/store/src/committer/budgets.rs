@@ -328,6 +328,15 @@ impl Shard {
         let mut found = Balances::default();
         for name in names {
             found.facts.take(&self.state.budgets, name);
+            if let Some(of) = &query.of {
+                let pot = Pot {
+                    budget: name.clone(),
+                    of: of.clone(),
+                };
+                let fits = ledger.budget(name).is_some_and(|spec| spec.each.len() == of.len());
+                found.balances.extend(ledger.balance(&pot, now).ok().filter(|_| fits));
+                continue;
+            }
             let mut pots = ledger.balances(name, now, query.pots.saturating_add(1));
             if pots.is_empty() {
                 // Nobody has used it yet: it stands as each of its pots will.

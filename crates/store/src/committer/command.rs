@@ -241,6 +241,8 @@ pub struct BalanceQuery {
     pub most: usize,
     /// How many pots of each at most.
     pub pots: usize,
+    /// Only the pot for these values, whether or not it was ever used.
+    pub of: Option<Vec<String>>,
 }
 
 /// A fact about a person, kept outside the log.

@@ -93,6 +93,12 @@ fn print(report: &SimulationReport, out: &mut Output) -> io::Result<()> {
             report.overselected
         ))?;
     }
+    if report.undecided > 0 {
+        out.line(format!(
+            "{} could not be put to the budgets: what is said of the others may be wrong, too.",
+            report.undecided
+        ))?;
+    }
     if report.stopped_calls == 0 {
         return out.line("The budgets would have stopped none.");
     }

@@ -221,11 +221,28 @@ async fn approvers_answer_and_viewers_look() {
             .len(),
         1
     );
-    harness
+    // Who may not change budgets gives what is missing and no more.
+    let more = AskTopUp {
+        amount: Some("2 calls".to_owned()),
+        ..order.clone()
+    };
+    let approver = actor(entry::Role::Approver);
+    let told = harness
         .control
-        .top_up_ask(&actor(entry::Role::Approver), order)
+        .top_up_ask(&approver, more)
         .await
-        .unwrap();
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        told,
+        "2 calls is more than what is missing, 1 call, and the role approver may give no more than that: leave the \
+         amount out, or ask an operator"
+    );
+    let exact = AskTopUp {
+        amount: Some("1 calls".to_owned()),
+        ..order
+    };
+    harness.control.top_up_ask(&approver, exact).await.unwrap();
     assert_eq!(over(call).await.0, 200);
     harness.outcomes(2).await;
     Arc::into_inner(harness).unwrap().finish().await;

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
-use control::{BudgetForm, BudgetRemoval, NewBudget};
+use control::{BudgetForm, BudgetRemoval, NewBudget, Values};
 
 use super::*;
 use crate::harness::at_once;
@@ -333,6 +333,225 @@ async fn files_and_administrators_do_not_share_a_name() {
     assert_eq!(report.changes, ["budget_removed team-data"]);
     assert_eq!(harness.call(harness.chat("")).await.0, 200);
     harness.outcomes(3).await;
+    harness.finish().await;
+}
+
+/// Whatever a request may say, it can be in 16 budgets at most: its agent's own, and 15 of the others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_more_budgets_than_a_request_can_be_in() {
+    let of = |label: &str, value: &str| BudgetForm {
+        select: [(label.to_owned(), Values::One(value.to_owned()))].into(),
+        ..calls(9)
+    };
+    let harness = with(|governance| {
+        for number in 0..7 {
+            let spec = BudgetSpec {
+                name: BudgetName::new(&format!("file-{number}")).unwrap(),
+                select: Some(Selector::of(Label::Task, "review")),
+                ..team(Measure::Calls, 9)
+            };
+            declare(governance, spec);
+        }
+    })
+    .await;
+    let put = |budget| harness.control.put_budget(&harness.owner, budget);
+    for number in 0..4 {
+        put(new(&format!("model-{number}"), of("model", "gpt-*")))
+            .await
+            .unwrap();
+        put(new(&format!("user-{number}"), of("user", "ann@acme.example")))
+            .await
+            .unwrap();
+    }
+    let told = put(new("one-more", of("tier", "api"))).await.unwrap_err().to_string();
+    assert!(
+        told.starts_with("16 budgets could select one request (")
+            && told.contains("narrow the selectors of some, or remove some, of file-0, file-1, ")
+            && told.contains("model-3, one-more, user-0"),
+        "{told}"
+    );
+    assert!(!told.contains("ann@"), "{told}");
+    // What goes with none of these may be, and one that is there may be changed.
+    put(new("other", of("model", "claude"))).await.unwrap();
+    put(new("model-3", of("model", "gpt-4o*"))).await.unwrap();
+    let one_more = BudgetSpec {
+        name: BudgetName::new("file-7").unwrap(),
+        ..team(Measure::Calls, 9)
+    };
+    harness.declare(|governance| declare(governance, one_more));
+    let problems = match harness.control.reload(&harness.owner).await {
+        Err(control::AdminError::Problems(problems)) => problems,
+        other => panic!("{other:?}"),
+    };
+    let told: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("16 budgets could select one request"), "{told:?}");
+    assert!(told[0].contains("file-7, model-0"), "{told:?}");
+    assert!(
+        told[0].contains("or delete some that administrators created (model-0, ")
+            && told[0].contains("`bailiwick budget delete NAME --note WHY`"),
+        "{told:?}"
+    );
+    harness.finish().await;
+}
+
+/// What stands behind the prefix of a pseudonym may be a person whom somebody wrote there by mistake: the log never has it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_a_pseudonym_is_taken_for_one() {
+    let harness = with(|governance| {
+        let each = vec![Label::User];
+        let spec = team(Measure::Calls, 1);
+        declare(governance, BudgetSpec { each, ..spec });
+    })
+    .await;
+    let hex = "0123456789abcdef0123456789abcdef";
+    let select = |user: &str| BudgetForm {
+        select: [("user".to_owned(), Values::One(user.to_owned()))].into(),
+        ..calls(9)
+    };
+    for wrong in [
+        "alice@acme.example",
+        "",
+        &hex[1..],
+        &format!("{hex}0"),
+        &hex.to_uppercase(),
+        &hex.replace('0', "g"),
+    ] {
+        let wrong = format!("pseudonym:{wrong}");
+        let topped_up = change(&harness, "team-data", top_up("1 calls", &[("user", &wrong)])).await;
+        let created = harness
+            .control
+            .put_budget(&harness.owner, new("one", select(&wrong)))
+            .await;
+        for error in [topped_up.unwrap_err(), created.unwrap_err()] {
+            let told = error.to_string();
+            assert!(
+                told.contains(
+                    "stand the 32 hexadecimal digits that lists show, in lower case; a person is written without"
+                ),
+                "{told}"
+            );
+        }
+    }
+    let right = format!("pseudonym:{hex}");
+    change(&harness, "team-data", top_up("1 calls", &[("user", &right)]))
+        .await
+        .unwrap();
+    harness
+        .control
+        .put_budget(&harness.owner, new("one", select(&right)))
+        .await
+        .unwrap();
+    let selected = harness.entries().await.into_iter().find_map(|entry| match entry.event {
+        Event::BudgetLoaded { budget, .. } if budget.name.as_str() == "one" => budget.select,
+        _ => None,
+    });
+    assert_eq!(selected, Some(Selector::of(Label::User, hex)));
+    for entry in harness.entries().await {
+        let text = String::from_utf8(entry.encode().unwrap()).unwrap();
+        assert!(!text.contains("alice"), "{text}");
+    }
+    harness.finish().await;
+}
+
+/// What could not be declared is told, and not put to what was used as if it allowed everything.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_budgets_that_could_be_declared_are_simulated() {
+    let harness = Harness::start().await;
+    assert_eq!(harness.call(harness.chat("")).await.0, 200);
+    harness.outcomes(1).await;
+    let simulate = async |budgets: Vec<BudgetSpec>| {
+        let proposal = control::Proposal {
+            tenant: TenantName::default_tenant(),
+            since: Timestamp::default(),
+            until: Timestamp::MAX,
+            budgets,
+        };
+        harness.control.simulate(&harness.owner, proposal).await
+    };
+    let right = || team(Measure::Calls, 0);
+    let report = simulate(vec![right()]).await.unwrap();
+    assert_eq!((report.calls, report.stopped_calls, report.undecided), (1, 1, 0));
+    let in_zone = |zone: &str| BudgetSpec {
+        window: Window::Calendar {
+            unit: Unit::Day,
+            zone: zone.to_owned(),
+        },
+        ..right()
+    };
+    assert_eq!(simulate(vec![in_zone("Europe/Berlin")]).await.unwrap().stopped_calls, 1);
+    let selecting = |label, value: &str| BudgetSpec {
+        select: Some(Selector::of(label, value)),
+        ..right()
+    };
+    for (budgets, told) in [
+        (
+            vec![in_zone("Europe/Berlni")],
+            "budget team-data: `window`: unknown time zone \"Europe/Berlni\"",
+        ),
+        (
+            vec![right(), right()],
+            "there are two budgets team-data: give one of them another name",
+        ),
+        (
+            vec![BudgetSpec {
+                select: None,
+                ..right()
+            }],
+            "budget team-data: it says no `select`, so it is about no request",
+        ),
+        (
+            vec![BudgetSpec {
+                limit: Amount(-1),
+                ..right()
+            }],
+            "budget team-data: `limit`: it cannot be negative",
+        ),
+        (
+            vec![BudgetSpec {
+                thresholds: vec![101],
+                ..right()
+            }],
+            "budget team-data: `thresholds` are at most 16 different shares",
+        ),
+        (
+            vec![BudgetSpec {
+                at_limit: AtLimit::Ask { wait_s: 0 },
+                ..right()
+            }],
+            "budget team-data: `at_limit`: `wait_s` is 1 to 3600 seconds",
+        ),
+        (
+            vec![BudgetSpec {
+                each: vec![Label::Run],
+                ..right()
+            }],
+            "budget team-data: a budget `per: total` cannot keep a pot for each run",
+        ),
+        (
+            vec![BudgetSpec {
+                each: vec![Label::Team, Label::Team],
+                ..right()
+            }],
+            "budget team-data: `each`: name a label once",
+        ),
+        (
+            vec![selecting(Label::Tool, "search")],
+            "budget team-data: budgets do not tell tools apart",
+        ),
+        (
+            vec![selecting(Label::Model, "*mini")],
+            "budget team-data: `select`: `*` can only stand at the end",
+        ),
+        (
+            vec![selecting(Label::User, "a*")],
+            "budget team-data: `select`: the log knows users by pseudonyms",
+        ),
+        (Vec::new(), "a simulation needs 1 to 1000 budgets"),
+    ] {
+        let error = simulate(budgets).await.unwrap_err().to_string();
+        assert!(error.starts_with(told), "{error}");
+    }
     harness.finish().await;
 }
 
