@@ -20,8 +20,8 @@ use crate::{
 pub(crate) use budgets::{fits, is_of_api, logged};
 
 /// How many events of a load are one transaction at most. A larger load is several transactions, one after the other: each
-/// takes effect whole or not at all, requests are decided between them by a part of the new declarations and the rest of
-/// the old, and where one fails, those before it stay in effect and the next load goes on from there. New budgets come
+/// takes effect whole or not at all. Requests that are decided meanwhile wait until the whole load is published, and where
+/// one fails, those before it stay in effect and the next load goes on from there. New budgets come
 /// first and removals last, so no request is without a budget that selects it before and after.
 pub(crate) const TRANSACTION: usize = 1_000;
 

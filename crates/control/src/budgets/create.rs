@@ -53,7 +53,8 @@ impl Control {
         let budget = form.read(name.clone()).map_err(AdminError::Invalid)?;
         self.known_tenant(&tenant)?;
         let by = actor.clone();
-        self.alone(move |control| async move {
+        let (whose, what) = (tenant.clone(), name.clone());
+        let creating = self.alone(move |control| async move {
             let view = control.committer().view(tenant.clone()).await?;
             let known = view.budgets.iter().any(|spec| spec.name == name);
             if known && !is_of_api(&view, &name) {
@@ -78,9 +79,10 @@ impl Control {
             control.committer().change(tenant.clone(), vec![created]).await?;
             let kind = if known { "replaced" } else { "created" };
             control.metrics().budget_edited(&tenant, kind);
-            Ok((!known, control.page_of(&by, &tenant, &name).await?))
-        })
-        .await
+            Ok(!known)
+        });
+        let is_new = creating.await?;
+        Ok((is_new, self.page_of(actor, &whose, &what).await?))
     }
 
     /// Deletes a budget that an administrator created: it selects nothing any more. What was spent stays in the log.

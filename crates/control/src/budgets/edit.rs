@@ -72,14 +72,17 @@ impl Control {
         } = edit;
         let note = reason(note)?;
         let by = actor.clone();
-        self.alone(move |control| async move {
+        let whose = tenant.clone();
+        let changing = self.alone(move |control| async move {
             let name = control.known_budget(&tenant, &budget).await?;
             let kind = change.kind();
             let order = control.order(&tenant, &name, change).await?;
             control.carry_out(&by, &tenant, &name, order, note, kind).await?;
-            control.page_of(&by, &tenant, &name).await
-        })
-        .await
+            Ok(name)
+        });
+        // What stands then is read when requests go on: they wait for the change to be published.
+        let name = changing.await?;
+        self.page_of(actor, &whose, &name).await
     }
 
     /// Carries out an order. Only while nobody else changes anything.
