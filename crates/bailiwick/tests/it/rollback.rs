@@ -77,7 +77,8 @@ async fn case_04_an_older_copy_of_the_database_is_refused() {
     copy(&world.data(), &world.path().join("newest"));
     let older = world.path().join("older/bailiwick.db");
     let database = world.data().join("bailiwick.db");
-    let changes: [(&str, Box<dyn Fn()>); 3] = [
+    type Change<'a> = (&'a str, Box<dyn Fn() + 'a>);
+    let changes: [Change<'_>; 3] = [
         (
             "an older copy",
             Box::new(|| assert!(fs::copy(&older, &database).unwrap() > 0)),
