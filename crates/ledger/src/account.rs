@@ -222,10 +222,13 @@ impl Account {
     /// The slot that a hold was placed in under the given count of definitions; `None` if it no longer counts.
     pub(crate) fn slot_mut(&mut self, period: Period, edition: u64) -> Option<&mut Slot> {
         let current = edition >= self.edition;
+        // A slot of this window that has rolled out must not be taken for one that an earlier window left, with the same
+        // period: a window edited forth and back within one part has it twice.
+        let since = if current { self.edition } else { 0 };
         let mut slots = self.slots.iter_mut().rev().filter(|_| current);
         slots
             .find(|slot| slot.period == period)
-            .or_else(|| self.earlier.slot_mut(period, edition))
+            .or_else(|| self.earlier.slot_mut(period, since..=edition))
     }
 
     /// The threshold that what is booked has newly reached: told once in a calendar window, and under a rolling one again
@@ -240,8 +243,8 @@ impl Account {
         Some((reached, standing))
     }
 
-    /// To be called before anything is booked: what a rolling window spent falls while nothing happens, and one booking
-    /// may bring it back at once.
+    /// To be called before anything is held or booked: what a rolling window spent falls while nothing happens, and one
+    /// booking may bring it back at once. An account that was forgotten meanwhile would tell no less.
     pub(crate) fn expect_booking(&mut self, terms: Terms<'_>, now: Timestamp) {
         if terms.window.is_rolling() {
             self.rearm(terms, MARGIN, now);
@@ -255,10 +258,14 @@ impl Account {
     }
 
     fn rearm(&mut self, terms: Terms<'_>, margin: u8, now: Timestamp) {
-        if self.warned > 0
-            && let Some(last) = self.slots.back()
-        {
-            let standing = self.standing_in(terms, last.period, now);
+        if self.warned == 0 {
+            return;
+        }
+        let last = self.slots.back().map(|last| last.period);
+        // What counts in a rolling window is the same in each of its parts.
+        let any = Period { start: now, end: now };
+        if let Some(period) = last.or(terms.window.is_rolling().then_some(any)) {
+            let standing = self.standing_in(terms, period, now);
             self.warned = self.warned.min(standing.reached(terms.thresholds, margin));
         }
     }

@@ -236,6 +236,7 @@ impl Ledger {
             if let Some(budget) = self.budgets.get_mut(&booking.budget) {
                 let amount = hold.amount.of(budget.spec.unit);
                 if let Some((account, terms)) = budget.open_account(&booking.of, now) {
+                    account.expect_booking(terms, now);
                     let slot = account.begin(booking.period, terms);
                     slot.held += i128::from(amount.0);
                     slot.open += 1;

@@ -1,6 +1,6 @@
 //! What earlier periods leave to the current one.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, ops::RangeInclusive};
 
 use crate::Period;
 
@@ -102,9 +102,9 @@ impl Debt {
         }
     }
 
-    /// The period in which a hold placed under the given count of definitions is booked.
-    pub(crate) fn slot_mut(&mut self, period: Period, edition: u64) -> Option<&mut Slot> {
-        let is_it = |slot: &Slot| slot.period == period && slot.edition <= edition;
+    /// The period in which a hold is booked that was placed in a window of one of these counts of definitions.
+    pub(crate) fn slot_mut(&mut self, period: Period, editions: RangeInclusive<u64>) -> Option<&mut Slot> {
+        let is_it = |slot: &Slot| slot.period == period && editions.contains(&slot.edition);
         self.links
             .iter_mut()
             .rev()

@@ -200,6 +200,22 @@ fn a_top_up_of_a_rolling_window_that_is_redefined() {
     );
 }
 
+/// What b booked has rolled out; the slot that the first window left has the same period, and was a's.
+#[test]
+fn a_rolling_window_edited_forth_and_back_within_a_part() {
+    check(
+        "define rolling-minute 5
+         at 2026-03-02T10:00 hold a 1
+         define rolling-hour 5
+         define rolling-minute 5
+         hold b 1
+         end a 1
+         at 2026-03-02T10:01:01 hold c 1
+         end b 1
+         expect carried=0 settled=0 held=1",
+    );
+}
+
 #[test]
 fn a_top_up_across_a_change_of_the_clock() {
     check(

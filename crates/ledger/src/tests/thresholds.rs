@@ -79,6 +79,23 @@ fn a_debt_learnt_late_tells_of_the_current_window() {
     );
 }
 
+/// Nothing counted when b was held, however often the window was redefined before that was booked.
+#[test]
+fn a_rolling_window_that_was_empty_tells_again_after_it_was_redefined() {
+    check(
+        "define day 10 thresholds=50
+         at 2026-03-02T10:00 hold a 9
+         end a 9 => 50%: 9 of 10
+         define rolling-hour 10 thresholds=50
+         at 2026-03-02T12:00 expect carried=0
+         hold b 6
+         define rolling-day 10 thresholds=50
+         end b 6
+         hold c 1
+         end c 1 => 50%: 7 of 10",
+    );
+}
+
 #[test]
 fn a_raised_limit_is_told_of_again() {
     check(

@@ -148,6 +148,18 @@ pub(super) fn window(random: &mut Random) -> Window {
     }
 }
 
+/// One of few windows.
+pub(super) fn common_window(random: &mut Random) -> Window {
+    match random.below(4) {
+        0 => Window::Rolling { unit: Unit::Minute },
+        1 => Window::Rolling { unit: Unit::Hour },
+        number => Window::Calendar {
+            unit: if number == 2 { Unit::Hour } else { Unit::Day },
+            zone: "Australia/Lord_Howe".to_owned(),
+        },
+    }
+}
+
 /// A value of a label as some request has it, or some with one beginning.
 fn value(random: &mut Random, label: Label, agents: usize) -> String {
     let numbered = |name: &str, number: usize| format!("{name}-{number}");

@@ -139,6 +139,11 @@ impl Oracle {
         self.attempts.get(&action).map_or(0, |last| last + 1)
     }
 
+    fn tried(&mut self, attempt: Attempt) {
+        let last = self.attempts.entry(attempt.action).or_default();
+        *last = attempt.number.max(*last);
+    }
+
     pub(super) fn open_holds(&self) -> usize {
         self.open.len()
     }
@@ -390,7 +395,7 @@ impl Oracle {
         let action = &intent.action;
         let attempt = intent.attempt();
         assert_eq!(attempt, request.name());
-        self.attempts.insert(attempt.action, attempt.number);
+        self.tried(attempt);
         assert!(
             !self.ended.contains(&attempt) && !self.open.contains_key(&attempt),
             "held twice"
@@ -556,7 +561,7 @@ impl Oracle {
         };
         assert_eq!(asked.over, *over);
         assert_eq!(asked.until.micros_since(self.now), i64::from(wait) * 1_000_000);
-        self.attempts.insert(asked.action.id, asked.attempt);
+        self.tried(asked.attempt());
         let before = self.asks.insert(asked.attempt(), (asked.clone(), false));
         assert!(before.is_none(), "asked twice");
     }

@@ -102,7 +102,7 @@ pub(super) fn step(
         803..820 => edit(random, oracle),
         820..830 => change(random, shape, oracle, hands),
         830..900 => clock(random, shape, oracle, wall),
-        900..996 => Step::Commit(match random.below(100) {
+        900..996 => Step::Commit(match random.below(200) {
             0 => Fate::Fails,
             1 => Fate::FailsButLands,
             _ => Fate::Works,
@@ -316,8 +316,8 @@ fn change(random: &mut Random, shape: Shape, oracle: &Oracle, hands: &Hands) -> 
         agent: cast::agent_name(number),
         by: by(),
     };
-    let events = match random.below(16) {
-        0..3 => vec![redefined(random, shape, oracle)],
+    let events = match random.below(18) {
+        0..3 | 16 | 17 => vec![redefined(random, shape, oracle)],
         3 => vec![budget_event(cast::own_budget(random, agent % OWN))],
         4 => vec![removed(some_budget(random, oracle))],
         5 => vec![agent_removed(agent)],
@@ -366,10 +366,17 @@ fn redefined(random: &mut Random, shape: Shape, oracle: &Oracle) -> Event {
         return budget_event(drawn);
     };
     let mut spec = known.spec.clone();
-    match random.below(5) {
+    match random.below(6) {
         0 => spec = drawn,
         1 => spec.limit = drawn.limit,
-        2 => spec.window = drawn.window,
+        // Often back to one that it had lately.
+        2 | 5 => {
+            spec.window = if random.chance(1, 2) {
+                cast::common_window(random)
+            } else {
+                drawn.window
+            }
+        }
         3 => spec.select = drawn.select,
         _ => (spec.thresholds, spec.at_limit) = (drawn.thresholds, drawn.at_limit),
     }

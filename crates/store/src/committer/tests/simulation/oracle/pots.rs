@@ -199,6 +199,11 @@ impl Budget {
         amount: Amount,
         now: Timestamp,
     ) -> Place {
+        let limit = self.limit();
+        self.pot(of);
+        if let Some(pot) = self.pots.get_mut(of).filter(|_| self.spec.window.is_rolling()) {
+            pot.rearm(&self.spec, &self.limits, limit, 5, now);
+        }
         let window = self.spec.window.clone();
         self.pot(of).add(period, amount.0.into(), What::Held(attempt), &window);
         if let Some(pot) = self.pots.get_mut(of) {
@@ -412,7 +417,9 @@ impl Pot {
     }
 
     fn rearm(&mut self, spec: &BudgetSpec, limits: &[(Timestamp, i64)], limit: i128, margin: i128, now: Timestamp) {
-        if let Some(begun) = self.begun.filter(|_| self.warned > 0) {
+        let any = Period { start: now, end: now };
+        let period = self.begun.or(spec.window.is_rolling().then_some(any));
+        if let Some(begun) = period.filter(|_| self.warned > 0) {
             let sums = self.sums(limits, begun, now);
             self.warned = self.warned.min(sums.reached(&spec.thresholds, margin, limit));
         }
