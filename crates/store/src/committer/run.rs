@@ -39,6 +39,8 @@ const WAITING: usize = 4_096;
 /// How long ends wait for company. Nobody waits for them, so most are written with the next request and cost no commit of
 /// their own; a request that needs the room they make takes them along at once. A crash meanwhile books them in full.
 const END_PATIENCE: Duration = Duration::from_millis(2);
+/// How often others are let ahead of a write at most, so that they can be part of it.
+const COMPANY: usize = 32;
 /// How often holds are looked through for ones whose owner is gone.
 pub(super) const EXPIRY_TICK: Duration = Duration::from_secs(5);
 
@@ -265,6 +267,7 @@ impl<C: Clock> Committer<C> {
                 break;
             }
             self.gather(&mut gathered);
+            self.wait_for_company(&mut gathered).await;
             self.commit(&mut gathered).await;
         }
         self.finish().await;
@@ -277,6 +280,22 @@ impl<C: Clock> Committer<C> {
             && let Ok(command) = self.commands.try_recv()
         {
             gathered.push(command);
+        }
+    }
+
+    /// Lets those who were just answered ask again, as long as that brings somebody: without it they miss this write, and
+    /// under load two halves of the callers take turns, each waiting for the other's writes.
+    async fn wait_for_company(&mut self, gathered: &mut Vec<Command>) {
+        for _ in 0..COMPANY {
+            let before = gathered.len();
+            if before == 0 || before >= BATCH {
+                return;
+            }
+            tokio::task::yield_now().await;
+            self.gather(gathered);
+            if gathered.len() == before {
+                return;
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! What a hold request is answered, and how a hold ends.
 
-use std::{collections::HashSet, pin::pin};
+use std::{collections::HashSet, pin::pin, sync::atomic::Ordering::Relaxed};
 
 use entry::{Action, Event, MAX_ENTRY_BYTES, Status, Why};
 use ledger::Amount;
@@ -498,4 +498,43 @@ async fn tenants_have_logs_of_their_own() {
         .collect();
     let expected = [(TenantName::system(), 1), (tenant(), 6), (other, log.state.size)];
     assert_eq!(heads, expected.into());
+}
+
+/// Who was just answered is part of the next write: two halves of the callers do not take turns.
+#[tokio::test]
+async fn callers_that_come_again_at_once_are_in_every_write() {
+    const ROUNDS: u32 = 10;
+    const HALF: u32 = 8;
+    let world = World::new().await;
+    let epoch = world.view().await.epoch;
+    let before = world.handle.stats().batches.load(Relaxed);
+    let call = |caller: u32| {
+        let handle = world.handle.clone();
+        tokio::spawn(async move {
+            for round in 0..ROUNDS {
+                let HoldAnswer::Held(hold) = handle.hold(request(caller * ROUNDS + round, 1, epoch)).await else {
+                    panic!("caller {caller} in round {round}")
+                };
+                hold.settle(ended(0));
+            }
+        })
+    };
+    // The second half comes while the first is being written.
+    world.faults.stall(true);
+    let mut callers: Vec<_> = (0..HALF).map(call).collect();
+    let others_run = async || {
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+    };
+    others_run().await;
+    callers.extend((HALF..2 * HALF).map(call));
+    others_run().await;
+    world.faults.stall(false);
+    for caller in callers {
+        caller.await.unwrap();
+    }
+    world.open_is(0).await;
+    let writes = world.handle.stats().batches.load(Relaxed) - before;
+    assert!(writes <= u64::from(ROUNDS) + 3, "{writes} writes");
 }
