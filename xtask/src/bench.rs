@@ -19,6 +19,7 @@ use crate::workspace::Workspace;
 
 mod breakers;
 mod extra;
+mod holds;
 mod machine;
 mod report;
 
@@ -26,6 +27,7 @@ pub(crate) use report::Row;
 
 /// What to measure, and how long.
 #[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Options {
     /// Something else than the gateway.
     #[command(subcommand)]
@@ -49,6 +51,8 @@ pub(crate) struct Options {
 enum What {
     /// How often breakers stop healthy agents, and how soon those that run away. Needs no build of the server.
     Breakers(breakers::Options),
+    /// How many holds a second the committer makes durable, with many budgets.
+    Holds(holds::Options),
 }
 
 const CONNECTIONS: [usize; 3] = [1, 16, 64];
@@ -64,8 +68,10 @@ struct Target {
 }
 
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
-    if let Some(What::Breakers(options)) = &options.what {
-        return breakers::run(workspace, options);
+    match &options.what {
+        Some(What::Breakers(options)) => return breakers::run(workspace, options),
+        Some(What::Holds(options)) => return holds::run(workspace, options),
+        None => {}
     }
     let bins = build(workspace)?;
     let dir = tempdir()?;
@@ -127,7 +133,7 @@ fn measure(bins: &Path, dir: &Path, options: &Options, workspace: &Workspace) ->
     let text = report::render(&rows, &facts);
     println!("{text}");
     if options.write {
-        report::write(&workspace.root.join("docs/performance.md"), &text)?;
+        report::write(&workspace.root.join("docs/performance.md"), "bench", &text)?;
     }
     Ok(())
 }

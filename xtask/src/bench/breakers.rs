@@ -107,7 +107,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     money(&mut text, options, &sizes)?;
     println!("{text}");
     if options.write {
-        report::write(&workspace.root.join("docs/breakers-evaluation.md"), &text)?;
+        report::write(&workspace.root.join("docs/breakers-evaluation.md"), "bench", &text)?;
     }
     Ok(())
 }

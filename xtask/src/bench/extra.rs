@@ -34,7 +34,7 @@ pub(super) struct Extra {
 pub(super) fn measure(bins: &Path, dir: &Path, config: &Path, key: &str) -> Result<Extra> {
     let fsync = fsync(dir)?;
     let counter = dir.join("allocations");
-    let library = preload(dir)?;
+    let library = preload(dir, "allocations", include_str!("allocations.c"))?;
     let serve = Running::start(
         Command::new(bins.join("bailiwick"))
             .arg("serve")
@@ -67,10 +67,10 @@ pub(super) fn measure(bins: &Path, dir: &Path, config: &Path, key: &str) -> Resu
     })
 }
 
-/// The library that counts, built with the C compiler that the product's own build needs.
-fn preload(dir: &Path) -> Result<std::path::PathBuf> {
-    let (source, library) = (dir.join("allocations.c"), dir.join("allocations.so"));
-    fs::write(&source, include_str!("allocations.c"))?;
+/// A library that changes what the C library does, built with the C compiler that the product's own build needs.
+pub(super) fn preload(dir: &Path, name: &str, text: &str) -> Result<std::path::PathBuf> {
+    let (source, library) = (dir.join(format!("{name}.c")), dir.join(format!("{name}.so")));
+    fs::write(&source, text)?;
     let status = Command::new("cc")
         .args(["-O2", "-shared", "-fPIC", "-o"])
         .arg(&library)
@@ -78,7 +78,7 @@ fn preload(dir: &Path) -> Result<std::path::PathBuf> {
         .status()
         .context("cc")?;
     if !status.success() {
-        bail!("the library that counts allocations does not build");
+        bail!("the library {name} does not build");
     }
     Ok(library)
 }

@@ -85,7 +85,7 @@ pub(super) fn describe() -> String {
         .and_then(|line| line.trim().trim_end_matches(" kB").parse().ok())
         .unwrap_or(0);
     format!(
-        "{cores} cores of {model}, {} GiB, shared with others; load, provider and gateway on it together",
+        "{cores} cores of {model}, {} GiB, shared with others",
         kib / 1024 / 1024
     )
 }

@@ -91,7 +91,8 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
 /// The table, in Markdown.
 pub(super) fn render(rows: &[Row], facts: &Facts) -> String {
     let mut text = String::new();
-    let _ = writeln!(text, "{}\n", machine::describe());
+    let machine = machine::describe();
+    let _ = writeln!(text, "{machine}; load, provider and gateway on it together\n");
     let _ = writeln!(
         text,
         "Bailiwick with {} policies, a budget, durable entries and metrics. Ready {:.0} ms after its start; {:.0} MiB \
@@ -168,18 +169,16 @@ fn added(text: &mut String, rows: &[Row]) {
     );
 }
 
-const BEGIN: &str = "<!-- bench: begin -->\n";
-const END: &str = "<!-- bench: end -->";
-
-/// Puts the figures between the marks of the document.
-pub(super) fn write(path: &Path, text: &str) -> Result<()> {
+/// Puts the figures between the marks of that name in the document.
+pub(super) fn write(path: &Path, name: &str, text: &str) -> Result<()> {
+    let (begin, end) = (format!("<!-- {name}: begin -->\n"), format!("<!-- {name}: end -->"));
     let document = fs::read_to_string(path).with_context(|| path.display().to_string())?;
     let (before, rest) = document
-        .split_once(BEGIN)
-        .context("the document has no mark for the figures")?;
+        .split_once(&begin)
+        .with_context(|| format!("the document has no {}", begin.trim()))?;
     let (_, after) = rest
-        .split_once(END)
-        .context("the document has no end mark for the figures")?;
-    fs::write(path, format!("{before}{BEGIN}{text}{END}{after}"))?;
+        .split_once(&end)
+        .with_context(|| format!("the document has no {end}"))?;
+    fs::write(path, format!("{before}{begin}{text}{end}{after}"))?;
     Ok(())
 }
