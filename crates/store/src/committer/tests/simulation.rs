@@ -72,19 +72,16 @@ fn in_memory(seed: u64, steps: usize, threads: usize) {
 }
 
 #[test]
-#[ignore = "the oracle does not follow waits that move to another budget, nor removals that drop a set limit"]
 fn a_quarter_of_a_million_steps_in_memory() {
     in_memory(1, 250_000, 1);
 }
 
 #[test]
-#[ignore = "the oracle does not follow waits that move to another budget, nor removals that drop a set limit"]
 fn another_quarter_of_a_million_steps_in_memory() {
     in_memory(1_000_000, 250_000, 1);
 }
 
 #[test]
-#[ignore = "the oracle does not follow waits that move to another budget, nor removals that drop a set limit"]
 fn a_third_quarter_of_a_million_steps_in_memory() {
     in_memory(2_000_000, 250_000, 1);
 }
@@ -109,20 +106,17 @@ fn on_databases(seed: u64, steps: usize) {
 }
 
 #[test]
-#[ignore = "the oracle does not follow waits that move to another budget, nor removals that drop a set limit"]
 fn ten_thousand_steps_on_a_database() {
     on_databases(3_000_000, 10_000);
 }
 
 #[test]
-#[ignore = "the oracle does not follow waits that move to another budget, nor removals that drop a set limit"]
 fn steps_on_a_database_of_a_fresh_seed() {
     on_databases(fresh_seed(), number("BAILIWICK_STEPS").unwrap_or(10_000));
 }
 
 /// `cargo xtask soak --steps` takes more of them.
 #[test]
-#[ignore = "the oracle does not follow waits that move to another budget, nor removals that drop a set limit"]
 fn steps_in_memory_of_a_fresh_seed() {
     let steps = number("BAILIWICK_STEPS");
     let all = std::thread::available_parallelism().map_or(1, usize::from);

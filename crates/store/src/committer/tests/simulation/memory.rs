@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use entry::{Entry, Event, State};
+use entry::{AskEnd, Entry, Event, State};
 use ledger::Attempt;
 use model::{BatchId, TenantName, Timestamp};
 use tlog::CompactRange;
@@ -188,7 +188,16 @@ impl Memory {
             .is_some_and(|agent| agent.record.is_some());
         let admitted = self.shard.hold(request.clone(), self.boot, self.wall).unwrap();
         let entries = self.take(Some(&request));
-        let kinds: Vec<_> = entries.iter().map(|entry| entry.event.kind()).collect();
+        // What waited for another budget does not any more.
+        let moved = matches!(
+            entries.first().map(|entry| &entry.event),
+            Some(Event::AskEnded(ended)) if ended.end == AskEnd::Moved
+        );
+        let kinds: Vec<_> = entries
+            .iter()
+            .skip(usize::from(moved))
+            .map(|entry| entry.event.kind())
+            .collect();
         let expected = match &admitted {
             Admitted::Granted(_) => vec!["intent"],
             Admitted::Asked(_) => vec!["asked"],
@@ -196,7 +205,7 @@ impl Memory {
             Admitted::Refused(..) | Admitted::RateLimited(_) | Admitted::AskRefused(..) | Admitted::Unrecordable => {
                 vec!["denial"]
             }
-            // No call has an idempotency key here, and no breaker is declared: both have simulations of their own.
+            // No call has an idempotency key here, and no breaker is declared.
             Admitted::Repeated(_) | Admitted::Broken(_) => panic!("{admitted:?}"),
         };
         assert_eq!(kinds, expected, "{admitted:?}");

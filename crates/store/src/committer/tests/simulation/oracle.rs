@@ -244,8 +244,7 @@ impl Oracle {
                         .is_some_and(|record| record.budgets.contains(budget))
                 };
                 assert!(!self.agents.values().any(named), "an agent names it");
-                let known = self.budgets.get_mut(budget.as_str()).unwrap();
-                assert!(std::mem::replace(&mut known.live, false));
+                self.budgets.get_mut(budget.as_str()).unwrap().remove(periods, now);
             }
             Event::BudgetEdited { budget, edit, unit, .. } => {
                 let known = self
@@ -365,7 +364,9 @@ impl Oracle {
             }
             match refusal.or(asking) {
                 // Nobody is asked on behalf of a credential that does not work.
-                Some((_, Some(_))) if self.would_ask(request) && self.is_revoked(request) => Verdict::Unrecordable,
+                Some((over, Some(_))) if self.may_ask(request, &over) && self.is_revoked(request) => {
+                    Verdict::Unrecordable
+                }
                 Some((over, wait)) => Verdict::Refused(over, wait),
                 None if !self.may_act(request) => Verdict::Unrecordable,
                 None => Verdict::Granted(granted),
@@ -387,8 +388,20 @@ impl Oracle {
         self.keys[request.ask.action.key.as_str()].revoked
     }
 
-    fn would_ask(&self, request: &HoldRequest) -> bool {
-        request.may_wait && !self.asks.contains_key(&request.name())
+    /// Whether an administrator is asked for a request that a budget has no room for, if that budget asks: unless somebody
+    /// was asked for the same already, or too many wait.
+    fn may_ask(&self, request: &HoldRequest, over: &Over) -> bool {
+        let agent = &request.ask.action.agent;
+        let of_agent = self
+            .asks
+            .values()
+            .filter(|(asked, _)| asked.action.agent == *agent)
+            .count();
+        let may = match self.asks.get(&request.name()) {
+            Some((asked, _)) => !is_for(asked, over),
+            None => self.asks.len() < 1_000 && of_agent < 100,
+        };
+        request.may_wait && may
     }
 
     fn intent(&mut self, intent: &Intent, request: &HoldRequest, index: u64) {
@@ -536,8 +549,9 @@ impl Oracle {
             }
             (Reason::BudgetExhausted, Verdict::Refused(over, wait)) => {
                 assert_eq!(denial.over.as_ref(), Some(&*over));
-                let waited = asked.is_some_and(|(asked, _)| asked.until <= self.now);
-                assert!(wait.is_none() || !request.may_wait || waited, "it should have waited");
+                let waited = asked.is_some_and(|(asked, _)| is_for(&asked, &over) && asked.until <= self.now);
+                let asks = wait.is_some() && self.may_ask(request, &over);
+                assert!(waited || !request.may_wait || !asks, "it should have waited");
             }
             (Reason::RateLimited, Verdict::Limited(stops)) => {
                 Limits::check(&stops, denial.limited.as_ref().unwrap(), &Self::charge(request));
@@ -570,11 +584,12 @@ impl Oracle {
     pub(super) fn check_waiting(&mut self, request: &HoldRequest) {
         let (asked, refused) = &self.asks[&request.name()];
         assert!(request.may_wait && !refused && self.now < asked.until);
-        let verdict = self.judge(request);
-        assert!(
-            matches!(verdict, Verdict::Limited(_) | Verdict::Refused(..)),
-            "it could go"
-        );
+        let asked = asked.clone();
+        match self.judge(request) {
+            Verdict::Limited(_) => {}
+            Verdict::Refused(over, _) => assert!(is_for(&asked, &over), "it waits for another budget"),
+            other => panic!("it waits, where it should have been {other:?}"),
+        }
     }
 
     /// Holds the live balances of the pots that the last entries were about against the lists.
@@ -607,6 +622,10 @@ impl Oracle {
             return;
         }
         let (period, sums) = budget.standing(&pot.of, &mut self.periods, self.now);
+        if ledger.budget(&pot.budget).is_none() {
+            assert!(!budget.live && sums.used() == 0, "{pot:?} is forgotten");
+            return;
+        }
         let resets_at = budget.resets_at(&pot.of, period, &sums, self.now);
         let expected = Balance {
             spec: budget.spec.clone(),
@@ -621,6 +640,11 @@ impl Oracle {
         };
         assert_eq!(ledger.balance(pot, self.now), Ok(expected), "{pot:?} at {:?}", self.now);
     }
+}
+
+/// Whether what waits does so for this pot.
+fn is_for(asked: &Asked, over: &Over) -> bool {
+    (&asked.over.budget, &asked.over.of) == (&over.budget, &over.of)
 }
 
 fn over(budget: &Budget, pot: &Pot, sums: &Sums, asked: Amount) -> Over {

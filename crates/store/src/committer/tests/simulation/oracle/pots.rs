@@ -154,6 +154,15 @@ impl Budget {
         self.terms_changed(periods, now);
     }
 
+    /// It is declared no more, and what an administrator set of it is gone.
+    pub(super) fn remove(&mut self, periods: &mut Periods, now: Timestamp) {
+        assert!(std::mem::replace(&mut self.live, false));
+        self.paused = false;
+        if self.overlay.is_some() {
+            self.set_limit(None, periods, now);
+        }
+    }
+
     pub(super) fn set_limit(&mut self, limit: Option<Amount>, periods: &mut Periods, now: Timestamp) {
         self.overlay = limit;
         self.terms_changed(periods, now);
