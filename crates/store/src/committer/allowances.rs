@@ -290,6 +290,12 @@ impl<C: Clock> Committer<C> {
             return Ok(());
         };
         self.granted.extend(live);
+        // Whoever ended its call there sends no end here.
+        for record in &records {
+            if let Event::Outcome(outcome) = &record.event {
+                self.granted.remove(&outcome.attempt());
+            }
+        }
         self.take_spool(&id, records, now).map_err(|error| self.misfit(error))
     }
 

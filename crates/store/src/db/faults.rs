@@ -82,6 +82,11 @@ impl Faults {
         self.orders().appends.extend(fates);
     }
 
+    /// Takes back what was said of appends that have not come.
+    pub(crate) fn appends_work(&self) {
+        self.orders().appends.clear();
+    }
+
     /// How many orders have not met their append.
     pub(crate) fn left(&self) -> usize {
         self.orders().appends.len()

@@ -88,6 +88,8 @@ impl SpoolFile {
         // Nothing is written behind what cannot be read.
         self.broken = true;
         let bytes = fs::read(&self.path).map_err(StoreError::file(&self.path))?;
+        // It may have been replaced: what is read is what is written on.
+        self.file = open(&self.path)?;
         let (frames, good) = self.frames(&bytes)?;
         let mut frames = frames.into_iter();
         self.id = self.check_header(frames.next())?;
@@ -210,10 +212,11 @@ impl SpoolFile {
     pub(crate) fn reset(&mut self, id: &str) -> Result<(), StoreError> {
         #[cfg(test)]
         self.faults.reset().map_err(StoreError::file(&self.path))?;
-        replace_file(&self.path, &header(&self.node, id))?;
-        // Another file: nothing of it is known yet, and nothing is written before it is.
+        // Another file, or still this one if that fails: nothing of it is known, and nothing is written before it was read.
         (self.good, self.broken) = (0, true);
-        self.file = open(&self.path)?;
+        replace_file(&self.path, &header(&self.node, id))?;
+        #[cfg(test)]
+        self.faults.replaced().map_err(StoreError::file(&self.path))?;
         self.read()?;
         Ok(())
     }
@@ -312,6 +315,7 @@ pub(crate) mod faults {
         stays: bool,
         landed: bool,
         resets: usize,
+        replaced: bool,
     }
 
     impl Faults {
@@ -349,6 +353,16 @@ pub(crate) mod faults {
         pub(super) fn cut(&self) -> io::Result<()> {
             let stays = std::mem::take(&mut self.0.lock().unwrap().stays);
             if stays { Err(ordered()) } else { Ok(()) }
+        }
+
+        /// The next time that the spool is emptied, that fails although it is.
+        pub(crate) fn reset_lands(&self) {
+            self.0.lock().unwrap().replaced = true;
+        }
+
+        pub(super) fn replaced(&self) -> io::Result<()> {
+            let replaced = std::mem::take(&mut self.0.lock().unwrap().replaced);
+            if replaced { Err(ordered()) } else { Ok(()) }
         }
 
         pub(super) fn reset(&self) -> io::Result<()> {

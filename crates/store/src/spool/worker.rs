@@ -355,13 +355,29 @@ impl<C: Clock> Worker<C> {
             (file, records)
         });
         let (file, records) = read.await.map_err(|_| StoreError::Down)?;
-        let contents = records.map(|records| Contents {
-            id: file.id().to_owned(),
-            records,
-            live: self.live.keys().copied().collect(),
-        });
+        let id = file.id().to_owned();
         self.file = Some(file);
-        contents
+        let records = records?;
+        self.find_landed(&records);
+        let live = self.live.keys().copied().collect();
+        Ok(Contents { id, records, live })
+    }
+
+    /// Ends whose write failed and landed all the same are not written again: whoever takes the records would find a
+    /// second end of a call that had one.
+    fn find_landed(&mut self, records: &[Entry]) {
+        let ended = records.iter().filter_map(|record| match &record.event {
+            Event::Outcome(outcome) => Some(outcome.attempt()),
+            _ => None,
+        });
+        let ended: HashSet<_> = ended.collect();
+        let (landed, kept): (Vec<_>, _) = std::mem::take(&mut self.ends)
+            .into_iter()
+            .partition(|end| ended.contains(&end.attempt));
+        self.ends = kept;
+        for end in landed {
+            self.ended(&end);
+        }
     }
 
     async fn empty(&mut self, id: String) -> Result<(), StoreError> {

@@ -201,6 +201,71 @@ async fn the_spool_fails() {
     }
 }
 
+/// An end whose write failed and landed all the same is not written again once the spool was read: the log would be offered
+/// two ends of one call, and refuse them for good.
+#[tokio::test]
+async fn an_end_that_landed_in_the_spool_unseen() {
+    // What fails from the first look into the spool to the next call: taking its records into the log, or emptying it.
+    for (fates, resets) in [(&[Fails; 1_000][..], 0), (&[FailsButLands], usize::MAX)] {
+        let world = World::with_spool().await;
+        goes_down(&world).await;
+        let first = spooled(&world, 1, 150).await.unwrap();
+        world.faults.spool.appends(&[spool::Fate::FailsButLands]);
+        first.settle(ended(20));
+        ends_in_spool(world.dir.path(), 1).await;
+        // Nothing is written behind what nobody knows of.
+        assert!(spooled(&world, 2, 10).await.is_none());
+        world.faults.appends(fates);
+        world.faults.spool.resets(resets);
+        world.faults.read_only(false);
+        // Once it was read it takes calls again, and with each the ends that wait.
+        let third = patiently(async {
+            let mut number = 3;
+            loop {
+                number += 1;
+                match spooled(&world, number, 300).await {
+                    Some(hold) => return hold,
+                    None => tokio::task::yield_now().await,
+                }
+            }
+        });
+        let third = third.await;
+        world.faults.appends_work();
+        world.faults.spool.resets(0);
+        world.healthy().await;
+        third.settle(ended(7));
+        world.open_is(0).await;
+        assert_eq!(world.outcomes().await, [(Status::Ok, 20), (Status::Ok, 7)], "{resets}");
+        renewed(&world, 400).await;
+        assert_eq!(standing(&world).await.0, 27, "{resets}");
+        let world = world.restart().await;
+        assert_eq!(world.outcomes().await.len(), 2, "{resets}");
+    }
+}
+
+/// Emptying the spool fails although it is empty then: it goes on with the file that is there.
+#[tokio::test]
+async fn a_spool_that_was_emptied_unseen() {
+    let world = World::with_spool().await;
+    goes_down(&world).await;
+    let mut first = spooled(&world, 1, 150).await.unwrap();
+    first.begin();
+    world.faults.spool.reset_lands();
+    world.faults.read_only(false);
+    world.healthy().await;
+    goes_down(&world).await;
+    let second = spooled(&world, 2, 100).await.unwrap();
+    second.settle(ended(20));
+    ends_in_spool(world.dir.path(), 1).await;
+    world.faults.read_only(false);
+    world.healthy().await;
+    first.settle(ended(30));
+    world.open_is(0).await;
+    let mut outcomes = world.outcomes().await;
+    outcomes.sort_unstable_by_key(|(_, cost)| *cost);
+    assert_eq!(outcomes, [(Status::Ok, 20), (Status::Ok, 30)]);
+}
+
 /// A write that does not end opens the spool too, and what it wrote in the end is kept apart from what the spool holds.
 #[tokio::test]
 async fn a_disk_that_does_not_answer() {
