@@ -31,6 +31,9 @@ pub enum StoreError {
     /// The database cannot answer now.
     #[error("the database is not available: {error}{advice}", error = .0, advice = advice(.0))]
     Unavailable(#[from] sqlx::Error),
+    /// The database did not take the entries of a start. Nothing was answered yet, and nothing is lost.
+    #[error("the start could not be recorded: {0}. Nothing is lost: see to that, then try again to start the server")]
+    NotStarted(sqlx::Error),
     /// The spool cannot be used: what it holds is missing in the log.
     #[error(
         "the spool {}: {why}. It may hold calls that the log does not have: nothing is let through until it can be read. \
@@ -56,7 +59,10 @@ pub enum StoreError {
     Down,
     /// An entry owes another one, and that is refused. A log that has the first without the second can never go on, so
     /// neither was written.
-    #[error("what follows from an entry of tenant {tenant} cannot be recorded, so nothing of its batch was: {why}")]
+    #[error(
+        "what follows from an entry of tenant {tenant} cannot be recorded, so nothing of its batch was: {why}. It is tried \
+         again without that entry; nothing is lost"
+    )]
     Unpaid {
         /// Whose log.
         tenant: TenantName,
@@ -114,6 +120,14 @@ impl StoreError {
             Self::Unavailable(error) => matches!(code(error), Some(11 | 26)),
             Self::Corrupt { .. } | Self::Name(_) => true,
             _ => false,
+        }
+    }
+
+    /// What a failed write at a start means.
+    pub(crate) fn not_started(error: sqlx::Error) -> Self {
+        match code(&error) {
+            Some(11 | 26) => Self::Unavailable(error),
+            _ => Self::NotStarted(error),
         }
     }
 

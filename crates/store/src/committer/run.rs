@@ -145,8 +145,8 @@ impl<C: Clock> Committer<C> {
             stats: stats.clone(),
         };
         committer.refold().await?;
-        let spool_file = committer.open_spool()?;
-        let spool_file = committer.record_start(spool_file).await?;
+        let mut spool_file = committer.open_spool()?;
+        committer.record_start(&mut spool_file).await?;
         let boot = committer.boot;
         let spool = spool_file.map(|file| committer.keep_spool(file, clock));
         let gone = Gone(committer.health.clone());
@@ -207,7 +207,29 @@ impl<C: Clock> Committer<C> {
         }
     }
 
-    async fn record_start(&mut self, mut spool: Option<SpoolFile>) -> Result<Option<SpoolFile>, StoreError> {
+    /// Records the start, again if an end that it books owes what cannot be paid: as in a recovery, that end is booked
+    /// otherwise then, or not at all. Without that no start would ever get further, for each finds the same log.
+    async fn record_start(&mut self, spool: &mut Option<SpoolFile>) -> Result<(), StoreError> {
+        loop {
+            let refused = self.refused_ends();
+            match self.try_record_start(spool).await {
+                Err(error @ StoreError::Unpaid { .. }) if self.refused_ends() > refused => {
+                    tracing::error!(%error, "the start is recorded again without it");
+                    self.refold().await?;
+                }
+                // Nothing is wrong with what is stored.
+                Err(StoreError::Unavailable(error)) => return Err(StoreError::not_started(error)),
+                done => return done,
+            }
+        }
+    }
+
+    /// How often ends were refused for what they owe. Each is at most twice.
+    fn refused_ends(&self) -> u32 {
+        self.shards.values().flat_map(|shard| shard.refused.values()).sum()
+    }
+
+    async fn try_record_start(&mut self, spool: &mut Option<SpoolFile>) -> Result<(), StoreError> {
         let now = self.wall.read();
         let tenant = TenantName::system();
         let system = self.shard(&tenant);
@@ -218,7 +240,7 @@ impl<C: Clock> Committer<C> {
         started.map_err(|source| corrupt(tenant, index, source))?;
         // What an earlier start let through is in the log before anything else is.
         let mut left_behind = false;
-        if let Some(spool) = &mut spool {
+        if let Some(spool) = spool {
             left_behind = self.take_left_behind(spool, now)?;
         }
         for (tenant, shard) in &mut self.shards {
@@ -233,7 +255,7 @@ impl<C: Clock> Committer<C> {
             spool.reset(&self.new_spool_id())?;
         }
         self.publish();
-        Ok(spool)
+        Ok(())
     }
 
     async fn run(mut self) {

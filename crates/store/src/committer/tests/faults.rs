@@ -229,7 +229,8 @@ async fn a_start_fails() {
         let Err((dir, error)) = World::open(dir, clock.clone(), &[fate]).await else {
             panic!("{fate:?}")
         };
-        assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
+        assert!(matches!(error, StoreError::NotStarted(_)), "{error}");
+        assert!(error.to_string().contains("try again"), "{error}");
         let Ok(world) = World::open(dir, clock, &[]).await else {
             panic!("{fate:?}")
         };
@@ -338,6 +339,26 @@ async fn events_in_one_batch_share_its_fate() {
     assert_eq!(seqs, [1, 2, 3, 4]);
 }
 
+/// A breaker that each end trips which costs more than 10.
+fn tripped_by_money() -> Event {
+    let breaker = BreakerSpec {
+        name: "money".parse().unwrap(),
+        select: Selector::default(),
+        scope: Scope::Agent,
+        spend: Some(SpendRate {
+            over: NanoUsd(10),
+            within_s: 60,
+        }),
+        surge: None,
+        loops: None,
+        steps: StepKind::Calls,
+        errors: None,
+        no_progress: None,
+        cooldown_s: 60,
+    };
+    Event::BreakerLoaded { breaker, by: by() }
+}
+
 /// What an end owes cannot be paid: nothing of it is written, and the end is booked otherwise rather than lost.
 #[tokio::test]
 async fn an_end_that_owes_what_cannot_be_paid_does_not_stop_the_log() {
@@ -349,25 +370,7 @@ async fn an_end_that_owes_what_cannot_be_paid_does_not_stop_the_log() {
     ];
     for (refusals, kinds, outcomes) in cases {
         let world = World::new().await;
-        let breaker = BreakerSpec {
-            name: "money".parse().unwrap(),
-            select: Selector::default(),
-            scope: Scope::Agent,
-            spend: Some(SpendRate {
-                over: NanoUsd(10),
-                within_s: 60,
-            }),
-            surge: None,
-            loops: None,
-            steps: StepKind::Calls,
-            errors: None,
-            no_progress: None,
-            cooldown_s: 60,
-        };
-        world
-            .change(vec![Event::BreakerLoaded { breaker, by: by() }])
-            .await
-            .unwrap();
+        world.change(vec![tripped_by_money()]).await.unwrap();
         // The state that is folded anew knows the orders.
         let world = world.restart().await;
         let hold = world.held(1, 100).await;
@@ -388,5 +391,30 @@ async fn an_end_that_owes_what_cannot_be_paid_does_not_stop_the_log() {
         world.open_is(0).await;
         let spent: i64 = world.outcomes().await.iter().map(|(_, cost)| cost).sum();
         assert_eq!(spent, if refusals == 0 { 30 } else { 100 }, "{refusals}");
+    }
+}
+
+/// The same of an end that a start books: it starts all the same, for the next start would find the same log.
+#[tokio::test]
+async fn a_start_that_owes_what_cannot_be_paid() {
+    for (refusals, open) in [(1, 0), (2, 1)] {
+        let world = World::new().await;
+        world.change(vec![tripped_by_money()]).await.unwrap();
+        let mut hold = world.held(1, 100).await;
+        hold.begin();
+        let (dir, clock) = world.crash().await;
+        let world = World::open_refusing(dir, clock, refusals)
+            .await
+            .unwrap_or_else(|(_, error)| panic!("{refusals}: {error}"));
+        world.open_is(open).await;
+        assert_eq!(world.handle.boot(), 2);
+        // The money is booked or held, and the log goes on.
+        let balance = world.balance().await;
+        assert_eq!(balance.used(), Amount(100), "{refusals}");
+        world.change(vec![key_issued("kb")]).await.unwrap();
+        let world = world.restart().await;
+        world.open_is(0).await;
+        assert_eq!(world.outcomes().await, BOOKED, "{refusals}");
+        drop(hold);
     }
 }

@@ -277,7 +277,20 @@ impl World {
         fates: &[Fate],
         resets: usize,
     ) -> Result<Self, (TempDir, StoreError)> {
-        Self::open_as(dir, clock, fates, 1_000, resets).await
+        Self::open_as(dir, clock, 1_000, |faults| {
+            faults.appends(fates);
+            faults.spool.resets(resets);
+        })
+        .await
+    }
+
+    /// Starts on a directory. So many times what an entry owes is refused.
+    pub(super) async fn open_refusing(
+        dir: TempDir,
+        clock: ManualClock,
+        refusals: u32,
+    ) -> Result<Self, (TempDir, StoreError)> {
+        Self::open_as(dir, clock, 1_000, |faults| faults.refuse_owed(refusals)).await
     }
 
     pub(super) async fn open_with(
@@ -286,15 +299,14 @@ impl World {
         fates: &[Fate],
         open_holds: usize,
     ) -> Result<Self, (TempDir, StoreError)> {
-        Self::open_as(dir, clock, fates, open_holds, 0).await
+        Self::open_as(dir, clock, open_holds, |faults| faults.appends(fates)).await
     }
 
     async fn open_as(
         dir: TempDir,
         clock: ManualClock,
-        fates: &[Fate],
         open_holds: usize,
-        resets: usize,
+        order: impl FnOnce(&Faults),
     ) -> Result<Self, (TempDir, StoreError)> {
         let config = Config {
             node: "n1".to_owned(),
@@ -308,8 +320,7 @@ impl World {
             let data = DataDir::open(dir.path())?;
             let store = Store::open(&data).await?;
             let (faults, reader) = (store.faults(), store.reader().clone());
-            faults.appends(fates);
-            faults.spool.resets(resets);
+            order(&faults);
             let (handle, task) = Committer::start(store, clock.clone(), config).await?;
             Ok((data, faults, reader, handle, task))
         };
