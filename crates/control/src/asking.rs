@@ -10,10 +10,13 @@ use tokio::{
     time::Instant,
 };
 
-use crate::{Control, Limits, Refusal, Session, pipeline::Attempt, quote::Quote};
+use crate::{Ask, Control, Limits, Refusal, Session, pipeline::Attempt, quote::Quote};
 
-/// How often it is looked whether there is room meanwhile: other calls end for less than was held, windows pass.
+/// How often it is looked whether anything was recorded meanwhile: other calls end for less than was held.
 const LOOK: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 2 });
+/// How often the budgets are asked although nothing was: rolling windows pass, rate limits run down. To decide again is
+/// the work of a whole call, so it is not done more often for nothing.
+const ASK_AGAIN: Duration = Duration::from_secs(15);
 /// What part of the memory for request bodies those that wait may keep: calls that do not wait need the rest.
 const BODIES_PART: usize = 4;
 
@@ -31,6 +34,8 @@ pub(crate) struct Wait {
     pending: Option<Pending>,
     /// What its body takes of the memory that bodies of waiting calls may keep; `None` if there was no room.
     room: Option<OwnedSemaphorePermit>,
+    /// How long the tenant's log was when the budgets were asked last, and when that was.
+    seen: (u64, Timestamp),
 }
 
 impl Wait {
@@ -47,6 +52,20 @@ impl Wait {
     /// Whether its time is over.
     pub(crate) fn is_late(&self, now: Timestamp) -> bool {
         self.pending.as_ref().is_none_or(|pending| now >= pending.until())
+    }
+
+    /// The budgets are asked now, when the log is so long.
+    pub(crate) fn looks(&mut self, size: u64, now: Timestamp) {
+        self.seen = (size, now);
+    }
+
+    /// Whether the answer may be another one than the last: something was recorded, the budget's window has passed, or the
+    /// time to wait has.
+    fn is_due(&self, size: u64, now: Timestamp) -> bool {
+        let (seen, then) = self.seen;
+        let pending = self.pending.as_ref();
+        let instants = [pending.map(Pending::until), pending.and_then(Pending::resets_at)];
+        size != seen || instants.into_iter().flatten().any(|at| then < at && at <= now)
     }
 
     /// Takes a new question in place of the one before it.
@@ -85,21 +104,55 @@ impl Control {
         let bytes = u32::try_from(attempt.body.len()).ok();
         let room = bytes.and_then(|bytes| self.inner.waiting.clone().try_acquire_many_owned(bytes).ok());
         let pending = None;
-        Wait { pending, room }
+        let seen = (0, Timestamp::default());
+        Wait { pending, room, seen }
     }
 
-    /// Waits until it is worth asking the budgets again. The time does not count against the call's own.
-    pub(crate) async fn await_room(&self, session: &Session, attempt: &mut Attempt<'_>) {
+    /// Waits until it is worth asking the budgets again; where the route is `busy`, until it is worth asking that. The time
+    /// does not count against the call's own.
+    ///
+    /// # Errors
+    /// Nobody is there any more who wants the reply. What is answered is read by nobody.
+    pub(crate) async fn await_room(
+        &self,
+        session: &Session,
+        attempt: &mut Attempt<'_>,
+        wait: &Wait,
+        busy: bool,
+    ) -> Result<(), Refusal> {
         let began = Instant::now();
         let before = self.epoch_of(session);
         let mut published = self.inner.published.subscribe();
-        tokio::select! {
-            () = tokio::time::sleep(LOOK) => {}
+        let due = async {
+            loop {
+                tokio::time::sleep(LOOK).await;
+                let (size, now) = self.standing_of(session);
+                if busy || began.elapsed() >= ASK_AGAIN || wait.is_due(size, now) {
+                    return;
+                }
+            }
+        };
+        let here = tokio::select! {
+            () = due => true,
             // A budget of this tenant was changed, or somebody refused.
-            _ = published.wait_for(|_| self.epoch_of(session) != before) => {}
-            () = session.key.cancel.cancelled() => {}
-        }
+            _ = published.wait_for(|_| self.epoch_of(session) != before) => true,
+            () = session.key.cancel.cancelled() => true,
+            () = deserted(attempt.ask) => false,
+        };
         attempt.deadline += began.elapsed();
+        here.then_some(()).ok_or_else(|| Refusal::unavailable(attempt.ask.id))
+    }
+
+    /// How long the log of a session's tenant is, and its time.
+    pub(crate) fn standing_of(&self, session: &Session) -> (u64, Timestamp) {
+        let tenant = &session.principal().tenant;
+        let size = self
+            .committer()
+            .heads()
+            .borrow()
+            .get(tenant)
+            .map_or(0, |head| head.size);
+        (size, self.now_of(tenant))
     }
 
     fn epoch_of(&self, session: &Session) -> Option<u64> {
@@ -108,5 +161,33 @@ impl Control {
             .tenants
             .get(&session.principal().tenant)
             .map(|tenant| tenant.epoch)
+    }
+}
+
+/// Returns when nobody wants a call's reply any more. Who makes the call without an audience drops it instead.
+async fn deserted(ask: &Ask) {
+    match &ask.audience {
+        Some(audience) => audience.deserted().await,
+        None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn budgets_are_asked_again_when_something_may_have_changed() {
+        let at = Timestamp::from_unix_micros;
+        let mut wait = Wait {
+            pending: None,
+            room: None,
+            seen: (7, at(10)),
+        };
+        for (size, now, due) in [(7, 10, false), (7, 1_000_000, false), (8, 10, true)] {
+            assert_eq!(wait.is_due(size, at(now)), due, "{size} at {now}");
+        }
+        wait.looks(8, at(20));
+        assert!(!wait.is_due(8, at(21)));
     }
 }

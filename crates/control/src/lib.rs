@@ -3,13 +3,14 @@
 //! `control` never sees HTTP types: edges are codecs around it. Its files, in the order of a first reading:
 //! `pipeline.rs` (what happens to an action), `authenticate.rs` (who calls), `route.rs` (how often it is tried, and where), `quote.rs` (what it can cost),
 //! `bound.rs` (how much output is reserved for), `record.rs` (what is recorded of a refusal), `repeat.rs` (what is sent
-//! again), `meter.rs` (what it used), `expiry.rs` (when its
+//! again), `asking.rs` and `audience.rs` (what waits for an administrator), `meter.rs` (what it used), `expiry.rs` (when its
 //! credential ends it), `governance.rs` and `upstream.rs` (what is declared), `load.rs` and `publish.rs`
 //! (how that takes effect), `snapshot.rs` (what requests read), `admin.rs`, `budgets.rs`, `rules.rs`, `overruns.rs`, `cost.rs`
 //! and `simulate.rs` (what administrators may do and see), `signer.rs` (checkpoints), `start.rs` (how it all begins and ends).
 
 mod admin;
 mod asking;
+mod audience;
 mod authenticate;
 mod bound;
 mod budgets;
@@ -39,9 +40,12 @@ mod snapshot;
 mod start;
 mod step;
 mod tariffs;
+#[cfg(test)]
+mod testing;
 mod upstream;
 
 pub use admin::{AdminError, IssuedAdmin, IssuedKey, KeyOrder, Permission};
+pub use audience::{Audience, Seat};
 pub use authenticate::{Session, Unauthenticated};
 pub use budgets::{
     AskTopUp, AtLimitForm, BUDGETS_PAGE, BudgetChange, BudgetEdit, BudgetForm, BudgetQuery, BudgetRemoval, NewBudget,

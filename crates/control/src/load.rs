@@ -71,8 +71,8 @@ fn facts(agent: &AgentSpec) -> AgentFacts {
 }
 
 /// What keeps what a tenant declares from taking effect beside what its log says.
-pub(crate) fn problems(view: &View, tenant: &TenantGovernance) -> Vec<LoadProblem> {
-    budgets::problems(view, tenant)
+pub(crate) fn problems(view: &View, tenant: &TenantGovernance, privacy: &Privacy) -> Vec<LoadProblem> {
+    budgets::problems(view, tenant, privacy)
 }
 
 /// What has to be appended to a tenant's log so that it says what is declared.

@@ -19,7 +19,7 @@ use store::{HoldAnswer, HoldRequest};
 use tokio::time::Instant;
 
 use crate::{
-    Control, Refusal, Session, UpstreamSpec,
+    Audience, Control, Refusal, Session, UpstreamSpec,
     asking::{Clearing, Wait},
     bound, fail_open,
     meter::Cleared,
@@ -60,6 +60,9 @@ pub struct Ask {
     pub task: Option<String>,
     /// The agent's idempotency key: a call that is sent again under it is not paid for again.
     pub idempotency: Option<RepeatKey>,
+    /// Who wants the reply, where the call is made whether or not its caller stays. Only while it waits for an administrator
+    /// must somebody be there.
+    pub audience: Option<Audience>,
 }
 
 /// What carries a cleared action to its upstream and the reply back.
@@ -262,7 +265,7 @@ impl Control {
                 Ok(place) => place,
                 // Who waits for an administrator is not turned away because the route is busy just now.
                 Err(_) if wait.is_on() && !wait.is_late(self.now_of(&session.principal().tenant)) => {
-                    Box::pin(self.await_room(session, attempt)).await;
+                    Box::pin(self.await_room(session, attempt, &wait, true)).await?;
                     continue;
                 }
                 Err(busy) => {
@@ -271,6 +274,9 @@ impl Control {
                     return Err(refusal);
                 }
             };
+            // Before the decision: what is recorded while it is made may have changed it.
+            let (size, now) = self.standing_of(session);
+            wait.looks(size, now);
             let cleared = self.clear(session, attempt, &wait).await;
             match cleared.inspect_err(|refusal| wait.refused(refusal))? {
                 Clearing::Cleared(cleared) => break (*cleared, place),
@@ -278,7 +284,7 @@ impl Control {
                 Clearing::Asked(pending) => wait.asked(pending),
             }
             drop(place);
-            Box::pin(self.await_room(session, attempt)).await;
+            Box::pin(self.await_room(session, attempt, &wait, false)).await?;
         };
         wait.over();
         let cleared = Cleared::new(self, cleared, attempt, session, place);

@@ -155,7 +155,7 @@ impl Control {
         let mut problems = Vec::new();
         for (tenant, declared) in all.clone() {
             let view = self.committer().view(tenant.clone()).await?;
-            problems.extend(load::problems(&view, declared));
+            problems.extend(load::problems(&view, declared, self.privacy()));
         }
         if !problems.is_empty() {
             return Err(AdminError::Problems(problems));

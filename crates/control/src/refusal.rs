@@ -114,7 +114,9 @@ impl Refusal {
                  may ever go at once. Ask for less, or let an administrator raise the burst."
             ),
             LimitReason::TooManyBuckets => {
-                format!("Rate limit \"{limit}\"{of} counts as many others apart already as it can.")
+                format!(
+                    "Rate limit \"{limit}\"{of} counts as many others apart already as its share of buckets allows."
+                )
             }
         };
         let retry_after = retry_after_us.and_then(|micros| u64::try_from(micros).ok());

@@ -12,7 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use control::RepeatKey;
+use control::{Audience, RepeatKey, Seat};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt as _, Either, Full};
@@ -49,8 +49,15 @@ struct Slots {
 
 #[derive(Debug)]
 enum Slot {
-    Running { print: String, done: watch::Receiver<()> },
-    Kept { print: String, reply: Arc<KeptReply> },
+    Running {
+        print: String,
+        done: watch::Receiver<()>,
+        audience: Audience,
+    },
+    Kept {
+        print: String,
+        reply: Arc<KeptReply>,
+    },
 }
 
 /// A reply as it was delivered.
@@ -65,10 +72,10 @@ pub(crate) struct KeptReply {
 
 /// What a call with a key meets.
 pub(crate) enum Entered {
-    /// It is the first of its key: whoever has the turn makes the call.
-    First(Turn),
-    /// The first is under way; this ends with it.
-    Running(watch::Receiver<()>),
+    /// It is the first of its key: whoever has the turn makes the call. Who holds the seat wants its reply.
+    First(Turn, Seat),
+    /// The first is under way; this ends with it. Who holds the seat wants its reply too.
+    Running(watch::Receiver<()>, Seat),
     /// The first was answered so.
     Kept(Arc<KeptReply>),
     /// The key was used for another request.
@@ -98,17 +105,26 @@ impl Replays {
             Some(Slot::Running { print: other, .. } | Slot::Kept { print: other, .. }) if other != print => {
                 Entered::OtherRequest
             }
-            Some(Slot::Running { done, .. }) => Entered::Running(done.clone()),
+            Some(Slot::Running { done, audience, .. }) => Entered::Running(done.clone(), audience.sit()),
             Some(Slot::Kept { reply, .. }) => Entered::Kept(reply.clone()),
             None => {
                 let (ended, done) = watch::channel(());
                 let print = print.to_owned();
-                slots.by_key.insert(key.clone(), Slot::Running { print, done });
-                Entered::First(Turn {
+                let audience = Audience::new();
+                let seat = audience.sit();
+                let running = Slot::Running {
+                    print,
+                    done,
+                    audience: audience.clone(),
+                };
+                slots.by_key.insert(key.clone(), running);
+                let turn = Turn {
                     replays: self.clone(),
                     key: key.clone(),
+                    audience,
                     _ended: ended,
-                })
+                };
+                Entered::First(turn, seat)
             }
         }
     }
@@ -192,6 +208,8 @@ impl Drop for Notes {
 pub(crate) struct Turn {
     replays: Arc<Replays>,
     key: RepeatKey,
+    /// Who wants the reply.
+    pub(crate) audience: Audience,
     /// Dropped with the turn, which wakes who waits.
     _ended: watch::Sender<()>,
 }

@@ -145,6 +145,7 @@ impl Service {
             run,
             task,
             idempotency: repeat,
+            audience: None,
         };
         match ask.idempotency.clone() {
             None => self
@@ -186,14 +187,14 @@ impl Service {
         let parts = [ask.upstream.name.as_str(), path, query, content_type].map(str::as_bytes);
         let print = self.control.fingerprint(&[&parts[..], &[&ask.body]].concat());
         let mut entered = self.replays.enter(key, &print);
-        if let Entered::Running(first) = &mut entered {
+        if let Entered::Running(first, _) = &mut entered {
             // Its end is the only change. It is bounded by its own time-outs.
             drop(first.changed().await);
             entered = self.replays.enter(key, &print);
         }
         match entered {
-            Entered::First(turn) => self.first(turn, session, ask, head).await,
-            Entered::Running(_) => {
+            Entered::First(turn, _seat) => self.first(turn, session, ask, head).await,
+            Entered::Running(..) => {
                 let at_edge = Edge {
                     control: &self.control,
                     session: &session,
@@ -212,7 +213,8 @@ impl Service {
         }
     }
 
-    /// Makes the first call of a key, in a task of its own: a caller that gives up and sends it again finds the reply.
+    /// Makes the first call of a key, in a task of its own: a caller that gives up and sends it again finds the reply. One
+    /// that waits for an administrator ends when nobody wants its reply any more.
     async fn first(
         &self,
         turn: Turn,
@@ -221,6 +223,10 @@ impl Service {
         head: &http::request::Parts,
     ) -> Result<Response<Recorded>, Refusal> {
         let id = ask.id;
+        let ask = Ask {
+            audience: Some(turn.audience.clone()),
+            ..ask
+        };
         let (service, head) = (self.clone(), head.clone());
         let made = self.detached.spawn(async move {
             let response = service.forward(&session, ask, &head).await?;

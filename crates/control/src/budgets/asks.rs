@@ -1,6 +1,6 @@
 //! Attempts that wait for an administrator: who waits, and what they are answered.
 
-use entry::{Ask, AskRefused, Closed, Event};
+use entry::{Ask, AskRefused, Closed, Event, Over};
 use ledger::Amount;
 use model::{ActionId, TenantName};
 use store::{EditOrder, View};
@@ -81,6 +81,7 @@ impl Control {
             let view = control.committer().view(tenant.clone()).await?;
             let ask = waiting(&view, action)?;
             let over = &ask.asked.over;
+            still_counted(&view, over)?;
             let missing = control.missing(&tenant, ask).await?;
             let added = match wanted {
                 Some(text) => amount(&text, over.unit).map_err(AdminError::Invalid)?,
@@ -168,6 +169,20 @@ impl Control {
     }
 }
 
+/// Whether a budget still counts what an attempt that waits was told it lacks. It is put to the budget anew as soon as that
+/// counts something else, and then says by how much it does not fit.
+fn still_counted(view: &View, over: &Over) -> Result<(), AdminError> {
+    let spec = view.budgets.iter().find(|spec| spec.name == over.budget);
+    if spec.is_some_and(|spec| spec.unit == over.unit && spec.each.len() == over.of.len()) {
+        return Ok(());
+    }
+    Err(AdminError::Conflict(format!(
+        "budget {} does not count any more what this call was to wait for: it is decided anew, so look again with \
+         `bailiwick approval list`",
+        over.budget
+    )))
+}
+
 /// The attempt of an action that waits and was not answered.
 fn waiting(view: &View, action: ActionId) -> Result<&Ask, AdminError> {
     let ask = view.asks.iter().find(|ask| ask.asked.action.id == action);
@@ -179,3 +194,6 @@ fn waiting(view: &View, action: ActionId) -> Result<&Ask, AdminError> {
         ))),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -101,7 +101,7 @@ pub(crate) fn is_of_api(view: &View, name: &BudgetName) -> bool {
 
 /// What keeps the budgets of a tenant from taking effect: each name is used once, by files or through the API, each budget
 /// fits into an entry, and no request can be in more of them than a hold can be.
-pub(super) fn problems(view: &View, governance: &TenantGovernance) -> Vec<LoadProblem> {
+pub(super) fn problems(view: &View, governance: &TenantGovernance, privacy: &Privacy) -> Vec<LoadProblem> {
     let mut seen = BTreeSet::new();
     let own = governance.agents.iter().map(|agent| (&agent.budget, "agent"));
     let all = own.chain(governance.budgets.iter().map(|budget| (budget, "budget")));
@@ -136,14 +136,13 @@ pub(super) fn problems(view: &View, governance: &TenantGovernance) -> Vec<LoadPr
             });
         }
     }
-    problems.extend(overlap(view, governance));
+    problems.extend(overlap(view, governance, privacy));
     problems
 }
 
-/// The budgets of the files together with those that administrators created, if a request could be in too many of them. Files
-/// name persons and the log their pseudonyms, so of one person the two are not counted together here; they are where an
-/// administrator creates a budget.
-fn overlap(view: &View, governance: &TenantGovernance) -> Option<LoadProblem> {
+/// The budgets of the files together with those that administrators created, if a request could be in too many of them.
+/// Persons are counted as the log names them, however files do.
+fn overlap(view: &View, governance: &TenantGovernance, privacy: &Privacy) -> Option<LoadProblem> {
     let names: BTreeSet<_> = governance.budgets.iter().map(|budget| &budget.name).collect();
     let api = view
         .budgets
@@ -151,7 +150,16 @@ fn overlap(view: &View, governance: &TenantGovernance) -> Option<LoadProblem> {
         .map(|spec| &**spec)
         .filter(|spec| is_of_api(view, &spec.name));
     let api: Vec<_> = api.filter(|spec| !names.contains(&spec.name)).collect();
-    let specs: Vec<_> = governance.budgets.iter().chain(api.iter().copied()).collect();
+    let budgets = governance.budgets.iter().map(|budget| {
+        let select = budget.select.clone();
+        let select = select.map(|select| logged(&view.tenant, select, privacy).0);
+        BudgetSpec {
+            select,
+            ..budget.clone()
+        }
+    });
+    let budgets: Vec<_> = budgets.collect();
+    let specs: Vec<_> = budgets.iter().chain(api.iter().copied()).collect();
     let error = check_overlap(1, &specs).err()?;
     let created: Vec<_> = api.iter().take(CREATED_NAMED).map(|spec| spec.name.as_str()).collect();
     let help = match created.as_slice() {
@@ -176,3 +184,6 @@ pub(crate) fn fits(budget: &BudgetSpec) -> bool {
     let length = serde_json::to_string(budget).map_or(usize::MAX, |json| json.len());
     length.saturating_add(users * PSEUDONYM) <= MAX_ENTRY_BYTES - AROUND
 }
+
+#[cfg(test)]
+mod tests;

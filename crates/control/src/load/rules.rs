@@ -84,3 +84,6 @@ fn breakers(
     });
     changed.chain(gone).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -37,7 +37,7 @@ pub enum LimitReason {
     TooFast,
     /// It asks for more than the burst, and so can never go.
     TooLarge,
-    /// It needs a bucket of its own, and there are [`MAX_BUCKETS`](super::MAX_BUCKETS) that are in use.
+    /// It needs a bucket of its own, and the limit has its share of [`MAX_BUCKETS`](super::MAX_BUCKETS) in use.
     TooManyBuckets,
 }
 

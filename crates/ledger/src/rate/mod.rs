@@ -9,6 +9,7 @@ mod check;
 mod index;
 mod limited;
 mod meter;
+mod pool;
 mod rates;
 mod spec;
 

@@ -1,27 +1,30 @@
 //! All rate limits of a tenant and what went through them lately.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
+    ops::Bound,
     sync::Arc,
 };
 
 use model::{LimitName, Timestamp};
 
 use super::{
-    bucket::{Bucket, Fill, Key},
+    bucket::{Fill, Key},
     index::{Index, Limit},
     limited::{LimitReason, Limited, RateError},
     meter::{self, Fit},
+    pool::Pool,
     spec::{Rate, RateSpec},
 };
 use crate::{Attempt, Charge, Labels};
 
-/// The most buckets that a tenant's limits have together. A request that needs one more is refused until one is full
-/// again and nothing open is in it.
+/// The most buckets that a tenant's limits have together. Limits that have a bucket for each value of some labels share
+/// them equally, and none can have another one's: where a limit has its share, a request that needs one more of it is
+/// refused until one of its buckets is full again and nothing open is in it. A limit of one bucket always has room.
+///
+/// A share is smaller once there are more limits. One that has more than it then keeps them, but gets none before it
+/// forgets one; so however limits come one by one, they keep less than eight times as many.
 pub const MAX_BUCKETS: usize = 100_000;
-
-/// How many buckets that are full again one command forgets at most.
-const SWEEP: usize = 32;
 
 /// The rate limits of one tenant: a fold, as [`Ledger`](crate::Ledger) is one. [`Rates::admit`] changes nothing;
 /// [`Rates::take`] and [`Rates::end`] apply what the log says happened.
@@ -33,11 +36,12 @@ const SWEEP: usize = 32;
 /// that have not ended. A bucket that is full again, and in which no attempt is open, is forgotten.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rates {
-    limits: BTreeMap<LimitName, Arc<Limit>>,
+    pools: BTreeMap<LimitName, Pool>,
     index: Index,
-    buckets: BTreeMap<Arc<Key>, Bucket>,
-    /// The buckets in which nothing is open, by when they are full again.
-    idle: BTreeSet<(Timestamp, Arc<Key>)>,
+    /// How many limits share the buckets: those with `each`.
+    sharing: usize,
+    /// The limit whose buckets were looked through last for some to forget; the next one's are next.
+    swept: Option<LimitName>,
     open: HashMap<Attempt, Open>,
     /// The number of the newest hold.
     newest: u64,
@@ -74,13 +78,16 @@ impl Rates {
         }
         let now = self.advance(now);
         let limit = Arc::new(Limit::new(spec));
-        let name = limit.spec.name.clone();
-        if let Some(old) = self.limits.insert(name, Arc::clone(&limit)) {
-            self.index.remove(&old);
-            if old.each == limit.each {
-                self.refit(&old, &limit, now);
-            } else {
-                self.forget(&old.spec.name);
+        self.sharing += usize::from(!limit.each.is_empty());
+        match self.pools.get_mut(&limit.spec.name) {
+            Some(pool) => {
+                self.sharing -= usize::from(!pool.limit().each.is_empty());
+                self.index.remove(pool.limit());
+                pool.refit(&limit, self.newest, now);
+            }
+            None => {
+                let pool = Pool::new(Arc::clone(&limit));
+                self.pools.insert(limit.spec.name.clone(), pool);
             }
         }
         self.index.insert(&limit);
@@ -89,20 +96,20 @@ impl Rates {
     /// Removes a limit and forgets what went through it: one that is added by the same name begins anew. A name that is
     /// not known is none.
     pub fn remove(&mut self, name: &LimitName) {
-        if let Some(limit) = self.limits.remove(name) {
-            self.index.remove(&limit);
-            self.forget(name);
+        if let Some(pool) = self.pools.remove(name) {
+            self.sharing -= usize::from(!pool.limit().each.is_empty());
+            self.index.remove(pool.limit());
         }
     }
 
     /// All limits, by name.
     pub fn specs(&self) -> impl Iterator<Item = &RateSpec> {
-        self.limits.values().map(|limit| &limit.spec)
+        self.pools.values().map(|pool| &pool.limit().spec)
     }
 
     /// One limit.
     pub fn spec(&self, name: &LimitName) -> Option<&RateSpec> {
-        self.limits.get(name).map(|limit| &limit.spec)
+        self.pools.get(name).map(|pool| &pool.limit().spec)
     }
 
     /// Whether a request may go now. Changes nothing.
@@ -136,16 +143,13 @@ impl Rates {
         let now = self.advance(now);
         let born = self.newest;
         self.newest = born.saturating_add(1);
-        let keys: Vec<_> = places.iter().map(|place| self.wake(place)).collect();
-        // After its own buckets are not idle any more, and before it adds others.
-        self.sweep(now);
-        for (key, Place { limit, .. }) in keys.iter().zip(&places) {
-            let bucket = self.buckets.entry(Arc::clone(key));
-            let bucket = bucket.or_insert_with(|| Bucket::new(limit, born, now));
-            bucket.take(&limit.spec.rates, self.newest, charge, now);
-        }
         let (hold, charge) = (self.newest, *charge);
-        let buckets = keys;
+        let taken = places.into_iter().filter_map(|Place { key, .. }| {
+            let pool = self.pools.get_mut(&key.limit)?;
+            Some(pool.take(key, (born, hold), &charge, now))
+        });
+        let buckets = taken.collect();
+        self.sweep(now);
         self.open.insert(attempt, Open { hold, charge, buckets });
         Ok(())
     }
@@ -158,14 +162,9 @@ impl Rates {
         };
         let now = self.advance(now);
         for key in buckets {
-            let limit = self.limits.get(&key.limit);
-            // The limit may have been removed since, and the bucket be another one.
-            let bucket = self.buckets.get_mut(&key).filter(|bucket| bucket.born < hold);
-            if let (Some(limit), Some(bucket)) = (limit, bucket) {
-                bucket.end(&limit.spec.rates, hold, (&charge, used), now);
-                if bucket.open == 0 {
-                    self.idle.insert((bucket.full_at, key));
-                }
+            // The limit may have been removed since.
+            if let Some(pool) = self.pools.get_mut(&key.limit) {
+                pool.end(&key, hold, (&charge, used), now);
             }
         }
         self.sweep(now);
@@ -175,27 +174,17 @@ impl Rates {
     /// not there is full.
     pub fn standing(&self, limit: Option<&LimitName>, now: Timestamp, max: usize) -> Vec<Fill> {
         let now = now.max(self.clock);
-        let limits = self
-            .limits
-            .values()
-            .filter(|known| limit.is_none_or(|name| known.spec.name == *name));
-        let fills = limits.flat_map(|limit| {
-            let buckets = self
-                .buckets_of(&limit.spec.name)
-                .filter(|(_, bucket)| !bucket.is_spare(now));
-            buckets.map(move |(key, bucket)| Fill {
-                limit: key.limit.clone(),
-                of: limit.each.iter().copied().zip(key.of.iter().cloned()).collect(),
-                open: bucket.open,
-                free: bucket.free(&limit.spec.rates, now),
-            })
-        });
+        let pools = self
+            .pools
+            .iter()
+            .filter(|(known, _)| limit.is_none_or(|name| *known == name));
+        let fills = pools.flat_map(|(_, pool)| pool.standing(now));
         fills.take(max).collect()
     }
 
     /// How many buckets are kept, of [`MAX_BUCKETS`].
     pub fn buckets(&self) -> usize {
-        self.buckets.len()
+        self.pools.values().map(Pool::len).sum()
     }
 
     /// The time it is, which from now on is not before.
@@ -226,7 +215,8 @@ impl Rates {
             }
         };
         for place in places {
-            let bucket = self.buckets.get(&place.key);
+            let pool = self.pools.get(&place.key.limit);
+            let bucket = pool.and_then(|pool| pool.get(&place.key));
             for (at, rate) in place.limit.spec.rates.iter().enumerate() {
                 let asked = charge.of(rate.measure);
                 let fit = bucket.map_or_else(|| meter::fit(rate, 0, asked), |bucket| bucket.fit(at, rate, asked, now));
@@ -236,86 +226,31 @@ impl Rates {
                     Fit::Never => consider(place.limited(rate, charge, LimitReason::TooLarge, None)),
                 }
             }
+            let room_in = pool.map_or(Some(0), |pool| pool.room_in(&place.key, self.share(), now));
+            if room_in != Some(0)
+                && let Some(rate) = place.limit.spec.rates.first()
+            {
+                consider(place.limited(rate, charge, LimitReason::TooManyBuckets, room_in));
+            }
         }
-        self.crowded(places, charge, now).map(&mut consider);
         worst.map_or(Ok(()), |worst| Err(Box::new(worst)))
     }
 
-    /// Says if there is no room for the buckets that a request needs, and when there will be.
-    fn crowded(&self, places: &[Place], charge: &Charge, now: Timestamp) -> Option<Limited> {
-        let mut new = places.iter().filter(|place| !self.buckets.contains_key(&place.key));
-        let first = new.next()?;
-        let count = self.buckets.len() + 1 + new.count();
-        let excess = count.checked_sub(MAX_BUCKETS).filter(|excess| *excess > 0)?;
-        // So many of the others must be full again.
-        let others = self
-            .idle
-            .iter()
-            .filter(|(_, key)| places.iter().all(|place| place.key != **key));
-        let mut instants = others.map(|(full_at, _)| *full_at);
-        let wait = instants.nth(excess - 1).map(|at| at.micros_since(now).max(0));
-        if wait == Some(0) {
-            return None;
-        }
-        let rate = first.limit.spec.rates.first()?;
-        Some(first.limited(rate, charge, LimitReason::TooManyBuckets, wait))
+    /// How many buckets a limit may have that has several.
+    fn share(&self) -> usize {
+        MAX_BUCKETS / self.sharing.max(1)
     }
 
-    /// The key of a place's bucket, which is about to be used if it is there.
-    fn wake(&mut self, place: &Place) -> Arc<Key> {
-        let Some((key, bucket)) = self.buckets.get_key_value(&place.key) else {
-            return Arc::new(place.key.clone());
-        };
-        let key = Arc::clone(key);
-        if bucket.open == 0 {
-            self.idle.remove(&(bucket.full_at, Arc::clone(&key)));
-        }
-        key
-    }
-
-    /// Forgets some of the buckets that are full again.
+    /// Forgets some of the buckets that are full again, of one limit after the other: also of those that nothing is under
+    /// any more.
     fn sweep(&mut self, now: Timestamp) {
-        for _ in 0..SWEEP {
-            if self.idle.first().is_none_or(|(full_at, _)| *full_at > now) {
-                return;
-            }
-            if let Some((_, key)) = self.idle.pop_first() {
-                self.buckets.remove(&key);
-            }
+        let after = self.swept.take().map_or(Bound::Unbounded, Bound::Excluded);
+        let next = self.pools.range_mut((after, Bound::Unbounded)).next();
+        // Past the last one it is the turn of the first, with the next command.
+        if let Some((name, pool)) = next {
+            pool.sweep(now);
+            self.swept = Some(name.clone());
         }
-    }
-
-    fn refit(&mut self, old: &Limit, new: &Limit, now: Timestamp) {
-        for key in self.keys_of(&new.spec.name) {
-            let Some(bucket) = self.buckets.get_mut(&key) else {
-                continue;
-            };
-            let was_full_at = bucket.full_at;
-            bucket.refit(&old.spec.rates, &new.spec.rates, self.newest, now);
-            if bucket.open == 0 {
-                self.idle.remove(&(was_full_at, Arc::clone(&key)));
-                self.idle.insert((bucket.full_at, key));
-            }
-        }
-    }
-
-    fn forget(&mut self, name: &LimitName) {
-        for key in self.keys_of(name) {
-            if let Some(bucket) = self.buckets.remove(&key) {
-                self.idle.remove(&(bucket.full_at, key));
-            }
-        }
-    }
-
-    fn buckets_of(&self, name: &LimitName) -> impl Iterator<Item = (&Arc<Key>, &Bucket)> {
-        let (limit, of) = (name.clone(), Vec::new());
-        let first = Key { limit, of };
-        let all = self.buckets.range::<Key, _>(first..);
-        all.take_while(move |(key, _)| key.limit == *name)
-    }
-
-    fn keys_of(&self, name: &LimitName) -> Vec<Arc<Key>> {
-        self.buckets_of(name).map(|(key, _)| Arc::clone(key)).collect()
     }
 }
 

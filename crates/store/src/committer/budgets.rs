@@ -162,7 +162,10 @@ impl Shard {
         let resets_at = refusal.balance.resets_at;
         let attempt = request.name();
         let asked = self.state.asks.get(&attempt).map(|ask| &ask.asked.over);
-        let same = asked.is_some_and(|asked| asked.budget == over.budget && asked.of == over.of);
+        // Nor is a budget that counts something else since the one that was asked for: the numbers of the question would
+        // be of the other unit.
+        let same =
+            asked.is_some_and(|asked| (&asked.budget, &asked.of, asked.unit) == (&over.budget, &over.of, over.unit));
         if same && self.waits(&request, now) {
             return Ok(Admitted::Waiting);
         }

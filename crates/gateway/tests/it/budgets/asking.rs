@@ -247,3 +247,92 @@ async fn approvers_answer_and_viewers_look() {
     harness.outcomes(2).await;
     Arc::into_inner(harness).unwrap().finish().await;
 }
+
+fn calling_with_key(harness: &Arc<Harness>) -> JoinHandle<(u16, String, String)> {
+    let (harness, mut request) = (harness.clone(), harness.chat(""));
+    request.headers_mut().insert("idempotency-key", "k".parse().unwrap());
+    tokio::spawn(async move {
+        let response = harness.send(request).await;
+        let again = header(&response, "idempotent-replayed");
+        let status = response.status().as_u16();
+        let body = http_body_util::BodyExt::collect(response.into_body()).await.unwrap();
+        (status, again, String::from_utf8(body.to_bytes().to_vec()).unwrap())
+    })
+}
+
+/// A caller who gives up and sends the call again under its key waits on for the same answer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_comes_back_with_the_key_waits_on() {
+    let harness = asking(600).await;
+    let call = calling_with_key(&harness);
+    let ask = waiting(&harness, 1).await.remove(0);
+    call.abort();
+    let call = calling_with_key(&harness);
+    answer(&harness, &ask, None).await.unwrap();
+    let (status, _, body) = over(call).await;
+    assert_eq!(status, 200, "{body}");
+    let outcomes = harness.outcomes(2).await;
+    assert_eq!(outcomes[1].action, action(&ask), "it is the call that waited");
+    let asked = harness.entries().await.into_iter();
+    let asked = asked.filter(|entry| matches!(entry.event, Event::Asked(_) | Event::AskEnded(_)));
+    assert_eq!(asked.count(), 1);
+    Arc::into_inner(harness).unwrap().finish().await;
+}
+
+/// What waits for an answer that nobody wants is withdrawn, with a key too, and the key is free again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_under_a_key_ends_when_nobody_comes_back() {
+    let harness = asking(600).await;
+    let call = calling_with_key(&harness);
+    let first = waiting(&harness, 1).await.remove(0);
+    call.abort();
+    waiting(&harness, 0).await;
+    let last = harness.entries().await.pop().unwrap();
+    let Event::AskEnded(ended) = last.event else {
+        panic!("{last:?}")
+    };
+    assert_eq!(ended.end, AskEnd::Withdrawn);
+    let call = calling_with_key(&harness);
+    let second = waiting(&harness, 1).await.remove(0);
+    assert_ne!(first.action, second.action);
+    change(&harness, "team-data", limit("2 calls")).await.unwrap();
+    let (status, again, body) = over(call).await;
+    assert_eq!((status, again.as_str()), (200, ""), "{body}");
+    harness.outcomes(2).await;
+    Arc::into_inner(harness).unwrap().finish().await;
+}
+
+/// What waits for a budget that counts something else since waits for that, and is topped up in its unit.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_for_a_budget_of_another_unit_is_asked_anew() {
+    let harness = asking(600).await;
+    let call = calling(&harness);
+    waiting(&harness, 1).await;
+    harness.declare(|governance| {
+        let tokens = BudgetSpec {
+            unit: Measure::Tokens,
+            ..asks(600)
+        };
+        for tenant in governance.tenants.values_mut() {
+            tenant.budgets = vec![tokens.clone()];
+        }
+    });
+    harness.control.reload(&harness.owner).await.unwrap();
+    let moved = tokio::time::timeout(Duration::from_secs(20), async {
+        loop {
+            let size = u64::try_from(harness.entries().await.len()).unwrap();
+            let ask = waiting(&harness, 1).await.remove(0);
+            if ask.unit == "tokens" {
+                return ask;
+            }
+            let tenant = TenantName::default_tenant();
+            harness.control.grown(&harness.owner, &tenant, size).await.unwrap();
+        }
+    });
+    let ask = moved.await.expect("it is asked anew in time");
+    let told = answer(&harness, &ask, None).await.unwrap();
+    assert_eq!(told, format!("{} tokens", ask.missing));
+    assert_eq!(over(call).await.0, 200);
+    harness.outcomes(2).await;
+    Arc::into_inner(harness).unwrap().finish().await;
+}

@@ -128,6 +128,7 @@ async fn case_05_a_panic_in_a_handler_releases_its_hold_once() {
             run: None,
             task: None,
             idempotency: None,
+            audience: None,
         };
         let (control, session) = (harness.control.clone(), session.clone());
         let handler = tokio::spawn(async move { control.run(&session, ask, &Panicking { begun }).await });

@@ -217,23 +217,113 @@ fn there_are_so_many_buckets_and_no_more() {
         panic!("there is no room yet");
     };
     assert_eq!(limited.retry_after_us, Some(3_000 * 1_000_000));
-    // Then there is room for another one, but not for one that is of the same request.
-    rates.define(limit("agents: 1 calls/hour burst 2 each agent group g"), seconds(3_600));
-    let both = |user| Labels {
-        user,
-        agent: "new",
-        ..Labels::default()
-    };
-    assert_eq!(rates.admit(&both("u1"), &call, seconds(3_600)), Ok(()));
-    let limited = rates.admit(&both("u0"), &call, seconds(3_600)).unwrap_err();
-    assert_eq!(
-        (limited.why, limited.retry_after_us),
-        (LimitReason::TooManyBuckets, None)
-    );
+    // Then there is room for another one. A request that has that bucket itself goes too, and then there is none.
+    assert!(take(&mut rates.clone(), most + 1, "u0", 3_600).is_ok());
     take(&mut rates, most + 1, "one more", 3_600).unwrap();
     assert!(take(&mut rates, most + 2, "another", 3_600).is_err());
     assert_eq!(rates.buckets(), MAX_BUCKETS);
     assert_eq!(rates.standing(None, Timestamp::from_unix_micros(0), 10).len(), 10);
+}
+
+/// Limits that have a bucket for each value share all of them equally, and one cannot take another one's.
+#[test]
+fn a_limit_that_has_its_share_of_buckets_leaves_others_theirs() {
+    let seconds = |at: i64| Timestamp::from_unix_micros(at * 1_000_000);
+    let call = Charge {
+        calls: 1,
+        ..Charge::NONE
+    };
+    let of = |rates: &Rates, name: &str| {
+        rates
+            .standing(Some(&name.parse().unwrap()), seconds(0), usize::MAX)
+            .len()
+    };
+    let run = |number: u32| format!("r{number}");
+    let mut rates = Rates::default();
+    for text in [
+        "runs: 1 calls/hour burst 2 each run group runs",
+        "agents: 1 calls/hour burst 2 each agent group agents",
+        "all: 1000000 calls/second burst 1000000",
+    ] {
+        rates.define(limit(text), seconds(0));
+    }
+    let ask = |rates: &mut Rates, number: u32, run: &str, agent: &str, at: i64| {
+        let labels = Labels {
+            run,
+            agent,
+            ..Labels::default()
+        };
+        rates.take(attempt(number), &labels, &call, seconds(at))
+    };
+    let share = u32::try_from(MAX_BUCKETS / 2).unwrap();
+    for number in 0..share {
+        ask(&mut rates, number, &run(number), "", 0).unwrap();
+    }
+    let Err(RateError::Limited(limited)) = ask(&mut rates, share, "one more", "", 0) else {
+        panic!("there is no room");
+    };
+    assert_eq!(
+        (limited.limit.as_str(), limited.why),
+        ("runs", LimitReason::TooManyBuckets)
+    );
+    // The other one has all of its share.
+    for number in share..2 * share {
+        ask(&mut rates, number, "", &format!("a{number}"), 0).unwrap();
+    }
+    let limited = ask(&mut rates, 2 * share, "", "one more", 0).unwrap_err();
+    assert!(limited.to_string().contains("rate limit agents"), "{limited}");
+    assert_eq!(rates.buckets(), MAX_BUCKETS + 1);
+
+    // A third limit makes shares smaller: it has its own at once, and the others get one for one that is full again.
+    rates.define(limit("users: 1 calls/hour burst 2 each user group users"), seconds(0));
+    take(&mut rates, 2 * share, "ann", 0).unwrap();
+    rates.end(&attempt(0), &call, seconds(0));
+    rates.end(&attempt(1), &Charge::NONE, seconds(0));
+    assert_eq!(of(&rates, "runs"), MAX_BUCKETS / 2 - 1);
+    assert!(ask(&mut rates, 2 * share + 1, "one more", "", 3_599).is_err());
+    ask(&mut rates, 2 * share + 1, "one more", "", 3_600).unwrap();
+    assert_eq!(of(&rates, "runs"), MAX_BUCKETS / 2 - 1);
+    assert!(ask(&mut rates, 2 * share + 2, "another", "", 3_600).is_err());
+    // Without the others it has all.
+    for name in ["agents", "users"] {
+        rates.remove(&name.parse().unwrap());
+    }
+    for number in 0..share {
+        let number = 2 * share + 2 + number;
+        ask(&mut rates, number, &run(number), "", 3_600).unwrap();
+    }
+}
+
+/// Buckets of a limit that nothing is under any more are forgotten by what others do.
+#[test]
+fn buckets_of_a_limit_without_calls_are_forgotten_too() {
+    let mut rates = Rates::default();
+    let seconds = |at: i64| Timestamp::from_unix_micros(at * 1_000_000);
+    let call = Charge {
+        calls: 1,
+        ..Charge::NONE
+    };
+    rates.define(
+        limit("quiet: 1 calls/second burst 2 each agent group quiet"),
+        seconds(0),
+    );
+    rates.define(limit("users: 1 calls/second burst 2 each user"), seconds(0));
+    for number in 0..50 {
+        let agent = format!("a{number}");
+        let labels = Labels {
+            agent: &agent,
+            ..Labels::default()
+        };
+        rates.take(attempt(number), &labels, &call, seconds(0)).unwrap();
+    }
+    for number in 0..50 {
+        rates.end(&attempt(number), &call, seconds(0));
+    }
+    assert_eq!(rates.buckets(), 50);
+    for number in 50..60 {
+        take(&mut rates, number, "ann", i64::from(number)).unwrap();
+    }
+    assert_eq!(rates.buckets(), 1);
 }
 
 /// A limit is found by the label that says the most.

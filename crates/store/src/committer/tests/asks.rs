@@ -1,7 +1,7 @@
 //! Attempts that wait for an administrator, as many as may.
 
 use entry::ASKS_OF_AGENT_MAX;
-use ledger::{Amount, AtLimit, BudgetSpec, Window};
+use ledger::{Amount, AtLimit, BudgetSpec, Measure, Window};
 use model::{BudgetName, Timestamp};
 
 use super::world::{NOON, agent_loaded, budget_event, key_issued, request, tenant};
@@ -33,4 +33,40 @@ fn one_more_than_may_wait_is_refused_at_once() {
         "who waits goes on waiting"
     );
     assert_eq!(shard.state.asks.len(), ASKS_OF_AGENT_MAX);
+}
+
+/// A question whose budget counts something else since is put anew: its numbers are none of the new unit's.
+#[test]
+fn what_waits_is_asked_anew_when_its_budget_counts_something_else() {
+    let at = Timestamp::from_unix_micros(NOON);
+    let mut shard = Shard::new(tenant());
+    let money = BudgetSpec {
+        at_limit: AtLimit::Ask { wait_s: 60 },
+        ..BudgetSpec::money(BudgetName::new("own").unwrap(), Amount(10), Window::Total)
+    };
+    let calls = BudgetSpec {
+        unit: Measure::Calls,
+        limit: Amount(0),
+        ..money.clone()
+    };
+    for event in [budget_event(money), agent_loaded("alone"), key_issued("ka")] {
+        shard.push(event, at).unwrap();
+    }
+    let hold = |shard: &mut Shard| {
+        let mut request = request(1, 400, shard.state.epoch);
+        request.may_wait = true;
+        shard.hold(request, 1, at).unwrap()
+    };
+    assert!(matches!(hold(&mut shard), Admitted::Asked(asked) if asked.over.unit == Measure::Money));
+    assert!(matches!(hold(&mut shard), Admitted::Waiting));
+    shard.push(budget_event(calls), at).unwrap();
+    let size = shard.state.size;
+    let Admitted::Asked(asked) = hold(&mut shard) else {
+        panic!("it is asked anew");
+    };
+    assert_eq!((asked.over.unit, asked.over.asked), (Measure::Calls, Amount(1)));
+    assert_eq!(shard.state.size, size + 2, "the end of the one and the other");
+    let units: Vec<_> = shard.state.asks.values().map(|ask| ask.asked.over.unit).collect();
+    assert_eq!(units, [Measure::Calls]);
+    assert!(matches!(hold(&mut shard), Admitted::Waiting));
 }

@@ -644,7 +644,7 @@ impl Oracle {
 
 /// Whether what waits does so for this pot.
 fn is_for(asked: &Asked, over: &Over) -> bool {
-    (&asked.over.budget, &asked.over.of) == (&over.budget, &over.of)
+    (&asked.over.budget, &asked.over.of, asked.over.unit) == (&over.budget, &over.of, over.unit)
 }
 
 fn over(budget: &Budget, pot: &Pot, sums: &Sums, asked: Amount) -> Over {
