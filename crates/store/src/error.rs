@@ -60,8 +60,8 @@ pub enum StoreError {
     /// An entry owes another one, and that is refused. A log that has the first without the second can never go on, so
     /// neither was written.
     #[error(
-        "what follows from an entry of tenant {tenant} cannot be recorded, so nothing of its batch was: {why}. It is tried \
-         again without that entry; nothing is lost"
+        "what follows from an entry of tenant {tenant} cannot be recorded, so nothing of its batch was: {why}. \
+         It is tried again without that entry; nothing is lost"
     )]
     Unpaid {
         /// Whose log.

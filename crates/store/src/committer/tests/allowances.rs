@@ -201,8 +201,8 @@ async fn the_spool_fails() {
     }
 }
 
-/// An end whose write failed and landed all the same is not written again once the spool was read: the log would be offered
-/// two ends of one call, and refuse them for good.
+/// An end whose write failed and landed all the same is not written again once the spool was read: the log would be
+/// offered two ends of one call, and refuse them for good.
 #[tokio::test]
 async fn an_end_that_landed_in_the_spool_unseen() {
     // What fails from the first look into the spool to the next call: taking its records into the log, or emptying it.

@@ -27,6 +27,8 @@ const SHAPE: Shape = Shape {
 };
 /// How many steps lie between two full checks.
 const CHECK: usize = 250;
+/// How long it takes until it is looked for holds that nobody ended in time.
+const LOOK_US: i64 = 5_000_000;
 /// How many requests are made at once at most.
 const AT_ONCE: usize = 6;
 
@@ -145,8 +147,19 @@ impl Database {
         }
         self.follow().await;
         if self.steps.is_multiple_of(CHECK) {
+            self.expire().await;
             self.check().await;
         }
+    }
+
+    /// Once it was looked for them, no hold is left whose time was over before.
+    async fn expire(&mut self) {
+        let over = self.oracle.now;
+        self.world().clock.pass(LOOK_US);
+        // Whatever is asked: an agent that is not known is refused without a trace.
+        let _ = self.world().handle.deny(denied(0)).await;
+        self.follow().await;
+        assert_eq!(self.oracle.expired(over), None, "a hold that outlived its time");
     }
 
     fn draw(&mut self) -> Step {

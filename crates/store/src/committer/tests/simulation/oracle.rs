@@ -130,6 +130,13 @@ impl Oracle {
         self.open.contains_key(attempt)
     }
 
+    /// A hold that nobody ended up to an instant up to which it was to end.
+    pub(super) fn expired(&self, at: Timestamp) -> Option<&Attempt> {
+        let mut open = self.open.iter();
+        let expired = open.find(|(_, open)| open.intent.expires <= at);
+        expired.map(|(attempt, _)| attempt)
+    }
+
     pub(super) fn waits(&self, attempt: &Attempt) -> bool {
         self.asks.contains_key(attempt)
     }
