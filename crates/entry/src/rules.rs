@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ledger::{
     Admission, BreakerEnding, BreakerSpec, BudgetSpec, Label, Limited, Measure, Notice, RateError, RateSpec, Selector,
-    Trip,
+    Trip, Values,
 };
 use model::{BreakerName, LimitName, Timestamp};
 
@@ -43,7 +43,7 @@ impl Counted {
     /// Counts a budget that is declared from now on.
     pub(crate) fn budget_came(&mut self, spec: &BudgetSpec) {
         for tool in tools_of(spec) {
-            *self.of_budgets.entry(tool.clone()).or_default() += 1;
+            *self.of_budgets.entry(tool.to_owned()).or_default() += 1;
         }
     }
 
@@ -60,8 +60,8 @@ impl Counted {
     }
 
     fn name_tools(&mut self, select: &Selector) {
-        let named = select.0.get(&Label::Tool).into_iter().flatten();
-        self.tools.extend(named.cloned());
+        let named = select.get(Label::Tool).into_iter().flat_map(Values::iter);
+        self.tools.extend(named.map(str::to_owned));
     }
 
     /// The tools among these that some rule names, each once and in order.
@@ -83,9 +83,11 @@ impl Counted {
     }
 }
 
-fn tools_of(spec: &BudgetSpec) -> impl Iterator<Item = &String> {
+fn tools_of(spec: &BudgetSpec) -> impl Iterator<Item = &str> {
     let select = spec.select.iter();
-    select.filter_map(|select| select.0.get(&Label::Tool)).flatten()
+    select
+        .filter_map(|select| select.get(Label::Tool))
+        .flat_map(Values::iter)
 }
 
 impl State {

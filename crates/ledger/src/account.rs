@@ -1,7 +1,5 @@
 //! One pot: what was booked and held in each period that still counts.
 
-use std::collections::VecDeque;
-
 use model::Timestamp;
 
 use crate::{
@@ -40,7 +38,7 @@ pub(crate) struct Account {
     /// Until when `earlier` counts.
     earlier_until: Timestamp,
     /// Of the window as it is now, oldest first.
-    slots: VecDeque<Slot>,
+    slots: Vec<Slot>,
     /// The threshold that the last entry told of, in this calendar window or lately; 0 for none.
     warned: u8,
 }
@@ -51,7 +49,7 @@ impl Account {
             edition,
             earlier: Debt::default(),
             earlier_until: Timestamp::MAX,
-            slots: VecDeque::new(),
+            slots: Vec::new(),
             warned: 0,
         }
     }
@@ -112,7 +110,7 @@ impl Account {
     pub(crate) fn period(&self, window: &Window, now: Timestamp) -> Result<Period, WindowError> {
         let rolling = window.is_rolling();
         let stays = |last: &&Slot| now < if rolling { last.period.start } else { last.period.end };
-        match self.slots.back().filter(stays) {
+        match self.slots.last().filter(stays) {
             Some(last) => Ok(last.period),
             None => window.period(now),
         }
@@ -124,7 +122,7 @@ impl Account {
             return self.period(window, now) == Ok(period);
         }
         let runs = |last: &&Slot| now < last.period.end;
-        match self.slots.back().filter(runs) {
+        match self.slots.last().filter(runs) {
             Some(last) if last.period == period => true,
             // It was begun by an edit and not by an entry, and the rules of the zone have changed since.
             Some(last) if last.is_untouched() && window.windows_between(last.period, period) == 0 => {
@@ -145,7 +143,7 @@ impl Account {
             carried,
             ..Sums::default()
         };
-        let sums = match self.slots.back() {
+        let sums = match self.slots.last() {
             _ if terms.window.is_rolling() => self.rolling_sums(now),
             Some(last) if last.period == period => Sums {
                 carried: self.earlier.total(),
@@ -197,13 +195,13 @@ impl Account {
 
     /// Makes a period the current one, and returns where to book.
     pub(crate) fn begin(&mut self, period: Period, terms: Terms<'_>) -> &mut Slot {
-        if self.slots.back().is_none_or(|last| last.period != period) {
+        if self.slots.last().is_none_or(|last| last.period != period) {
             if terms.window.is_rolling() {
                 // What rolled out is forgotten, its open holds too: they book into what no longer counts.
-                while self.slots.front().is_some_and(|first| first.period.end <= period.start) {
-                    self.slots.pop_front();
-                }
-            } else if let Some(last) = self.slots.pop_back() {
+                let gone = self.slots.iter().take_while(|slot| slot.period.end <= period.start);
+                let gone = gone.count();
+                self.slots.drain(..gone);
+            } else if let Some(last) = self.slots.pop() {
                 let allowance = allowance(terms, &last, period);
                 self.earlier.push(last, allowance);
                 self.warned = 0;
@@ -212,7 +210,7 @@ impl Account {
                 // Mostly it stays the only one.
                 self.slots.reserve_exact(1);
             }
-            self.slots.push_back(Slot::new(period, self.edition));
+            self.slots.push(Slot::new(period, self.edition));
         }
         let last = self.slots.len().saturating_sub(1);
         #[expect(clippy::indexing_slicing, reason = "the last element was found or pushed just above")]
@@ -234,7 +232,7 @@ impl Account {
     /// The threshold that what is booked has newly reached: told once in a calendar window, and under a rolling one again
     /// after spending had fallen below it.
     pub(crate) fn warn(&mut self, terms: Terms<'_>, now: Timestamp) -> Option<(u8, Standing)> {
-        let standing = self.standing_in(terms, self.slots.back()?.period, now);
+        let standing = self.standing_in(terms, self.slots.last()?.period, now);
         let reached = standing.reached(terms.thresholds, 0);
         if reached <= self.warned {
             return None;
@@ -261,7 +259,7 @@ impl Account {
         if self.warned == 0 {
             return;
         }
-        let last = self.slots.back().map(|last| last.period);
+        let last = self.slots.last().map(|last| last.period);
         // What counts in a rolling window is the same in each of its parts.
         let any = Period { start: now, end: now };
         if let Some(period) = last.or(terms.window.is_rolling().then_some(any)) {
@@ -275,7 +273,7 @@ impl Account {
     pub(crate) fn is_idle(&self, terms: Terms<'_>, now: Timestamp) -> bool {
         let open = self.slots.iter().any(|slot| slot.open > 0) || !self.earlier.is_closed();
         let over = |slot: &Slot| slot.period.end <= now;
-        let last = self.slots.back().map(|last| last.period);
+        let last = self.slots.last().map(|last| last.period);
         let period = last.map_or(Period { start: now, end: now }, |last| {
             terms.window.earliest_now(last, now)
         });

@@ -1,6 +1,6 @@
 //! What earlier periods leave to the current one.
 
-use std::{collections::VecDeque, ops::RangeInclusive};
+use std::ops::RangeInclusive;
 
 use crate::Period;
 
@@ -48,7 +48,7 @@ pub(crate) struct Debt {
     /// Of the periods before all links.
     base: i128,
     /// One for each period with an open hold; it stands for those without one that follow, too.
-    links: VecDeque<Link>,
+    links: Box<[Link]>,
 }
 
 /// An earlier period: it turns the debt before it into the debt after it.
@@ -93,13 +93,15 @@ impl Debt {
             allowance,
             floor: 0,
         };
+        let mut links: Vec<Link> = Vec::new();
         for link in std::mem::take(&mut self.links).into_iter().chain([last]) {
-            match self.links.back_mut() {
-                _ if link.slot.open > 0 => self.links.push_back(link),
+            match links.last_mut() {
+                _ if link.slot.open > 0 => links.push(link),
                 Some(before) => before.join(&link),
                 None => self.base = link.after(self.base),
             }
         }
+        self.links = links.into();
     }
 
     /// The period in which a hold is booked that was placed in a window of one of these counts of definitions.

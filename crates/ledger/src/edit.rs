@@ -55,12 +55,8 @@ pub enum Edit {
 
 impl Ledger {
     /// Adds a budget, or takes its new terms: spending stays, unless it counts something else from now on.
-    pub fn define(&mut self, mut spec: BudgetSpec, now: Timestamp) {
+    pub fn define(&mut self, spec: BudgetSpec, now: Timestamp) {
         self.edition += 1;
-        // It is kept for long, and there are many.
-        for values in spec.select.iter_mut().flat_map(|select| select.0.values_mut()) {
-            values.shrink_to_fit();
-        }
         if let Some(select) = self
             .budgets
             .get(&spec.name)

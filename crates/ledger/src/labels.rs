@@ -1,11 +1,8 @@
 //! Labels: what budgets, limits and breakers select requests by.
 
-use std::{collections::BTreeMap, fmt};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
-
-/// The most values that a selector names for one label.
-pub const MAX_VALUES: usize = 32;
 
 /// A property of a request. The order is that of how much a label says of a request, the least first: of two rules the one
 /// that names the greater label is the more specific.
@@ -141,87 +138,4 @@ impl<'a> Labels<'a> {
     pub fn values(&self, labels: &[Label]) -> Option<Vec<String>> {
         labels.iter().map(|label| self.get(*label).map(str::to_owned)).collect()
     }
-}
-
-/// Which requests a rule is about: those that have one of the values of every label named. One that names no label selects
-/// all requests. A value that ends in `*` stands for all that begin so.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Selector(pub BTreeMap<Label, Vec<String>>);
-
-impl Selector {
-    /// The requests with one value of one label.
-    pub fn of(label: Label, value: &str) -> Self {
-        Self(BTreeMap::from([(label, vec![value.to_owned()])]))
-    }
-
-    /// Whether it is about a request with these labels.
-    pub fn selects(&self, labels: &Labels<'_>) -> bool {
-        self.0.iter().all(|(label, values)| match label {
-            Label::Tool => labels.tools.iter().any(|tool| any_matches(values, tool)),
-            _ => labels.get(*label).is_some_and(|value| any_matches(values, value)),
-        })
-    }
-
-    /// Whether it could be about a request of which only these labels are known: those that vary from one request of an agent
-    /// to the next are not asked for.
-    pub fn may_select(&self, known: &Labels<'_>) -> bool {
-        let fixed = self.0.iter().filter(|(label, _)| label.is_fixed());
-        fixed
-            .into_iter()
-            .all(|(label, values)| known.get(*label).is_some_and(|value| any_matches(values, value)))
-    }
-
-    /// Whether some request could be selected by both.
-    pub fn overlaps(&self, other: &Self) -> bool {
-        self.0.iter().all(|(label, values)| {
-            let others = other.0.get(label);
-            // A request may offer the tools of both.
-            *label == Label::Tool || others.is_none_or(|others| values.iter().any(|value| any_meets(others, value)))
-        })
-    }
-
-    /// Whether it is about any request at all: not if a label has no value that a request can have.
-    pub fn can_select(&self) -> bool {
-        self.0
-            .values()
-            .all(|values| values.iter().any(|value| !value.is_empty()))
-    }
-
-    /// The labels it names.
-    pub fn labels(&self) -> impl Iterator<Item = Label> {
-        self.0.keys().copied()
-    }
-}
-
-/// `team data, environment production or test`; `all requests`.
-impl fmt::Display for Selector {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() {
-            return f.write_str("all requests");
-        }
-        for (at, (label, values)) in self.0.iter().enumerate() {
-            let comma = if at == 0 { "" } else { ", " };
-            write!(f, "{comma}{label} {}", values.join(" or "))?;
-        }
-        Ok(())
-    }
-}
-
-fn any_matches(values: &[String], value: &str) -> bool {
-    values.iter().any(|pattern| match pattern.strip_suffix('*') {
-        Some(prefix) => value.starts_with(prefix),
-        None => pattern == value,
-    })
-}
-
-/// Whether some value fits both one of the patterns and this one.
-fn any_meets(patterns: &[String], pattern: &str) -> bool {
-    let Some(prefix) = pattern.strip_suffix('*') else {
-        return any_matches(patterns, pattern);
-    };
-    patterns.iter().any(|other| match other.strip_suffix('*') {
-        Some(other) => other.starts_with(prefix) || prefix.starts_with(other),
-        None => other.starts_with(prefix),
-    })
 }

@@ -30,6 +30,7 @@ mod measure;
 mod overlap;
 mod rate;
 mod select;
+mod selector;
 mod spec;
 mod window;
 
@@ -44,13 +45,14 @@ pub use breaker::{
 pub use budget::MAX_POTS;
 pub use edit::{Edit, Reached};
 pub use error::LedgerError;
-pub use labels::{Label, Labels, MAX_VALUES, Selector};
+pub use labels::{Label, Labels};
 pub use measure::{Amount, Charge, Measure};
 pub use overlap::{Overlap, check_overlap};
 pub use rate::{
     Fill, LimitReason, Limited, MAX_BUCKETS, MAX_GROUPS, MAX_LIMITS, MAX_RATES, Per, Rate, RateError, RateProblem,
     RateSpec, Rates, check_rates,
 };
+pub use selector::{MAX_VALUES, Selector, Values};
 pub use spec::{AtLimit, BudgetSpec, THRESHOLDS};
 pub use window::{Period, Unit, Window, WindowError};
 

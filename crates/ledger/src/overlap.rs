@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use model::BudgetName;
 
-use crate::{BudgetSpec, Label, MAX_BUDGETS_PER_HOLD, Selector};
+use crate::{BudgetSpec, Label, MAX_BUDGETS_PER_HOLD, Selector, Values};
 
 /// How many labels and values of budgets are looked at before it is given up: less than a second of work.
 const MAX_STEPS: usize = if cfg!(test) { 2_000_000 } else { 20_000_000 };
@@ -152,7 +152,7 @@ impl<'a> Search<'a> {
             values: values(&selectors),
             steps: 0,
         };
-        let mut known: HashMap<(Label, &[String]), usize> = HashMap::new();
+        let mut known: HashMap<(Label, Values<'_>), usize> = HashMap::new();
         for (_, selector) in selectors {
             let mut budget = Vec::new();
             for (label, patterns) in constraints(selector) {
@@ -307,11 +307,9 @@ impl<'a> Search<'a> {
         let names = budgets.iter().filter(selects).filter_map(|at| self.names.get(*at));
         let values = places.iter().filter_map(|place| self.values.get(*place));
         Stop::Found {
-            request: Selector(
-                values
-                    .map(|(label, value)| (*label, vec![(*value).to_owned()]))
-                    .collect(),
-            ),
+            request: values
+                .map(|(label, value)| (*label, vec![(*value).to_owned()]))
+                .collect(),
             names: names.copied().cloned().collect(),
         }
     }
@@ -358,19 +356,19 @@ fn values<'a>(selectors: &[(&BudgetName, &'a Selector)]) -> Vec<(Label, &'a str)
 }
 
 /// The labels whose value matters: not tools, and not those whose every value will do.
-fn constraints(selector: &Selector) -> impl Iterator<Item = (Label, &[String])> {
-    let labels = selector.0.iter().map(|(label, patterns)| (*label, patterns.as_slice()));
+fn constraints(selector: &Selector) -> impl Iterator<Item = (Label, Values<'_>)> {
+    let labels = selector.iter();
     labels.filter(|(label, patterns)| *label != Label::Tool && !patterns.iter().any(|pattern| pattern == "*"))
 }
 
 /// Where the values are that one of the patterns stands for. The values are in order, so those with one beginning are
 /// neighbours.
-fn places(values: &[(Label, &str)], label: Label, patterns: &[String]) -> Vec<Place> {
+fn places(values: &[(Label, &str)], label: Label, patterns: Values<'_>) -> Vec<Place> {
     let mut found = Vec::with_capacity(patterns.len());
-    for pattern in patterns {
+    for pattern in patterns.iter() {
         let (beginning, whole) = match pattern.strip_suffix('*') {
             Some(beginning) => (beginning, false),
-            None => (pattern.as_str(), true),
+            None => (pattern, true),
         };
         let first = values.partition_point(|value| *value < (label, beginning));
         let rest = values.iter().enumerate().skip(first);

@@ -1,15 +1,20 @@
 //! Which budgets select a request, without looking at all of them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+};
 
 use model::BudgetName;
 
-use crate::{Label, Labels, Selector};
+use crate::{Label, Labels, Selector, Values};
 
 /// Budgets by one of the values that they select by: the label that says the most, so that few budgets share a place.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Index {
-    anchored: BTreeMap<Label, HashMap<Box<str>, Names>>,
+    /// By the hashes of values: budgets whose values have the same one share a place, as all that is found is looked at, and
+    /// the values themselves are in the budgets.
+    anchored: BTreeMap<Label, HashMap<u64, Names>>,
     /// Those without a label whose values are written out.
     rest: BTreeSet<BudgetName>,
 }
@@ -62,10 +67,10 @@ impl Index {
         match anchor(selector) {
             Some((label, values)) => {
                 let places = self.anchored.entry(label).or_default();
-                for value in values {
-                    match places.get_mut(value.as_str()) {
+                for value in values.iter() {
+                    match places.get_mut(&place(value)) {
                         Some(names) => names.add(name),
-                        None => drop(places.insert(value.as_str().into(), Names::One(name.clone()))),
+                        None => drop(places.insert(place(value), Names::One(name.clone()))),
                     }
                 }
             }
@@ -81,11 +86,12 @@ impl Index {
         let Some(places) = self.anchored.get_mut(&label) else {
             return;
         };
-        for value in values {
-            if let Some(names) = places.get_mut(value.as_str()) {
+        for value in values.iter() {
+            let place = place(value);
+            if let Some(names) = places.get_mut(&place) {
                 match names.without(name) {
                     Some(rest) => *names = rest,
-                    None => drop(places.remove(value.as_str())),
+                    None => drop(places.remove(&place)),
                 }
             }
         }
@@ -99,15 +105,21 @@ impl Index {
         let anchored = self
             .anchored
             .iter()
-            .filter_map(|(label, places)| places.get(labels.get(*label)?));
+            .filter_map(|(label, places)| places.get(&place(labels.get(*label)?)));
         anchored.flat_map(Names::as_slice).chain(&self.rest)
     }
 }
 
-fn anchor(selector: &Selector) -> Option<(Label, &[String])> {
-    let written_out = |(label, values): &(&Label, &Vec<String>)| {
-        **label != Label::Tool && !values.iter().any(|value| value.ends_with('*'))
+/// Always the same for a value, so that equal ledgers have equal indexes.
+fn place(value: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
+fn anchor(selector: &Selector) -> Option<(Label, Values<'_>)> {
+    let written_out = |(label, values): &(Label, Values<'_>)| {
+        *label != Label::Tool && !values.iter().any(|value| value.ends_with('*'))
     };
-    let greatest = selector.0.iter().rev().find(written_out)?;
-    Some((*greatest.0, greatest.1))
+    selector.iter().filter(written_out).last()
 }

@@ -9,6 +9,7 @@ mod pots;
 mod properties;
 mod scenarios;
 mod selection;
+mod selectors;
 mod table;
 mod thresholds;
 mod units;

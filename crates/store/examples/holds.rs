@@ -1,8 +1,9 @@
 //! How many holds a second the committer makes durable: what `cargo xtask bench holds` runs.
 //!
-//! `holds load DIR BUDGETS` makes a data directory with so many budgets; `holds run DIR SELECTING CONCURRENCY MILLIS` opens
-//! it and has so many callers hold and settle as fast as they can, each request selected by so many budgets. Both print one
-//! line of JSON.
+//! `holds load DIR BUDGETS LABELS` makes a data directory with so many budgets, each of which selects by one label or by
+//! three; `holds use DIR BUDGETS` holds and settles once under each of them; `holds run DIR SELECTING CONCURRENCY MILLIS`
+//! opens it and has so many callers hold and settle as fast as they can, each request selected by so many budgets. All print
+//! one line of JSON.
 
 use std::{
     error::Error,
@@ -30,6 +31,8 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 const CALLERS: usize = 512;
 /// The most budgets that can select one request.
 const SELECTING: usize = 16;
+/// The team of all agents.
+const TEAM: &str = "customer-support";
 /// How many budgets one change declares.
 const CHUNK: usize = 1_000;
 /// Clock ticks a second in /proc.
@@ -40,12 +43,13 @@ async fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let line = match *words.as_slice() {
-        ["load", dir, budgets] => load(Path::new(dir), budgets.parse()?).await?,
+        ["load", dir, budgets, labels] => load(Path::new(dir), budgets.parse()?, labels.parse()?).await?,
+        ["use", dir, budgets] => use_all(Path::new(dir), budgets.parse()?).await?,
         ["run", dir, selecting, concurrency, millis] => {
             let millis = Duration::from_millis(millis.parse()?);
             run(Path::new(dir), selecting.parse()?, concurrency.parse()?, millis).await?
         }
-        _ => return Err("usage: holds load DIR BUDGETS, or holds run DIR SELECTING CONCURRENCY MILLIS".into()),
+        _ => return Err("usage: holds load DIR BUDGETS LABELS, holds use DIR BUDGETS, or holds run DIR SELECTING CONCURRENCY MILLIS".into()),
     };
     println!("{line}");
     Ok(())
@@ -104,7 +108,7 @@ fn wide() -> Result<Vec<Event>> {
         (Label::Tenant, "default"),
         (Label::Environment, "production"),
         (Label::Product, "shop"),
-        (Label::Team, "data"),
+        (Label::Team, TEAM),
         (Label::Upstream, "openai"),
         (Label::Model, "gpt-4o-mini"),
     ];
@@ -117,7 +121,7 @@ fn wide() -> Result<Vec<Event>> {
                 .copied()
                 .unwrap_or((Label::Tenant, "default"));
             let mut select = Selector::of(Label::Task, &format!("task-{selecting}"));
-            select.0.insert(label, vec![value.to_owned()]);
+            select.set(label, vec![value.to_owned()]);
             let unit = units.get(number % units.len()).copied().unwrap_or_default();
             events.push(budget(&format!("wide-{selecting}-{number}"), Some(select), unit)?);
         }
@@ -131,7 +135,7 @@ fn caller(number: usize) -> Result<[Event; 3]> {
     let agent = AgentRecord {
         name: name.clone(),
         owner: Pseudonym("9f86d081884c7d659a2feaa0c55ad015".to_owned()),
-        team: "data".to_owned(),
+        team: TEAM.to_owned(),
         product: "shop".to_owned(),
         environment: "production".to_owned(),
         purpose: "Is measured".to_owned(),
@@ -157,7 +161,23 @@ fn caller(number: usize) -> Result<[Event; 3]> {
     ])
 }
 
-async fn load(dir: &Path, budgets: usize) -> Result<String> {
+/// The task type that one of the many budgets selects.
+fn task(number: usize) -> String {
+    format!("support-triage-{number:05}")
+}
+
+/// One of many budgets, of a task type: as people name them, and of a team in an environment where three labels are asked
+/// for.
+fn one_of_many(number: usize, labels: usize) -> Result<Event> {
+    let mut select = Selector::of(Label::Task, &task(number));
+    if labels > 1 {
+        select.set(Label::Environment, vec!["production".to_owned()]);
+        select.set(Label::Team, vec![TEAM.to_owned()]);
+    }
+    budget(&format!("{}-daily", task(number)), Some(select), Measure::Money)
+}
+
+async fn load(dir: &Path, budgets: usize, labels: usize) -> Result<String> {
     let (handle, data) = open(dir).await?;
     let tenant = TenantName::default_tenant();
     let mut events = wide()?;
@@ -168,11 +188,7 @@ async fn load(dir: &Path, budgets: usize) -> Result<String> {
     let started = Instant::now();
     for first in (0..budgets).step_by(CHUNK) {
         let numbers = first..budgets.min(first + CHUNK);
-        let events = numbers.map(|number| {
-            let select = Selector::of(Label::Agent, &format!("agent-{number}"));
-            budget(&format!("budget-{number}"), Some(select), Measure::Money)
-        });
-        let events: Result<Vec<Event>> = events.collect();
+        let events: Result<Vec<Event>> = numbers.map(|number| one_of_many(number, labels)).collect();
         handle.change(tenant.clone(), events?).await?;
     }
     let seconds = started.elapsed().as_secs_f64();
@@ -181,7 +197,31 @@ async fn load(dir: &Path, budgets: usize) -> Result<String> {
     Ok(serde_json::json!({ "budgets": budgets, "seconds": seconds }).to_string())
 }
 
-fn request(caller: usize, selecting: usize, number: u64, epoch: u64) -> Result<HoldRequest> {
+/// Holds and settles once under each of the many budgets, so that each has a pot with a period.
+async fn use_all(dir: &Path, budgets: usize) -> Result<String> {
+    let (handle, data) = open(dir).await?;
+    let tenant = TenantName::default_tenant();
+    let epoch = handle.heads().borrow().get(&tenant).map_or(0, |head| head.epoch);
+    for first in (0..budgets).step_by(CALLERS) {
+        let numbers = first..budgets.min(first + CALLERS);
+        let mut holds = Vec::new();
+        for number in numbers {
+            let request = request(number % CALLERS, task(number), u64::try_from(number)?, epoch)?;
+            holds.push(handle.hold(request));
+        }
+        for answer in futures_util::future::join_all(holds).await {
+            match answer {
+                HoldAnswer::Held(hold) => hold.settle(ending()),
+                other => return Err(format!("{other:?}").into()),
+            }
+        }
+    }
+    close(&handle).await;
+    drop(data);
+    Ok(serde_json::json!({ "budgets": budgets }).to_string())
+}
+
+fn request(caller: usize, task: String, number: u64, epoch: u64) -> Result<HoldRequest> {
     let mut random = [0; 10];
     let (head, _) = random.split_at_mut(8);
     head.copy_from_slice(&number.to_be_bytes());
@@ -192,7 +232,7 @@ fn request(caller: usize, selecting: usize, number: u64, epoch: u64) -> Result<H
         key: KeyId::new(&format!("key-{caller}"))?,
         user: None,
         run: None,
-        task: Some(format!("task-{selecting}")),
+        task: Some(task),
         name: "llm:generate".to_owned(),
         upstream: UpstreamName::new("openai")?,
         model: "gpt-4o-mini".to_owned(),
@@ -256,7 +296,8 @@ async fn run(dir: &Path, selecting: usize, concurrency: usize, length: Duration)
             let mut waits = Vec::new();
             while !over.load(Relaxed) {
                 let number = count.fetch_add(1, Relaxed);
-                let request = request(caller % CALLERS, selecting, number, epoch).map_err(|error| error.to_string())?;
+                let task = format!("task-{selecting}");
+                let request = request(caller % CALLERS, task, number, epoch).map_err(|error| error.to_string())?;
                 let asked = Instant::now();
                 match handle.hold(request).await {
                     HoldAnswer::Held(hold) => {

@@ -17,8 +17,10 @@ use crate::workspace::Workspace;
 const SELECTING: [u32; 3] = [1, 5, 16];
 /// How many callers hold and settle at once.
 const CONCURRENCY: [u32; 3] = [1, 64, 512];
-/// What a slow disk takes longer for a sync, in microseconds.
+/// How long a sync takes at least, in microseconds.
 const SLOW_US: [u32; 2] = [0, 4_000];
+/// By how many labels the budgets select whose memory is measured.
+const LABELS: [u32; 2] = [1, 3];
 
 /// What to measure, and how long.
 #[derive(clap::Args)]
@@ -27,7 +29,7 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 100_000)]
     budgets: u32,
     /// How long each measurement lasts, in milliseconds.
-    #[arg(long, default_value_t = 3_000)]
+    #[arg(long, default_value_t = 1_500)]
     millis: u32,
     /// How often each is made; the median by holds a second counts.
     #[arg(long, default_value_t = 3)]
@@ -56,6 +58,9 @@ struct Run {
 struct Loaded {
     seconds: f64,
 }
+
+#[derive(Deserialize)]
+struct Used {}
 
 #[expect(clippy::cast_precision_loss, reason = "figures for people")]
 fn float(value: u64) -> f64 {
@@ -110,12 +115,13 @@ fn build(workspace: &Workspace) -> Result<PathBuf> {
 
 fn measure(program: &Path, dir: &Path, options: &Options) -> Result<String> {
     let slow = extra::preload(dir, "slow", include_str!("slow.c"))?;
-    let (none, many) = (dir.join("none"), dir.join("many"));
-    let _: Loaded = say(Command::new(program).arg("load").arg(&none).arg("0"))?;
-    let loaded: Loaded = say(Command::new(program)
-        .arg("load")
-        .arg(&many)
-        .arg(options.budgets.to_string()))?;
+    let load = |data: &Path, budgets: u32, labels: u32| {
+        let mut command = Command::new(program);
+        command.arg("load").arg(data);
+        say::<Loaded>(command.args([budgets, labels].map(|number| number.to_string())))
+    };
+    let (none, data) = (dir.join("none"), dir.join("data"));
+    load(&none, 0, 1)?;
     let hold = |data: &Path, selecting: u32, concurrency: u32, slow_us: u32, millis: u32| {
         let mut command = Command::new(program);
         command.arg("run").arg(data);
@@ -125,15 +131,37 @@ fn measure(program: &Path, dir: &Path, options: &Options) -> Result<String> {
         }
         say::<Run>(&mut command)
     };
-    let resident = |data: &Path| Ok::<_, anyhow::Error>(hold(data, 1, 1, 0, 1)?.resident_kib);
-    let bytes = resident(&many)?.saturating_sub(resident(&none)?) * 1_024;
+    // Of a fresh copy, and of one with a hold under each budget. Without the budgets there is a log of the same holds.
+    let resident = |from: &Path| -> Result<[u64; 2]> {
+        copy(from, &data)?;
+        let fresh = hold(&data, 1, 1, 0, 1)?.resident_kib;
+        let _: Used = say(Command::new(program)
+            .arg("use")
+            .arg(&data)
+            .arg(options.budgets.to_string()))?;
+        Ok([fresh, hold(&data, 1, 1, 0, 1)?.resident_kib])
+    };
+    let without = resident(&none)?;
+    let mut memory = Vec::new();
+    for labels in LABELS {
+        let many = many(dir, labels);
+        let seconds = load(&many, options.budgets, labels)?.seconds;
+        let [fresh, used] = resident(&many)?;
+        let each =
+            |kib: u64, without: u64| float(kib.saturating_sub(without) * 1_024) / f64::from(options.budgets.max(1));
+        let [none_fresh, none_used] = without;
+        memory.push((labels, seconds, each(fresh, none_fresh), each(used, none_used)));
+    }
+    let many = many(dir, 1);
     let mut rows = Vec::new();
     for slow_us in SLOW_US {
         for selecting in SELECTING {
             for concurrency in CONCURRENCY {
                 let mut runs = Vec::new();
                 for _ in 0..options.rounds.max(1) {
-                    runs.push(hold(&many, selecting, concurrency, slow_us, options.millis)?);
+                    // The log that a run leaves would have to be folded by the next.
+                    copy(&many, &data)?;
+                    runs.push(hold(&data, selecting, concurrency, slow_us, options.millis)?);
                     eprint!(".");
                 }
                 runs.sort_by(|one, other| one.a_second().total_cmp(&other.a_second()));
@@ -144,8 +172,25 @@ fn measure(program: &Path, dir: &Path, options: &Options) -> Result<String> {
         }
     }
     eprintln!();
-    let per_budget = float(bytes) / f64::from(options.budgets.max(1));
-    Ok(render(&rows, per_budget, loaded.seconds, options.budgets))
+    Ok(render(&rows, &memory, options.budgets))
+}
+
+fn many(dir: &Path, labels: u32) -> PathBuf {
+    dir.join(format!("many-{labels}"))
+}
+
+/// Copies a data directory that nobody uses.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    if to.exists() {
+        fs::remove_dir_all(to)?;
+    }
+    fs::create_dir(to)?;
+    fs::set_permissions(to, fs::metadata(from)?.permissions())?;
+    for file in fs::read_dir(from)? {
+        let file = file?;
+        fs::copy(file.path(), to.join(file.file_name()))?;
+    }
+    Ok(())
 }
 
 /// Runs a program that prints one line of JSON.
@@ -155,13 +200,17 @@ fn say<T: DeserializeOwned>(command: &mut Command) -> Result<T> {
     serde_json::from_slice(&output.stdout).with_context(|| format!("{shown} says nothing"))
 }
 
-fn render(rows: &[(u32, u32, u32, Run)], per_budget: f64, seconds: f64, budgets: u32) -> String {
+fn render(rows: &[(u32, u32, u32, Run)], memory: &[(u32, f64, f64, f64)], budgets: u32) -> String {
     let mut text = String::new();
+    let _ = writeln!(text, "{}\n\nMemory of {budgets} budgets:\n", machine::describe());
     let _ = writeln!(
         text,
-        "{}\n\n{budgets} budgets exist, declared in {seconds:.1} s; each takes {per_budget:.0} bytes of memory.\n",
-        machine::describe()
+        "| labels/budget | s to declare them | bytes/budget | once used |\n| --: | --: | --: | --: |"
     );
+    for (labels, seconds, fresh, used) in memory {
+        let _ = writeln!(text, "| {labels} | {seconds:.1} | {fresh:.0} | {used:.0} |");
+    }
+    let _ = writeln!(text, "\nHolds with {budgets} budgets of one label:\n");
     let _ = writeln!(
         text,
         "| a sync of 4 KiB us | budgets/request | callers | holds/s | p50 ms | p99 ms | CPU us/hold | holds/commit | entries/commit | commit us |"

@@ -202,15 +202,12 @@ impl Declarations {
             let spec = &budget.is.spec;
             let Some(why) = undecided(spec) else { continue };
             let selector = spec.select.as_ref();
-            let named: Option<Vec<&String>> = selector
-                .and_then(|selector| selector.0.get(&Label::Agent))
+            let named: Option<Vec<&str>> = selector
+                .and_then(|selector| selector.get(Label::Agent))
                 .filter(|names| !names.iter().any(|name| name.ends_with('*')))
                 .map(|names| names.iter().collect());
             let candidates: Vec<&In<Placed<AgentSpec>>> = match named {
-                Some(names) => names
-                    .iter()
-                    .filter_map(|name| agents.get(name.as_str()).copied())
-                    .collect(),
+                Some(names) => names.iter().filter_map(|name| agents.get(name).copied()).collect(),
                 None => agents.values().copied().collect(),
             };
             for agent in candidates {
@@ -342,9 +339,7 @@ fn undecided(spec: &BudgetSpec) -> Option<String> {
 
 /// Whether it selects some request of the agent.
 fn may_select(selector: &Selector, tenant: &TenantName, agent: &AgentSpec) -> bool {
-    let fixed = selector.0.iter().filter(|(label, _)| label.is_fixed());
-    let fixed = Selector(fixed.map(|(label, values)| (*label, values.clone())).collect());
-    fixed.selects(&ledger::Labels {
+    selector.may_select(&ledger::Labels {
         tenant: tenant.as_str(),
         environment: &agent.environment,
         product: &agent.product,

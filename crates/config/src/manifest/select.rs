@@ -121,7 +121,7 @@ impl Selected {
         }
         // Another order is no change.
         values.sort_unstable();
-        self.selector.0.insert(label, values);
+        self.selector.set(label, values);
     }
 }
 

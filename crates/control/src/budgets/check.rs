@@ -30,11 +30,11 @@ fn look(spec: &BudgetSpec) -> Result<(), String> {
     let Some(select) = &spec.select else {
         return Err("it says no `select`, so it is about no request".to_owned());
     };
-    if each.contains(&Label::Tool) || select.0.contains_key(&Label::Tool) {
+    if each.contains(&Label::Tool) || select.get(Label::Tool).is_some() {
         return Err(NO_TOOLS.to_owned());
     }
-    for (label, values) in &select.0 {
-        check_values(*label, &values.iter().cloned().collect(), values.len())?;
+    for (label, values) in select.iter() {
+        check_values(label, &values.iter().map(str::to_owned).collect(), values.len())?;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ledger::{AtLimit, BudgetSpec, Label, MAX_VALUES, Selector, THRESHOLDS, Unit, Window};
+use ledger::{AtLimit, BudgetSpec, Label, MAX_VALUES, THRESHOLDS, Unit, Window};
 use model::BudgetName;
 use serde::{Deserialize, Serialize};
 
@@ -107,7 +107,7 @@ impl BudgetForm {
             limit,
             window,
             unit,
-            select: Some(Selector(select)),
+            select: Some(select.into_iter().collect()),
             each: each.into_iter().collect(),
             thresholds: self.thresholds()?,
             at_limit: self.at_limit()?,

@@ -34,13 +34,10 @@ fn forms_are_read_as_manifests_are() {
         "select": { "user": ["zoe@x", "ann@x"], "model": "gpt-4o*" },
         "each": ["user", "team"], "thresholds": [90, 10], "at_limit": { "ask": "10 minutes" },
     }));
-    let select = Selector(
-        [
-            (Label::Model, vec!["gpt-4o*".to_owned()]),
-            (Label::User, vec!["ann@x".to_owned(), "zoe@x".to_owned()]),
-        ]
-        .into(),
-    );
+    let select = Selector::from_iter([
+        (Label::Model, vec!["gpt-4o*".to_owned()]),
+        (Label::User, vec!["ann@x".to_owned(), "zoe@x".to_owned()]),
+    ]);
     let expected = BudgetSpec {
         limit: Amount(2_000_000),
         unit: Measure::Tokens,

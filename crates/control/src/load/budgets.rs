@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use entry::{Declared, Event, MAX_ENTRY_BYTES};
-use ledger::{BudgetSpec, Label, Selector, check_overlap};
+use ledger::{BudgetSpec, Label, Selector, Values, check_overlap};
 use model::{AdminName, BudgetName, TenantName};
 use store::{Person, View};
 
@@ -42,8 +42,9 @@ pub(super) fn declared(
 /// they are, where they were not named by pseudonyms.
 pub(crate) fn logged(tenant: &TenantName, mut select: Selector, privacy: &Privacy) -> (Selector, Vec<Person>) {
     let mut persons = Vec::new();
-    if let Some(users) = select.0.get_mut(&Label::User) {
-        for user in users.iter_mut() {
+    if let Some(users) = select.get(Label::User) {
+        let mut users = users.to_vec();
+        for user in &mut users {
             if let Some(Ok(pseudonym)) = written(user) {
                 *user = pseudonym.to_owned();
                 continue;
@@ -58,6 +59,7 @@ pub(crate) fn logged(tenant: &TenantName, mut select: Selector, privacy: &Privac
         }
         users.sort_unstable();
         users.dedup();
+        select.set(Label::User, users);
     }
     (select, persons)
 }
@@ -180,7 +182,7 @@ fn overlap(view: &View, governance: &TenantGovernance, privacy: &Privacy) -> Opt
 pub(crate) fn fits(budget: &BudgetSpec) -> bool {
     const PSEUDONYM: usize = 32;
     let select = budget.select.as_ref();
-    let users = select.and_then(|select| select.0.get(&Label::User)).map_or(0, Vec::len);
+    let users = select.and_then(|select| select.get(Label::User)).map_or(0, Values::len);
     let length = serde_json::to_string(budget).map_or(usize::MAX, |json| json.len());
     length.saturating_add(users * PSEUDONYM) <= MAX_ENTRY_BYTES - AROUND
 }

@@ -1,6 +1,6 @@
 //! Samples of what only the third version of the schema can say.
 
-use ledger::{Amount, AtLimit, Booking, BudgetSpec, Edit, Label, Measure, Reached, Selector, THRESHOLDS, Unit};
+use ledger::{Amount, AtLimit, Booking, BudgetSpec, Edit, Label, Measure, Reached, THRESHOLDS, Unit};
 use model::NanoUsd;
 
 use super::rules::ruled_events;
@@ -18,7 +18,7 @@ fn whole_budget() -> BudgetSpec {
     ];
     BudgetSpec {
         unit: Measure::Tokens,
-        select: Some(Selector(select.into())),
+        select: Some(select.into_iter().collect()),
         each: vec![Label::User, Label::Run],
         thresholds: THRESHOLDS.to_vec(),
         at_limit: AtLimit::Ask { wait_s: 600 },

@@ -165,7 +165,7 @@ pub struct BreakerSpec {
     /// Its name, unique within its tenant.
     pub name: BreakerName,
     /// Which requests it is about.
-    #[serde(default, skip_serializing_if = "is_all")]
+    #[serde(default, skip_serializing_if = "Selector::is_all")]
     pub select: Selector,
     /// What it stops when it trips.
     pub scope: Scope,
@@ -222,8 +222,4 @@ impl BreakerSpec {
         ];
         rules.into_iter().max().unwrap_or_default()
     }
-}
-
-fn is_all(selector: &Selector) -> bool {
-    selector.0.is_empty()
 }

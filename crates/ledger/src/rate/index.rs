@@ -10,7 +10,7 @@ use std::{
 use model::LimitName;
 
 use super::spec::RateSpec;
-use crate::{Label, Labels};
+use crate::{Label, Labels, Values};
 
 /// A limit and what follows from its text.
 #[derive(Debug, PartialEq, Eq)]
@@ -48,10 +48,9 @@ impl Limit {
 
     /// The label and values by which it is found: the one that says the most, so that few limits share a value. `None` if
     /// every label has a value that stands for all that begin so.
-    fn anchor(&self) -> Option<(Label, &[String])> {
-        let mut labels = self.spec.select.0.iter().rev();
-        let (label, values) = labels.find(|(_, values)| values.iter().all(|value| !value.ends_with('*')))?;
-        Some((*label, values))
+    fn anchor(&self) -> Option<(Label, Values<'_>)> {
+        let written_out = |(_, values): &(Label, Values<'_>)| values.iter().all(|value| !value.ends_with('*'));
+        self.spec.select.iter().filter(written_out).last()
     }
 }
 
@@ -82,8 +81,8 @@ impl Index {
             None => insert(&mut self.others, limit),
             Some((label, values)) => {
                 let by_value = self.anchored.entry(label).or_default();
-                for value in values {
-                    insert(by_value.entry(value.clone()).or_default(), limit);
+                for value in values.iter() {
+                    insert(by_value.entry(value.to_owned()).or_default(), limit);
                 }
             }
         }
@@ -98,7 +97,7 @@ impl Index {
         let Some(by_value) = self.anchored.get_mut(&label) else {
             return;
         };
-        for value in values {
+        for value in values.iter() {
             if let Some(limits) = by_value.get_mut(value) {
                 remove(limits, name);
                 if limits.is_empty() {

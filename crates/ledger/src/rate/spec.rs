@@ -72,7 +72,7 @@ pub struct RateSpec {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub group: String,
     /// Which requests it is about.
-    #[serde(default, skip_serializing_if = "is_all")]
+    #[serde(default, skip_serializing_if = "Selector::is_all")]
     pub select: Selector,
     /// A bucket for each value of these labels: with `user`, all agents of one user share one. A request that has no value
     /// of one of them is not selected.
@@ -80,8 +80,4 @@ pub struct RateSpec {
     pub each: Vec<Label>,
     /// The rates, all of which must be kept.
     pub rates: Vec<Rate>,
-}
-
-fn is_all(selector: &Selector) -> bool {
-    selector.0.is_empty()
 }

@@ -150,7 +150,7 @@ fn what_would_take_too_long_is_refused() {
                 .filter(|_| random(3) == 0)
                 .collect()
         };
-        Selector(labels.iter().map(|label| (*label, values(label))).collect())
+        labels.iter().map(|label| (*label, values(label))).collect()
     };
     let all: Vec<_> = (0..600).map(|_| one()).collect();
     let error = find(1, &specs(all)).unwrap_err();
@@ -165,7 +165,8 @@ pub(super) const VALUES: [&str; 7] = ["", "a", "ab", "abc", "abd", "b", "ba"];
 pub(super) fn any_selector() -> impl Strategy<Value = Selector> {
     let pattern = prop::sample::select(vec!["a", "ab", "abc", "b", "a*", "ab*", "abc*", "*", "b*", ""]);
     let values = prop::collection::vec(pattern.prop_map(str::to_owned), 1..3);
-    prop::collection::btree_map(prop::sample::select(LABELS.to_vec()), values, 0..4).prop_map(Selector)
+    prop::collection::btree_map(prop::sample::select(LABELS.to_vec()), values, 0..4)
+        .prop_map(|labels| labels.into_iter().collect())
 }
 
 /// The most budgets that select one request, by trying all requests that offer every tool.

@@ -352,7 +352,7 @@ pub(super) fn selector(text: &str) -> Selector {
         let (word, values) = pair.split_once(':').expect("LABEL:VALUES");
         (label(word), values.split('|').map(str::to_owned).collect())
     });
-    Selector(pairs.collect())
+    pairs.collect()
 }
 
 fn label(word: &str) -> Label {

@@ -11,7 +11,7 @@ use super::{
     },
     table::{Who, limit},
 };
-use crate::{Attempt, Charge, Label, Labels, Selector};
+use crate::{Attempt, Charge, Label, Labels};
 
 /// The labels of the random limits, from the one that says the least; each has few values, so that many meet.
 const LABELS: [Label; 5] = [Label::Team, Label::Tier, Label::Tool, Label::Agent, Label::User];
@@ -38,7 +38,7 @@ prop_compose! {
                 // The order of names is not the one in which they are defined.
                 name: format!("l{}", at * 7 % 41).parse().unwrap(),
                 group: group.to_owned(),
-                select: Selector(select),
+                select: select.into_iter().collect(),
                 each,
                 rates: limit("l: 1 calls/second burst 1").rates,
             });
@@ -70,8 +70,8 @@ fn more_specific(one: &RateSpec, other: &RateSpec) -> bool {
         let difference = Label::ALL.into_iter().rev().find(|label| one(*label) != other(*label));
         difference.map(one)
     };
-    let select = heaviest(&|label| one.select.0.contains_key(&label), &|label| {
-        other.select.0.contains_key(&label)
+    let select = heaviest(&|label| one.select.get(label).is_some(), &|label| {
+        other.select.get(label).is_some()
     });
     let each = heaviest(&|label| one.each.contains(&label), &|label| other.each.contains(&label));
     select.or(each).unwrap_or(one.name < other.name)

@@ -203,7 +203,7 @@ pub(super) fn limit(text: &str) -> RateSpec {
             _ => {
                 let pairs = value.split(',').map(|pair| pair.split_once('=').expect("LABEL=VALUE"));
                 let values = |values: &str| values.split('+').map(str::to_owned).collect();
-                spec.select = Selector(pairs.map(|(name, all)| (label(name), values(all))).collect());
+                spec.select = pairs.map(|(name, all)| (label(name), values(all))).collect();
             }
         }
         text = before.to_owned();

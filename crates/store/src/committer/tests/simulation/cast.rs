@@ -200,7 +200,7 @@ fn selector(random: &mut Random, most: usize, agents: usize) -> Selector {
         let label = *random.pick(&Label::ALL);
         let count = 1 + random.below(3);
         let values = (0..count).map(|_| value(random, label, agents)).collect();
-        selector.0.insert(label, values);
+        selector.set(label, values);
     }
     selector
 }

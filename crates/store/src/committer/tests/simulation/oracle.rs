@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use entry::{
     Action, Asked, Closed, Denial, Entry, Event, Intent, Outcome, Over, Overrun, Status, ThresholdReached, Tokens,
 };
-use ledger::{Amount, AtLimit, Attempt, Balance, Charge, Edit, Label, Ledger, Measure, Period, Pot, Selector};
+use ledger::{Amount, AtLimit, Attempt, Balance, Charge, Edit, Label, Ledger, Measure, Period, Pot, Selector, Values};
 use model::{ActionId, BudgetName, NanoUsd, Reason, Timestamp, UsageSource};
 
 use self::{
@@ -36,9 +36,9 @@ impl<'a> Facts<'a> {
 }
 
 fn matches(selector: &Selector, facts: &Facts<'_>) -> bool {
-    selector.0.iter().all(|(label, patterns)| {
-        let mut values: Vec<&str> = facts.get(*label).into_iter().collect();
-        if *label == Label::Tool {
+    selector.iter().all(|(label, patterns)| {
+        let mut values: Vec<&str> = facts.get(label).into_iter().collect();
+        if label == Label::Tool {
             values.extend(facts.tools.iter().map(String::as_str));
         }
         values
@@ -490,8 +490,8 @@ impl Oracle {
         let selectors = budgets.filter_map(|budget| budget.spec.select.as_ref());
         let selectors = selectors.chain(self.limits.all.values().map(|limit| &limit.spec.select));
         let patterns: Vec<_> = selectors
-            .filter_map(|selector| selector.0.get(&Label::Tool))
-            .flatten()
+            .filter_map(|selector| selector.get(Label::Tool))
+            .flat_map(Values::iter)
             .collect();
         let named = offered
             .iter()
