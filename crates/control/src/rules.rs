@@ -135,3 +135,63 @@ pub(crate) fn check_reason(note: &str, example: &str) -> Result<(), AdminError> 
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::StandingReport;
+
+    /// Who is meant by a reset that says nobody: the only one that the breaker stops.
+    #[test]
+    fn a_reset_that_names_nobody_is_of_the_only_one_that_is_stopped() {
+        let cases: [(&[(&str, &str)], Result<&str, &str>); 6] = [
+            (&[], Err("breaker b stops nobody: there is nothing to reset")),
+            (
+                &[("ann", "closed")],
+                Err("breaker b stops nobody: there is nothing to reset"),
+            ),
+            (&[("ann", "open")], Ok("ann")),
+            (&[("ann", "half_open")], Ok("ann")),
+            (&[("ann", "closed"), ("bob", "open"), ("cy", "closed")], Ok("bob")),
+            (
+                &[("ann", "closed"), ("bob", "open"), ("cy", "half_open")],
+                Err("breaker b stops 2 agents: say which is meant (`of`), such as \"bob\""),
+            ),
+        ];
+        for (standings, expected) in cases {
+            let standing = |(of, state): &(&str, &str)| StandingReport {
+                of: (*of).to_owned(),
+                state: (*state).to_owned(),
+                cause: None,
+                since: None,
+                until: None,
+            };
+            let report = BreakerReport {
+                tenant: "default".to_owned(),
+                name: "b".to_owned(),
+                selects: "all requests".to_owned(),
+                scope: "agent".to_owned(),
+                rules: Vec::new(),
+                cooldown_s: 600,
+                standings: standings.iter().map(standing).collect(),
+            };
+            let found = only_stopped(&report).map_err(|error| error.to_string());
+            assert_eq!(found.as_deref().map_err(String::as_str), expected, "{standings:?}");
+        }
+    }
+
+    #[test]
+    fn a_reason_is_a_short_line() {
+        let (most, longer) = ("x".repeat(TEXT_MAX), "x".repeat(TEXT_MAX + 1));
+        for (note, is_fine) in [
+            ("checked by hand", true),
+            (&most, true),
+            ("", false),
+            (" \t", false),
+            (&longer, false),
+            ("two\nlines", false),
+        ] {
+            assert_eq!(check_reason(note, "an example").is_ok(), is_fine, "{note}");
+        }
+    }
+}

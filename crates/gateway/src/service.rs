@@ -187,9 +187,10 @@ impl Service {
         let parts = [ask.upstream.name.as_str(), path, query, content_type].map(str::as_bytes);
         let print = self.control.fingerprint(&[&parts[..], &[&ask.body]].concat());
         let mut entered = self.replays.enter(key, &print);
-        if let Entered::Running(first, _) = &mut entered {
+        if let Entered::Running(mut first, seat) = entered {
             // Its end is the only change. It is bounded by its own time-outs.
             drop(first.changed().await);
+            drop(seat);
             entered = self.replays.enter(key, &print);
         }
         match entered {

@@ -7,7 +7,7 @@ use model::{ActionId, TenantName};
 use super::{
     Common, Failure,
     agent::qualified,
-    budget::{amount, whose},
+    budget::{whose, with_unit},
     client::query,
     output::{GOOD, Output},
     table::{clean, short_time},
@@ -123,7 +123,7 @@ fn list(listed: &wire::Asks, out: &mut Output) -> std::io::Result<()> {
             about.push_str(&format!(", task {task}"));
         }
         out.line(format_args!("  {}", clean(&about)))?;
-        let show = |number: &str| format!("{} {}", amount(&ask.unit, number), ask.unit);
+        let show = |number: &str| with_unit(&ask.unit, number);
         let why = match ask.closed.as_deref() {
             Some("paused") => "is paused".to_owned(),
             Some(_) => "keeps as many pots apart as it can".to_owned(),

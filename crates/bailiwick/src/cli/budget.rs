@@ -16,7 +16,7 @@ use super::{
     target::Target,
 };
 
-pub(in crate::cli) use show::{amount, whose};
+pub(in crate::cli) use show::{whose, with_unit};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {

@@ -19,6 +19,17 @@ pub(super) fn list(page: &wire::Budgets, out: &mut Output) -> io::Result<()> {
     if page.budgets.is_empty() {
         return out.line("There are no budgets: each agent's manifest declares one, and there are no agents.");
     }
+    table(page).print(out)?;
+    // Few budgets have a state, and a column for it would make all rows wider than a terminal.
+    for budget in &page.budgets {
+        if let Some(state) = state(budget) {
+            out.line(clean(&format!("{}: {state}", named(budget))))?;
+        }
+    }
+    told(page, out)
+}
+
+fn table(page: &wire::Budgets) -> Table {
     // Points below each other tell nothing where some numbers have none.
     let money = page.budgets.iter().all(|budget| budget.unit == "USD");
     let number = if money { Point } else { Right };
@@ -28,20 +39,17 @@ pub(super) fn list(page: &wire::Budgets, out: &mut Output) -> io::Result<()> {
         ("SPENT", number),
         ("LEFT", number),
         ("RESETS (UTC)", Left),
-        ("STATE", Left),
     ]);
     for budget in &page.budgets {
         table.row([
             named(budget),
-            format!("{}{}", with_unit(budget, &budget.limit), per(&budget.window)),
+            format!("{}{}", with_unit(&budget.unit, &budget.limit), per(&budget.window)),
             amount(&budget.unit, &budget.booked),
             amount(&budget.unit, &budget.remaining),
             resets(budget),
-            state(budget),
         ]);
     }
-    table.print(out)?;
-    told(page, out)
+    table
 }
 
 /// What is not shown.
@@ -101,13 +109,13 @@ pub(super) fn one(page: &wire::Budgets, out: &mut Output) -> io::Result<()> {
 }
 
 fn terms(budget: &BudgetReport) -> Vec<(&'static str, String)> {
-    let limit = with_unit(budget, &budget.limit);
+    let limit = with_unit(&budget.unit, &budget.limit);
     let mut limit = format!("{limit}{}", per_zone(&budget.window));
     if let Some(credit) = &budget.topped_up {
-        limit.push_str(&format!(", {} of it topped up", with_unit(budget, credit)));
+        limit.push_str(&format!(", {} of it topped up", with_unit(&budget.unit, credit)));
     }
     if let Some(declared) = &budget.declared_limit {
-        limit.push_str(&format!("; {} is declared", with_unit(budget, declared)));
+        limit.push_str(&format!("; {} is declared", with_unit(&budget.unit, declared)));
     }
     let warns: Vec<String> = budget.thresholds.iter().map(ToString::to_string).collect();
     let mut terms = vec![
@@ -149,11 +157,11 @@ fn terms(budget: &BudgetReport) -> Vec<(&'static str, String)> {
 }
 
 fn standing(budget: &BudgetReport) -> Vec<(&'static str, String)> {
-    let mut spent = with_unit(budget, &budget.booked);
+    let mut spent = with_unit(&budget.unit, &budget.booked);
     if budget.carried != "0" {
         spent.push_str(&format!(
             ", {} of it in earlier windows",
-            with_unit(budget, &budget.carried)
+            with_unit(&budget.unit, &budget.carried)
         ));
     }
     let resets = budget.resets_at.as_deref().map(short_time);
@@ -161,9 +169,9 @@ fn standing(budget: &BudgetReport) -> Vec<(&'static str, String)> {
         ("spent", spent),
         (
             "held",
-            format!("{} by calls in flight", with_unit(budget, &budget.held)),
+            format!("{} by calls in flight", with_unit(&budget.unit, &budget.held)),
         ),
-        ("left", with_unit(budget, &budget.remaining)),
+        ("left", with_unit(&budget.unit, &budget.remaining)),
         (
             "resets",
             resets.map_or_else(|| "never".to_owned(), |at| format!("{at} UTC")),
@@ -186,7 +194,7 @@ pub(in crate::cli) fn whose(of: &BTreeMap<String, String>) -> String {
 }
 
 /// A number as people write it: dollars with cents, whole thousands and millions short.
-pub(in crate::cli) fn amount(unit: &str, number: &str) -> String {
+fn amount(unit: &str, number: &str) -> String {
     if unit == "USD" {
         money(number)
     } else {
@@ -194,19 +202,20 @@ pub(in crate::cli) fn amount(unit: &str, number: &str) -> String {
     }
 }
 
-/// A limit: `5.00 USD`, `2M tokens`.
-fn with_unit(budget: &BudgetReport, number: &str) -> String {
-    let number = match (
-        budget.unit.as_str(),
-        number.strip_suffix("000000"),
-        number.strip_suffix("000"),
-    ) {
+/// A number with what it counts: `5.00 USD`, `2M tokens`, `1 call`.
+pub(in crate::cli) fn with_unit(unit: &str, number: &str) -> String {
+    let short = match (unit, number.strip_suffix("000000"), number.strip_suffix("000")) {
         ("USD", _, _) => money(number),
         (_, Some(millions), _) if !millions.is_empty() => format!("{millions}M"),
         (_, _, Some(thousands)) if !thousands.is_empty() => format!("{thousands}k"),
         _ => number.to_owned(),
     };
-    format!("{number} {}", budget.unit)
+    let unit = match (unit, number) {
+        ("USD", _) => unit,
+        (_, "1") => unit.trim_end_matches('s'),
+        _ => unit,
+    };
+    format!("{short} {unit}")
 }
 
 /// `/day` of `day (Europe/Berlin)`; the zone is in what `show` prints.
@@ -230,10 +239,95 @@ fn resets(budget: &BudgetReport) -> String {
     at.map_or_else(|| "never".to_owned(), |at| at.chars().skip(5).take(11).collect())
 }
 
-fn state(budget: &BudgetReport) -> String {
+/// What administrators made of it, and who did.
+fn state(budget: &BudgetReport) -> Option<String> {
+    if budget.state.is_empty() {
+        return None;
+    }
     let words = budget.state.join(", ");
-    match &budget.last_edit {
-        Some(edit) if !words.is_empty() => format!("{words} ({})", edit.by),
-        _ => words,
+    Some(match &budget.last_edit {
+        Some(edit) => format!("{words} ({})", edit.by),
+        None => words,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_have_their_unit() {
+        for (unit, number, text) in [
+            ("USD", "1", "1.00 USD"),
+            ("USD", "0.0000249", "0.0000249 USD"),
+            ("calls", "0", "0 calls"),
+            ("calls", "1", "1 call"),
+            ("calls", "2", "2 calls"),
+            ("calls", "-1", "-1 calls"),
+            ("input tokens", "1", "1 input token"),
+            ("output tokens", "1000", "1k output tokens"),
+            ("tokens", "2500000", "2500k tokens"),
+            ("tokens", "11000000", "11M tokens"),
+            ("tokens", "1000000", "1M tokens"),
+        ] {
+            assert_eq!(with_unit(unit, number), text);
+        }
+    }
+
+    /// A list of budgets of ordinary names fits into a terminal of 80 columns, whatever was done to them.
+    #[test]
+    fn a_list_fits_into_a_terminal() {
+        let budget = |name: &str, unit: &str, window: &str, limit: &str, booked: &str, remaining: &str| BudgetReport {
+            tenant: "default".to_owned(),
+            name: name.to_owned(),
+            of: BTreeMap::new(),
+            selects: "team data".to_owned(),
+            unit: unit.to_owned(),
+            window: window.to_owned(),
+            limit: limit.to_owned(),
+            declared_limit: None,
+            topped_up: None,
+            spent: booked.to_owned(),
+            booked: booked.to_owned(),
+            held: "0".to_owned(),
+            carried: "0".to_owned(),
+            remaining: remaining.to_owned(),
+            paused: true,
+            state: ["paused", "raised", "topped up"].map(str::to_owned).to_vec(),
+            thresholds: Vec::new(),
+            at_limit: "deny".to_owned(),
+            declared: "files".to_owned(),
+            last_edit: Some(control::EditReport {
+                by: "operations-lead".to_owned(),
+                at: "2026-11-22T20:30:00.000000Z".to_owned(),
+                note: "quarter end".to_owned(),
+            }),
+            resets_at: Some("2026-12-01T00:00:00.000000Z".to_owned()),
+        };
+        let page = wire::Budgets {
+            budgets: vec![
+                budget(
+                    "nightly-report-calls",
+                    "tokens",
+                    "month (Europe/Berlin)",
+                    "2500000",
+                    "46",
+                    "2499954",
+                ),
+                budget("worker", "USD", "total", "250", "0.0000249", "249.9999751"),
+                budget("experiments", "calls", "day (UTC)", "5000", "17", "4983"),
+            ],
+            ..wire::Budgets::default()
+        };
+        let lines = table(&page).lines();
+        let states = page
+            .budgets
+            .iter()
+            .filter_map(|budget| Some(format!("{}: {}", named(budget), state(budget)?)));
+        let lines: Vec<_> = lines.into_iter().chain(states).collect();
+        assert_eq!(lines.len(), 7);
+        for line in lines {
+            assert!(line.chars().count() <= 80, "{line}");
+        }
     }
 }
