@@ -521,7 +521,7 @@ fn items(count: u16, names: usize, input: usize) -> Vec<DecidedItem> {
             context: [("text".to_owned(), Value::Text("i".repeat(input + usize::from(number))))].into(),
             ..Input::default()
         }),
-        outcome: if number % 3 == 0 {
+        outcome: if number.is_multiple_of(3) {
             Decision::Deny
         } else {
             Decision::Permit

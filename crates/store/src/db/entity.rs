@@ -12,6 +12,15 @@ use crate::{
     reader::{integer, unsigned},
 };
 
+/// One statement whatever the number of names, for each costs a round trip to the database's thread. CROSS keeps the names
+/// outside (<https://sqlite.org/optoverview.html>, 8.2): else every entity of the tenant is compared with every name.
+pub(super) const VERSIONS: &str =
+    "SELECT entity.kind, entity.id, entity.version FROM json_each($2) AS asked CROSS JOIN entity
+     WHERE entity.tenant = $1 AND entity.kind = asked.value ->> 0 AND entity.id = asked.value ->> 1";
+
+pub(super) const REMOVE: &str =
+    "DELETE FROM entity WHERE tenant = $1 AND (kind, id) IN (SELECT value ->> 0, value ->> 1 FROM json_each($2))";
+
 impl Store {
     /// The version of each tenant's entities; a tenant that never had any is not there.
     pub(crate) async fn entity_sets(&mut self) -> Result<BTreeMap<TenantName, u64>, StoreError> {
@@ -32,15 +41,11 @@ impl Store {
         names: &[&EntityName],
     ) -> Result<HashMap<EntityName, u64>, StoreError> {
         let asked = names.iter().map(|name| (&name.kind, &name.id));
-        // One statement whatever their number: each costs a round trip to the database's thread.
-        let rows: Vec<(String, String, i64)> = sqlx::query_as(
-            "SELECT entity.kind, entity.id, entity.version FROM json_each($2) AS asked
-             JOIN entity ON entity.tenant = $1 AND entity.kind = asked.value ->> 0 AND entity.id = asked.value ->> 1",
-        )
-        .bind(tenant.as_str().to_owned())
-        .bind(json(asked)?)
-        .fetch_all(&mut self.connection)
-        .await?;
+        let rows: Vec<(String, String, i64)> = sqlx::query_as(VERSIONS)
+            .bind(tenant.as_str().to_owned())
+            .bind(json(asked)?)
+            .fetch_all(&mut self.connection)
+            .await?;
         let found = rows
             .into_iter()
             .map(|(kind, id, version)| (EntityName { kind, id }, unsigned(version)));
@@ -74,13 +79,11 @@ pub(super) async fn change(connection: &mut SqliteConnection, rows: RowChanges) 
     .bind(put)
     .execute(&mut *connection)
     .await?;
-    sqlx::query(
-        "DELETE FROM entity WHERE tenant = $1 AND (kind, id) IN (SELECT value ->> 0, value ->> 1 FROM json_each($2))",
-    )
-    .bind(tenant.clone())
-    .bind(removed)
-    .execute(&mut *connection)
-    .await?;
+    sqlx::query(REMOVE)
+        .bind(tenant.clone())
+        .bind(removed)
+        .execute(&mut *connection)
+        .await?;
     sqlx::query(
         "INSERT INTO entity_set (tenant, version) VALUES ($1, $2)
          ON CONFLICT (tenant) DO UPDATE SET version = excluded.version",
