@@ -19,15 +19,19 @@ mod literals;
 mod memo;
 mod parse;
 mod problem;
+mod query;
 mod question;
 mod validate;
+mod verdict;
 mod vocabulary;
 
 pub use action::{Action, UnknownAction};
 pub use bundle::{AgentFacts, Bundle};
 pub use decision::{Decision, Denial, DenialKind, Permit};
 pub use problem::{Problem, Source};
+pub use query::{Party, Properties, Query};
 pub use question::{Question, Resource};
+pub use verdict::{Code, Outcome, Verdict};
 
 #[cfg(test)]
 mod tests;

@@ -257,6 +257,7 @@ fn request(caller: usize, task: String, number: u64, epoch: u64) -> Result<HoldR
             output: 100,
         },
         tools: Vec::new(),
+        all_tools: false,
         next: NextStep::default(),
         may_wait: false,
         lifetime_us: 900_000_000,

@@ -112,3 +112,22 @@ async fn readers_only_read() {
     assert_eq!(after.size(&TenantName::system()).await.unwrap(), 0);
     assert_eq!(after.checkpoint(&TenantName::system()).await.unwrap(), None);
 }
+
+/// A change of a few among many must not look at the many.
+#[tokio::test]
+async fn named_entities_are_looked_up() {
+    let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+    migrator().run(&mut connection).await.unwrap();
+    for statement in [entity::VERSIONS, entity::REMOVE] {
+        let explain = format!("EXPLAIN QUERY PLAN {statement}");
+        let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(sqlx::AssertSqlSafe(explain))
+            .bind("default")
+            .bind("[]")
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
+        let steps: Vec<&str> = plan.iter().map(|(.., step)| step.as_str()).collect();
+        let search = "SEARCH entity USING PRIMARY KEY (tenant=? AND kind=? AND id=?)";
+        assert!(steps.contains(&search), "{statement}: {steps:?}");
+    }
+}

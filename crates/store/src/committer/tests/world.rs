@@ -175,6 +175,7 @@ pub(super) fn denied(number: u32) -> Denied {
         ask: ask(number),
         reason: model::Reason::PolicyDenied,
         why: None,
+        input: None,
     }
 }
 
@@ -491,6 +492,7 @@ pub(super) fn request(number: u32, amount: i64, epoch: u64) -> HoldRequest {
             output: 100,
         },
         tools: Vec::new(),
+        all_tools: false,
         next: NextStep::default(),
         may_wait: true,
         lifetime_us: LIFETIME,
@@ -526,6 +528,8 @@ pub(super) fn assert_same(view: &View, folded: &View) {
     );
     assert_eq!(view.agents, folded.agents);
     assert_eq!(view.keys, folded.keys);
+    assert_eq!((&view.peps, &view.pep_keys), (&folded.peps, &folded.pep_keys));
+    assert_eq!(view.entities, folded.entities);
     assert_eq!(view.admins, folded.admins);
     assert_eq!(view.budgets, folded.budgets);
     assert_eq!(view.policy_files, folded.policy_files);
