@@ -38,7 +38,17 @@ pub(crate) struct Placed<'b> {
     pub(crate) lineage: Vec<EntityUid>,
 }
 
-impl Placed<'_> {
+impl<'b> Placed<'b> {
+    /// What stands for any candidate of a search where nothing depends on which it is.
+    pub(crate) fn anyone(kind: &'b Kind) -> Self {
+        let uid = kind.uid("");
+        Self {
+            kind,
+            entity: Entity::with_uid(uid.clone()),
+            lineage: vec![uid],
+        }
+    }
+
     pub(crate) fn uid(&self) -> EntityUid {
         self.entity.uid()
     }
@@ -58,14 +68,25 @@ impl Bundle {
     }
 
     /// Fits a question to the schema, or says why it is refused unseen.
-    pub(crate) fn prepare_query(&self, query: &Query<'_>) -> Result<Prepared<'_>, Verdict> {
-        let subject = self.kind(query.subject.kind)?;
-        let resource = self.kind(query.resource.kind)?;
+    fn prepare_query(&self, query: &Query<'_>) -> Result<Prepared<'_>, Verdict> {
+        let (subject, resource) = (self.kind(query.subject.kind)?, self.kind(query.resource.kind)?);
         let deed = self.deed(query.action)?;
         applies(deed, subject, resource)?;
         let mut notes = Vec::new();
         let subject = self.place(subject, &query.subject, "subject", &mut notes)?;
         let resource = self.place(resource, &query.resource, "resource", &mut notes)?;
+        self.prepare(query, deed, subject, resource, notes)
+    }
+
+    /// Puts a question together whose subject and resource were looked up.
+    pub(crate) fn prepare<'b>(
+        &'b self,
+        query: &Query<'_>,
+        deed: &'b Deed,
+        subject: Placed<'b>,
+        resource: Placed<'b>,
+        mut notes: Vec<String>,
+    ) -> Result<Prepared<'b>, Verdict> {
         let context = self.context(deed, &subject, query, &mut notes)?;
         Ok(Prepared {
             deed,

@@ -6,9 +6,9 @@
 use cedar_policy::{Effect, PolicySet};
 
 use crate::{
-    Bundle, Party, Properties, Query,
+    Bundle, Code, Party, Properties, Query, Verdict,
     decide::Tally,
-    evaluate::{Prepared, applies},
+    evaluate::{Placed, Prepared, applies},
     index::Index,
     mentions::Mentions,
     schema::Deed,
@@ -153,39 +153,53 @@ impl Bundle {
 
     fn search(&self, side: Side, query: &Query<'_>, page: Page<'_>) -> Found {
         let mut found = Found::default();
-        let kind = match side {
-            Side::Subject => query.subject.kind,
-            Side::Resource => query.resource.kind,
-        };
-        let Ok(kind) = self.kind(kind) else { return found };
-        let mut candidates = self.store.of_kind(&kind.name).skip_while(|id| page.after.is_some_and(|after| *id <= after));
-        let Ok(template) = self.prepare_query(query) else {
-            return found;
-        };
-        let Some(index) = self.indexes.get(&template.deed.uid) else {
-            return found;
-        };
-        // What the manifest of an agent says is in the context of our own actions, so it differs between candidates.
-        if side == Side::Subject && template.deed.builtin {
-            collect(&mut found, candidates, page, |id| self.evaluate(&with(side, query, id)).is_permit());
-            return found;
+        if let Err(verdict) = self.search_into(side, query, page, &mut found) {
+            // What is not known here has no results.
+            found.notes.extend(verdict.notes);
         }
-        let shared = match Shared::new(self, side, index, &template) {
-            Ok(Some(shared)) => shared,
-            Ok(None) => return found,
-            Err(error) => {
-                found.notes.push(error);
-                return found;
+        found
+    }
+
+    fn search_into(&self, side: Side, query: &Query<'_>, page: Page<'_>, found: &mut Found) -> Result<(), Verdict> {
+        let (subject, resource) = (self.kind(query.subject.kind)?, self.kind(query.resource.kind)?);
+        let deed = self.deed(query.action)?;
+        applies(deed, subject, resource)?;
+        let kind = if side == Side::Subject { subject } else { resource };
+        let behind = |id: &&str| page.after.is_none_or(|after| *id > after);
+        let candidates = self.store.of_kind(&kind.name).filter(behind);
+        // What an agent's manifest says is in the context of our own actions, so that differs between candidates.
+        if side == Side::Subject && deed.builtin {
+            collect(found, candidates, page, |id| self.evaluate(&with(side, query, id)).is_permit());
+            return Ok(());
+        }
+        let mut notes = Vec::new();
+        let (subject, resource) = match side {
+            Side::Subject => {
+                let resource = self.place(resource, &query.resource, "resource", &mut notes)?;
+                (Placed::anyone(subject), resource)
+            }
+            Side::Resource => {
+                let subject = self.place(subject, &query.subject, "subject", &mut notes)?;
+                (subject, Placed::anyone(resource))
             }
         };
-        let mut prepared = template;
+        let mut prepared = self.prepare(query, deed, subject, resource, notes)?;
+        found.notes.append(&mut prepared.notes);
+        let Some(index) = self.indexes.get(&deed.uid) else {
+            return Ok(());
+        };
+        let shared = match Shared::new(self, side, index, &prepared) {
+            Ok(Some(shared)) => shared,
+            Ok(None) => return Ok(()),
+            Err(error) => return Err(Verdict::refused(Code::EvaluationError, error)),
+        };
+        // What does not count of the candidates' properties is the same for each: once is enough.
         let mut notes = Vec::new();
-        collect(&mut found, &mut candidates, page, |id| {
-            let party = match side {
-                Side::Subject => with(side, query, id).subject,
-                Side::Resource => with(side, query, id).resource,
-            };
-            let Ok(placed) = self.place(kind, &party, "candidate", &mut notes) else {
+        collect(found, candidates, page, |id| {
+            let candidate = with(side, query, id);
+            let party = if side == Side::Subject { &candidate.subject } else { &candidate.resource };
+            notes.clear();
+            let Ok(placed) = self.place(kind, party, "candidate", &mut notes) else {
                 return false;
             };
             match side {
@@ -194,7 +208,8 @@ impl Bundle {
             }
             shared.permits(self, index, &prepared).unwrap_or(false)
         });
-        found
+        found.notes.append(&mut notes);
+        Ok(())
     }
 }
 
