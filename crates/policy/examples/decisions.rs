@@ -4,7 +4,12 @@
 //! ten permit a crew what its bots' level allows, the rest forbid; ten forbid something to everybody, whatever the number of
 //! policies. Questions ask at random. Prints one line of JSON for each size.
 
-use std::{hint::black_box, time::Instant};
+use std::{
+    fs,
+    hint::black_box,
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use cedar_policy::{Authorizer, Context, Entities, EntityUid, PolicySet, Request, Schema};
 use policy::{Bundle, Page, Party, Properties, Query, ResourceSearch, Source, Sources};
@@ -174,13 +179,17 @@ impl Plain {
 }
 
 fn main() {
-    let number = |text: String| text.parse::<usize>().expect("a number");
-    let sizes: Vec<usize> = std::env::args().skip(1).map(number).collect();
-    let [policies, entities] = sizes[..] else {
-        panic!("usage: decisions POLICIES ENTITIES");
+    let number = |text: &String| text.parse::<usize>().expect("a number");
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [policies, entities, ref rest @ ..] = &arguments[..] else {
+        panic!("usage: decisions POLICIES ENTITIES [--write DIR]");
     };
+    let (policies, entities) = (number(policies), number(entities));
     let world = world(policies, entities);
     let asked = asked(world.bots);
+    if let [_, dir] = rest {
+        return write(&PathBuf::from(dir), &world, &asked).expect("the directory can be written");
+    }
     let sources = Sources {
         schemas: vec![source("schemas/bench.cedarschema", SCHEMA)],
         policies: vec![source("policies/bench.cedar", &world.policies)],
@@ -232,6 +241,32 @@ fn main() {
         "plain_us": plainly, "search_us": search, "permitted": permitted, "questions": QUESTIONS,
     });
     println!("{line}");
+}
+
+/// A governance directory with the same world, and the questions as the decision point takes them.
+fn write(dir: &Path, world: &World, asked: &[Asked]) -> std::io::Result<()> {
+    let governance = dir.join("governance");
+    for part in ["agents", "schemas", "policies", "entities"] {
+        fs::create_dir_all(governance.join(part))?;
+    }
+    let pep = "kind: Pep\nname: bench\nowner: bench@bench.example\npurpose: Is measured\n";
+    fs::write(governance.join("agents/bench.yaml"), pep)?;
+    fs::write(governance.join("schemas/bench.cedarschema"), SCHEMA)?;
+    let lines: Vec<&str> = world.policies.lines().collect();
+    for (number, lines) in lines.chunks(20).enumerate() {
+        fs::write(governance.join(format!("policies/p{number}.cedar")), lines.join("\n"))?;
+    }
+    fs::write(governance.join("entities/bench.json"), Value::Array(world.entities.clone()).to_string())?;
+    let question = |asked: &Asked| {
+        let question = json!({
+            "subject": {"type": "bot", "id": asked.subject},
+            "action": {"name": asked.action},
+            "resource": {"type": "tool", "id": asked.resource},
+            "context": asked.context,
+        });
+        format!("{question}\n")
+    };
+    fs::write(dir.join("questions.jsonl"), asked.iter().map(question).collect::<String>())
 }
 
 fn source(file: &str, text: &str) -> Source {
