@@ -115,6 +115,10 @@ impl Bundle {
         role: &str,
         notes: &mut Vec<String>,
     ) -> Result<Placed<'b>, Verdict> {
+        if kind.ids.as_ref().is_some_and(|ids| !ids.contains(party.id)) {
+            let note = format!("{} is not one of the type {}", shown(party.id), kind.name);
+            return Err(Verdict::refused(Code::UnknownType, note));
+        }
         let uid = kind.uid(party.id);
         let stored = self.store.get(&uid);
         if stored.is_none() && kind.name == self.vocabulary.agent {
@@ -130,21 +134,20 @@ impl Bundle {
             return Ok(Placed { kind, entity, lineage });
         }
         let lineage = self.store.lineage(&uid);
-        let given = party.properties.filter(|given| !given.is_empty());
+        // What our own types have comes from manifests and files alone.
+        let given = party.properties.filter(|given| !given.is_empty() && !kind.builtin);
         let entity = match (stored, given) {
             (Some(stored), None) => Ok(stored.entity.clone()),
             (stored, given) => {
                 let mut attributes: HashMap<String, RestrictedExpression> = stored
                     .map(|stored| stored.attributes.iter().cloned().collect())
                     .unwrap_or_default();
+                let before = notes.len();
                 let given = given.map(|given| project(&kind.shape, given, notes)).unwrap_or_default();
-                for (name, value) in given {
-                    if kind.builtin || kind.shape.is_authoritative(&name) {
-                        notes.push(format!("{role}.{name}: what is stored counts, not what the request says"));
-                        continue;
-                    }
-                    attributes.insert(name, value);
+                for note in notes.iter_mut().skip(before) {
+                    note.insert_str(0, &format!("{role}: "));
                 }
+                attributes.extend(given);
                 let parents = stored.map(|stored| stored.parents.clone()).unwrap_or_default();
                 Entity::new(uid, attributes, parents).map_err(|error| error.to_string())
             }
@@ -168,10 +171,10 @@ impl Bundle {
         if pairs.len() != before {
             notes.push(format!("context.{ACTION} and context.{APPROVAL} are not the caller's to say"));
         }
-        if let (Some(Type::Record(shape)), Some(given)) = (deed.context.of(ACTION), query.action_properties) {
+        if let (Some(Type::Record(shape)), Some(given)) = (deed.context.get(ACTION).map(|found| &found.of), query.action_properties) {
             pairs.push((ACTION.to_owned(), self.record(shape, given, notes)?));
         }
-        if query.approved && matches!(deed.context.of(APPROVAL), Some(Type::Bool)) {
+        if query.approved && deed.context.get(APPROVAL).is_some_and(|found| found.of == Type::Bool) {
             pairs.push((APPROVAL.to_owned(), RestrictedExpression::new_bool(true)));
         }
         // What a manifest says is not the caller's to say.

@@ -32,6 +32,8 @@ pub(crate) struct Terms {
     pub(crate) kinds: HashMap<EntityTypeName, Kind>,
     /// The actions by their names, groups of actions included.
     pub(crate) actions: HashMap<String, Arc<Deed>>,
+    /// The types by the names that callers give them: reading a name anew for each question would take longer than deciding.
+    by_name: HashMap<String, EntityTypeName>,
 }
 
 /// An entity type.
@@ -62,6 +64,20 @@ pub(crate) struct Deed {
     pub(crate) context: Shape,
     /// Bailiwick's own.
     pub(crate) builtin: bool,
+}
+
+impl Kind {
+    /// The entity of this type with that id.
+    pub(crate) fn uid(&self, id: &str) -> EntityUid {
+        EntityUid::from_type_name_and_id(self.name.clone(), EntityId::new(id))
+    }
+}
+
+impl Deed {
+    /// Its name as callers give it.
+    pub(crate) fn name(&self) -> &str {
+        self.uid.id().unescaped()
+    }
 }
 
 /// What to do where Cedar does not say.
@@ -162,8 +178,10 @@ impl Terms {
             deed.context.spread(&personal);
             (name, Arc::new(deed))
         };
+        let called = |name: &EntityTypeName| (names::from_cedar_type(name), name.clone());
         Ok(Self {
             schema,
+            by_name: kinds.keys().map(called).collect(),
             kinds,
             actions: actions.into_iter().map(spread).collect(),
         })
@@ -171,7 +189,12 @@ impl Terms {
 
     /// The type that a caller means.
     pub(crate) fn kind(&self, kind: &str) -> Option<&Kind> {
-        self.kinds.get(&names::to_cedar_type(kind).ok()?)
+        self.kinds.get(self.by_name.get(kind)?)
+    }
+
+    /// The action that a caller means.
+    pub(crate) fn action(&self, name: &str) -> Option<&Deed> {
+        self.actions.get(name).map(|deed| &**deed)
     }
 }
 
