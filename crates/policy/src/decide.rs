@@ -12,7 +12,7 @@ use crate::{
     Bundle, Decision, Denial, Permit, Question, Resource,
     bundle::Known,
     decision::Deed,
-    entities::{reach, strings},
+    entities::strings,
     memo::{Memo, Reads},
     question::Named,
     vocabulary::{About, Declared},
@@ -121,7 +121,7 @@ impl Bundle {
         action: &Declared,
         resource: &Named,
     ) -> Result<Tally, String> {
-        let entities = self.entities(known, question, action, resource)?;
+        let entities = self.slice(known, question, action, resource)?;
         let request = self.request(known, question, action, resource)?;
         let mut tally = Tally::default();
         let groups = known.groups.get(question.action).iter();
@@ -174,7 +174,7 @@ impl Bundle {
     /// The entities that the decision can look at: those prepared for the agent, the action with its groups, the model,
     /// and the user with the teams the files put them in. An upstream needs no record: it has no attributes and is in
     /// nothing, and a model's record says that it is in it.
-    fn entities(
+    fn slice(
         &self,
         known: &Known,
         question: &Question<'_>,
@@ -190,7 +190,13 @@ impl Bundle {
             _ => None,
         };
         let user = question.user.map(|user| self.vocabulary.user(user));
-        let stored = reach(&self.store, &user).into_iter().chain([action.entity.clone()]);
+        let groups = known.groups.get(question.action).iter();
+        let depth = groups.map(|group| group.depth).max().unwrap_or_default();
+        let stored = match user {
+            Some(user) => self.store.slice(&[user], depth)?,
+            None => Vec::new(),
+        };
+        let stored = stored.into_iter().chain([action.entity.clone()]);
         let stored = stored.filter(|entity| known.entities.get(&entity.uid()).is_none());
         known
             .entities

@@ -43,6 +43,8 @@ pub(crate) struct Group {
     pub(crate) literals: HashSet<EntityUid>,
     /// The parts of the context they look at.
     pub(crate) reads: Reads,
+    /// How many attributes that name entities they follow one after another, at most.
+    pub(crate) depth: usize,
 }
 
 impl Group {
@@ -57,6 +59,7 @@ impl Group {
         for member in members {
             let Some(rule) = rules.get(member.rule) else { continue };
             group.literals.extend(literals::read_by(&rule.policy));
+            group.depth = group.depth.max(literals::depth(&rule.policy));
             group.reads = group.reads.and(Reads::of(&rule.policy));
             let shard = match &member.resource {
                 None => group.any.get_or_insert_default(),

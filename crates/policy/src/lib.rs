@@ -11,6 +11,7 @@
 
 mod action;
 mod bundle;
+mod change;
 mod decide;
 mod decision;
 mod entities;
@@ -23,20 +24,23 @@ mod problem;
 mod project;
 mod query;
 mod question;
+mod record;
 mod schema;
 mod shape;
+mod store;
 mod validate;
 mod verdict;
 mod vocabulary;
 mod words;
 
 pub use action::{Action, UnknownAction};
-pub use bundle::{AgentFacts, Bundle};
+pub use bundle::{AgentFacts, Bundle, Sources};
 pub use decision::{Decision, Denial, DenialKind, Permit};
 pub use names::{from_cedar_name, from_cedar_type, to_cedar_name, to_cedar_type};
 pub use problem::{Problem, Source};
 pub use query::{Party, Properties, Query};
 pub use question::{Question, Resource};
+pub use record::{EntityChange, EntityName, EntityRecord};
 pub use verdict::{Code, Outcome, Verdict};
 
 #[cfg(test)]
