@@ -2,9 +2,11 @@
 
 mod compiling;
 mod deciding;
+mod entities;
 mod indexing;
 mod oracle;
 mod schemas;
+mod measure;
 
 use model::{AgentName, NanoUsd, Pseudonym, Tier, UpstreamName};
 
