@@ -6,7 +6,8 @@ use std::{
 };
 
 use entry::{
-    Action, AdminRecord, AgentState, Ask as Waiting, BudgetFacts, Distrust, Event, KeyState, Over, Tokens, Why,
+    Action, AdminRecord, AgentState, Ask as Waiting, BudgetFacts, Distrust, Event, KeyState, Over, PolicyFile,
+    Tokens, Why,
 };
 use ledger::{
     Amount, Attempt, Balance, BreakerSpec, BreakerStanding, BreakerStop, Edit, Fill, Limited, NextStep, RateSpec,
@@ -177,8 +178,8 @@ pub struct View {
     pub budget_facts: BudgetFacts,
     /// Attempts that wait for an administrator.
     pub asks: Vec<Waiting>,
-    /// The policy files in effect: name, text, entry.
-    pub policy_files: BTreeMap<String, (String, u64)>,
+    /// The policy files in effect by name, each with its entry.
+    pub policy_files: BTreeMap<String, (PolicyFile, u64)>,
     /// The bundle in effect and its entry.
     pub bundle: Option<(Digest, u64)>,
     /// The price book in effect and its entry.
