@@ -87,7 +87,7 @@ fn world(policies: usize, entities: usize) -> World {
         let (crew, server, tool) = (random.below(crews), random.below(SERVERS), random.below(TOOLS));
         let policy = match n {
             n if n < GLOBAL.min(policies / 5) => format!(
-                "forbid (principal, action, resource) when {{ context.hour == {} && resource.risk > 7 }};",
+                "forbid (principal, action in Action::\"use\", resource) when {{ context.hour == {} && resource.risk > 7 }};",
                 24 + n
             ),
             n if n % 10 < 5 => format!(
