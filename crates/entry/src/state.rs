@@ -12,7 +12,7 @@ use crate::{
     ask::Asks,
     budgets::{BudgetFacts, LastEdit},
     distrust::Distrust,
-    record::{AdminRecord, AgentRecord, KeyRecord, UpstreamRecord},
+    record::{AdminRecord, AgentRecord, KeyRecord, PolicyFile, UpstreamRecord},
     rules::Counted,
 };
 
@@ -214,8 +214,7 @@ impl State {
                     .ok_or_else(|| unknown("administrator", admin))?;
             }
             Event::PolicyFile(file) => {
-                self.policy_files
-                    .insert(file.file.clone(), (file.clone(), entry.index));
+                self.policy_files.insert(file.file.clone(), (file.clone(), entry.index));
             }
             Event::PolicyLoaded { bundle, files, .. } => self.policy_loaded(*bundle, files, entry.index)?,
             Event::PricesLoaded { book, .. } => self.prices = Some((*book, entry.index)),

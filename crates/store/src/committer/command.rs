@@ -6,8 +6,8 @@ use std::{
 };
 
 use entry::{
-    Action, AdminRecord, AgentState, Ask as Waiting, BudgetFacts, Distrust, Event, KeyState, Over, PolicyFile,
-    Tokens, Why,
+    Action, AdminRecord, AgentState, Ask as Waiting, BudgetFacts, Distrust, Event, KeyState, Over, PolicyFile, Tokens,
+    Why,
 };
 use ledger::{
     Amount, Attempt, Balance, BreakerSpec, BreakerStanding, BreakerStop, Edit, Fill, Limited, NextStep, RateSpec,
