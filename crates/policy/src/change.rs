@@ -45,6 +45,7 @@ impl Bundle {
             terms: self.terms.clone(),
             authorizer: self.authorizer.clone(),
             indexes: self.indexes.clone(),
+            merged: self.merged.clone(),
             agents: known,
             rules: self.rules.clone(),
             memo: Memo::default(),

@@ -4,7 +4,7 @@
 //! does not count and is noted. Then the same policies decide by the same index as for the gateway, over a slice of the
 //! entities.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use cedar_policy::{Context, Entities, Entity, EntityUid, PolicySet, Request, RestrictedExpression};
 
@@ -38,7 +38,7 @@ pub(crate) struct Placed<'b> {
     pub(crate) kind: &'b Kind,
     pub(crate) entity: Entity,
     /// Its own name and those of all it is in.
-    pub(crate) lineage: Vec<EntityUid>,
+    pub(crate) lineage: Arc<[EntityUid]>,
 }
 
 impl<'b> Placed<'b> {
@@ -48,7 +48,7 @@ impl<'b> Placed<'b> {
         Self {
             kind,
             entity: Entity::with_uid(uid.clone()),
-            lineage: vec![uid],
+            lineage: [uid].into(),
         }
     }
 
@@ -134,32 +134,31 @@ impl Bundle {
             && let Ok(upstream) = UpstreamName::new(upstream)
         {
             let inside = self.vocabulary.upstream(&upstream);
-            let lineage = vec![uid.clone(), inside.clone()];
+            let lineage = [uid.clone(), inside.clone()].into();
             let entity = model_entity(uid, upstream.as_str(), name, inside).map_err(unevaluated)?;
             return Ok(Placed { kind, entity, lineage });
         }
-        let lineage = self.store.lineage(&uid);
+        let ready = self.store.ready(&uid).map_err(unevaluated)?;
         // What our own types have comes from manifests and files alone.
         let given = party.properties.filter(|given| !given.is_empty() && !kind.builtin);
-        let entity = match (stored, given) {
-            (Some(stored), None) => Ok(stored.entity.clone()),
-            (stored, given) => {
+        let (entity, lineage) = match (ready, given) {
+            (Some(ready), None) => (ready.entity.clone(), ready.lineage.clone()),
+            (ready, given) => {
                 let mut attributes: HashMap<String, RestrictedExpression> = stored
                     .map(|stored| stored.attributes.iter().cloned().collect())
                     .unwrap_or_default();
-                let before = notes.len();
-                let given = given
-                    .map(|given| project(&kind.shape, given, notes))
-                    .unwrap_or_default();
-                for note in notes.iter_mut().skip(before) {
-                    note.insert_str(0, &format!("{role}: "));
+                if let Some(given) = given {
+                    let before = notes.len();
+                    attributes.extend(project(&kind.shape, given, notes));
+                    for note in notes.iter_mut().skip(before) {
+                        note.insert_str(0, &format!("{role}: "));
+                    }
                 }
-                attributes.extend(given);
-                let parents = stored.map(|stored| stored.parents.clone()).unwrap_or_default();
-                Entity::new(uid, attributes, parents).map_err(|error| error.to_string())
+                let lineage = ready.map_or_else(|| Arc::from([uid.clone()]), |ready| ready.lineage.clone());
+                let parents = lineage.iter().skip(1).cloned().collect();
+                (Entity::new(uid, attributes, parents).map_err(unevaluated)?, lineage)
             }
         };
-        let entity = entity.map_err(|error| Verdict::refused(Code::EvaluationError, error))?;
         Ok(Placed { kind, entity, lineage })
     }
 
@@ -211,8 +210,8 @@ impl Bundle {
         let request = prepared.request()?;
         let entities = self.entities_for(prepared, index)?;
         let mut tally = Tally::default();
-        for policies in shards(index, prepared) {
-            let response = self.authorizer.is_authorized(&request, policies, &entities);
+        for policies in self.merged.of(shards(index, prepared))? {
+            let response = self.authorizer.is_authorized(&request, &policies, &entities);
             self.count(&response, &mut tally);
         }
         Ok(tally.sorted())
@@ -228,19 +227,16 @@ impl Bundle {
             depth = depth.max(group.depth);
         }
         let given = [&prepared.subject, &prepared.resource];
-        for placed in given {
-            roots.extend(placed.lineage.iter().skip(1).cloned());
-            if depth > 0 {
-                // What the question itself names counts as well as what is stored.
-                roots.push(placed.uid());
-                roots.extend(referred(&placed.entity));
-            }
+        if depth > 0 {
+            // What these name has been followed to once already.
+            depth -= usize::from(roots.is_empty());
+            roots.extend(given.iter().flat_map(|placed| referred(&placed.entity)));
         }
-        let mut slice = self.store.slice(&roots, depth)?;
+        let mut slice = self.store.read(roots, depth)?;
         slice.retain(|entity| given.iter().all(|placed| placed.entity.uid() != entity.uid()));
-        slice.extend(given.iter().map(|placed| placed.entity.clone()));
-        if prepared.subject.uid() == prepared.resource.uid() {
-            slice.pop();
+        slice.push(prepared.subject.entity.clone());
+        if prepared.subject.uid() != prepared.resource.uid() {
+            slice.push(prepared.resource.entity.clone());
         }
         slice.push(prepared.deed.entity.clone());
         Entities::from_entities(slice, None).map_err(|error| error.to_string())

@@ -21,6 +21,7 @@ mod index;
 mod literals;
 mod memo;
 mod mentions;
+mod merged;
 mod names;
 mod parse;
 mod problem;

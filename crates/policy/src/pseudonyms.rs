@@ -79,6 +79,7 @@ impl Bundle {
             terms: self.terms.clone(),
             authorizer: self.authorizer.clone(),
             indexes: Arc::new(indexes),
+            merged: Arc::default(),
             agents: self.agents.clone(),
             rules: Arc::new(facts),
             memo: Memo::default(),

@@ -273,13 +273,16 @@ impl Shared {
 
     /// Whether the candidate that stands in the question is permitted.
     fn permits(&self, bundle: &Bundle, index: &Index, prepared: &Prepared<'_>) -> Result<bool, String> {
-        let own: Vec<&PolicySet> = own(self.side, index, prepared).collect();
+        let own = bundle.merged.of(own(self.side, index, prepared))?;
         if !self.permitted && !self.may_permit && own.is_empty() {
             return Ok(false);
         }
         let (request, entities) = (prepared.request()?, bundle.entities_for(prepared, index)?);
         let mut tally = Tally::default();
-        for policies in std::iter::once(&self.looking).chain(own) {
+        for policies in std::iter::once(&self.looking).chain(own.iter().map(|set| &**set)) {
+            if policies.is_empty() {
+                continue;
+            }
             let response = bundle.authorizer.is_authorized(&request, policies, &entities);
             bundle.count(&response, &mut tally);
         }

@@ -11,10 +11,15 @@ use std::{
 
 use cedar_policy::{Entity, EntityTypeName, EntityUid, EvalResult, RestrictedExpression};
 
-use self::sorted::Sorted;
+use self::{
+    ready::{Hierarchy, Kept},
+    sorted::Sorted,
+};
 use crate::record::EntityRecord;
 
+mod ready;
 mod sorted;
+
 
 /// How many shards.
 const SHARDS: usize = 1024;
@@ -35,6 +40,7 @@ pub(crate) struct Stored {
     /// What its attributes name.
     refers: Vec<EntityUid>,
     pub(crate) origin: Origin,
+    kept: Kept,
 }
 
 /// Who says that there is such an entity.
@@ -62,6 +68,7 @@ impl Stored {
             refers,
             entity,
             origin,
+            kept: Kept::default(),
         }
     }
 
@@ -101,6 +108,9 @@ pub(crate) struct Store {
     /// Each sorted by name.
     shards: Vec<Arc<Vec<Arc<Stored>>>>,
     kinds: HashMap<EntityTypeName, Arc<Sorted>>,
+    /// The types of what something is in.
+    containers: HashSet<EntityTypeName>,
+    hierarchy: Hierarchy,
 }
 
 impl Store {
@@ -108,7 +118,13 @@ impl Store {
     pub(crate) fn new(entities: Vec<Stored>) -> Self {
         let mut shards = vec![Vec::new(); SHARDS];
         let mut kinds: HashMap<EntityTypeName, Vec<EntityUid>> = HashMap::new();
+        let mut containers = HashSet::new();
         for stored in entities {
+            for parent in &stored.parents {
+                if !containers.contains(parent.type_name()) {
+                    containers.insert(parent.type_name().clone());
+                }
+            }
             kinds
                 .entry(stored.uid.type_name().clone())
                 .or_default()
@@ -127,6 +143,8 @@ impl Store {
                 .into_iter()
                 .map(|(kind, names)| (kind, Arc::new(Sorted::new(names))))
                 .collect(),
+            containers,
+            hierarchy: Hierarchy::default(),
         }
     }
 
@@ -138,6 +156,7 @@ impl Store {
 
     /// Puts the entity in the place of the one of its name.
     pub(crate) fn put(&mut self, stored: Arc<Stored>) {
+        self.rearranges(&stored.uid, &stored.parents);
         let Some(shard) = self.shards.get_mut(shard_of(&stored.uid)) else {
             return;
         };
@@ -157,6 +176,7 @@ impl Store {
     }
 
     pub(crate) fn remove(&mut self, uid: &EntityUid) {
+        self.rearranges(uid, &HashSet::new());
         let Some(shard) = self.shards.get_mut(shard_of(uid)) else {
             return;
         };
@@ -183,10 +203,6 @@ impl Store {
             .collect();
         kinds.sort_by(|(one, _), (other, _)| one.cmp(other));
         kinds.into_iter().flat_map(|(_, names)| names.iter())
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.len()).sum()
     }
 
     /// The entity and all that it is in, whether or not they are stored. Of more than [`MAX_REACH`] some are left out:

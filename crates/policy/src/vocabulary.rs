@@ -3,7 +3,7 @@
 //! Ids come from outside (a model's name is whatever the caller wrote), so entity names are always built from type and
 //! id, and never by formatting and parsing text.
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
 use cedar_policy::{Entity, EntityId, EntityTypeName, EntityUid};
 use model::{AgentName, Pseudonym, UpstreamName};
@@ -19,7 +19,6 @@ pub(crate) const SCHEMA_TEXT: &str = include_str!("schema.cedarschema");
 
 /// The names in it.
 pub(crate) struct Vocabulary {
-    pub(crate) tenant: EntityTypeName,
     pub(crate) agent: EntityTypeName,
     pub(crate) team: EntityTypeName,
     pub(crate) user: EntityTypeName,
@@ -40,8 +39,6 @@ pub(crate) struct Declared {
     pub(crate) uid: EntityUid,
     /// The action's record, which says what groups it is in.
     pub(crate) entity: Entity,
-    /// The action and every group it is in.
-    pub(crate) lineage: HashSet<EntityUid>,
     pub(crate) about: About,
 }
 
@@ -50,7 +47,6 @@ impl Declared {
         Self {
             uid: deed.uid.clone(),
             entity: deed.entity.clone(),
-            lineage: deed.lineage.clone(),
             about: match deed.resources.contains(model) {
                 true => About::Model,
                 false => About::Upstream,
@@ -71,7 +67,6 @@ impl Vocabulary {
             Ok(Declared::new(deed, &model))
         })?;
         Ok(Self {
-            tenant: entity_type("Tenant")?,
             agent: entity_type("Agent")?,
             team: entity_type("Team")?,
             user: entity_type("User")?,
