@@ -6,7 +6,7 @@ use std::{
 };
 
 use aws_lc_rs::digest::{Context, SHA256};
-use cedar_policy::{Authorizer, Effect, Entities, EntityUid, Policy};
+use cedar_policy::{Effect, Entities, EntityUid, Policy};
 use model::{AgentName, Digest};
 
 use crate::{
@@ -15,8 +15,6 @@ use crate::{
     entities,
     index::{Group, Index},
     memo::Memo,
-    mentions::Mentions,
-    merged::Merged,
     parse::{self, Rule},
     problem::place,
     schema::Terms,
@@ -53,10 +51,7 @@ pub struct AgentFacts {
 pub struct Bundle {
     pub(crate) vocabulary: Arc<Vocabulary>,
     pub(crate) terms: Arc<Terms>,
-    pub(crate) authorizer: Authorizer,
     pub(crate) indexes: Arc<HashMap<EntityUid, Arc<Index>>>,
-    /// Shards of these that apply together.
-    pub(crate) merged: Arc<Merged>,
     pub(crate) store: Store,
     pub(crate) agents: Agents,
     pub(crate) rules: Arc<HashMap<Arc<str>, Facts>>,
@@ -71,7 +66,6 @@ pub struct Bundle {
 pub(crate) struct Facts {
     pub(crate) policy: Policy,
     pub(crate) effect: Effect,
-    pub(crate) mentions: Mentions,
     pub(crate) annotations: Annotations,
     /// Where it stands: file, line and column, from 1.
     pub(crate) place: (String, u32, u32),
@@ -83,7 +77,6 @@ impl Facts {
         Self {
             policy: rule.policy.clone(),
             effect: rule.policy.effect(),
-            mentions: Mentions::of(&rule.policy),
             annotations,
             place: (rule.source.file.clone(), line, column),
         }
@@ -124,6 +117,8 @@ impl Agents {
 /// What is prepared for one agent.
 pub(crate) struct Known {
     pub(crate) uid: EntityUid,
+    /// Its name, then those of all that it is in.
+    pub(crate) lineage: Vec<EntityUid>,
     pub(crate) environment: String,
     /// The entities every decision about the agent starts from, whatever the action.
     pub(crate) entities: Entities,
@@ -187,9 +182,7 @@ impl Bundle {
         Ok(Self {
             vocabulary: Arc::new(vocabulary),
             terms: Arc::new(terms),
-            authorizer: Authorizer::new(),
             indexes: Arc::new(indexes),
-            merged: Arc::default(),
             store,
             agents: Agents::new(known),
             rules: Arc::new(facts),
@@ -257,6 +250,7 @@ fn prepare(
     Ok(Known {
         reached: store.reached(&roots, depth)?,
         uid,
+        lineage: names,
         environment: environment.to_owned(),
         entities,
         groups,

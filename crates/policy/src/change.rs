@@ -43,9 +43,7 @@ impl Bundle {
         Ok(Self {
             vocabulary: self.vocabulary.clone(),
             terms: self.terms.clone(),
-            authorizer: self.authorizer.clone(),
             indexes: self.indexes.clone(),
-            merged: self.merged.clone(),
             agents: known,
             rules: self.rules.clone(),
             memo: Memo::default(),

@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use cedar_policy::{
-    AuthorizationError, Context, Decision as Answer, Effect, Entities, Entity, EntityUid, PolicyId, Request, Response,
-    RestrictedExpression,
-};
+use cedar_policy::{Context, Effect, Entities, Entity, EntityUid, Request, RestrictedExpression};
 use model::AgentName;
 
 use crate::{
     Bundle, Decision, Denial, Permit, Question, Resource,
     bundle::Known,
+    compiled::{Compiled, Said},
     decision::Deed,
     entities::strings,
     memo::{Memo, Reads},
@@ -38,6 +36,21 @@ impl Tally {
     /// Whether no policy forbids, nor might.
     pub(crate) fn speaks_not_against(&self) -> bool {
         self.forbids.is_empty() && self.failed_forbids.is_empty()
+    }
+
+    /// Counts what a policy said.
+    pub(crate) fn add(&mut self, policy: &Compiled, said: Said) {
+        match (said, policy.effect) {
+            (Said::Unsatisfied, _) => {}
+            (Said::Satisfied, Effect::Permit) => self.permits.push(policy.id.clone()),
+            (Said::Satisfied, Effect::Forbid) => self.forbids.push(policy.id.clone()),
+            (Said::Failed(note), effect) => {
+                self.notes.push(note);
+                if effect == Effect::Forbid {
+                    self.failed_forbids.push(policy.id.clone());
+                }
+            }
+        }
     }
 
     /// The same in the order of the names.
@@ -140,9 +153,9 @@ impl Bundle {
         let mut tally = Tally::default();
         let groups = known.groups.get(question.action).iter();
         let kind = resource.uid().type_name();
-        for policies in groups.flat_map(|group| group.shards(kind, resource.lineage())) {
-            let response = self.authorizer.is_authorized(&request, policies, &entities);
-            self.count(&response, &mut tally);
+        let lineage: Vec<EntityUid> = resource.lineage().cloned().collect();
+        for policy in groups.flat_map(|group| group.shards(kind, lineage.iter())) {
+            tally.add(policy, policy.evaluate((&known.lineage, &lineage), &request, &entities));
         }
         Ok(tally.sorted())
     }
@@ -213,26 +226,6 @@ impl Bundle {
             .clone()
             .add_entities(stored.chain(model), None)
             .map_err(|e| e.to_string())
-    }
-
-    pub(crate) fn count(&self, response: &Response, tally: &mut Tally) {
-        let reasons = match response.decision() {
-            Answer::Allow => &mut tally.permits,
-            // With no reasons it is the default, not a decision.
-            Answer::Deny => &mut tally.forbids,
-        };
-        // Every id is ours; one that were not would count as a `forbid`, on the side of caution.
-        let ours = |id: &PolicyId| match self.rules.get_key_value(AsRef::<str>::as_ref(id)) {
-            Some((id, facts)) => (id.clone(), facts.effect),
-            None => (Arc::from(AsRef::<str>::as_ref(id)), Effect::Forbid),
-        };
-        reasons.extend(response.diagnostics().reason().map(|id| ours(id).0));
-        for AuthorizationError::PolicyEvaluationError(error) in response.diagnostics().errors() {
-            tally.notes.push(error.to_string());
-            if let (id, Effect::Forbid) = ours(error.policy_id()) {
-                tally.failed_forbids.push(id);
-            }
-        }
     }
 
     /// A policy that would permit what was just refused, under an id that is still free.

@@ -6,12 +6,13 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use cedar_policy::{Context, Entities, Entity, EntityUid, PolicySet, Request, RestrictedExpression};
+use cedar_policy::{Context, Entities, Entity, EntityUid, Request, RestrictedExpression};
 
 use model::{AgentName, UpstreamName};
 
 use crate::{
     Bundle, Code, Outcome, Party, Properties, Query, Verdict,
+    compiled::Compiled,
     decide::{Tally, model_entity},
     index::Index,
     project::project,
@@ -210,9 +211,9 @@ impl Bundle {
         let request = prepared.request()?;
         let entities = self.entities_for(prepared, index)?;
         let mut tally = Tally::default();
-        for policies in self.merged.of(shards(index, prepared))? {
-            let response = self.authorizer.is_authorized(&request, &policies, &entities);
-            self.count(&response, &mut tally);
+        let names = (&*prepared.subject.lineage, &*prepared.resource.lineage);
+        for policy in applicable(index, prepared) {
+            tally.add(policy, policy.evaluate(names, &request, &entities));
         }
         Ok(tally.sorted())
     }
@@ -291,7 +292,7 @@ impl Prepared<'_> {
 }
 
 /// The policies that can apply.
-fn shards<'a>(index: &'a Index, prepared: &'a Prepared<'_>) -> impl Iterator<Item = &'a PolicySet> {
+fn applicable<'a>(index: &'a Index, prepared: &'a Prepared<'_>) -> impl Iterator<Item = &'a Arc<Compiled>> {
     let (subject, resource) = (&prepared.subject, &prepared.resource);
     index
         .of_principal(&subject.kind.name, subject.lineage.iter())

@@ -18,7 +18,6 @@ use crate::{
     bundle::{self, Facts},
     index::Index,
     memo::Memo,
-    mentions::Mentions,
     parse::Rule,
     schema::Terms,
     shape::{Shape, Type},
@@ -65,7 +64,6 @@ impl Bundle {
                 start: 0,
             });
             let changed = Facts {
-                mentions: Mentions::of(&policy),
                 policy,
                 effect: known.effect,
                 annotations: known.annotations.clone(),
@@ -77,9 +75,7 @@ impl Bundle {
         let mut bundle = Self {
             vocabulary: self.vocabulary.clone(),
             terms: self.terms.clone(),
-            authorizer: self.authorizer.clone(),
             indexes: Arc::new(indexes),
-            merged: Arc::default(),
             agents: self.agents.clone(),
             rules: Arc::new(facts),
             memo: Memo::default(),

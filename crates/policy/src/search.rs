@@ -3,14 +3,14 @@
 //! A search gives what asking about each candidate by itself would give (the property test in `tests/searching.rs`). It is
 //! faster because policies that look at nothing of the candidate are evaluated once.
 
-use cedar_policy::{Effect, PolicySet};
+use cedar_policy::Effect;
 
 use crate::{
     Bundle, Code, Party, Properties, Query, Verdict,
+    compiled::{Compiled, Said},
     decide::Tally,
     evaluate::{Placed, Prepared, applies},
     index::Index,
-    mentions::Mentions,
     schema::Deed,
 };
 
@@ -233,99 +233,99 @@ fn with<'a>(side: Side, query: &Query<'a>, id: &'a str) -> Query<'a> {
 }
 
 /// What is the same for every candidate.
-struct Shared {
+struct Shared<'a> {
     side: Side,
     /// Whether a policy that looks at nothing of the candidate permits.
     permitted: bool,
-    /// The policies that can apply to every candidate and look at it.
-    looking: PolicySet,
-    /// Whether one of these is a `permit`.
-    may_permit: bool,
+    /// The policies that can apply to every candidate and look at it, those that permit first.
+    looking: Vec<&'a Compiled>,
 }
 
-impl Shared {
+impl<'a> Shared<'a> {
     /// `None` where a policy that looks at nothing of the candidate forbids.
-    fn new(bundle: &Bundle, side: Side, index: &Index, template: &Prepared<'_>) -> Result<Option<Self>, String> {
-        let (mut blind, mut looking) = (PolicySet::new(), PolicySet::new());
-        let mut may_permit = false;
-        for policy in common(side, index, template).flat_map(PolicySet::policies) {
-            let facts = bundle.rules.get(AsRef::<str>::as_ref(policy.id()));
-            let mentions = facts.map_or_else(|| Mentions::of(policy), |facts| facts.mentions);
-            let looks = match side {
-                Side::Subject => mentions.principal,
-                Side::Resource => mentions.resource,
-            };
-            may_permit |= looks && policy.effect() == Effect::Permit;
-            let set = if looks { &mut looking } else { &mut blind };
-            set.add(policy.clone()).map_err(|error| error.to_string())?;
-        }
+    fn new(bundle: &Bundle, side: Side, index: &'a Index, template: &Prepared<'_>) -> Result<Option<Self>, String> {
+        let (request, entities) = (template.request()?, bundle.entities_for(template, index)?);
+        let names = (&*template.subject.lineage, &*template.resource.lineage);
         let mut tally = Tally::default();
-        let entities = bundle.entities_for(template, index)?;
-        let response = bundle.authorizer.is_authorized(&template.request()?, &blind, &entities);
-        bundle.count(&response, &mut tally);
+        let mut looking = Vec::new();
+        for policy in common(side, index, template) {
+            let looks = match side {
+                Side::Subject => policy.mentions.principal,
+                Side::Resource => policy.mentions.resource,
+            };
+            if looks {
+                looking.push(policy);
+            } else {
+                tally.add(policy, policy.evaluate(names, &request, &entities));
+            }
+        }
+        looking.sort_by_key(|policy| policy.effect == Effect::Forbid);
         Ok(tally.speaks_not_against().then_some(Self {
             side,
             permitted: tally.permits_alone(),
             looking,
-            may_permit,
         }))
     }
 
-    /// Whether the candidate that stands in the question is permitted.
+    /// Whether the candidate that stands in the question is permitted. Looks no further than it must: one permit is enough,
+    /// without one nothing else matters, and one `forbid` that is satisfied or fails settles it.
     fn permits(&self, bundle: &Bundle, index: &Index, prepared: &Prepared<'_>) -> Result<bool, String> {
-        let own = bundle.merged.of(own(self.side, index, prepared))?;
-        if !self.permitted && !self.may_permit && own.is_empty() {
+        let own = own(self.side, index, prepared);
+        let of = |effect| {
+            self.looking
+                .iter()
+                .chain(&own)
+                .filter(move |policy| policy.effect == effect)
+        };
+        if !self.permitted && of(Effect::Permit).next().is_none() {
             return Ok(false);
         }
         let (request, entities) = (prepared.request()?, bundle.entities_for(prepared, index)?);
-        let mut tally = Tally::default();
-        for policies in std::iter::once(&self.looking).chain(own.iter().map(|set| &**set)) {
-            if policies.is_empty() {
-                continue;
-            }
-            let response = bundle.authorizer.is_authorized(&request, policies, &entities);
-            bundle.count(&response, &mut tally);
-        }
-        Ok(tally.speaks_not_against() && (self.permitted || tally.permits_alone()))
+        let names = (&*prepared.subject.lineage, &*prepared.resource.lineage);
+        let says = |policy: &&&Compiled| policy.evaluate(names, &request, &entities);
+        let permitted = self.permitted || of(Effect::Permit).any(|policy| matches!(says(&policy), Said::Satisfied));
+        Ok(permitted && of(Effect::Forbid).all(|policy| matches!(says(&policy), Said::Unsatisfied)))
     }
 }
 
 /// The policies that can apply to every candidate.
-fn common<'a>(
-    side: Side,
-    index: &'a Index,
-    prepared: &'a Prepared<'_>,
-) -> Box<dyn Iterator<Item = &'a PolicySet> + 'a> {
+fn common<'a>(side: Side, index: &'a Index, prepared: &Prepared<'_>) -> Vec<&'a Compiled> {
     let (subject, resource) = (&prepared.subject, &prepared.resource);
+    let (none, kind) = (std::iter::empty, &resource.kind.name);
+    let mut found = Vec::new();
     match side {
-        Side::Resource => Box::new(
-            index
-                .of_principal(&subject.kind.name, subject.lineage.iter())
-                .flat_map(|group| group.shards(&resource.kind.name, std::iter::empty())),
-        ),
-        Side::Subject => Box::new(
-            index
-                .of_principal(&subject.kind.name, std::iter::empty())
-                .flat_map(|group| group.shards(&resource.kind.name, resource.lineage.iter())),
-        ),
+        Side::Resource => {
+            for group in index.of_principal(&subject.kind.name, subject.lineage.iter()) {
+                found.extend(group.shards(kind, none()).map(|policy| &**policy));
+            }
+        }
+        Side::Subject => {
+            for group in index.of_principal(&subject.kind.name, none()) {
+                found.extend(group.shards(kind, resource.lineage.iter()).map(|policy| &**policy));
+            }
+        }
     }
+    found
 }
 
 /// The policies that can apply to the candidate because of its names.
-fn own<'a>(side: Side, index: &'a Index, prepared: &'a Prepared<'_>) -> Box<dyn Iterator<Item = &'a PolicySet> + 'a> {
+fn own<'a>(side: Side, index: &'a Index, prepared: &Prepared<'_>) -> Vec<&'a Compiled> {
     let (subject, resource) = (&prepared.subject, &prepared.resource);
+    let mut found = Vec::new();
     match side {
-        Side::Resource => Box::new(
-            index
-                .of_principal(&subject.kind.name, subject.lineage.iter())
-                .flat_map(|group| group.named(resource.lineage.iter())),
-        ),
-        Side::Subject => Box::new(
-            index
-                .named(subject.lineage.iter())
-                .flat_map(|group| group.shards(&resource.kind.name, resource.lineage.iter())),
-        ),
+        Side::Resource => {
+            for group in index.of_principal(&subject.kind.name, subject.lineage.iter()) {
+                found.extend(group.named(resource.lineage.iter()).map(|policy| &**policy));
+            }
+        }
+        Side::Subject => {
+            for group in index.named(subject.lineage.iter()) {
+                let shards = group.shards(&resource.kind.name, resource.lineage.iter());
+                found.extend(shards.map(|policy| &**policy));
+            }
+        }
     }
+    found
 }
 
 /// Goes through the candidates behind the page's beginning until the page is full or enough of them were looked at.

@@ -20,7 +20,6 @@ use crate::record::EntityRecord;
 mod ready;
 mod sorted;
 
-
 /// How many shards.
 const SHARDS: usize = 1024;
 /// How many entities one decision may look at: the principal, the resource, all that they are in and all that policies
@@ -203,6 +202,11 @@ impl Store {
             .collect();
         kinds.sort_by(|(one, _), (other, _)| one.cmp(other));
         kinds.into_iter().flat_map(|(_, names)| names.iter())
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.len()).sum()
     }
 
     /// The entity and all that it is in, whether or not they are stored. Of more than [`MAX_REACH`] some are left out:
