@@ -4,7 +4,6 @@ mod compiling;
 mod deciding;
 mod entities;
 mod indexing;
-mod measure;
 mod oracle;
 mod schemas;
 

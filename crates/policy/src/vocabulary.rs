@@ -9,7 +9,7 @@ use cedar_policy::{Entity, EntityId, EntityTypeName, EntityUid};
 use model::{AgentName, Pseudonym, UpstreamName};
 
 use crate::{
-    Action, Problem,
+    Problem,
     action::PerAction,
     schema::{Deed, Terms},
 };
