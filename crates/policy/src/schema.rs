@@ -111,13 +111,13 @@ impl Terms {
         }
         let whole = Whole::new(sources);
         let linked = Schema::from_cedarschema_str(&whole.text)
-            .map_err(|error| DetailedError::from(&error))
+            .map_err(|error| Box::new(DetailedError::from(&error)))
             .map(|(schema, notes)| (schema, notes.map(|note| DetailedError::from(&note)).collect::<Vec<_>>()))
             .and_then(|(schema, notes)| Ok((schema, notes, resolved(&whole.text)?)));
         let (schema, notes, json) = match linked {
             Ok(linked) => linked,
             Err(report) => {
-                problems.push(with_help(whole.problem(report)));
+                problems.push(with_help(whole.problem(*report)));
                 return None;
             }
         };
@@ -230,10 +230,10 @@ fn actions(schema: &Schema, reader: &Reader<'_>, json: &Value, ours: &Ours) -> R
 }
 
 /// Cedar's JSON form of a schema, every name in it resolved.
-fn resolved(text: &str) -> Result<Value, DetailedError> {
+fn resolved(text: &str) -> Result<Value, Box<DetailedError>> {
     schema_str_to_json_with_resolved_types(text)
         .map(|(json, _)| json)
-        .map_err(|error| DetailedError::from(&error))
+        .map_err(|error| Box::new(DetailedError::from(&error)))
 }
 
 fn namespaces(json: &Value) -> impl Iterator<Item = (&str, &Value)> {

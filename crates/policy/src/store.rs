@@ -4,7 +4,8 @@
 //! their names, so that changing one of 100,000 copies a hundred references and no entity.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque, hash_map::DefaultHasher},
+    cmp::Ordering,
+    collections::{HashMap, HashSet, hash_map::DefaultHasher},
     hash::{Hash, Hasher},
     sync::Arc,
 };
@@ -30,6 +31,8 @@ pub(crate) const MAX_REACH: usize = 1_000;
 #[derive(Debug)]
 pub(crate) struct Stored {
     pub(crate) uid: EntityUid,
+    /// Of its name.
+    hash: u64,
     /// As Cedar has it: to be looked into when nobody says more about it.
     pub(crate) entity: Entity,
     /// The same attributes, to be merged with what a request says.
@@ -61,6 +64,7 @@ impl Stored {
         let mut attributes: Vec<_> = attributes.into_iter().collect();
         attributes.sort_by(|(one, _), (other, _)| one.cmp(other));
         Self {
+            hash: hash_of(&uid),
             uid,
             attributes,
             parents,
@@ -69,6 +73,11 @@ impl Stored {
             origin,
             kept: Kept::default(),
         }
+    }
+
+    /// By hash, which nearly always tells two apart, and then by name.
+    fn order(&self, hash: u64, uid: &EntityUid) -> Ordering {
+        self.hash.cmp(&hash).then_with(|| self.uid.cmp(uid))
     }
 
     /// What files say of the entity.
@@ -104,7 +113,7 @@ pub(crate) fn named_in(value: &EvalResult, found: &mut Vec<EntityUid>) {
 /// Entities by name, and the names of each type in order.
 #[derive(Clone)]
 pub(crate) struct Store {
-    /// Each sorted by name.
+    /// Each sorted by hash and name.
     shards: Vec<Arc<Vec<Arc<Stored>>>>,
     kinds: HashMap<EntityTypeName, Arc<Sorted>>,
     /// The types of what something is in.
@@ -128,12 +137,12 @@ impl Store {
                 .entry(stored.uid.type_name().clone())
                 .or_default()
                 .push(stored.uid.clone());
-            if let Some(shard) = shards.get_mut(shard_of(&stored.uid)) {
+            if let Some(shard) = shards.get_mut(shard_of(stored.hash)) {
                 shard.push(Arc::new(stored));
             }
         }
         let sorted = |mut shard: Vec<Arc<Stored>>| {
-            shard.sort_by(|one, other| one.uid.cmp(&other.uid));
+            shard.sort_by(|one, other| one.order(other.hash, &other.uid));
             Arc::new(shard)
         };
         Self {
@@ -148,19 +157,23 @@ impl Store {
     }
 
     pub(crate) fn get(&self, uid: &EntityUid) -> Option<&Arc<Stored>> {
-        let shard = self.shards.get(shard_of(uid))?;
-        let at = shard.binary_search_by(|stored| stored.uid.cmp(uid)).ok()?;
+        self.find(hash_of(uid), uid)
+    }
+
+    fn find(&self, hash: u64, uid: &EntityUid) -> Option<&Arc<Stored>> {
+        let shard = self.shards.get(shard_of(hash))?;
+        let at = shard.binary_search_by(|stored| stored.order(hash, uid)).ok()?;
         shard.get(at)
     }
 
     /// Puts the entity in the place of the one of its name.
     pub(crate) fn put(&mut self, stored: Arc<Stored>) {
         self.rearranges(&stored.uid, &stored.parents);
-        let Some(shard) = self.shards.get_mut(shard_of(&stored.uid)) else {
+        let Some(shard) = self.shards.get_mut(shard_of(stored.hash)) else {
             return;
         };
         let shard = Arc::make_mut(shard);
-        match shard.binary_search_by(|other| other.uid.cmp(&stored.uid)) {
+        match shard.binary_search_by(|other| other.order(stored.hash, &stored.uid)) {
             Ok(at) => {
                 if let Some(place) = shard.get_mut(at) {
                     *place = stored;
@@ -176,10 +189,11 @@ impl Store {
 
     pub(crate) fn remove(&mut self, uid: &EntityUid) {
         self.rearranges(uid, &HashSet::new());
-        let Some(shard) = self.shards.get_mut(shard_of(uid)) else {
+        let hash = hash_of(uid);
+        let Some(shard) = self.shards.get_mut(shard_of(hash)) else {
             return;
         };
-        let Ok(at) = shard.binary_search_by(|other| other.uid.cmp(uid)) else {
+        let Ok(at) = shard.binary_search_by(|other| other.order(hash, uid)) else {
             return;
         };
         Arc::make_mut(shard).remove(at);
@@ -214,7 +228,7 @@ impl Store {
     pub(crate) fn lineage(&self, uid: &EntityUid) -> Vec<EntityUid> {
         let mut reach = Reach::default();
         reach.climb(self, uid);
-        reach.names
+        reach.names.into_iter().map(|name| name.uid).collect()
     }
 
     /// The entities that a decision can look at: those of `roots` that are stored, all that these are in, and what is
@@ -224,16 +238,17 @@ impl Store {
     /// There are more than [`MAX_REACH`].
     pub(crate) fn slice(&self, roots: &[EntityUid], depth: usize) -> Result<Vec<Entity>, String> {
         let reach = self.reach(roots, depth)?;
-        let stored = reach.names.iter().filter_map(|name| self.get(name));
+        let stored = reach.names.iter().filter_map(|name| name.stored);
         Ok(stored.map(|stored| stored.entity.clone()).collect())
     }
 
     /// The names of the same, stored or not.
     pub(crate) fn reached(&self, roots: &[EntityUid], depth: usize) -> Result<Vec<EntityUid>, String> {
-        self.reach(roots, depth).map(|reach| reach.names)
+        let reach = self.reach(roots, depth)?;
+        Ok(reach.names.into_iter().map(|name| name.uid).collect())
     }
 
-    fn reach(&self, roots: &[EntityUid], depth: usize) -> Result<Reach, String> {
+    fn reach(&self, roots: &[EntityUid], depth: usize) -> Result<Reach<'_>, String> {
         let mut reach = Reach::default();
         let mut from = roots.to_vec();
         let mut followed = HashSet::new();
@@ -280,38 +295,73 @@ impl Store {
     }
 }
 
-fn shard_of(uid: &EntityUid) -> usize {
-    // With fixed keys: names come from administrators.
+fn hash_of(uid: &EntityUid) -> u64 {
+    // With fixed keys: what two names of one hash cost is a comparison.
     let mut hasher = DefaultHasher::new();
     uid.hash(&mut hasher);
+    hasher.finish()
+}
+
+fn shard_of(hash: u64) -> usize {
     let shards = u64::try_from(SHARDS).unwrap_or(u64::MAX);
-    usize::try_from(hasher.finish() % shards).unwrap_or_default()
+    usize::try_from(hash % shards).unwrap_or_default()
 }
 
 /// Names in the order in which they were reached.
 #[derive(Default)]
-struct Reach {
-    names: Vec<EntityUid>,
+struct Reach<'a> {
+    names: Vec<Named<'a>>,
+    /// The same names, once there are many.
     seen: HashSet<EntityUid>,
     full: bool,
 }
 
-impl Reach {
+struct Named<'a> {
+    hash: u64,
+    uid: EntityUid,
+    stored: Option<&'a Arc<Stored>>,
+}
+
+impl<'a> Reach<'a> {
+    /// Up to so many names are looked through one by one.
+    const FEW: usize = 24;
+
     /// Adds the entity and all that it is in.
-    fn climb(&mut self, store: &Store, uid: &EntityUid) {
-        let mut open = VecDeque::from([uid]);
-        while let Some(name) = open.pop_front() {
-            if self.seen.contains(name) {
-                continue;
+    fn climb(&mut self, store: &'a Store, uid: &EntityUid) {
+        let mut next = self.names.len();
+        self.add(store, uid);
+        while let Some(stored) = self.names.get(next).map(|name| name.stored) {
+            for parent in stored.into_iter().flat_map(|stored| &stored.parents) {
+                self.add(store, parent);
             }
-            if self.names.len() >= MAX_REACH {
-                self.full = true;
-                return;
-            }
-            self.seen.insert(name.clone());
-            self.names.push(name.clone());
-            open.extend(store.get(name).into_iter().flat_map(|stored| &stored.parents));
+            next += 1;
         }
+    }
+
+    fn add(&mut self, store: &'a Store, uid: &EntityUid) {
+        let hash = hash_of(uid);
+        let known = match self.names.len() <= Self::FEW {
+            true => self.names.iter().any(|name| name.hash == hash && &name.uid == uid),
+            false => self.seen.contains(uid),
+        };
+        if known || self.full {
+            return;
+        }
+        if self.names.len() >= MAX_REACH {
+            self.full = true;
+            return;
+        }
+        let stored = store.find(hash, uid);
+        let uid = uid.clone();
+        self.names.push(Named { hash, uid, stored });
+        let new = if self.names.len() == Self::FEW + 1 {
+            self.names.as_slice()
+        } else {
+            self.names
+                .get(self.names.len().max(Self::FEW + 1) - 1..)
+                .unwrap_or_default()
+        };
+        self.seen.extend(new.iter().map(|name| name.uid.clone()));
     }
 }
 

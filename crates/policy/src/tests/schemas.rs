@@ -304,8 +304,8 @@ fn policies_are_checked_against_them() {
     let [a, b] = [source("a", "entity A;"), source("b", "entity B;")];
     let all = [
         digest(&[]),
-        digest(&[a.clone()]),
-        digest(&[b.clone()]),
+        digest(std::slice::from_ref(&a)),
+        digest(std::slice::from_ref(&b)),
         digest(&[a.clone(), b.clone()]),
     ];
     assert_eq!(all.iter().collect::<std::collections::HashSet<_>>().len(), 4);
