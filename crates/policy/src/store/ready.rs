@@ -64,13 +64,11 @@ impl Store {
         if reach.full {
             return Err(format!("{} is in more than {MAX_REACH} entities", stored.uid));
         }
-        let parents: HashSet<EntityUid> = reach.names.iter().skip(1).cloned().collect();
+        let lineage: Arc<[EntityUid]> = reach.names.into_iter().map(|name| name.uid).collect();
+        let parents: HashSet<EntityUid> = lineage.iter().skip(1).cloned().collect();
         let attributes = stored.attributes.iter().cloned().collect();
         let entity = Entity::new(stored.uid.clone(), attributes, parents).map_err(|error| error.to_string())?;
-        Ok(Ready {
-            entity,
-            lineage: reach.names.into(),
-        })
+        Ok(Ready { entity, lineage })
     }
 
     /// What evaluating policies can look into from these entities: those that are stored, and what their attributes name,
