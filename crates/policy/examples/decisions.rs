@@ -4,6 +4,14 @@
 //! ten permit a crew what its bots' level allows, the rest forbid; ten forbid something to everybody, whatever the number of
 //! policies. Questions ask at random. Prints one line of JSON for each size.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a measuring program: what goes wrong ends it"
+)]
+
 use std::{
     fs,
     hint::black_box,
