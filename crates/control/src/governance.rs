@@ -34,10 +34,8 @@ pub struct TenantGovernance {
     pub limits: Vec<RateSpec>,
     /// Its circuit breakers.
     pub breakers: Vec<BreakerSpec>,
-    /// Its Cedar policy files; the file name is relative to the governance directory.
-    pub policies: Vec<policy::Source>,
-    /// Its Cedar JSON entity files.
-    pub entities: Vec<policy::Source>,
+    /// Its files of schemas, policies and entities; their names are relative to the governance directory.
+    pub sources: policy::Sources,
 }
 
 /// An agent's manifest.

@@ -416,6 +416,7 @@ impl Event {
             | Self::PepKeyIssued { .. }
             | Self::EntitiesChanged { .. }
             | Self::Decided(_) => true,
+            Self::PolicyFile(file) => file.sha256.is_some(),
             Self::Intent(intent) => intent.tool_count > 0,
             Self::Denial(denial) => denial.input.is_some(),
             _ => false,

@@ -101,8 +101,8 @@ impl Named {
         }
     }
 
-    /// The resource and all that it is in.
+    /// The resource, then all that it is in.
     pub(crate) fn lineage(&self) -> impl Iterator<Item = &EntityUid> {
-        std::iter::once(&self.upstream).chain(&self.model)
+        self.model.iter().chain([&self.upstream])
     }
 }

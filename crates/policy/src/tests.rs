@@ -1,13 +1,16 @@
 //! The small world the tests decide in, and the text forms of questions and answers.
 
+mod asking;
 mod compiling;
 mod deciding;
+mod entities;
 mod indexing;
 mod oracle;
+mod schemas;
 
 use model::{AgentName, NanoUsd, Pseudonym, Tier, UpstreamName};
 
-use crate::{Action, AgentFacts, Bundle, Decision, DenialKind, Problem, Question, Resource, Source};
+use crate::{Action, AgentFacts, Bundle, Decision, DenialKind, Problem, Question, Resource, Source, Sources};
 
 const ENTITIES: &str = r#"[
   {"uid": {"type": "Team", "id": "data"}, "attrs": {}, "parents": [{"type": "Team", "id": "engineering"}]},
@@ -38,8 +41,16 @@ fn source(file: &str, text: &str) -> Source {
     }
 }
 
+fn sources(policies: &[Source], entities: &[Source]) -> Sources {
+    Sources {
+        schemas: Vec::new(),
+        policies: policies.to_vec(),
+        entities: entities.to_vec(),
+    }
+}
+
 fn compile(policies: &[Source]) -> Result<Bundle, Vec<Problem>> {
-    Bundle::compile(policies, &[source("entities.json", ENTITIES)], &agents())
+    Bundle::compile(&sources(policies, &[source("entities.json", ENTITIES)]), &agents())
 }
 
 fn bundle(policies: &str) -> Bundle {

@@ -282,6 +282,7 @@ pub(super) fn every_event() -> Vec<Event> {
         Event::PolicyFile(PolicyFile {
             file: "policies/nightly.cedar".to_owned(),
             text: "@id(\"all\")\npermit (principal, action, resource);\n".to_owned(),
+            sha256: None,
         }),
         Event::PolicyLoaded {
             bundle: Digest([1; 32]),
