@@ -23,6 +23,7 @@ mod load;
 mod meter;
 mod metrics;
 mod overruns;
+mod pdp;
 mod pipeline;
 mod privacy;
 mod publish;
@@ -48,11 +49,14 @@ pub use budgets::{
     Values,
 };
 pub use cost::{CostFigures, CostLine, CostOther, CostQuery, CostReport, TokenFigures, cost_label};
-pub use credential::{ADMIN_PREFIX, AGENT_PREFIX, recognise};
-pub use governance::{AgentSpec, Governance, Limits, LoadProblem, TenantGovernance};
+pub use credential::{ADMIN_PREFIX, AGENT_PREFIX, PEP_PREFIX, recognise};
+pub use governance::{
+    AgentSpec, AuthzenSettings, Governance, Limits, LoadProblem, PepSpec, Recording, TenantGovernance,
+};
 pub use ledger::Warning as Caution;
 pub use meter::{BodyEnd, Cleared, Meter, Settled, Unassembled};
 pub use overruns::Acceptance;
+pub use pdp::{PepAnswer, PepError, PepSession, Presented, endpoints as pdp_endpoints};
 pub use pipeline::{Ask, Failure, Forwarded, Upstream};
 pub use refusal::Refusal;
 pub use repeat::RepeatKey;

@@ -83,6 +83,12 @@ impl Privacy {
         Step(u64::from_be_bytes(part))
     }
 
+    /// The key of a tenant's page tokens.
+    pub(crate) fn pages(&self, tenant: &TenantName) -> hmac::Key {
+        let derived = hmac::sign(&self.content, &[b"pages\0", tenant.as_str().as_bytes()].concat());
+        hmac::Key::new(HMAC_SHA256, derived.as_ref())
+    }
+
     /// A commitment to a content that comes in parts.
     pub(crate) fn commitment(&self) -> Commitment {
         Commitment(hmac::Context::with_key(&self.content))

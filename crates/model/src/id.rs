@@ -118,6 +118,10 @@ name! {
     AgentName
 }
 name! {
+    /// A policy enforcement point: a program that asks for decisions and enforces them. Unique within its tenant.
+    PepName
+}
+name! {
     /// A remote model provider as the configuration names it: the first path segment of a request.
     UpstreamName
 }
