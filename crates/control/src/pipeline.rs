@@ -11,7 +11,7 @@
 use std::{borrow::Cow, future::Future, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use entry::Why;
+use entry::{DenialInput, Why, recorded_tools};
 use llm::{Call, Endpoint, Target};
 use model::{ActionId, Principal, Reason};
 use policy::{Decision, Question, Resource, UnknownAction};
@@ -316,7 +316,10 @@ impl Control {
             };
             let permit = match tenant.bundle.decide(&question) {
                 Decision::Permit(permit) => permit,
-                Decision::Deny(denial) => return Err(self.deny(session, attempt, tenant, denial).await),
+                Decision::Deny(denial) => {
+                    let input = told(&question, tenant.bundle.reads_tools());
+                    return Err(self.deny(session, attempt, tenant, denial, input).await);
+                }
             };
             let why = Why {
                 bundle: tenant.bundle_entry,
@@ -428,11 +431,24 @@ impl Control {
             amount: quote.worst_case,
             tokens: quote.tokens,
             tools: attempt.call.tools.clone(),
+            all_tools: tenant.bundle.reads_tools(),
             next: self.next_step(key, attempt, tenant.steps),
             may_wait: true,
             lifetime_us: i64::try_from(lifetime.as_micros()).unwrap_or(i64::MAX),
             idempotency: attempt.ask.idempotency.as_ref().map(RepeatKey::to_string),
         }
+    }
+}
+
+/// What policies were told, as the denial's entry has it.
+pub(crate) fn told(question: &Question<'_>, names: bool) -> DenialInput {
+    let tools = names.then(|| recorded_tools(question.tools)).flatten();
+    DenialInput {
+        stream: question.stream,
+        limit: question.max_output_tokens,
+        worst_case: question.worst_case,
+        tool_count: u64::try_from(question.tools.len()).unwrap_or(u64::MAX),
+        tools: tools.unwrap_or_default(),
     }
 }
 

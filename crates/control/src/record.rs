@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use entry::{Action, Why};
+use entry::{Action, DenialInput, Why};
 use model::{ActionId, Principal, Reason, UpstreamName};
 use store::{Ask as Who, Denied};
 
@@ -21,6 +21,7 @@ impl Control {
         attempt: &Attempt<'_>,
         tenant: &Tenant,
         denial: policy::Denial,
+        input: DenialInput,
     ) -> Refusal {
         if let Some(detail) = &denial.detail {
             tracing::warn!(action = %attempt.ask.id, agent = %session.principal().agent, detail, "a policy could not be evaluated");
@@ -30,7 +31,13 @@ impl Control {
             policies: ids(&denial.policies),
         };
         let who = who(session.principal(), attempt);
-        self.record(who, denial.reason(), Some(why), denial.message).await
+        let denied = Denied {
+            ask: who,
+            reason: denial.reason(),
+            why: Some(why),
+            input: Some(Box::new(input)),
+        };
+        self.record_as(denied, denial.message).await
     }
 
     /// Records that an action was refused before there was an attempt.
@@ -43,7 +50,7 @@ impl Control {
         message: String,
     ) -> Refusal {
         let who = of_ask(session.principal(), ask, &ask.upstream.name, model);
-        self.record(who, reason, None, message).await
+        self.record(who, reason, message).await
     }
 
     /// Records that an attempt was refused before policy was asked.
@@ -55,7 +62,7 @@ impl Control {
         message: String,
     ) -> Refusal {
         let who = who(session.principal(), attempt);
-        self.record(who, reason, None, message).await
+        self.record(who, reason, message).await
     }
 
     /// Records that an identified agent was refused at the edge: no such endpoint, body too large, and the like.
@@ -75,19 +82,29 @@ impl Control {
                 action,
             },
             reason,
-            None,
             message,
         )
         .await
     }
 
-    async fn record(&self, ask: Who, reason: Reason, why: Option<Why>, message: String) -> Refusal {
-        let id = ask.action.id;
+    async fn record(&self, ask: Who, reason: Reason, message: String) -> Refusal {
+        let denied = Denied {
+            ask,
+            reason,
+            why: None,
+            input: None,
+        };
+        self.record_as(denied, message).await
+    }
+
+    async fn record_as(&self, denied: Denied, message: String) -> Refusal {
+        let Denied { ask, reason, .. } = &denied;
+        let (id, reason) = (ask.action.id, *reason);
         let declared = self.upstream(ask.action.upstream.as_str());
         let upstream = declared.as_ref().map_or("", |upstream| upstream.name.as_str());
         self.metrics().denied(&ask.tenant, &ask.action.agent, upstream, reason);
         // Boxed, so that calls that are let through do not keep room for it.
-        match Box::pin(self.committer().deny(Denied { ask, reason, why })).await {
+        match Box::pin(self.committer().deny(denied)).await {
             Ok(_) => Refusal::new(id, reason, message),
             Err(store::Unavailable) => Refusal::unavailable(id),
         }

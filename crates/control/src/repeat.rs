@@ -13,7 +13,7 @@ use store::Replayed;
 
 use crate::{
     Ask, Control, Refusal, Session,
-    pipeline::{REMOVED, question},
+    pipeline::{REMOVED, question, told},
     record::{ids, who},
 };
 
@@ -78,7 +78,10 @@ impl Control {
         };
         let permit = match tenant.bundle.decide(&question) {
             Decision::Permit(permit) => permit,
-            Decision::Deny(denial) => return Err(self.deny(session, &attempt, tenant, denial).await),
+            Decision::Deny(denial) => {
+                let input = told(&question, tenant.bundle.reads_tools());
+                return Err(self.deny(session, &attempt, tenant, denial, input).await);
+            }
         };
         let why = Why {
             bundle: tenant.bundle_entry,

@@ -87,9 +87,12 @@ pub struct Intent {
     /// The tokens that are reserved, where a budget or limit counts tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens: Option<Tokens>,
-    /// The tools that the request offers and that some rule names.
+    /// The tools that the request offers and that some rule names; all of them where a policy in effect looks at them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<String>,
+    /// How many tools the request offers.
+    #[serde(default, skip_serializing_if = "is_no_count")]
+    pub tool_count: u64,
     /// What it asks to be done next, as a keyed hash, where a breaker watches for loops.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<Step>,
@@ -230,6 +233,10 @@ pub struct Overrun {
     pub tokens: Option<Tokens>,
 }
 
+fn is_no_count(count: &u64) -> bool {
+    *count == 0
+}
+
 fn is_zero(amount: &NanoUsd) -> bool {
     *amount == NanoUsd::ZERO
 }
@@ -296,6 +303,28 @@ pub struct Denial {
     /// The circuit breaker that stopped it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub breaker: Option<Stopper>,
+    /// What policies were told besides who and what, where they refused it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<Box<DenialInput>>,
+}
+
+/// What policies were told of a call besides who and what: with that, the bundle and the agent's manifest, all that is
+/// needed to decide again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DenialInput {
+    /// Whether the reply would have been a stream.
+    pub stream: bool,
+    /// The output limit of the request as it would have been forwarded, in tokens.
+    pub limit: u64,
+    /// The most that it could have cost.
+    pub worst_case: NanoUsd,
+    /// How many tools the request offers.
+    #[serde(default, skip_serializing_if = "is_no_count")]
+    pub tool_count: u64,
+    /// Their names, where a policy in effect looks at them; left out where they are too long.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<String>,
 }
 
 /// The circuit breaker that stopped an action. The entry that says why it tripped stands before.

@@ -1,7 +1,7 @@
 //! Why an entry is refused.
 
 use ledger::{BreakerError, BreakerProblem, LedgerError, RateError};
-use model::{AgentName, TenantName};
+use model::{AgentName, PepName, TenantName};
 
 use crate::VERSION;
 
@@ -74,6 +74,16 @@ pub enum EntryError {
         /// What came.
         found: u64,
     },
+    /// The questions of an enforcement point are not dense.
+    #[error("expected question {expected} of {of}, found {found}", of = asker(.pep.as_ref()))]
+    Question {
+        /// The enforcement point; `None` for those that need no credential.
+        pep: Option<PepName>,
+        /// What should come.
+        expected: u64,
+        /// What came.
+        found: u64,
+    },
     /// Something else that cannot follow.
     #[error("the entry does not fit what came before: {0}")]
     Mismatch(&'static str),
@@ -97,4 +107,11 @@ pub enum EntryError {
     /// The ledger refuses it.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+}
+
+fn asker(pep: Option<&PepName>) -> String {
+    match pep {
+        Some(pep) => format!("enforcement point {pep}"),
+        None => "nobody in particular".to_owned(),
+    }
 }

@@ -2,7 +2,7 @@
 
 use ledger::{BreakerSpec, BudgetSpec, Closing, Edit, Measure, RateSpec, Trip, Warning};
 use model::{
-    AdminName, AgentName, BreakerName, BudgetName, Digest, KeyId, LimitName, Reason, TenantName, Timestamp,
+    AdminName, AgentName, BreakerName, BudgetName, Digest, KeyId, LimitName, PepName, Reason, TenantName, Timestamp,
     UpstreamName,
 };
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,8 @@ use crate::{
     allowance::{Allowance, SpoolApplied},
     ask::{AskEnded, AskRefused, Asked},
     budgets::{Declared, ThresholdReached},
+    decided::Decided,
+    pep::{PepKeyRecord, PepRecord},
     record::{AdminRecord, AgentRecord, KeyRecord, PolicyFile, PriceRecord, UpstreamRecord},
 };
 
@@ -246,6 +248,45 @@ pub enum Event {
         /// Who accepted them.
         by: AdminName,
     },
+    /// An enforcement point's manifest was loaded, or changed.
+    PepLoaded {
+        /// The manifest, whole.
+        pep: PepRecord,
+        /// Who loaded it.
+        by: AdminName,
+    },
+    /// An enforcement point's manifest is gone: its credentials no longer work.
+    PepRemoved {
+        /// The enforcement point.
+        pep: PepName,
+        /// Who removed it.
+        by: AdminName,
+    },
+    /// A credential of an enforcement point was issued. It is revoked as an agent's is.
+    PepKeyIssued {
+        /// The credential, without its secret.
+        key: PepKeyRecord,
+        /// Who issued it.
+        by: AdminName,
+    },
+    /// Entities that policies read were stored or removed. What is stored is outside the log, for it may be personal.
+    EntitiesChanged {
+        /// The how many-th change it is: the version of the entities after it.
+        version: u64,
+        /// How many were stored, new ones and others.
+        put: u64,
+        /// How many were removed.
+        removed: u64,
+        /// A keyed commitment to the change: HMAC-SHA256.
+        digest: Digest,
+        /// Why, in the words of who did it.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        note: String,
+        /// Who did it.
+        by: AdminName,
+    },
+    /// An enforcement point asked, and was answered.
+    Decided(Decided),
 }
 
 impl Event {
@@ -288,12 +329,19 @@ impl Event {
             Self::Stopped { .. } => "stopped",
             Self::Overrun(_) => "overrun",
             Self::OverrunCleared { .. } => "overrun_cleared",
+            Self::PepLoaded { .. } => "pep_loaded",
+            Self::PepRemoved { .. } => "pep_removed",
+            Self::PepKeyIssued { .. } => "pep_key_issued",
+            Self::EntitiesChanged { .. } => "entities_changed",
+            Self::Decided(_) => "decided",
         }
     }
 
     /// The first version of the schema that can say this.
     pub fn since(&self) -> u32 {
-        if self.is_third() {
+        if self.is_fourth() {
+            4
+        } else if self.is_third() {
             3
         } else if self.is_second() {
             2
@@ -361,6 +409,19 @@ impl Event {
         }
     }
 
+    fn is_fourth(&self) -> bool {
+        match self {
+            Self::PepLoaded { .. }
+            | Self::PepRemoved { .. }
+            | Self::PepKeyIssued { .. }
+            | Self::EntitiesChanged { .. }
+            | Self::Decided(_) => true,
+            Self::Intent(intent) => intent.tool_count > 0,
+            Self::Denial(denial) => denial.input.is_some(),
+            _ => false,
+        }
+    }
+
     /// Whether decisions taken before this event must be taken again: it advances the control epoch. Of the overruns of a
     /// model, only the first that makes it distrusted does.
     pub fn advances_epoch(&self) -> bool {
@@ -382,6 +443,9 @@ impl Event {
                 | Self::KeyRevoked { .. }
                 | Self::Overrun(_)
                 | Self::OverrunCleared { .. }
+                | Self::PepLoaded { .. }
+                | Self::PepRemoved { .. }
+                | Self::EntitiesChanged { .. }
         )
     }
 }

@@ -12,26 +12,34 @@ mod allowance;
 mod ask;
 mod budgets;
 mod codec;
+mod decided;
 mod distrust;
 mod error;
 mod event;
+mod pep;
 mod record;
 mod repeats;
 mod rules;
 mod state;
+mod value;
 
-pub use action::{Action, Closed, Denial, Intent, Outcome, Over, Overrun, Replay, Status, Stopper, Tokens, Why};
+pub use action::{
+    Action, Closed, Denial, DenialInput, Intent, Outcome, Over, Overrun, Replay, Status, Stopper, Tokens, Why,
+};
 pub use allowance::{Allowance, SpoolApplied, Spooled};
 pub use ask::{ASKS_MAX, ASKS_OF_AGENT_MAX, Ask, AskEnd, AskEnded, AskRefused, Asked, Asks};
 pub use budgets::{BudgetFacts, Declared, LastEdit, ThresholdReached};
 pub use codec::{MAX_ENTRY_BYTES, VERSION};
+pub use decided::{Condensed, Decided, DecidedCall, DecidedItem, Decision, Found, Input, LeftOut, Party};
 pub use distrust::Distrust;
 pub use error::EntryError;
 pub use event::{Entry, Event};
+pub use pep::{DECIDED_LATE_US, PepKeyRecord, PepKeyState, PepReasons, PepRecord, PepRight, PepState, Peps};
 pub use record::{AdminRecord, AgentRecord, KeyRecord, PolicyFile, PriceRecord, Role, UpstreamRecord};
 pub use repeats::{REPEATS_REMEMBERED, REPEATS_REMEMBERED_US, Repeats};
-pub use rules::Counted;
+pub use rules::{Counted, recorded_tools};
 pub use state::{AgentState, KeyState, OpenIntent, State};
+pub use value::Value;
 
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,7 @@ use ledger::{
 use model::{BreakerName, LimitName, Timestamp};
 
 use crate::{
-    EntryError, Event, State,
+    EntryError, Event, MAX_ENTRY_BYTES, State,
     action::{Intent, Outcome, Status},
     budgets::{check_note, labels},
     state::unknown,
@@ -81,6 +81,21 @@ impl Counted {
         let tools: BTreeSet<_> = offered.iter().filter(named).cloned().collect();
         tools.into_iter().collect()
     }
+}
+
+/// The most that the names of a request's tools may have as JSON to be recorded, in bytes: a quarter of an entry.
+const TOOLS_BYTES: usize = MAX_ENTRY_BYTES / 4;
+
+/// The tools as they are recorded where a policy looks at their names: each once and in order. `None` where they are too
+/// long for an entry.
+pub fn recorded_tools(offered: &[String]) -> Option<Vec<String>> {
+    let length: usize = offered.iter().map(String::len).sum();
+    if length > TOOLS_BYTES {
+        return None;
+    }
+    let tools: BTreeSet<_> = offered.iter().cloned().collect();
+    let json = serde_json::to_vec(&tools).ok()?;
+    (json.len() <= TOOLS_BYTES).then(|| tools.into_iter().collect())
 }
 
 fn tools_of(spec: &BudgetSpec) -> impl Iterator<Item = &String> {

@@ -12,6 +12,7 @@ use crate::{
     ask::Asks,
     budgets::{BudgetFacts, LastEdit},
     distrust::Distrust,
+    pep::Peps,
     record::{AdminRecord, AgentRecord, KeyRecord, UpstreamRecord},
     rules::Counted,
 };
@@ -92,6 +93,8 @@ pub struct State {
     pub agents: HashMap<AgentName, AgentState>,
     /// Credentials by id, revoked ones too.
     pub keys: BTreeMap<KeyId, KeyState>,
+    /// Enforcement points, their credentials and questions, and the version of the entities.
+    pub peps: Peps,
     /// Administrators by name.
     pub admins: BTreeMap<AdminName, AdminRecord>,
     /// Attempts that have not ended.
@@ -136,6 +139,7 @@ impl State {
             counted: Counted::default(),
             agents: HashMap::new(),
             keys: BTreeMap::new(),
+            peps: Peps::default(),
             admins: BTreeMap::new(),
             open: HashMap::new(),
             repeats: Repeats::default(),
@@ -201,10 +205,7 @@ impl State {
             Event::AskRefused(refused) => self.ask_refused(refused)?,
             Event::AskEnded(ended) => self.ask_ended(ended)?,
             Event::KeyIssued { key, .. } => self.key_issued(key, entry.time)?,
-            Event::KeyRevoked { key, .. } => {
-                let known = self.keys.get_mut(key).ok_or_else(|| unknown("key", key))?;
-                known.revoked.get_or_insert(entry.time);
-            }
+            Event::KeyRevoked { key, .. } => self.key_revoked(key, entry.time)?,
             Event::AdminAdded { admin, .. } => {
                 self.admins.insert(admin.name.clone(), admin.clone());
             }
@@ -217,13 +218,20 @@ impl State {
                 self.policy_files
                     .insert(file.file.clone(), (file.text.clone(), entry.index));
             }
-            Event::PolicyLoaded { bundle, files, .. } => self.policy_loaded(*bundle, files, entry.index)?,
+            Event::PolicyLoaded { bundle, files, .. } => self.policy_loaded(*bundle, files, entry)?,
             Event::PricesLoaded { book, .. } => self.prices = Some((*book, entry.index)),
             Event::UpstreamsLoaded { upstreams, .. } => self.upstreams.clone_from(upstreams),
             Event::Started { boot, .. } => self.started(*boot)?,
             Event::Stopped { .. } => {}
             Event::Overrun(overrun) => self.overrun(overrun, entry),
             Event::OverrunCleared { upstream, model, .. } => self.overrun_cleared(upstream, model)?,
+            Event::PepLoaded { pep, .. } => self.pep_loaded(pep, entry.time),
+            Event::PepRemoved { pep, .. } => self.pep_removed(pep, entry.time)?,
+            Event::PepKeyIssued { key, .. } => self.pep_key_issued(key, entry.time)?,
+            Event::EntitiesChanged {
+                version, put, removed, ..
+            } => self.entities_changed(*version, put.saturating_add(*removed), entry.time)?,
+            Event::Decided(decided) => self.decided(decided, entry.time)?,
         }
         // What was owed before this entry is this entry; what this entry owes was put behind it.
         if self.owed.front().is_some_and(|owed| *owed == entry.event) {
@@ -443,9 +451,7 @@ impl State {
         if !self.agents.contains_key(&key.agent) {
             return Err(unknown("agent", &key.agent));
         }
-        if self.keys.contains_key(&key.id) {
-            return Err(EntryError::Mismatch("a credential of this id was issued before"));
-        }
+        self.check_fresh_key(&key.id)?;
         let state = KeyState {
             record: key.clone(),
             issued,
@@ -456,14 +462,16 @@ impl State {
         Ok(())
     }
 
-    fn policy_loaded(&mut self, bundle: Digest, files: &[u64], index: u64) -> Result<(), EntryError> {
+    fn policy_loaded(&mut self, bundle: Digest, files: &[u64], entry: &Entry) -> Result<(), EntryError> {
         for file in files {
             if !self.policy_files.values().any(|(_, entry)| entry == file) {
                 return Err(unknown("policy file of entry", file));
             }
         }
-        self.policy_files.retain(|_, (_, entry)| files.contains(entry));
-        self.bundle = Some((bundle, index));
+        self.policy_files.retain(|_, (_, file)| files.contains(file));
+        if let Some((_, before)) = self.bundle.replace((bundle, entry.index)) {
+            self.peps.bundle_gone(before, entry.time);
+        }
         Ok(())
     }
 

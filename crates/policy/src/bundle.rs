@@ -39,6 +39,7 @@ pub struct Bundle {
     pub(crate) effects: HashMap<Arc<str>, Effect>,
     /// What it decided before.
     pub(crate) memo: Memo,
+    reads_tools: bool,
     ids: Vec<Arc<str>>,
     warnings: Vec<Problem>,
     digest: Digest,
@@ -88,7 +89,12 @@ impl Bundle {
             .map_err(|message| vec![Problem::of_file("policies", message)])?;
         let mut ids: Vec<Arc<str>> = rules.iter().map(|rule| rule.id.clone()).collect();
         ids.sort();
+        let reads_tools = known.values().any(|known| {
+            let mut groups = known.groups.iter().flatten();
+            groups.any(|group| group.reads.names("tools"))
+        });
         Ok(Self {
+            reads_tools,
             vocabulary,
             authorizer: Authorizer::new(),
             store,
@@ -113,6 +119,12 @@ impl Bundle {
     /// it: their manifests are recorded by themselves.
     pub fn digest(&self) -> Digest {
         self.digest
+    }
+
+    /// Whether a policy that can apply to one of the agents looks at the names of the tools that a request offers: then they
+    /// are recorded, so that what was decided can be decided again. That it looks when it does not is harmless.
+    pub fn reads_tools(&self) -> bool {
+        self.reads_tools
     }
 
     /// The ids of all policies, sorted.

@@ -48,7 +48,7 @@ impl Reads {
         self.0 & other.0 != 0
     }
 
-    fn names(self, name: &str) -> bool {
+    pub(crate) fn names(self, name: &str) -> bool {
         PARTS.iter().any(|(part, bit)| *part == name && self.has(*bit))
     }
 

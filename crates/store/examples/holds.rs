@@ -217,6 +217,7 @@ fn request(caller: usize, selecting: usize, number: u64, epoch: u64) -> Result<H
             output: 100,
         },
         tools: Vec::new(),
+        all_tools: false,
         next: NextStep::default(),
         may_wait: false,
         lifetime_us: 900_000_000,

@@ -19,9 +19,11 @@ use tokio::sync::Notify;
 
 use crate::{
     Batch, DataDir, Reader, StoreError,
+    entity::RowChanges,
     reader::{self, integer},
 };
 
+mod entity;
 #[cfg(test)]
 pub(crate) mod faults;
 
@@ -37,7 +39,10 @@ fn migrator() -> Migrator {
         let sql = sqlx::SqlStr::from_static(sql);
         Migration::new(version, Cow::Borrowed(name), MigrationType::Simple, sql, false)
     };
-    Migrator::with_migrations(vec![migration(1, "log", include_str!("../migrations/0001_log.sql"))])
+    Migrator::with_migrations(vec![
+        migration(1, "log", include_str!("../migrations/0001_log.sql")),
+        migration(2, "entity", include_str!("../migrations/0002_entity.sql")),
+    ])
 }
 
 /// The writing connection. Only the committer has one, so there is one transaction at a time.
@@ -136,19 +141,24 @@ impl Store {
         })
     }
 
-    /// Appends one batch to each of the tenants: all or none, durable when this returns.
-    pub(crate) async fn append(&mut self, batches: Vec<(TenantName, Batch)>) -> Result<(), StoreError> {
+    /// Appends one batch to each of the tenants, and makes the changes of entities that their entries say: all or none,
+    /// durable when this returns.
+    pub(crate) async fn append(
+        &mut self,
+        batches: Vec<(TenantName, Batch)>,
+        rows: Vec<RowChanges>,
+    ) -> Result<(), StoreError> {
         self.check_in_place()?;
         #[cfg(test)]
         self.faults.before_append(&mut self.connection).await?;
-        self.insert(batches).await?;
+        self.insert(batches, rows).await?;
         #[cfg(test)]
         self.faults.after_append().await?;
         Ok(())
     }
 
-    async fn insert(&mut self, batches: Vec<(TenantName, Batch)>) -> Result<(), StoreError> {
-        let one = batches.len() == 1;
+    async fn insert(&mut self, batches: Vec<(TenantName, Batch)>, rows: Vec<RowChanges>) -> Result<(), StoreError> {
+        let one = batches.len() == 1 && rows.is_empty();
         // A single statement is its own transaction, and costs one round trip to the database's thread instead of three.
         if one {
             for (tenant, batch) in batches {
@@ -159,6 +169,9 @@ impl Store {
         let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
         for (tenant, batch) in batches {
             insert(&mut transaction, &tenant, batch).await?;
+        }
+        for rows in rows {
+            entity::change(&mut transaction, rows).await?;
         }
         transaction.commit().await?;
         Ok(())

@@ -74,6 +74,19 @@ pub enum StoreError {
         /// What does not fit.
         source: BatchError,
     },
+    /// The stored entities and the log are not of one database.
+    #[error(
+        "the stored entities of tenant {tenant} are of version {rows}, and the log says {log}: they were not written \
+         together{DAMAGED}"
+    )]
+    Entities {
+        /// Whose.
+        tenant: TenantName,
+        /// The version by the log.
+        log: u64,
+        /// The version of what is stored.
+        rows: u64,
+    },
     /// A stored name cannot be read.
     #[error("the database holds an unreadable name: {0}")]
     Name(#[from] model::IdError),
@@ -112,7 +125,7 @@ impl StoreError {
     pub(crate) fn is_damage(&self) -> bool {
         match self {
             Self::Unavailable(error) => matches!(code(error), Some(11 | 26)),
-            Self::Corrupt { .. } | Self::Name(_) => true,
+            Self::Corrupt { .. } | Self::Entities { .. } | Self::Name(_) => true,
             _ => false,
         }
     }

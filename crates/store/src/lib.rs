@@ -8,6 +8,7 @@ mod clock;
 mod committer;
 mod datadir;
 mod db;
+mod entity;
 mod error;
 mod hold;
 mod log;
@@ -17,11 +18,16 @@ mod spool;
 
 pub use clock::{Clock, SystemClock};
 pub use committer::{
-    Ask, BalanceQuery, Balances, BreakerDeed, ChangeError, Changed, Committer, Config, Denied, EditOrder, Handle, Head,
-    Heads, Health, HoldAnswer, HoldRequest, Person, Replayed, Rules, RulesQuery, Stats, Threshold, Unavailable, View,
+    Ask, BalanceQuery, Balances, BreakerDeed, ChangeError, Changed, Committer, Config, DECISIONS_WAITING, DecideError,
+    Denied, EditOrder, Handle, Head, Heads, Health, HoldAnswer, HoldRequest, Person, Recording, Replayed, Rules,
+    RulesQuery, Stats, Threshold, Unavailable, View,
 };
 pub use datadir::DataDir;
 pub use db::Store;
+pub use entity::{
+    ENTITY_BYTES_MAX, ENTITY_CHANGES_MAX, ENTITY_NAME_MAX, EntityChange, EntityChanges, EntityDeed, EntityError,
+    EntityExpected, EntityName, EntityPage, EntityRow,
+};
 pub use error::StoreError;
 pub use hold::{Ending, Hold, Pending, Warning};
 pub use log::{Batch, BatchError};

@@ -13,6 +13,8 @@ use tokio::sync::Notify;
 
 use crate::{Batch, BatchError, DataDir, StoreError, db::BUSY};
 
+mod entities;
+
 /// How many connections read.
 const READERS: u32 = 4;
 /// How many batches a page of the log has at most.

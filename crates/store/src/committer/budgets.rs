@@ -88,6 +88,7 @@ impl Shard {
             ask: request.ask.clone(),
             reason: Reason::BreakerOpen,
             why: Some(request.why.clone()),
+            input: None,
         };
         let breaker = Stopper {
             breaker: stop.breaker.clone(),
@@ -134,6 +135,7 @@ impl Shard {
             ask: request.ask.clone(),
             reason: Reason::RateLimited,
             why: Some(request.why.clone()),
+            input: None,
         };
         let by = Stopped {
             limited: Some(limited.clone()),
@@ -233,6 +235,7 @@ impl Shard {
             ask: request.ask,
             reason: Reason::BudgetExhausted,
             why: Some(request.why),
+            input: None,
         };
         let by = Stopped {
             over: Some(over.clone()),

@@ -6,13 +6,13 @@ use tokio::sync::{mpsc::OwnedPermit, oneshot};
 
 use super::{
     command::{
-        BalanceQuery, Balances, ChangeError, Changed, Command, HoldAnswer, HoldRequest, Rules, RulesQuery, Unavailable,
-        View,
+        BalanceQuery, Balances, ChangeError, Changed, Command, DecideError, HoldAnswer, HoldRequest, Rules, RulesQuery,
+        Unavailable, View,
     },
     run::{Committer, EXPIRY_TICK, Stopping},
     shard::{Admitted, Shard},
 };
-use crate::{Clock, Hold, Pending, hold::End};
+use crate::{Clock, Hold, Pending, entity::EntityError, hold::End};
 
 /// How long after its time what waits is taken for given up: its owner comes to hear the refusal at once.
 const ASK_GRACE_US: i64 = 60_000_000;
@@ -24,6 +24,11 @@ pub(super) enum Reply {
     Changed(
         Result<Changed, ChangeError>,
         oneshot::Sender<Result<Changed, ChangeError>>,
+    ),
+    Decided(Result<u64, DecideError>, oneshot::Sender<Result<u64, DecideError>>),
+    Entities(
+        Result<Changed, EntityError>,
+        oneshot::Sender<Result<Changed, EntityError>>,
     ),
     View(TenantName, oneshot::Sender<Result<View, Unavailable>>),
     Balances(TenantName, BalanceQuery, oneshot::Sender<Result<Balances, Unavailable>>),
@@ -37,6 +42,8 @@ impl Reply {
             Self::Hold(_, _, answer) => drop(answer.send(HoldAnswer::Unavailable)),
             Self::Recorded(_, answer) => drop(answer.send(Err(Unavailable))),
             Self::Changed(_, answer) => drop(answer.send(Err(Unavailable.into()))),
+            Self::Decided(_, answer) => drop(answer.send(Err(Unavailable.into()))),
+            Self::Entities(_, answer) => drop(answer.send(Err(Unavailable.into()))),
             Self::View(_, answer) => drop(answer.send(Err(Unavailable))),
             Self::Balances(_, _, answer) => drop(answer.send(Err(Unavailable))),
             Self::Rules(_, _, answer) => drop(answer.send(Err(Unavailable))),
@@ -94,6 +101,8 @@ impl<C: Clock> Committer<C> {
             Command::Stop(why, answer) => self.order_stop(why, answer),
             // Only after a stop; until then whoever asks hears nothing.
             Command::Close(_) => {}
+            // What was answered is recorded, even behind the order to stop.
+            Command::Decide(decide, None) => drop(self.take_decision(*decide, None, now)),
             // What comes behind the order to stop comes too late.
             late if self.stopping.is_some() => late.refuse(),
             Command::Hold(request, slot, answer) => match self.hold(*request, now) {
@@ -113,6 +122,11 @@ impl<C: Clock> Committer<C> {
                     Some(index) => return Some(Reply::Recorded(index, answer)),
                     None => drop(answer.send(Err(Unavailable))),
                 }
+            }
+            Command::Decide(decide, answer) => return self.take_decision(*decide, answer, now),
+            Command::ChangeEntities(changes, answer) => {
+                let changed = self.change_entities(*changes, now).await;
+                return Some(Reply::Entities(changed, answer));
             }
             Command::Change(tenant, events, answer) => {
                 let changed = self.shard(&tenant).change(events, now);
@@ -191,6 +205,8 @@ impl<C: Clock> Committer<C> {
             })),
             Reply::Recorded(index, answer) => drop(answer.send(Ok(index))),
             Reply::Changed(changed, answer) => drop(answer.send(changed)),
+            Reply::Decided(decided, answer) => drop(answer.send(decided)),
+            Reply::Entities(changed, answer) => drop(answer.send(changed)),
             Reply::Balances(tenant, query, answer) => {
                 let now = self.wall.read();
                 let shard = self.shards.get(&tenant);

@@ -6,19 +6,25 @@ use std::{
 };
 
 use entry::{
-    Action, AdminRecord, AgentState, Ask as Waiting, BudgetFacts, Distrust, Event, KeyState, Over, Tokens, Why,
+    Action, AdminRecord, AgentState, Ask as Waiting, BudgetFacts, Decided, DenialInput, Distrust, Event, KeyState,
+    Over, PepKeyState, PepState, Tokens, Why,
 };
 use ledger::{
     Amount, Attempt, Balance, BreakerSpec, BreakerStanding, BreakerStop, Edit, Fill, Limited, NextStep, RateSpec,
     WantedSteps,
 };
 use model::{
-    ActionId, AdminName, AgentName, BreakerName, BudgetName, Digest, KeyId, NanoUsd, Pseudonym, Reason, TenantName,
-    Timestamp, UpstreamName,
+    ActionId, AdminName, AgentName, BreakerName, BudgetName, Digest, KeyId, NanoUsd, PepName, Pseudonym, Reason,
+    TenantName, Timestamp, UpstreamName,
 };
 use tokio::sync::{mpsc::OwnedPermit, oneshot};
 
-use crate::{StoreError, hold::End};
+use super::run::WAITING;
+use crate::{
+    StoreError,
+    entity::{EntityChanges, EntityError},
+    hold::End,
+};
 
 /// Who asks to do what: an [`Action`](entry::Action) without the sequence number, which the committer gives.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +64,8 @@ pub struct HoldRequest {
     pub tokens: Tokens,
     /// The tools that the request offers to the model.
     pub tools: Vec<String>,
+    /// Whether all of these are recorded, because a policy in effect looks at them, and not only those that some rule names.
+    pub all_tools: bool,
     /// What it asks to be done next, as keyed hashes: what loops are seen by.
     pub next: NextStep,
     /// Whether it may wait for an administrator where a budget asks.
@@ -116,6 +124,51 @@ pub struct Denied {
     pub reason: Reason,
     /// What decided.
     pub why: Option<Why>,
+    /// What policies were told of the call, where they refused it.
+    pub input: Option<Box<DenialInput>>,
+}
+
+/// When a decision is answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Recording {
+    /// Once its entry is durable: nothing that was answered can be missing in the log.
+    #[default]
+    Durable,
+    /// Once it waits to be written, in the order in which it was asked. A crash of the process or the machine loses the
+    /// entries of the answers of the last moments: those that wait and those that are being written, at most
+    /// [`DECISIONS_WAITING`] and one batch, usually those of one write's time (milliseconds; seconds on a slow disk,
+    /// until everything is refused). A stop in order loses none, nor does a write that fails while the process lives.
+    Buffered,
+}
+
+/// How many decisions wait to be written at most, whoever asked. More callers wait for a place.
+pub const DECISIONS_WAITING: usize = WAITING;
+
+/// A decision that is to be recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Decide {
+    pub(crate) tenant: TenantName,
+    /// The log's time when it was put where it waits: what it rests on was in effect then.
+    pub(crate) since: Option<Timestamp>,
+    /// Its `seq`, `left_out` and `at` are the committer's to set.
+    pub(crate) decided: Decided,
+}
+
+/// Why a decision was not recorded: it must not be answered.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum DecideError {
+    /// It does not follow from what is there, for the credential was revoked, say, or something else that decisions depend
+    /// on changed: decide again under at least this epoch.
+    #[error("{why}")]
+    Stale {
+        /// The control epoch.
+        epoch: u64,
+        /// What does not fit.
+        why: String,
+    },
+    /// Nothing can be recorded now.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
 }
 
 /// A reply that is delivered again.
@@ -169,6 +222,12 @@ pub struct View {
     pub agents: HashMap<AgentName, AgentState>,
     /// Credentials.
     pub keys: BTreeMap<KeyId, KeyState>,
+    /// Enforcement points.
+    pub peps: BTreeMap<PepName, PepState>,
+    /// Their credentials.
+    pub pep_keys: BTreeMap<KeyId, PepKeyState>,
+    /// The version of the stored entities.
+    pub entities: u64,
     /// Administrators.
     pub admins: BTreeMap<AdminName, AdminRecord>,
     /// Budgets as they are declared, in the order of their names.
@@ -262,6 +321,8 @@ pub(crate) enum Command {
     Hold(Box<HoldRequest>, OwnedPermit<End>, oneshot::Sender<HoldAnswer>),
     Deny(Box<Denied>, oneshot::Sender<Result<u64, Unavailable>>),
     Replay(Box<Replayed>, oneshot::Sender<Result<u64, Unavailable>>),
+    Decide(Box<Decide>, Option<oneshot::Sender<Result<u64, DecideError>>>),
+    ChangeEntities(Box<EntityChanges>, oneshot::Sender<Result<Changed, EntityError>>),
     Change(TenantName, Vec<Event>, oneshot::Sender<Result<Changed, ChangeError>>),
     Edit(
         Box<(TenantName, BudgetName, EditOrder, String, AdminName)>,
@@ -283,12 +344,14 @@ impl Command {
         match self {
             Self::Hold(_, _, answer) => drop(answer.send(HoldAnswer::Unavailable)),
             Self::Deny(_, answer) | Self::Replay(_, answer) => drop(answer.send(Err(Unavailable))),
+            Self::Decide(_, Some(answer)) => drop(answer.send(Err(Unavailable.into()))),
+            Self::ChangeEntities(_, answer) => drop(answer.send(Err(Unavailable.into()))),
             Self::Change(_, _, answer) | Self::Edit(_, answer) => drop(answer.send(Err(Unavailable.into()))),
             Self::Balances(_, _, answer) => drop(answer.send(Err(Unavailable))),
             Self::Rules(_, _, answer) => drop(answer.send(Err(Unavailable))),
             Self::View(_, answer) => drop(answer.send(Err(Unavailable))),
             // Dropping the sender tells the asker that there is no answer.
-            Self::Remember(..) | Self::Checkpoint(..) | Self::Stop(..) | Self::Close(_) => {}
+            Self::Decide(_, None) | Self::Remember(..) | Self::Checkpoint(..) | Self::Stop(..) | Self::Close(_) => {}
         }
     }
 }

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use entry::Event;
+use entry::{Decided, Event};
 use model::{AdminName, BudgetName, TenantName, Timestamp};
 use tlog::Hash;
 use tokio::sync::{
@@ -16,13 +16,18 @@ use tokio::sync::{
 
 use super::{
     command::{
-        BalanceQuery, Balances, ChangeError, Changed, Command, Denied, EditOrder, HoldAnswer, HoldRequest, Person,
-        Replayed, Rules, RulesQuery, Unavailable, View,
+        BalanceQuery, Balances, ChangeError, Changed, Command, Decide, DecideError, Denied, EditOrder, HoldAnswer,
+        HoldRequest, Person, Recording, Replayed, Rules, RulesQuery, Unavailable, View,
     },
     health::SLOW,
     stats::Stats,
 };
-use crate::{StoreError, hold::End, spool::Order};
+use crate::{
+    StoreError,
+    entity::{EntityChanges, EntityError},
+    hold::End,
+    spool::Order,
+};
 
 /// A committed tree head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,6 +139,67 @@ impl Handle {
         self.ask(|answer| Command::Replay(Box::new(replayed), answer))
             .await
             .and_then(|answer| answer)
+    }
+
+    /// Records what an enforcement point is answered; its `seq`, `left_out` and `at` are set here. `epoch` is the control
+    /// epoch of the view that it was decided under. Returns the entry's index, where the answer waits for it. Until this
+    /// returns nothing may be answered; and while nothing can be recorded, nothing is, in either mode.
+    pub async fn decide(
+        &self,
+        tenant: TenantName,
+        epoch: u64,
+        decided: Decided,
+        recording: Recording,
+    ) -> Result<Option<u64>, DecideError> {
+        let mut decide = Box::new(Decide {
+            tenant,
+            since: None,
+            decided,
+        });
+        match recording {
+            Recording::Durable => {
+                let index = self.ask(|answer| Command::Decide(decide, Some(answer))).await??;
+                Ok(Some(index))
+            }
+            Recording::Buffered => {
+                let place = self.place().await?;
+                // Nobody hears of what the log refuses later, so it must be known now that it will not.
+                let head = self.heads.borrow().get(&decide.tenant).copied();
+                let committed = head.map_or(0, |head| head.epoch);
+                if committed != epoch {
+                    let why = "something that decisions depend on has changed".to_owned();
+                    return Err(DecideError::Stale { epoch: committed, why });
+                }
+                decide.since = head.map(|head| head.time);
+                // Counted first, so that it cannot be durable before it was counted.
+                self.stats.decisions_waiting.fetch_add(1, Relaxed);
+                place.send(Command::Decide(decide, None));
+                Ok(None)
+            }
+        }
+    }
+
+    /// A place among what waits, for what nobody waits for then.
+    async fn place(&self) -> Result<mpsc::Permit<'_, Command>, Unavailable> {
+        let mut health = self.health.clone();
+        let broken = |health: &Health| health.down || health.trouble.is_some();
+        if broken(&health.borrow()) {
+            // Who asks again and again must not keep others from running.
+            tokio::task::yield_now().await;
+            return Err(Unavailable);
+        }
+        tokio::select! {
+            biased;
+            _ = health.wait_for(broken) => Err(Unavailable),
+            place = self.commands.reserve() => place.map_err(|_| Unavailable),
+        }
+    }
+
+    /// Stores and removes entities that policies read: all, or none, with the entry that says so.
+    pub async fn change_entities(&self, changes: EntityChanges) -> Result<Changed, EntityError> {
+        changes.check()?;
+        self.ask(|answer| Command::ChangeEntities(Box::new(changes), answer))
+            .await?
     }
 
     /// Records a change: all of the events, or none.

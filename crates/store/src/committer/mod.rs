@@ -2,13 +2,16 @@
 //!
 //! `command.rs` says what can be asked of it, `run.rs` gathers, writes and stops, `build.rs` turns commands into entries
 //! and entries into answers, `shard.rs` is one tenant's log while it grows, `recovery.rs` gets going again after a failed
-//! write, `budgets.rs` is what budgets say to requests, `allowances.rs` what calls may spend while writes fail,
+//! write, `budgets.rs` is what budgets say to requests, `decisions.rs` what enforcement points are answered, `entities.rs` what is
+//! stored for policies to read, `allowances.rs` what calls may spend while writes fail,
 //! `health.rs` says whether it can record, `wall.rs` what time it is, and `room.rs` whether the disk has room.
 
 mod allowances;
 mod budgets;
 mod build;
 mod command;
+mod decisions;
+mod entities;
 mod handle;
 mod health;
 mod recovery;
@@ -19,8 +22,8 @@ mod stats;
 mod wall;
 
 pub use command::{
-    Ask, BalanceQuery, Balances, ChangeError, Changed, Denied, EditOrder, HoldAnswer, HoldRequest, Person, Replayed,
-    Rules, RulesQuery, Unavailable, View,
+    Ask, BalanceQuery, Balances, ChangeError, Changed, DECISIONS_WAITING, DecideError, Denied, EditOrder, HoldAnswer,
+    HoldRequest, Person, Recording, Replayed, Rules, RulesQuery, Unavailable, View,
 };
 pub use handle::{Handle, Head, Heads, Health};
 pub use run::{Committer, Config};

@@ -1,10 +1,13 @@
 //! Getting going again after a failed write, and stopping.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
 
 use entry::Event;
 use futures_util::pin_mut;
-use model::{TenantName, Timestamp};
+use model::{ActionId, TenantName, Timestamp};
 use tlog::Hash;
 use tokio::sync::oneshot;
 
@@ -50,7 +53,7 @@ impl<C: Clock> Committer<C> {
     async fn try_recover(&mut self) -> Result<(), StoreError> {
         self.store.reopen().await?;
         self.store.probe(self.wrote).await?;
-        self.refold().await?;
+        let landed = self.refold().await?;
         // Ends that landed with the write are done. The others are kept, and their holds are still open.
         let (shards, granted) = (&self.shards, &mut self.granted);
         self.ends.retain(|end| {
@@ -66,6 +69,8 @@ impl<C: Clock> Committer<C> {
         });
         let now = self.wall.read();
         self.build_ends(now);
+        // Before anything is written: a write makes all of them durable.
+        self.record_answered_again(&landed, now);
         self.reconcile(now).await?;
         let mut shards = std::mem::take(&mut self.shards);
         for shard in shards.values_mut() {
@@ -90,6 +95,7 @@ impl<C: Clock> Committer<C> {
                 () = &mut over => return,
                 command = self.commands.recv() => match command {
                     Some(Command::Stop(why, answer)) => self.order_stop(why, answer),
+                    Some(Command::Decide(decide, None)) => self.keep_answered(*decide),
                     Some(command) => command.refuse(),
                     None => return over.await,
                 }
@@ -98,9 +104,14 @@ impl<C: Clock> Committer<C> {
     }
 
     /// Reads the whole log of every tenant into fresh state, checking all of it, also that it goes on from what this process
-    /// acknowledged. The writing connection reads, so that what is folded is what the next batch is appended to.
-    pub(super) async fn refold(&mut self) -> Result<(), StoreError> {
+    /// acknowledged. The writing connection reads, so that what is folded is what the next batch is appended to. Returns the
+    /// decisions that were not acknowledged as durable and are there.
+    pub(super) async fn refold(&mut self) -> Result<HashSet<ActionId>, StoreError> {
         let known = self.heads.borrow().clone();
+        // Changes of entities that were not written, or were: whoever made them was told that nobody knows.
+        self.rows.clear();
+        let mut entities = self.store.entity_sets().await?;
+        let mut landed = HashSet::new();
         let mut shards = BTreeMap::new();
         for tenant in self.store.tenants().await? {
             let corrupt = |source| StoreError::Corrupt {
@@ -114,13 +125,21 @@ impl<C: Clock> Committer<C> {
                 if page.is_empty() {
                     break;
                 }
+                let size = known.get(&tenant).map_or(0, |head| head.size);
                 for batch in page {
-                    let folded = batch.fold(&mut shard.state, &mut shard.range, |_, _| {});
+                    let folded = batch.fold(&mut shard.state, &mut shard.range, |entry, _| match &entry.event {
+                        Event::Decided(decided) if entry.index >= size => drop(landed.insert(decided.id)),
+                        _ => {}
+                    });
                     folded.map_err(corrupt)?;
                     acknowledged.meet(shard.state.size, batch.root);
                 }
             }
             acknowledged.check(shard.state.size).map_err(corrupt)?;
+            let (log, rows) = (shard.state.peps.entities, entities.remove(&tenant).unwrap_or(0));
+            if log != rows {
+                return Err(StoreError::Entities { tenant, log, rows });
+            }
             if let Some(before) = self.shards.get(&tenant) {
                 shard.remember(before);
             }
@@ -129,6 +148,9 @@ impl<C: Clock> Committer<C> {
                 shard.faults = Some(self.store.faults());
             }
             shards.insert(tenant, shard);
+        }
+        if let Some((tenant, rows)) = entities.pop_first() {
+            return Err(StoreError::Entities { tenant, log: 0, rows });
         }
         for (tenant, head) in known.into_iter().filter(|(_, head)| head.size > 0) {
             if !shards.contains_key(&tenant) {
@@ -143,7 +165,7 @@ impl<C: Clock> Committer<C> {
         // What was booked in a batch that failed may have to be booked again.
         self.looked = None;
         self.tended = false;
-        Ok(())
+        Ok(landed)
     }
 
     /// Writes the ends that were sent before the order to stop and records the stop. From then on only checkpoints are
@@ -172,7 +194,15 @@ impl<C: Clock> Committer<C> {
         {
             close = self.last_command(command).await;
             self.answer_stops();
+            self.write_last_answers().await;
         }
+        // Whoever has a place among what waits uses it at once: what they were answered is recorded too.
+        self.commands.close();
+        while let Some(command) = self.commands.recv().await {
+            let also = self.last_command(command).await;
+            close = close.or(also);
+        }
+        self.write_last_answers().await;
         let closed = self.store.close().await;
         drop(closed.inspect_err(|error| tracing::warn!(%error, "closing the database failed")));
         if let Some(close) = close {
@@ -197,9 +227,36 @@ impl<C: Clock> Committer<C> {
                 drop(answer.send(self.store.save_checkpoint(&tenant, size, &note).await));
             }
             Command::Close(answer) => return Some(answer),
+            Command::Decide(decide, None) => {
+                if self.sound {
+                    let now = self.wall.read();
+                    drop(self.take_decision(*decide, None, now));
+                } else {
+                    self.keep_answered(*decide);
+                }
+            }
             command => command.refuse(),
         }
         None
+    }
+
+    /// Writes decisions that were answered while the stop was recorded.
+    async fn write_last_answers(&mut self) {
+        if self.answered.is_empty() {
+            return;
+        }
+        let written = if self.sound {
+            self.write().await
+        } else {
+            self.try_recover().await
+        };
+        if let Err(error) = written {
+            self.report(&error);
+            tracing::error!(
+                decisions = self.answered.len(),
+                "decisions that were answered are not recorded"
+            );
+        }
     }
 
     /// Writes the ends that wait, and behind them the stop. `stopped` is the index the stop got, if it was tried before.

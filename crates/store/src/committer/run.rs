@@ -18,7 +18,7 @@ use tokio::{
 
 use super::{
     build::Reply,
-    command::Command,
+    command::{Command, Decide},
     handle::{Handle, Heads, Health, SpoolHandle},
     health::{Gone, Pulse, watch_over},
     room::Room,
@@ -28,6 +28,7 @@ use super::{
 };
 use crate::{
     BatchError, Clock, Store, StoreError,
+    entity::RowChanges,
     hold::End,
     spool::{Keeper, Purse, SpoolFile, Worker},
 };
@@ -35,7 +36,7 @@ use crate::{
 /// The most commands of one batch: bounds its size and how long the first of them waits.
 pub(super) const BATCH: usize = 1_024;
 /// How many commands may wait. More callers wait for a place.
-const WAITING: usize = 4_096;
+pub(super) const WAITING: usize = 4_096;
 /// How long ends wait for company. Nobody waits for them, so most are written with the next request and cost no commit of
 /// their own; a request that needs the room they make takes them along at once. A crash meanwhile books them in full.
 const END_PATIENCE: Duration = Duration::from_millis(2);
@@ -76,6 +77,10 @@ pub struct Committer<C> {
     pub(super) sound: bool,
     /// Ends that are not durable yet: kept through a failed write.
     pub(super) ends: Vec<End>,
+    /// Decisions that were answered and are not durable yet: kept through a failed write.
+    pub(super) answered: Vec<Decide>,
+    /// Changes of entities that wait for the next write, with their entries.
+    pub(super) rows: Vec<RowChanges>,
     /// The holds whose owners were told that they have them.
     pub(super) granted: HashSet<Attempt>,
     /// When holds were last looked through for expired ones, by the steady clock; `None` to do it with the next batch.
@@ -129,6 +134,8 @@ impl<C: Clock> Committer<C> {
             shards: BTreeMap::new(),
             sound: true,
             ends: Vec::new(),
+            answered: Vec::new(),
+            rows: Vec::new(),
             granted: HashSet::new(),
             wrote: 0,
             spool: None,
@@ -355,11 +362,13 @@ impl<C: Clock> Committer<C> {
                 entries += batch.count;
                 bytes += batch.entries.len();
             }
+            let rows = std::mem::take(&mut self.rows);
+            bytes += rows.iter().map(RowChanges::bytes).sum::<usize>();
             self.wrote = u64::try_from(bytes).unwrap_or(u64::MAX);
             let started = Instant::now();
             self.sound = false;
             self.lower_purse();
-            self.store.append(batches).await?;
+            self.store.append(batches, rows).await?;
             self.sound = true;
             self.stats.committed(entries, started.elapsed());
             for shard in self.shards.values_mut() {
@@ -367,6 +376,7 @@ impl<C: Clock> Committer<C> {
             }
         }
         self.fill_purse();
+        self.answered_are_durable();
         for end in self.ends.drain(..) {
             self.granted.remove(&end.attempt);
         }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use entry::{
     Action, AskEnd, Denial, Entry, EntryError, Event, Intent, Over, Replay, Status, Stopper, ThresholdReached, VERSION,
+    recorded_tools,
 };
 use ledger::{Attempt, BreakerStop, Limited, NotAdmitted, Pot};
 use model::{ActionId, AdminName, AgentName, BatchId, NanoUsd, Reason, TenantName, Timestamp};
@@ -99,7 +100,7 @@ impl Shard {
     }
 
     /// The entry that comes next, if it is this one.
-    fn entry(&self, event: Event, wall: Timestamp) -> Entry {
+    pub(super) fn entry(&self, event: Event, wall: Timestamp) -> Entry {
         Entry {
             v: VERSION,
             tenant: self.state.tenant.clone(),
@@ -111,13 +112,18 @@ impl Shard {
 
     fn append(&mut self, entry: &Entry) -> Result<u64, EntryError> {
         let bytes = entry.encode()?;
+        self.append_as(entry, &bytes)
+    }
+
+    /// Appends an entry that was encoded to these bytes.
+    pub(super) fn append_as(&mut self, entry: &Entry, bytes: &[u8]) -> Result<u64, EntryError> {
         self.state.apply(entry)?;
         if is_told(&entry.event) {
             self.told.push(entry.event.clone());
         }
-        self.range.append(leaf_hash(&bytes));
+        self.range.append(leaf_hash(bytes));
         // MAX_ENTRY_BYTES is far below what the u16 of the format holds, so this always fits.
-        log::push(&mut self.waiting, &bytes);
+        log::push(&mut self.waiting, bytes);
         self.waiting_count += 1;
         Ok(entry.index)
     }
@@ -137,6 +143,7 @@ impl Shard {
                 ask: request.ask,
                 reason: Reason::IdempotencyKeyUsed,
                 why: Some(request.why),
+                input: None,
             };
             self.denial(denied, Stopped::default(), wall)?;
             return Ok(Admitted::Repeated(action));
@@ -145,7 +152,11 @@ impl Shard {
             return Ok(refused);
         }
         let charge = request.charge();
-        let tools = self.state.counted.tools(&request.tools);
+        let mut tools = self.state.counted.tools(&request.tools);
+        if request.all_tools {
+            // Rules select by those that they name, so more of them change nothing.
+            tools = recorded_tools(&request.tools).unwrap_or(tools);
+        }
         if let Some(stopped) = self.broken(&request, &tools, wall)? {
             return Ok(stopped);
         }
@@ -182,6 +193,7 @@ impl Shard {
             hold: amount,
             tokens,
             tools,
+            tool_count: u64::try_from(request.tools.len()).unwrap_or(u64::MAX),
             step: request.next.calls.filter(|_| wanted.calls),
             result_step: request.next.results.filter(|_| wanted.results),
             bookings,
@@ -254,6 +266,7 @@ impl Shard {
             },
             reason: Reason::GovernanceUnavailable,
             why: None,
+            input: None,
         };
         self.denial(denied, Stopped::default(), wall)
     }
@@ -264,7 +277,12 @@ impl Shard {
     }
 
     pub(super) fn denial(&mut self, denied: Denied, by: Stopped, wall: Timestamp) -> Result<u64, EntryError> {
-        let Denied { ask, reason, why } = denied;
+        let Denied {
+            ask,
+            reason,
+            why,
+            input,
+        } = denied;
         let agent = self.state.agents.get(&ask.action.agent);
         let seq = agent.map_or(0, |agent| agent.seq) + 1;
         let denial = Denial {
@@ -274,12 +292,13 @@ impl Shard {
             over: by.over,
             limited: by.limited,
             breaker: by.breaker,
+            input,
         };
         let mut entry = self.entry(Event::Denial(denial), wall);
         let appended = self.append(&entry);
         if let (Err(EntryError::TooLong { .. }), Event::Denial(denial)) = (&appended, &mut entry.event) {
             // What callers and policies name can be too long; who was refused, and why, is recorded without.
-            denial.why = None;
+            (denial.why, denial.input) = (None, None);
             (denial.action.run, denial.action.task) = (None, None);
             denial.action.model.clear();
             return self.append(&entry);
@@ -472,6 +491,9 @@ impl Shard {
             time: state.time,
             agents: state.agents.clone(),
             keys: state.keys.clone(),
+            peps: state.peps.peps.clone(),
+            pep_keys: state.peps.keys.clone(),
+            entities: state.peps.entities,
             admins: state.admins.clone(),
             budgets: state.ledger.declared().collect(),
             budget_facts: state.budgets.clone(),

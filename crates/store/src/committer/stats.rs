@@ -41,6 +41,10 @@ pub struct Stats {
     pub stalls: AtomicU64,
     /// Attempts that wait for an administrator.
     pub waiting: AtomicU64,
+    /// Decisions that were answered and are not durable yet.
+    pub decisions_waiting: AtomicU64,
+    /// Decisions that were answered before they were durable, and could not be recorded then: the log says why.
+    pub decisions_lost: AtomicU64,
     /// What breakers did, and by which rule.
     breakers: Mutex<BTreeMap<BreakerDeed, u64>>,
     /// How often thresholds of budgets were reached.

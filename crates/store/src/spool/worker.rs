@@ -205,6 +205,7 @@ impl<C: Clock> Worker<C> {
             // Allowances are reserved in budgets of money only.
             tokens: None,
             tools: Vec::new(),
+            tool_count: u64::try_from(request.tools.len()).unwrap_or(u64::MAX),
             step: None,
             result_step: None,
             bookings: Vec::new(),

@@ -377,6 +377,7 @@ async fn a_refusal_that_is_too_long_is_recorded_shorter() {
     };
     let index = world.handle.deny(Denied {
         why: Some(why.clone()),
+        input: None,
         ..denied(1)
     });
     assert_eq!(index.await, Ok(3));

@@ -175,6 +175,7 @@ pub(super) fn denied(number: u32) -> Denied {
         ask: ask(number),
         reason: model::Reason::PolicyDenied,
         why: None,
+        input: None,
     }
 }
 
@@ -480,6 +481,7 @@ pub(super) fn request(number: u32, amount: i64, epoch: u64) -> HoldRequest {
             output: 100,
         },
         tools: Vec::new(),
+        all_tools: false,
         next: NextStep::default(),
         may_wait: true,
         lifetime_us: LIFETIME,

@@ -171,6 +171,7 @@ impl Call {
                 output: 100,
             },
             tools: Vec::new(),
+            all_tools: false,
             next: NextStep::default(),
             may_wait: true,
             lifetime_us: LIFETIME,

@@ -261,6 +261,7 @@ fn denied(random: &mut Random, shape: Shape, oracle: &Oracle) -> Denied {
         ask: Ask { tenant, action },
         reason: Reason::PolicyDenied,
         why: None,
+        input: None,
     }
 }
 
