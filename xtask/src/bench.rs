@@ -21,6 +21,7 @@ mod breakers;
 mod extra;
 mod holds;
 mod machine;
+mod policy;
 mod report;
 
 pub(crate) use report::Row;
@@ -53,6 +54,8 @@ enum What {
     Breakers(breakers::Options),
     /// How many holds a second the committer makes durable, with many budgets.
     Holds(holds::Options),
+    /// What a decision of the decision point costs, in the process and over HTTP.
+    Policy(policy::Options),
 }
 
 const CONNECTIONS: [usize; 3] = [1, 16, 64];
@@ -71,6 +74,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     match &options.what {
         Some(What::Breakers(options)) => return breakers::run(workspace, options),
         Some(What::Holds(options)) => return holds::run(workspace, options),
+        Some(What::Policy(options)) => return policy::run(workspace, options),
         None => {}
     }
     let bins = build(workspace)?;

@@ -7,9 +7,8 @@
 //! Evaluating by shards is exact too: a request is denied if any shard has a satisfied `forbid`, else allowed if any has
 //! a satisfied `permit`.
 //!
-//! Nothing is ever inside an agent or a model (the schema says so), hence `principal in Agent::"a"` means the same as
-//! `principal == Agent::"a"`, and one key serves both. What is inside an upstream is a model, so for an action on
-//! upstreams the same holds of `resource in Upstream::"u"`.
+//! A key may select a policy whose scope does not match after all (`principal == Team::"a"` for somebody in that team):
+//! evaluating the scope says so. It never leaves one out.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -20,36 +19,52 @@ use cedar_policy::{
     ActionConstraint, EntityTypeName, EntityUid, Policy, PolicySet, PrincipalConstraint, ResourceConstraint,
 };
 
-use crate::{
-    action::PerAction,
-    literals,
-    memo::Reads,
-    parse::Rule,
-    question::Named,
-    vocabulary::{About, Declared, Vocabulary},
-};
+use crate::{literals, memo::Reads, parse::Rule, schema::Deed};
 
-/// What a scope asks of the principal or the resource: nothing, or to be or be in what has this name.
-type Key = Option<EntityUid>;
+/// What a scope asks of the principal or the resource.
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Key {
+    /// Nothing that not every one of the action's has.
+    Any,
+    /// To be of this type.
+    Kind(EntityTypeName),
+    /// To be, or be in, what has this name. Asking to *be* it stands here too: evaluating the scope tells them apart.
+    Named(EntityUid),
+}
 
 /// The policies that ask the same of the principal, by what they ask of the resource.
 #[derive(Default)]
 pub(crate) struct Group {
     /// Those for every resource.
     any: Option<PolicySet>,
+    /// Those for resources of a type, where the action has several.
+    of_kind: HashMap<EntityTypeName, PolicySet>,
     /// Those for a resource that has this name, or is in what has this name.
     named: HashMap<EntityUid, PolicySet>,
     /// The entities these policies look into by name.
     pub(crate) literals: HashSet<EntityUid>,
     /// The parts of the context they look at.
     pub(crate) reads: Reads,
+    /// How often they follow a reference from entity to entity at most.
+    pub(crate) depth: usize,
 }
 
 impl Group {
-    /// The shards that can apply to a resource.
-    pub(crate) fn shards<'a>(&'a self, resource: &Named) -> impl Iterator<Item = &'a PolicySet> {
-        let named = resource.lineage().filter_map(|name| self.named.get(name));
-        self.any.iter().chain(named)
+    /// The shards that can apply to a resource of this type with these names: its own and its ancestors'.
+    pub(crate) fn shards<'a, 'b: 'a>(
+        &'a self,
+        kind: &'b EntityTypeName,
+        names: impl Iterator<Item = &'b EntityUid> + 'a,
+    ) -> impl Iterator<Item = &'a PolicySet> {
+        self.any.iter().chain(self.of_kind.get(kind)).chain(self.named(names))
+    }
+
+    /// Those of them that a resource has because of its names.
+    pub(crate) fn named<'a, 'b: 'a>(
+        &'a self,
+        names: impl Iterator<Item = &'b EntityUid> + 'a,
+    ) -> impl Iterator<Item = &'a PolicySet> {
+        names.filter_map(|name| self.named.get(name))
     }
 
     fn new(members: &[Member], rules: &[Rule<'_>]) -> Result<Self, String> {
@@ -58,9 +73,11 @@ impl Group {
             let Some(rule) = rules.get(member.rule) else { continue };
             group.literals.extend(literals::read_by(&rule.policy));
             group.reads = group.reads.and(Reads::of(&rule.policy));
+            group.depth = group.depth.max(literals::depth(&rule.policy));
             let shard = match &member.resource {
-                None => group.any.get_or_insert_default(),
-                Some(name) => group.named.entry(name.clone()).or_default(),
+                Key::Any => group.any.get_or_insert_default(),
+                Key::Kind(kind) => group.of_kind.entry(kind.clone()).or_default(),
+                Key::Named(name) => group.named.entry(name.clone()).or_default(),
             };
             shard.add(rule.policy.clone()).map_err(|error| error.to_string())?;
         }
@@ -85,11 +102,15 @@ pub(crate) struct Index {
 impl Index {
     /// Indexes the policies under each action that they can apply to. Most policies cover many actions, so groups that
     /// turn out the same are kept once.
-    pub(crate) fn of_actions(vocabulary: &Vocabulary, rules: &[Rule<'_>]) -> Result<PerAction<Self>, String> {
+    pub(crate) fn of_actions<'a>(
+        actions: impl Iterator<Item = &'a Deed>,
+        rules: &[Rule<'_>],
+    ) -> Result<HashMap<EntityUid, Arc<Self>>, String> {
         let mut made: HashMap<Vec<Member>, Arc<Group>> = HashMap::new();
-        PerAction::try_new(|action| {
+        let mut indexes = HashMap::new();
+        for action in actions {
             let mut index = Self::default();
-            for (principal, members) in members(vocabulary, rules, vocabulary.actions.get(action)) {
+            for (principal, members) in members(rules, action) {
                 let group = match made.get(&members) {
                     Some(group) => group.clone(),
                     None => {
@@ -100,30 +121,37 @@ impl Index {
                 };
                 index.groups.insert(principal, group);
             }
-            Ok(index)
-        })
+            indexes.insert(action.uid.clone(), Arc::new(index));
+        }
+        Ok(indexes)
     }
 
-    /// The groups that can apply to a principal with these names: its own and its ancestors'.
-    pub(crate) fn of_principal(&self, names: &[EntityUid]) -> Vec<Arc<Group>> {
-        let names = names.iter().cloned().map(Some);
-        std::iter::once(None)
-            .chain(names)
-            .filter_map(|key| self.groups.get(&key).cloned())
-            .collect()
+    /// The groups that can apply to a principal of this type with these names: its own and its ancestors'.
+    pub(crate) fn of_principal<'a>(
+        &'a self,
+        kind: &EntityTypeName,
+        names: impl Iterator<Item = &'a EntityUid> + 'a,
+    ) -> impl Iterator<Item = &'a Arc<Group>> {
+        let common = [Key::Any, Key::Kind(kind.clone())];
+        let common = common.into_iter().filter_map(|key| self.groups.get(&key));
+        common.chain(self.named(names))
+    }
+
+    /// Those of them that a principal has because of its names.
+    pub(crate) fn named<'a>(
+        &'a self,
+        names: impl Iterator<Item = &'a EntityUid> + 'a,
+    ) -> impl Iterator<Item = &'a Arc<Group>> {
+        names.filter_map(|name| self.groups.get(&Key::Named(name.clone())))
     }
 }
 
 /// The policies that can apply to the action, by what they ask of the principal, in the order of the rules.
-fn members(vocabulary: &Vocabulary, rules: &[Rule<'_>], action: &Declared) -> HashMap<Key, Vec<Member>> {
-    let about = match action.about {
-        About::Model => &vocabulary.model,
-        About::Upstream => &vocabulary.upstream,
-    };
+fn members(rules: &[Rule<'_>], action: &Deed) -> HashMap<Key, Vec<Member>> {
     let mut members: HashMap<Key, Vec<Member>> = HashMap::new();
     for (rule, Rule { policy, .. }) in rules.iter().enumerate() {
-        let principal = Asked::of_principal(policy).key(&vocabulary.agent);
-        let resource = Asked::of_resource(policy).key(about);
+        let principal = Asked::of_principal(policy).key(&action.principals);
+        let resource = Asked::of_resource(policy).key(&action.resources);
         let (Some(principal), Some(resource)) = (principal, resource) else {
             continue;
         };
@@ -164,21 +192,23 @@ impl Asked {
         }
     }
 
-    /// The key of the scope for entities of one type: `Some(None)` matches all of them, `Some(Some(uid))` can match only
-    /// one that has `uid` for its own name or an ancestor's, and `None` matches none.
-    fn key(self, of: &EntityTypeName) -> Option<Key> {
+    /// The key of the scope for an action of these types; `None` where it matches none of them.
+    fn key(self, of: &HashSet<EntityTypeName>) -> Option<Key> {
         match self {
-            Self::Any => Some(None),
-            Self::Is(kind) => (&kind == of).then_some(None),
-            Self::Equal(uid) => (uid.type_name() == of).then_some(Some(uid)),
-            Self::In(uid) => Some(Some(uid)),
-            Self::IsIn(kind, uid) => (&kind == of).then_some(Some(uid)),
+            Self::Any => Some(Key::Any),
+            Self::Is(kind) => of.contains(&kind).then(|| match of.len() {
+                1 => Key::Any,
+                _ => Key::Kind(kind),
+            }),
+            Self::Equal(uid) => of.contains(uid.type_name()).then_some(Key::Named(uid)),
+            Self::In(uid) => Some(Key::Named(uid)),
+            Self::IsIn(kind, uid) => of.contains(&kind).then_some(Key::Named(uid)),
         }
     }
 }
 
 /// Whether the action scope matches the action.
-fn covers(scope: &ActionConstraint, action: &Declared) -> bool {
+fn covers(scope: &ActionConstraint, action: &Deed) -> bool {
     match scope {
         ActionConstraint::Any => true,
         ActionConstraint::Eq(uid) => uid == &action.uid,

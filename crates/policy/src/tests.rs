@@ -4,6 +4,7 @@ mod compiling;
 mod deciding;
 mod indexing;
 mod oracle;
+mod schemas;
 
 use model::{AgentName, NanoUsd, Pseudonym, Tier, UpstreamName};
 

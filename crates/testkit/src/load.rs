@@ -20,8 +20,8 @@ pub struct Plan {
     pub url: Uri,
     /// The bearer credential.
     pub key: String,
-    /// The body of every request.
-    pub body: Bytes,
+    /// The bodies of the requests, sent in turn; never none.
+    pub bodies: Vec<Bytes>,
     /// How many connections.
     pub connections: usize,
     /// For how long.
@@ -61,7 +61,7 @@ pub async fn run(plan: &Plan) -> io::Result<Report> {
     let started = Instant::now();
     let until = started + plan.duration;
     let workers: Vec<_> = (0..plan.connections)
-        .map(|_| tokio::spawn(connection(plan.clone(), until)))
+        .map(|number| tokio::spawn(connection(plan.clone(), number, until)))
         .collect();
     let mut all = Samples::default();
     for worker in workers {
@@ -105,21 +105,25 @@ async fn connect(url: &Uri) -> io::Result<(Authority, http1::SendRequest<Full<By
     Ok((authority.clone(), sender))
 }
 
-fn request(plan: &Plan, authority: &Authority) -> io::Result<Request<Full<Bytes>>> {
+fn request(plan: &Plan, authority: &Authority, number: usize) -> io::Result<Request<Full<Bytes>>> {
+    let body = plan.bodies.get(number % plan.bodies.len().max(1)).cloned();
     let path = plan.url.path_and_query().map_or("/", |path| path.as_str());
     Request::post(path)
         .header("host", authority.as_str())
         .header("authorization", format!("Bearer {}", plan.key))
         .header("content-type", "application/json")
-        .body(Full::new(plan.body.clone()))
+        .body(Full::new(body.unwrap_or_default()))
         .map_err(io::Error::other)
 }
 
-async fn connection(plan: Plan, until: Instant) -> io::Result<Samples> {
+async fn connection(plan: Plan, first: usize, until: Instant) -> io::Result<Samples> {
     let (authority, mut sender) = connect(&plan.url).await?;
     let mut samples = Samples::default();
+    // Connections begin at different bodies.
+    let mut number = first * 61;
     while Instant::now() < until {
-        let request = request(&plan, &authority)?;
+        let request = request(&plan, &authority, number)?;
+        number += 1;
         // The end of a stream may be read before its connection is free again.
         sender.ready().await.map_err(io::Error::other)?;
         let sent = Instant::now();
@@ -179,7 +183,7 @@ const OPENING: usize = 64;
 
 async fn held(plan: Plan, script: &str) -> io::Result<hyper::body::Incoming> {
     let (authority, mut sender) = connect(&plan.url).await?;
-    let request = request(&plan, &authority)?;
+    let request = request(&plan, &authority, 0)?;
     let (mut head, body) = request.into_parts();
     let script = script.parse().map_err(io::Error::other)?;
     head.headers.insert("fake-script", script);

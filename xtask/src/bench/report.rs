@@ -15,9 +15,9 @@ use super::{
 pub(super) struct Load {
     pub(super) answered: u64,
     pub(super) failed: u64,
-    rate: f64,
-    p50_us: u64,
-    p99_us: u64,
+    pub(super) rate: f64,
+    pub(super) p50_us: u64,
+    pub(super) p99_us: u64,
     first_p50_us: u64,
 }
 

@@ -1,11 +1,11 @@
 //! The load generator as a program: prints its report as one JSON line.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use clap::Parser;
 use testkit::load::{Plan, run};
 
-/// Sends the same request over and over, on several connections at once.
+/// Sends the same request over and over, or several in turn, on several connections at once.
 #[derive(Parser)]
 struct Args {
     /// Where to, with its path.
@@ -15,8 +15,11 @@ struct Args {
     #[arg(long, default_value = "none")]
     key: String,
     /// The body of every request.
-    #[arg(long)]
+    #[arg(long, required_unless_present = "bodies", default_value = "")]
     body: String,
+    /// A file with a body on each line, sent in turn.
+    #[arg(long, value_name = "FILE", conflicts_with = "body")]
+    bodies: Option<PathBuf>,
     /// How many connections.
     #[arg(long, default_value_t = 1)]
     connections: usize,
@@ -35,15 +38,20 @@ async fn main() -> std::io::Result<()> {
         url,
         key,
         body,
+        bodies,
         connections,
         millis,
         hold,
     } = Args::parse();
     let duration = Duration::from_millis(millis);
+    let bodies = match bodies {
+        Some(file) => std::fs::read_to_string(file)?.lines().map(|line| line.to_owned().into()).collect(),
+        None => vec![body.into()],
+    };
     let plan = Plan {
         url,
         key,
-        body: body.into(),
+        bodies,
         connections,
         duration,
     };

@@ -1,0 +1,312 @@
+//! From an enforcement point's question to a verdict.
+//!
+//! What the caller says is first fitted to the schema ([`crate::project`]): what is not declared, or of another type,
+//! does not count and is noted. Then the same policies decide by the same index as for the gateway, over a slice of the
+//! entities.
+
+use std::collections::HashMap;
+
+use cedar_policy::{Context, Entities, Entity, EntityUid, PolicySet, Request, RestrictedExpression};
+
+use crate::{
+    Bundle, Code, Outcome, Party, Properties, Query, Verdict,
+    index::Index,
+    decide::Tally,
+    project::project,
+    schema::{Deed, Kind},
+    shape::{Shape, Type},
+};
+
+/// What of the context is ours to say. A caller's own is passed over.
+pub(crate) const ACTION: &str = "action";
+pub(crate) const APPROVAL: &str = "approval_ok";
+
+/// A question fitted to the schema, ready to be evaluated.
+pub(crate) struct Prepared<'b> {
+    pub(crate) deed: &'b Deed,
+    pub(crate) subject: Placed<'b>,
+    pub(crate) resource: Placed<'b>,
+    pub(crate) context: Context,
+    pub(crate) notes: Vec<String>,
+}
+
+/// A subject or resource with everything known of it.
+pub(crate) struct Placed<'b> {
+    pub(crate) kind: &'b Kind,
+    pub(crate) entity: Entity,
+    /// Its own name and those of all it is in.
+    pub(crate) lineage: Vec<EntityUid>,
+}
+
+impl<'b> Placed<'b> {
+    /// What stands for any candidate of a search where nothing depends on which it is.
+    pub(crate) fn anyone(kind: &'b Kind) -> Self {
+        let uid = kind.uid("");
+        Self {
+            kind,
+            entity: Entity::with_uid(uid.clone()),
+            lineage: vec![uid],
+        }
+    }
+
+    pub(crate) fn uid(&self) -> EntityUid {
+        self.entity.uid()
+    }
+}
+
+impl Bundle {
+    /// Answers an enforcement point: permitted only if a policy permits it, no policy forbids it, and every `forbid` that
+    /// might could be evaluated. Whatever the question names that is not known here is refused, never an error.
+    pub fn evaluate(&self, query: &Query<'_>) -> Verdict {
+        match self.prepare_query(query) {
+            Ok(prepared) => {
+                let tally = self.tally(&prepared);
+                self.conclude(tally, prepared.notes)
+            }
+            Err(verdict) => verdict,
+        }
+    }
+
+    /// Fits a question to the schema, or says why it is refused unseen.
+    fn prepare_query(&self, query: &Query<'_>) -> Result<Prepared<'_>, Verdict> {
+        let (subject, resource) = (self.kind(query.subject.kind)?, self.kind(query.resource.kind)?);
+        let deed = self.deed(query.action)?;
+        applies(deed, subject, resource)?;
+        let mut notes = Vec::new();
+        let subject = self.place(subject, &query.subject, "subject", &mut notes)?;
+        let resource = self.place(resource, &query.resource, "resource", &mut notes)?;
+        self.prepare(query, deed, subject, resource, notes)
+    }
+
+    /// Puts a question together whose subject and resource were looked up.
+    pub(crate) fn prepare<'b>(
+        &'b self,
+        query: &Query<'_>,
+        deed: &'b Deed,
+        subject: Placed<'b>,
+        resource: Placed<'b>,
+        mut notes: Vec<String>,
+    ) -> Result<Prepared<'b>, Verdict> {
+        let context = self.context(deed, &subject, query, &mut notes)?;
+        Ok(Prepared {
+            deed,
+            subject,
+            resource,
+            context,
+            notes,
+        })
+    }
+
+    pub(crate) fn kind(&self, name: &str) -> Result<&Kind, Verdict> {
+        let unknown = || Verdict::refused(Code::UnknownType, format!("the schema has no type {}", shown(name)));
+        self.terms.kind(name).ok_or_else(unknown)
+    }
+
+    pub(crate) fn deed(&self, name: &str) -> Result<&Deed, Verdict> {
+        let unknown = || Verdict::refused(Code::UnknownAction, format!("the schema has no action {}", shown(name)));
+        self.terms.action(name).ok_or_else(unknown)
+    }
+
+    /// A subject or resource as it is stored, with what the caller says of it.
+    pub(crate) fn place<'b>(
+        &'b self,
+        kind: &'b Kind,
+        party: &Party<'_>,
+        role: &str,
+        notes: &mut Vec<String>,
+    ) -> Result<Placed<'b>, Verdict> {
+        if kind.ids.as_ref().is_some_and(|ids| !ids.contains(party.id)) {
+            let note = format!("{} is not one of the type {}", shown(party.id), kind.name);
+            return Err(Verdict::refused(Code::UnknownType, note));
+        }
+        let uid = kind.uid(party.id);
+        let stored = self.store.get(&uid);
+        if stored.is_none() && kind.name == self.vocabulary.agent {
+            let note = format!("no manifest declares the agent {}", shown(party.id));
+            return Err(Verdict::refused(Code::UnknownAgent, note));
+        }
+        if stored.is_none()
+            && kind.name == self.vocabulary.model
+            && let Some(entity) = self.model_entity(&uid)
+        {
+            let lineage = std::iter::once(uid).chain(entity.1).collect();
+            let entity = entity.0;
+            return Ok(Placed { kind, entity, lineage });
+        }
+        let lineage = self.store.lineage(&uid);
+        // What our own types have comes from manifests and files alone.
+        let given = party.properties.filter(|given| !given.is_empty() && !kind.builtin);
+        let entity = match (stored, given) {
+            (Some(stored), None) => Ok(stored.entity.clone()),
+            (stored, given) => {
+                let mut attributes: HashMap<String, RestrictedExpression> = stored
+                    .map(|stored| stored.attributes.iter().cloned().collect())
+                    .unwrap_or_default();
+                let before = notes.len();
+                let given = given.map(|given| project(&kind.shape, given, notes)).unwrap_or_default();
+                for note in notes.iter_mut().skip(before) {
+                    note.insert_str(0, &format!("{role}: "));
+                }
+                attributes.extend(given);
+                let parents = stored.map(|stored| stored.parents.clone()).unwrap_or_default();
+                Entity::new(uid, attributes, parents).map_err(|error| error.to_string())
+            }
+        };
+        let entity = entity.map_err(|error| Verdict::refused(Code::EvaluationError, error))?;
+        Ok(Placed { kind, entity, lineage })
+    }
+
+    /// The context as policies see it.
+    fn context(
+        &self,
+        deed: &Deed,
+        subject: &Placed<'_>,
+        query: &Query<'_>,
+        notes: &mut Vec<String>,
+    ) -> Result<Context, Verdict> {
+        let nothing = Properties::new();
+        let mut pairs = project(&deed.context, query.context.unwrap_or(&nothing), notes);
+        let before = pairs.len();
+        pairs.retain(|(name, _)| name != ACTION && name != APPROVAL);
+        if pairs.len() != before {
+            notes.push(format!("context.{ACTION} and context.{APPROVAL} are not the caller's to say"));
+        }
+        if let (Some(Type::Record(shape)), Some(given)) = (deed.context.get(ACTION).map(|found| &found.of), query.action_properties) {
+            pairs.push((ACTION.to_owned(), self.record(shape, given, notes)?));
+        }
+        if query.approved && deed.context.get(APPROVAL).is_some_and(|found| found.of == Type::Bool) {
+            pairs.push((APPROVAL.to_owned(), RestrictedExpression::new_bool(true)));
+        }
+        // What a manifest says is not the caller's to say.
+        if let Some(known) = self.agent_of(&subject.uid())
+            && deed.builtin
+        {
+            pairs.retain(|(name, _)| name != "environment");
+            let environment = RestrictedExpression::new_string(known.environment.clone());
+            pairs.push(("environment".to_owned(), environment));
+        }
+        Context::from_pairs(pairs).map_err(unevaluated)
+    }
+
+    fn record(
+        &self,
+        shape: &Shape,
+        given: &Properties,
+        notes: &mut Vec<String>,
+    ) -> Result<RestrictedExpression, Verdict> {
+        RestrictedExpression::new_record(project(shape, given, notes)).map_err(unevaluated)
+    }
+
+    /// Evaluates every policy that can apply.
+    fn tally(&self, prepared: &Prepared<'_>) -> Result<Tally, String> {
+        let Some(index) = self.indexes.get(&prepared.deed.uid) else {
+            return Ok(Tally::default());
+        };
+        let request = prepared.request()?;
+        let entities = self.entities_for(prepared, index)?;
+        let mut tally = Tally::default();
+        for policies in shards(index, prepared) {
+            let response = self.authorizer.is_authorized(&request, policies, &entities);
+            self.count(&response, &mut tally);
+        }
+        Ok(tally.sorted())
+    }
+
+    /// The entities that the decision can look at.
+    pub(crate) fn entities_for(&self, prepared: &Prepared<'_>, index: &Index) -> Result<Entities, String> {
+        let groups = index.of_principal(&prepared.subject.kind.name, prepared.subject.lineage.iter());
+        let (mut roots, mut depth) = (Vec::new(), 0);
+        for group in groups {
+            roots.extend(group.literals.iter().cloned());
+            depth = depth.max(group.depth);
+        }
+        let given = [&prepared.subject, &prepared.resource];
+        for placed in given {
+            roots.extend(placed.lineage.iter().skip(1).cloned());
+        }
+        let own: Vec<Entity> = given.iter().map(|placed| placed.entity.clone()).collect();
+        let mut slice = self.store.slice(&own, &roots, depth)?;
+        slice.push(prepared.deed.entity.clone());
+        Entities::from_entities(slice, None).map_err(|error| error.to_string())
+    }
+
+    /// What the policies' answers come to.
+    pub(crate) fn conclude(&self, tally: Result<Tally, String>, mut notes: Vec<String>) -> Verdict {
+        let tally = match tally {
+            Ok(tally) => tally,
+            Err(error) => {
+                notes.push(error);
+                return Verdict {
+                    outcome: Outcome::Deny,
+                    code: Code::EvaluationError,
+                    policies: Vec::new(),
+                    notes,
+                };
+            }
+        };
+        notes.extend(tally.notes);
+        let approvable = |id| self.annotations(id).is_some_and(|found| found.approval.is_some());
+        let (outcome, code, policies) = if !tally.forbids.is_empty() {
+            let on_approval = tally.failed_forbids.is_empty()
+                && !tally.permits.is_empty()
+                && tally.forbids.iter().all(|id| approvable(id));
+            match on_approval {
+                true => (Outcome::ApprovalRequired, Code::ApprovalRequired, tally.forbids),
+                false => (Outcome::Deny, Code::Forbidden, tally.forbids),
+            }
+        } else if !tally.failed_forbids.is_empty() {
+            (Outcome::Deny, Code::EvaluationError, tally.failed_forbids)
+        } else if tally.permits.is_empty() {
+            (Outcome::Deny, Code::NoPermit, Vec::new())
+        } else {
+            (Outcome::Permit, Code::Permitted, tally.permits)
+        };
+        Verdict {
+            outcome,
+            code,
+            policies,
+            notes,
+        }
+    }
+}
+
+impl Prepared<'_> {
+    /// Cedar's request. Its context was fitted to the schema already.
+    pub(crate) fn request(&self) -> Result<Request, String> {
+        let (principal, resource) = (self.subject.uid(), self.resource.uid());
+        Request::new(principal, self.deed.uid.clone(), resource, self.context.clone(), None).map_err(|e| e.to_string())
+    }
+}
+
+/// The policies that can apply.
+fn shards<'a>(index: &'a Index, prepared: &'a Prepared<'_>) -> impl Iterator<Item = &'a PolicySet> {
+    let (subject, resource) = (&prepared.subject, &prepared.resource);
+    index
+        .of_principal(&subject.kind.name, subject.lineage.iter())
+        .flat_map(|group| group.shards(&resource.kind.name, resource.lineage.iter()))
+}
+
+/// Whether the action is one of such a subject on such a resource.
+pub(crate) fn applies(deed: &Deed, subject: &Kind, resource: &Kind) -> Result<(), Verdict> {
+    if deed.principals.contains(&subject.name) && deed.resources.contains(&resource.name) {
+        return Ok(());
+    }
+    let note = format!(
+        "{} does not apply to a subject of type {} and a resource of type {}",
+        deed.uid, subject.name, resource.name
+    );
+    Err(Verdict::refused(Code::NotApplicable, note))
+}
+
+fn unevaluated(error: impl std::fmt::Display) -> Verdict {
+    Verdict::refused(Code::EvaluationError, error.to_string())
+}
+
+/// A name of the caller's, quoted and of bounded length.
+fn shown(name: &str) -> String {
+    const MOST: usize = 100;
+    match name.char_indices().nth(MOST) {
+        None => format!("{name:?}"),
+        Some((end, _)) => format!("{:?}...", name.get(..end).unwrap_or_default()),
+    }
+}

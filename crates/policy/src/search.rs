@@ -1,0 +1,334 @@
+//! Searches: who may do this, with what may it be done, what may be done.
+//!
+//! A search gives what asking about each candidate by itself would give (the property test in `tests/searching.rs`). It is
+//! faster because policies that look at nothing of the candidate are evaluated once.
+
+use cedar_policy::{Effect, PolicySet};
+
+use crate::{
+    Bundle, Code, Party, Properties, Query, Verdict,
+    decide::Tally,
+    evaluate::{Placed, Prepared, applies},
+    index::Index,
+    mentions::Mentions,
+    schema::Deed,
+};
+
+/// Who may do this?
+#[derive(Clone, Copy, Debug)]
+pub struct SubjectSearch<'a> {
+    /// The type of the subjects that are looked for.
+    pub kind: &'a str,
+    /// What the caller says of each of them.
+    pub properties: Option<&'a Properties>,
+    /// What they would do.
+    pub action: &'a str,
+    /// What the caller says of the action.
+    pub action_properties: Option<&'a Properties>,
+    /// With what.
+    pub resource: Party<'a>,
+    /// Everything else the caller says.
+    pub context: Option<&'a Properties>,
+}
+
+/// With what may this subject do this?
+#[derive(Clone, Copy, Debug)]
+pub struct ResourceSearch<'a> {
+    /// Who.
+    pub subject: Party<'a>,
+    /// What they would do.
+    pub action: &'a str,
+    /// What the caller says of the action.
+    pub action_properties: Option<&'a Properties>,
+    /// The type of the resources that are looked for.
+    pub kind: &'a str,
+    /// What the caller says of each of them.
+    pub properties: Option<&'a Properties>,
+    /// Everything else the caller says.
+    pub context: Option<&'a Properties>,
+}
+
+/// What may this subject do with this resource?
+#[derive(Clone, Copy, Debug)]
+pub struct ActionSearch<'a> {
+    /// Who.
+    pub subject: Party<'a>,
+    /// With what.
+    pub resource: Party<'a>,
+    /// Everything else the caller says.
+    pub context: Option<&'a Properties>,
+}
+
+/// Which part of a search's results is wanted. Results are in the order of their names.
+#[derive(Clone, Copy, Debug)]
+pub struct Page<'a> {
+    /// Those behind this one; all if `None`.
+    pub after: Option<&'a str>,
+    /// How many at most.
+    pub limit: usize,
+    /// How many candidates are looked at for it at most, so that one question cannot take all day.
+    pub candidates: usize,
+}
+
+/// Results of a search.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// The ids, or the actions' names, sorted.
+    pub names: Vec<String>,
+    /// Where to go on: the last candidate that was looked at, if there are more.
+    pub next: Option<String>,
+    /// For the operator: as with a [`Verdict`].
+    pub notes: Vec<String>,
+}
+
+/// Which side of the question the candidates are on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Subject,
+    Resource,
+}
+
+impl Bundle {
+    /// The stored entities of a type that may do this.
+    pub fn search_subject(&self, search: &SubjectSearch<'_>, page: Page<'_>) -> Found {
+        let query = Query {
+            subject: Party {
+                kind: search.kind,
+                id: "",
+                properties: search.properties,
+            },
+            action: search.action,
+            action_properties: search.action_properties,
+            resource: search.resource,
+            context: search.context,
+            approved: false,
+        };
+        self.search(Side::Subject, &query, page)
+    }
+
+    /// The stored entities of a type with which this may be done.
+    pub fn search_resource(&self, search: &ResourceSearch<'_>, page: Page<'_>) -> Found {
+        let query = Query {
+            subject: search.subject,
+            action: search.action,
+            action_properties: search.action_properties,
+            resource: Party {
+                kind: search.kind,
+                id: "",
+                properties: search.properties,
+            },
+            context: search.context,
+            approved: false,
+        };
+        self.search(Side::Resource, &query, page)
+    }
+
+    /// The actions that may be done, asked without properties of the action.
+    pub fn search_action(&self, search: &ActionSearch<'_>, page: Page<'_>) -> Found {
+        let mut found = Found::default();
+        let (Ok(subject), Ok(resource)) = (self.kind(search.subject.kind), self.kind(search.resource.kind)) else {
+            return found;
+        };
+        let mut names: Vec<&str> = self
+            .terms
+            .actions()
+            .filter(|deed| applies(deed, subject, resource).is_ok())
+            .map(Deed::name)
+            .filter(|name| page.after.is_none_or(|after| *name > after))
+            .collect();
+        names.sort_unstable();
+        let ask = |action: &str| {
+            self.evaluate(&Query {
+                subject: search.subject,
+                action,
+                action_properties: None,
+                resource: search.resource,
+                context: search.context,
+                approved: false,
+            })
+        };
+        collect(&mut found, names.into_iter(), page, |name| ask(name).is_permit());
+        found
+    }
+
+    fn search(&self, side: Side, query: &Query<'_>, page: Page<'_>) -> Found {
+        let mut found = Found::default();
+        if let Err(verdict) = self.search_into(side, query, page, &mut found) {
+            // What is not known here has no results.
+            found.notes.extend(verdict.notes);
+        }
+        found
+    }
+
+    fn search_into(&self, side: Side, query: &Query<'_>, page: Page<'_>, found: &mut Found) -> Result<(), Verdict> {
+        let (subject, resource) = (self.kind(query.subject.kind)?, self.kind(query.resource.kind)?);
+        let deed = self.deed(query.action)?;
+        applies(deed, subject, resource)?;
+        let kind = if side == Side::Subject { subject } else { resource };
+        let behind = |id: &&str| page.after.is_none_or(|after| *id > after);
+        let candidates = self.store.of_kind(&kind.name).filter(behind);
+        // What an agent's manifest says is in the context of our own actions, so that differs between candidates.
+        if side == Side::Subject && deed.builtin {
+            collect(found, candidates, page, |id| self.evaluate(&with(side, query, id)).is_permit());
+            return Ok(());
+        }
+        let mut notes = Vec::new();
+        let (subject, resource) = match side {
+            Side::Subject => {
+                let resource = self.place(resource, &query.resource, "resource", &mut notes)?;
+                (Placed::anyone(subject), resource)
+            }
+            Side::Resource => {
+                let subject = self.place(subject, &query.subject, "subject", &mut notes)?;
+                (subject, Placed::anyone(resource))
+            }
+        };
+        let mut prepared = self.prepare(query, deed, subject, resource, notes)?;
+        found.notes.append(&mut prepared.notes);
+        let Some(index) = self.indexes.get(&deed.uid) else {
+            return Ok(());
+        };
+        let shared = match Shared::new(self, side, index, &prepared) {
+            Ok(Some(shared)) => shared,
+            Ok(None) => return Ok(()),
+            Err(error) => return Err(Verdict::refused(Code::EvaluationError, error)),
+        };
+        // What does not count of the candidates' properties is the same for each: once is enough.
+        let mut notes = Vec::new();
+        collect(found, candidates, page, |id| {
+            let candidate = with(side, query, id);
+            let party = if side == Side::Subject { &candidate.subject } else { &candidate.resource };
+            notes.clear();
+            let Ok(placed) = self.place(kind, party, "candidate", &mut notes) else {
+                return false;
+            };
+            match side {
+                Side::Subject => prepared.subject = placed,
+                Side::Resource => prepared.resource = placed,
+            }
+            shared.permits(self, index, &prepared).unwrap_or(false)
+        });
+        found.notes.append(&mut notes);
+        Ok(())
+    }
+}
+
+/// The question about one candidate.
+fn with<'a>(side: Side, query: &Query<'a>, id: &'a str) -> Query<'a> {
+    let mut query = *query;
+    match side {
+        Side::Subject => query.subject.id = id,
+        Side::Resource => query.resource.id = id,
+    }
+    query
+}
+
+/// What is the same for every candidate.
+struct Shared {
+    side: Side,
+    /// Whether a policy that looks at nothing of the candidate permits.
+    permitted: bool,
+    /// The policies that can apply to every candidate and look at it.
+    looking: PolicySet,
+    /// Whether one of these is a `permit`.
+    may_permit: bool,
+}
+
+impl Shared {
+    /// `None` where a policy that looks at nothing of the candidate forbids.
+    fn new(bundle: &Bundle, side: Side, index: &Index, template: &Prepared<'_>) -> Result<Option<Self>, String> {
+        let (mut blind, mut looking) = (PolicySet::new(), PolicySet::new());
+        let mut may_permit = false;
+        for policy in common(side, index, template).flat_map(PolicySet::policies) {
+            let mentions = Mentions::of(policy);
+            let looks = match side {
+                Side::Subject => mentions.principal,
+                Side::Resource => mentions.resource,
+            };
+            may_permit |= looks && policy.effect() == Effect::Permit;
+            let set = if looks { &mut looking } else { &mut blind };
+            set.add(policy.clone()).map_err(|error| error.to_string())?;
+        }
+        let mut tally = Tally::default();
+        let entities = bundle.entities_for(template, index)?;
+        let response = bundle.authorizer.is_authorized(&template.request()?, &blind, &entities);
+        bundle.count(&response, &mut tally);
+        Ok(tally.speaks_not_against().then_some(Self {
+            side,
+            permitted: tally.permits_alone(),
+            looking,
+            may_permit,
+        }))
+    }
+
+    /// Whether the candidate that stands in the question is permitted.
+    fn permits(&self, bundle: &Bundle, index: &Index, prepared: &Prepared<'_>) -> Result<bool, String> {
+        let own: Vec<&PolicySet> = own(self.side, index, prepared).collect();
+        if !self.permitted && !self.may_permit && own.is_empty() {
+            return Ok(false);
+        }
+        let (request, entities) = (prepared.request()?, bundle.entities_for(prepared, index)?);
+        let mut tally = Tally::default();
+        for policies in std::iter::once(&self.looking).chain(own) {
+            let response = bundle.authorizer.is_authorized(&request, policies, &entities);
+            bundle.count(&response, &mut tally);
+        }
+        Ok(tally.speaks_not_against() && (self.permitted || tally.permits_alone()))
+    }
+}
+
+/// The policies that can apply to every candidate.
+fn common<'a>(side: Side, index: &'a Index, prepared: &'a Prepared<'_>) -> Box<dyn Iterator<Item = &'a PolicySet> + 'a> {
+    let (subject, resource) = (&prepared.subject, &prepared.resource);
+    match side {
+        Side::Resource => Box::new(
+            index
+                .of_principal(&subject.kind.name, subject.lineage.iter())
+                .flat_map(|group| group.shards(&resource.kind.name, std::iter::empty())),
+        ),
+        Side::Subject => Box::new(
+            index
+                .of_principal(&subject.kind.name, std::iter::empty())
+                .flat_map(|group| group.shards(&resource.kind.name, resource.lineage.iter())),
+        ),
+    }
+}
+
+/// The policies that can apply to the candidate because of its names.
+fn own<'a>(side: Side, index: &'a Index, prepared: &'a Prepared<'_>) -> Box<dyn Iterator<Item = &'a PolicySet> + 'a> {
+    let (subject, resource) = (&prepared.subject, &prepared.resource);
+    match side {
+        Side::Resource => Box::new(
+            index
+                .of_principal(&subject.kind.name, subject.lineage.iter())
+                .flat_map(|group| group.named(resource.lineage.iter())),
+        ),
+        Side::Subject => Box::new(
+            index
+                .named(subject.lineage.iter())
+                .flat_map(|group| group.shards(&resource.kind.name, resource.lineage.iter())),
+        ),
+    }
+}
+
+/// Goes through the candidates behind the page's beginning until the page is full or enough of them were looked at.
+fn collect<'a>(
+    found: &mut Found,
+    candidates: impl Iterator<Item = &'a str>,
+    page: Page<'_>,
+    mut holds: impl FnMut(&str) -> bool,
+) {
+    let mut looked_at = 0;
+    let mut last = None;
+    for name in candidates {
+        if found.names.len() >= page.limit || looked_at >= page.candidates {
+            found.next = last.map(str::to_owned);
+            return;
+        }
+        looked_at += 1;
+        last = Some(name);
+        if holds(name) {
+            found.names.push(name.to_owned());
+        }
+    }
+}
