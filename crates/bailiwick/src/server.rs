@@ -90,6 +90,7 @@ impl Server {
             reserve: settings.audit.reserve,
             spool: settings.audit.spool.clone(),
             limits: settings.limits.clone(),
+            authzen: settings.authzen.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             clock: std::sync::Arc::new(store::SystemClock::new()),
             loader: loader(settings.clone(), loaded.governance, certificates.clone()),
@@ -232,6 +233,7 @@ fn needs_restart(running: &Settings, new: &Settings) -> Vec<&'static str> {
         ("log", running.log != new.log),
         ("limits, timeouts", running.limits != new.limits),
         ("audit", running.audit != new.audit),
+        ("authzen", running.authzen != new.authzen),
     ];
     let changed = changed.into_iter().filter(|(_, changed)| *changed);
     changed.map(|(name, _)| name).collect()

@@ -39,6 +39,7 @@ mod simulate;
 mod snapshot;
 mod start;
 mod step;
+mod stored;
 mod tariffs;
 mod upstream;
 

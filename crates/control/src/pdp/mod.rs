@@ -18,6 +18,7 @@ use authzen::Answer;
 use entry::Decided;
 use model::{ActionId, TenantName};
 use store::DecideError;
+use tokio::sync::OwnedSemaphorePermit;
 
 pub use caller::{PepSession, Presented};
 pub(crate) use caller::{Pep, PepKey, Peps};
@@ -75,6 +76,20 @@ struct Grounds {
 }
 
 impl Control {
+    /// A place among the questions that are being answered.
+    fn place(&self) -> Result<OwnedSemaphorePermit, PepError> {
+        let place = self.inner.places.clone().try_acquire_owned();
+        place.map_err(|_| PepError::Overloaded)
+    }
+
+    /// Works beside the requests, as many at once as there are cores: what takes long would hold them up.
+    async fn aside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, PepError> {
+        let turn = self.inner.aside.clone().acquire_owned().await;
+        let _turn = turn.map_err(|_| PepError::Unavailable)?;
+        let done = tokio::task::spawn_blocking(work).await;
+        done.map_err(|_| PepError::Unavailable)
+    }
+
     /// What is in effect for whoever asks.
     fn grounds(&self, session: &PepSession) -> Result<Grounds, PepError> {
         let session = self.again(session)?;

@@ -21,7 +21,7 @@ impl Grounds {
             decision = decision.obliging(obligations);
         }
         if verdict.outcome == Outcome::ApprovalRequired {
-            decision = decision.needs_approval(self.bundle().approval(verdict).as_deref());
+            decision = decision.needs_approval(self.bundle().approval(verdict));
         }
         decision
     }

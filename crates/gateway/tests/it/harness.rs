@@ -423,6 +423,7 @@ async fn start(
         reserve: 0,
         spool: None,
         limits: limits.clone(),
+        authzen: control::AuthzenSettings::default(),
         version: "test".to_owned(),
         clock: clock.clone(),
         loader: Box::new(move || Ok(declared.lock().unwrap().clone())),
