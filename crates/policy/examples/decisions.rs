@@ -58,7 +58,11 @@ fn world(policies: usize, entities: usize) -> World {
     let named = |kind: &str, id: String| json!({"type": kind, "id": id});
     let mut all = Vec::new();
     for crew in 0..crews {
-        let above = if crew < 2 { vec![] } else { vec![named("crew", format!("c{}", crew % 2))] };
+        let above = if crew < 2 {
+            vec![]
+        } else {
+            vec![named("crew", format!("c{}", crew % 2))]
+        };
         all.push(json!({"uid": named("crew", format!("c{crew}")), "attrs": {}, "parents": above}));
     }
     for server in 0..SERVERS {
@@ -82,10 +86,19 @@ fn world(policies: usize, entities: usize) -> World {
     for n in 0..policies {
         let (crew, server, tool) = (random.below(crews), random.below(SERVERS), random.below(TOOLS));
         let policy = match n {
-            n if n < GLOBAL.min(policies / 5) => format!("forbid (principal, action, resource) when {{ context.hour == {} && resource.risk > 7 }};", 24 + n),
-            n if n % 10 < 5 => format!("permit (principal in crew::\"c{crew}\", action == Action::\"call\", resource in server::\"s{server}\");"),
-            n if n % 10 < 8 => format!("permit (principal in crew::\"c{crew}\", action in Action::\"use\", resource is tool) when {{ resource.risk <= principal.level && context.hour < 22 }};"),
-            _ => format!("forbid (principal in crew::\"c{crew}\", action, resource == tool::\"t{tool}\") unless {{ context.mfa && principal.zone == resource.zone }};"),
+            n if n < GLOBAL.min(policies / 5) => format!(
+                "forbid (principal, action, resource) when {{ context.hour == {} && resource.risk > 7 }};",
+                24 + n
+            ),
+            n if n % 10 < 5 => format!(
+                "permit (principal in crew::\"c{crew}\", action == Action::\"call\", resource in server::\"s{server}\");"
+            ),
+            n if n % 10 < 8 => format!(
+                "permit (principal in crew::\"c{crew}\", action in Action::\"use\", resource is tool) when {{ resource.risk <= principal.level && context.hour < 22 }};"
+            ),
+            _ => format!(
+                "forbid (principal in crew::\"c{crew}\", action, resource == tool::\"t{tool}\") unless {{ context.mfa && principal.zone == resource.zone }};"
+            ),
         };
         text.push_str(&format!("@id(\"p{n}\") {policy}\n"));
     }
@@ -181,7 +194,7 @@ impl Plain {
 fn main() {
     let number = |text: &String| text.parse::<usize>().expect("a number");
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [policies, entities, ref rest @ ..] = &arguments[..] else {
+    let [policies, entities, rest @ ..] = &arguments[..] else {
         panic!("usage: decisions POLICIES ENTITIES [--write DIR]");
     };
     let (policies, entities) = (number(policies), number(entities));
@@ -193,13 +206,19 @@ fn main() {
     let sources = Sources {
         schemas: vec![source("schemas/bench.cedarschema", SCHEMA)],
         policies: vec![source("policies/bench.cedar", &world.policies)],
-        entities: vec![source("entities/bench.json", &Value::Array(world.entities.clone()).to_string())],
+        entities: vec![source(
+            "entities/bench.json",
+            &Value::Array(world.entities.clone()).to_string(),
+        )],
     };
     let start = Instant::now();
     let bundle = Bundle::compile(&sources, &[]).unwrap_or_else(|problems| panic!("{problems:?}"));
     let loading = start.elapsed().as_secs_f64();
     let plain = Plain::new(&world);
-    let permitted = asked.iter().filter(|asked| bundle.evaluate(&query(asked)).is_permit()).count();
+    let permitted = asked
+        .iter()
+        .filter(|asked| bundle.evaluate(&query(asked)).is_permit())
+        .count();
     let expected = asked.iter().filter(|asked| plain.permits(asked)).count();
     assert_eq!(permitted, expected, "plain Cedar decides otherwise");
     let ours = micros(QUESTIONS, || {
@@ -256,7 +275,10 @@ fn write(dir: &Path, world: &World, asked: &[Asked]) -> std::io::Result<()> {
     for (number, lines) in lines.chunks(20).enumerate() {
         fs::write(governance.join(format!("policies/p{number}.cedar")), lines.join("\n"))?;
     }
-    fs::write(governance.join("entities/bench.json"), Value::Array(world.entities.clone()).to_string())?;
+    fs::write(
+        governance.join("entities/bench.json"),
+        Value::Array(world.entities.clone()).to_string(),
+    )?;
     let question = |asked: &Asked| {
         let question = json!({
             "subject": {"type": "bot", "id": asked.subject},
@@ -266,7 +288,10 @@ fn write(dir: &Path, world: &World, asked: &[Asked]) -> std::io::Result<()> {
         });
         format!("{question}\n")
     };
-    fs::write(dir.join("questions.jsonl"), asked.iter().map(question).collect::<String>())
+    fs::write(
+        dir.join("questions.jsonl"),
+        asked.iter().map(question).collect::<String>(),
+    )
 }
 
 fn source(file: &str, text: &str) -> Source {

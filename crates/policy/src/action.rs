@@ -122,19 +122,6 @@ impl<T> PerAction<T> {
         })
     }
 
-    pub(crate) fn map<U>(&self, mut change: impl FnMut(&T) -> U) -> PerAction<U> {
-        PerAction {
-            generate: change(&self.generate),
-            embed: change(&self.embed),
-            moderate: change(&self.moderate),
-            image: change(&self.image),
-            speech: change(&self.speech),
-            transcribe: change(&self.transcribe),
-            count: change(&self.count),
-            list: change(&self.list),
-        }
-    }
-
     pub(crate) fn get(&self, action: Action) -> &T {
         match action {
             Action::Generate => &self.generate,

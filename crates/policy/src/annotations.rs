@@ -5,7 +5,7 @@ use std::sync::Arc;
 use cedar_policy::{Effect, Policy};
 use serde_json::{Value, json};
 
-use crate::Properties;
+use crate::{Bundle, Outcome, Properties, Verdict};
 
 /// The annotations that mean something, apart from `obligation_...`.
 const KNOWN: [&str; 6] = ["id", "reason_user", "reason_admin", "advice", "approval", "priority"];
@@ -120,6 +120,47 @@ impl Annotations {
     }
 }
 
+impl Bundle {
+    /// What a policy says of itself.
+    pub fn annotations(&self, policy: &str) -> Option<&Annotations> {
+        self.rules.get(policy).map(|facts| &facts.annotations)
+    }
+
+    /// The reasons that the deciding policies give, the most important first.
+    pub fn reasons(&self, verdict: &Verdict) -> Reasons {
+        let mut deciding = self.deciding(verdict);
+        deciding.sort_by_key(|found| std::cmp::Reverse(found.priority));
+        let mut reasons = Reasons::default();
+        for found in deciding {
+            reasons.user.extend(found.reason_user.clone());
+            reasons.admin.extend(found.reason_admin.clone());
+        }
+        reasons
+    }
+
+    /// What the deciding policies oblige the enforcement point to.
+    pub fn obligations(&self, verdict: &Verdict) -> Vec<Obligation> {
+        let deciding = self.deciding(verdict).into_iter();
+        deciding.flat_map(|found| found.obligations.iter().cloned()).collect()
+    }
+
+    /// The template of the request by which a verdict that asks for approval can be approved: that of the policy with the
+    /// highest priority.
+    pub fn approval(&self, verdict: &Verdict) -> Option<&str> {
+        if verdict.outcome != Outcome::ApprovalRequired {
+            return None;
+        }
+        let deciding = self.deciding(verdict).into_iter();
+        let found = deciding.min_by_key(|found| std::cmp::Reverse(found.priority))?;
+        found.approval.as_deref()
+    }
+
+    /// In the order of their ids.
+    fn deciding(&self, verdict: &Verdict) -> Vec<&Annotations> {
+        verdict.policies.iter().filter_map(|id| self.annotations(id)).collect()
+    }
+}
+
 fn properties(text: &str) -> Properties {
     match serde_json::from_str(text) {
         Ok(Value::Object(properties)) => properties,
@@ -143,13 +184,26 @@ mod tests {
                @priority("-3") @obligation_step_up("{\"acr\": \"high\"}") @obligation_notification("security")
                @anything("else") forbid (principal, action, resource);"#,
         );
-        assert!(remarks.problems.is_empty() && remarks.warnings.is_empty(), "{remarks:?}");
+        assert!(
+            remarks.problems.is_empty() && remarks.warnings.is_empty(),
+            "{remarks:?}"
+        );
         assert_eq!(found.reason_user.as_deref(), Some("Ask your manager."));
         assert_eq!(found.reason_admin.as_deref(), Some("Over the limit of 500."));
         assert_eq!((found.approval.as_deref(), found.priority), (Some("refund"), -3));
-        let obligations: Vec<_> = found.obligations.iter().map(|o| (o.kind, json!(o.properties))).collect();
-        assert!(obligations.contains(&("step-up", json!({"acr": "high"}))), "{obligations:?}");
-        assert!(obligations.contains(&("notification", json!({"value": "security"}))), "{obligations:?}");
+        let obligations: Vec<_> = found
+            .obligations
+            .iter()
+            .map(|o| (o.kind, json!(o.properties)))
+            .collect();
+        assert!(
+            obligations.contains(&("step-up", json!({"acr": "high"}))),
+            "{obligations:?}"
+        );
+        assert!(
+            obligations.contains(&("notification", json!({"value": "security"}))),
+            "{obligations:?}"
+        );
     }
 
     #[test]

@@ -1,21 +1,39 @@
 //! A compiled set of policies.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use aws_lc_rs::digest::{Context, SHA256};
-use cedar_policy::{Authorizer, Effect, Entities, EntityUid};
+use cedar_policy::{Authorizer, Effect, Entities, EntityUid, Policy};
 use model::{AgentName, Digest};
 
 use crate::{
-    Problem, Source,
+    Annotations, Problem, Source,
     action::PerAction,
     entities,
     index::{Group, Index},
     memo::Memo,
+    mentions::Mentions,
     parse::{self, Rule},
+    problem::place,
+    schema::Terms,
+    store::Store,
     validate,
     vocabulary::{SCHEMA_TEXT, Vocabulary},
 };
+
+/// The files of a tenant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sources {
+    /// Fragments of schema (Cedar schema text), which declare types and actions besides ours.
+    pub schemas: Vec<Source>,
+    /// Policies (Cedar text).
+    pub policies: Vec<Source>,
+    /// Entities (Cedar JSON).
+    pub entities: Vec<Source>,
+}
 
 /// What a manifest says about an agent, as far as policies can see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,17 +50,78 @@ pub struct AgentFacts {
 
 /// One immutable set of policies, ready to decide. Made whole and replaced whole.
 pub struct Bundle {
-    pub(crate) vocabulary: Vocabulary,
+    pub(crate) vocabulary: Arc<Vocabulary>,
+    pub(crate) terms: Arc<Terms>,
     pub(crate) authorizer: Authorizer,
-    pub(crate) store: Entities,
-    pub(crate) agents: HashMap<AgentName, Known>,
-    pub(crate) effects: HashMap<Arc<str>, Effect>,
+    pub(crate) indexes: Arc<HashMap<EntityUid, Arc<Index>>>,
+    pub(crate) store: Store,
+    pub(crate) agents: Agents,
+    pub(crate) rules: Arc<HashMap<Arc<str>, Facts>>,
     /// What it decided before.
     pub(crate) memo: Memo,
+    pub(crate) ids: Arc<[Arc<str>]>,
+    pub(crate) warnings: Arc<[Problem]>,
+    pub(crate) digest: Digest,
+}
+
+/// What is known of a policy besides what it says.
+pub(crate) struct Facts {
+    pub(crate) policy: Policy,
+    pub(crate) effect: Effect,
+    pub(crate) mentions: Mentions,
+    pub(crate) annotations: Annotations,
+    /// Where it stands: file, line and column, from 1.
+    pub(crate) place: (String, u32, u32),
+}
+
+impl Facts {
+    fn of(rule: &Rule<'_>, annotations: Annotations) -> Self {
+        let (line, column) = place(&rule.source.text, rule.start);
+        Self {
+            policy: rule.policy.clone(),
+            effect: rule.policy.effect(),
+            mentions: Mentions::of(&rule.policy),
+            annotations,
+            place: (rule.source.file.clone(), line, column),
+        }
+    }
+}
+
+/// What is prepared for the agents.
+#[derive(Clone, Default)]
+pub(crate) struct Agents {
+    known: Arc<HashMap<AgentName, Arc<Known>>>,
+    /// The agents that each entity matters to.
+    watchers: Arc<HashMap<EntityUid, Vec<AgentName>>>,
     reads_tools: bool,
-    ids: Vec<Arc<str>>,
-    warnings: Vec<Problem>,
-    digest: Digest,
+}
+
+impl Agents {
+    pub(crate) fn get(&self, name: &AgentName) -> Option<&Arc<Known>> {
+        self.known.get(name)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.known.len()
+    }
+
+    fn new(known: HashMap<AgentName, Arc<Known>>) -> Self {
+        let mut watchers: HashMap<EntityUid, Vec<AgentName>> = HashMap::new();
+        for (name, agent) in &known {
+            for uid in &agent.reached {
+                watchers.entry(uid.clone()).or_default().push(name.clone());
+            }
+        }
+        let reads_tools = known.values().any(|known| {
+            let mut groups = known.groups.iter().flatten();
+            groups.any(|group| group.reads.names("tools"))
+        });
+        Self {
+            reads_tools,
+            known: Arc::new(known),
+            watchers: Arc::new(watchers),
+        }
+    }
 }
 
 /// What is prepared for one agent.
@@ -53,6 +132,8 @@ pub(crate) struct Known {
     pub(crate) entities: Entities,
     /// The policies that can apply to it.
     pub(crate) groups: PerAction<Vec<Arc<Group>>>,
+    /// The names of all entities that matter to what is prepared here, stored or not.
+    reached: Vec<EntityUid>,
 }
 
 impl std::fmt::Debug for Bundle {
@@ -66,57 +147,68 @@ impl std::fmt::Debug for Bundle {
 }
 
 impl Bundle {
-    /// Compiles policy files (Cedar text) and entity files (Cedar JSON) for the agents of the manifests.
+    /// Compiles the files of a tenant for the agents of its manifests.
     ///
     /// # Errors
-    /// Every problem found in any file, sorted: what does not parse, a policy without an `@id` of its own, a template,
-    /// what does not pass strict validation, and entities that do not fit the schema or are declared twice.
-    pub fn compile(policies: &[Source], entities: &[Source], agents: &[AgentFacts]) -> Result<Self, Vec<Problem>> {
-        let vocabulary = Vocabulary::new().map_err(|problem| vec![problem])?;
-        let (policies, entities) = (sorted(policies), sorted(entities));
-        let mut problems = Vec::new();
-        let rules = parse::parse(&policies, &mut problems);
-        let mut findings = validate::validate(&vocabulary, &rules, agents);
-        problems.append(&mut findings.problems);
-        let store = entities::load(&vocabulary, &entities, agents, &mut problems);
-        let (Some(store), true) = (store, problems.is_empty()) else {
-            problems.sort();
-            problems.dedup();
-            return Err(problems);
+    /// Every problem found in any file, sorted: schemas that do not parse or declare what is ours, a policy that does not
+    /// parse, has no `@id` of its own, is a template or does not pass strict validation, and entities that do not fit the
+    /// schema or are declared twice. While there are problems with the schemas, nothing else is looked at.
+    pub fn compile(sources: &Sources, agents: &[AgentFacts]) -> Result<Self, Vec<Problem>> {
+        let schemas = sorted(&sources.schemas);
+        let (policies, entities) = (sorted(&sources.policies), sorted(&sources.entities));
+        let (mut problems, mut warnings) = (Vec::new(), Vec::new());
+        let Some(terms) = Terms::read(&schemas, &mut problems, &mut warnings) else {
+            return Err(all(problems));
         };
-        findings.warnings.sort();
-        let known = prepare(&vocabulary, &store, &rules, agents)
-            .map_err(|message| vec![Problem::of_file("policies", message)])?;
+        let vocabulary = Vocabulary::new(&terms).map_err(|problem| vec![problem])?;
+        let rules = parse::parse(&policies, &mut problems);
+        let mut facts = HashMap::new();
+        for rule in &rules {
+            let (annotations, remarks) = Annotations::of(&rule.id, &rule.policy);
+            let at = |message| Problem::at(rule.source, rule.start, message);
+            problems.extend(remarks.problems.into_iter().map(at));
+            warnings.extend(remarks.warnings.into_iter().map(at));
+            facts.insert(rule.id.clone(), Facts::of(rule, annotations));
+        }
+        let findings = validate::validate(&vocabulary, &terms, &rules, agents);
+        problems.extend(findings.problems);
+        warnings.extend(findings.warnings);
+        let store = entities::load(&vocabulary, &terms, &entities, agents, &mut problems);
+        let (Some(store), true) = (store, problems.is_empty()) else {
+            return Err(all(problems));
+        };
+        let broken = |message: String| vec![Problem::of_file("policies", message)];
+        let indexes = Index::of_actions(terms.actions.values().map(|deed| &**deed), &rules).map_err(broken)?;
+        let known = agents.iter().map(|agent| {
+            let uid = vocabulary.agent(&agent.name);
+            let known = prepare(&vocabulary, &indexes, &store, uid, &agent.environment)?;
+            Ok((agent.name.clone(), Arc::new(known)))
+        });
+        let known = known.collect::<Result<_, String>>().map_err(broken)?;
         let mut ids: Vec<Arc<str>> = rules.iter().map(|rule| rule.id.clone()).collect();
         ids.sort();
-        let reads_tools = known.values().any(|known| {
-            let mut groups = known.groups.iter().flatten();
-            groups.any(|group| group.reads.names("tools"))
-        });
         Ok(Self {
-            reads_tools,
-            vocabulary,
+            vocabulary: Arc::new(vocabulary),
+            terms: Arc::new(terms),
             authorizer: Authorizer::new(),
+            indexes: Arc::new(indexes),
             store,
-            agents: known,
-            effects: rules
-                .iter()
-                .map(|rule| (rule.id.clone(), rule.policy.effect()))
-                .collect(),
+            agents: Agents::new(known),
+            rules: Arc::new(facts),
             memo: Memo::default(),
-            ids,
-            warnings: findings.warnings,
-            digest: digest(&policies, &entities),
+            ids: ids.into(),
+            warnings: all(warnings).into(),
+            digest: digest(&schemas, &policies, &entities),
         })
     }
 
-    /// The schema that policies and entities are checked against, as Cedar schema text with comments.
+    /// Our own part of the schema that policies and entities are checked against, as Cedar schema text with comments.
     pub fn schema_text() -> &'static str {
         SCHEMA_TEXT
     }
 
-    /// SHA-256 of the schema and all policy and entity files, whatever order they were given in. The agents are not in
-    /// it: their manifests are recorded by themselves.
+    /// SHA-256 of the schema and all schema, policy and entity files, whatever order they were given in. The agents are
+    /// not in it: their manifests are recorded by themselves. Nor is what the API set.
     pub fn digest(&self) -> Digest {
         self.digest
     }
@@ -124,7 +216,7 @@ impl Bundle {
     /// Whether a policy that can apply to one of the agents looks at the names of the tools that a request offers: then they
     /// are recorded, so that what was decided can be decided again. That it looks when it does not is harmless.
     pub fn reads_tools(&self) -> bool {
-        self.reads_tools
+        self.agents.reads_tools
     }
 
     /// The ids of all policies, sorted.
@@ -145,39 +237,64 @@ fn sorted(sources: &[Source]) -> Vec<&Source> {
     sources
 }
 
+fn all(mut problems: Vec<Problem>) -> Vec<Problem> {
+    problems.sort();
+    problems.dedup();
+    problems
+}
+
 fn prepare(
     vocabulary: &Vocabulary,
-    store: &Entities,
-    rules: &[Rule<'_>],
-    agents: &[AgentFacts],
-) -> Result<HashMap<AgentName, Known>, String> {
-    let indexes = Index::of_actions(vocabulary, rules)?;
-    let mut known = HashMap::new();
-    for agent in agents {
-        let uid = vocabulary.agent(&agent.name);
-        let ancestors = store.ancestors(&uid).into_iter().flatten();
-        let names: Vec<EntityUid> = std::iter::once(&uid).chain(ancestors).cloned().collect();
-        let groups = indexes.map(|index| index.of_principal(&names));
-        let literals = groups.iter().flatten().flat_map(|group| &group.literals);
-        let slice = entities::reach(store, std::iter::once(&uid).chain(literals));
-        // Without the schema, which the store was checked against, and which would add the records of all actions.
-        let slice = Entities::from_entities(slice, None).map_err(|error| error.to_string())?;
-        let environment = agent.environment.clone();
-        known.insert(
-            agent.name.clone(),
-            Known {
-                uid,
-                environment,
-                entities: slice,
-                groups,
-            },
-        );
+    indexes: &HashMap<EntityUid, Arc<Index>>,
+    store: &Store,
+    uid: EntityUid,
+    environment: &str,
+) -> Result<Known, String> {
+    let names = store.lineage(&uid);
+    let groups = PerAction::try_new(|action| {
+        let index = indexes.get(&vocabulary.actions.get(action).uid);
+        let groups = index.map(|index| index.of_principal(&vocabulary.agent, names.iter()));
+        Ok::<Vec<Arc<Group>>, String>(groups.into_iter().flatten().cloned().collect())
+    })?;
+    let mut roots = vec![uid.clone()];
+    let all = || groups.iter().flatten();
+    roots.extend(all().flat_map(|group| group.literals.iter().cloned()));
+    let depth = all().map(|group| group.depth).max().unwrap_or_default();
+    // Without the schema, which the store was checked against, and which would add the records of all actions.
+    let entities = Entities::from_entities(store.slice(&roots, depth)?, None).map_err(|error| error.to_string())?;
+    Ok(Known {
+        reached: store.reached(&roots, depth)?,
+        uid,
+        environment: environment.to_owned(),
+        entities,
+        groups,
+    })
+}
+
+/// What is prepared for the agents once entities have changed: anew where one of them matters.
+pub(crate) fn prepare_again(bundle: &Bundle, store: &Store, changed: &HashSet<EntityUid>) -> Result<Agents, String> {
+    let watchers = changed.iter().filter_map(|uid| bundle.agents.watchers.get(uid));
+    let concerned: HashSet<&AgentName> = watchers.flatten().collect();
+    if concerned.is_empty() {
+        return Ok(bundle.agents.clone());
     }
-    Ok(known)
+    let mut known = HashMap::clone(&bundle.agents.known);
+    for name in concerned {
+        if let Some(agent) = known.get_mut(name) {
+            *agent = Arc::new(prepare(
+                &bundle.vocabulary,
+                &bundle.indexes,
+                store,
+                agent.uid.clone(),
+                &agent.environment,
+            )?);
+        }
+    }
+    Ok(Agents::new(known))
 }
 
 /// Every text is preceded by its length and every list by its count, so no two sets of sources encode alike.
-fn digest(policies: &[&Source], entities: &[&Source]) -> Digest {
+fn digest(schemas: &[&Source], policies: &[&Source], entities: &[&Source]) -> Digest {
     let mut context = Context::new(&SHA256);
     let count = |context: &mut Context, n: usize| context.update(&(n as u64).to_be_bytes());
     let text = |context: &mut Context, text: &str| {
@@ -186,7 +303,9 @@ fn digest(policies: &[&Source], entities: &[&Source]) -> Digest {
     };
     text(&mut context, "bailiwick policy bundle v1");
     text(&mut context, SCHEMA_TEXT);
-    for sources in [policies, entities] {
+    // Sets without schemas have the digest they had before there were any.
+    let schemas = Some(schemas).filter(|schemas| !schemas.is_empty());
+    for sources in [policies, entities].into_iter().chain(schemas) {
         count(&mut context, sources.len());
         for source in sources {
             text(&mut context, &source.file);

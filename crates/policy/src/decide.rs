@@ -12,7 +12,7 @@ use crate::{
     Bundle, Decision, Denial, Permit, Question, Resource,
     bundle::Known,
     decision::Deed,
-    entities::{reach, strings},
+    entities::strings,
     memo::{Memo, Reads},
     question::Named,
     vocabulary::{About, Declared},
@@ -21,18 +21,32 @@ use crate::{
 /// What the policies that can apply said.
 #[derive(Clone, Default)]
 pub(crate) struct Tally {
-    permits: Vec<Arc<str>>,
-    forbids: Vec<Arc<str>>,
+    pub(crate) permits: Vec<Arc<str>>,
+    pub(crate) forbids: Vec<Arc<str>>,
     /// The `forbid`s that could not be evaluated. Cedar passes over them; we deny.
-    failed_forbids: Vec<Arc<str>>,
+    pub(crate) failed_forbids: Vec<Arc<str>>,
     /// A sentence for each policy that could not be evaluated.
     pub(crate) notes: Vec<String>,
 }
 
 impl Tally {
     /// Whether it is a permit and nothing spoke against it.
-    fn permits_alone(&self) -> bool {
-        !self.permits.is_empty() && self.forbids.is_empty() && self.failed_forbids.is_empty()
+    pub(crate) fn permits_alone(&self) -> bool {
+        !self.permits.is_empty() && self.speaks_not_against()
+    }
+
+    /// Whether no policy forbids, nor might.
+    pub(crate) fn speaks_not_against(&self) -> bool {
+        self.forbids.is_empty() && self.failed_forbids.is_empty()
+    }
+
+    /// The same in the order of the names.
+    pub(crate) fn sorted(mut self) -> Self {
+        for list in [&mut self.permits, &mut self.forbids, &mut self.failed_forbids] {
+            list.sort();
+        }
+        self.notes.sort();
+        self
     }
 }
 
@@ -121,19 +135,16 @@ impl Bundle {
         action: &Declared,
         resource: &Named,
     ) -> Result<Tally, String> {
-        let entities = self.entities(known, question, action, resource)?;
+        let entities = self.slice(known, question, action, resource)?;
         let request = self.request(known, question, action, resource)?;
         let mut tally = Tally::default();
         let groups = known.groups.get(question.action).iter();
-        for policies in groups.flat_map(|group| group.shards(resource)) {
+        let kind = resource.uid().type_name();
+        for policies in groups.flat_map(|group| group.shards(kind, resource.lineage())) {
             let response = self.authorizer.is_authorized(&request, policies, &entities);
             self.count(&response, &mut tally);
         }
-        tally.permits.sort();
-        tally.forbids.sort();
-        tally.failed_forbids.sort();
-        tally.notes.sort();
-        Ok(tally)
+        Ok(tally.sorted())
     }
 
     /// Cedar's request. It is built to the schema by this code alone, so it is not validated again for each question; a
@@ -174,7 +185,7 @@ impl Bundle {
     /// The entities that the decision can look at: those prepared for the agent, the action with its groups, the model,
     /// and the user with the teams the files put them in. An upstream needs no record: it has no attributes and is in
     /// nothing, and a model's record says that it is in it.
-    fn entities(
+    fn slice(
         &self,
         known: &Known,
         question: &Question<'_>,
@@ -183,14 +194,19 @@ impl Bundle {
     ) -> Result<Entities, String> {
         let model = match (&resource.model, question.resource.model()) {
             (Some(uid), Some(name)) => {
-                let attributes = strings([("upstream", question.resource.upstream().as_str()), ("name", name)]);
-                let parents = [resource.upstream.clone()].into();
-                Some(Entity::new(uid.clone(), attributes, parents).map_err(|e| e.to_string())?)
+                let upstream = question.resource.upstream().as_str();
+                Some(model_entity(uid.clone(), upstream, name, resource.upstream.clone())?)
             }
             _ => None,
         };
         let user = question.user.map(|user| self.vocabulary.user(user));
-        let stored = reach(&self.store, &user).into_iter().chain([action.entity.clone()]);
+        let groups = known.groups.get(question.action).iter();
+        let depth = groups.map(|group| group.depth).max().unwrap_or_default();
+        let stored = match user {
+            Some(user) => self.store.slice(&[user], depth)?,
+            None => Vec::new(),
+        };
+        let stored = stored.into_iter().chain([action.entity.clone()]);
         let stored = stored.filter(|entity| known.entities.get(&entity.uid()).is_none());
         known
             .entities
@@ -199,15 +215,15 @@ impl Bundle {
             .map_err(|e| e.to_string())
     }
 
-    fn count(&self, response: &Response, tally: &mut Tally) {
+    pub(crate) fn count(&self, response: &Response, tally: &mut Tally) {
         let reasons = match response.decision() {
             Answer::Allow => &mut tally.permits,
             // With no reasons it is the default, not a decision.
             Answer::Deny => &mut tally.forbids,
         };
         // Every id is ours; one that were not would count as a `forbid`, on the side of caution.
-        let ours = |id: &PolicyId| match self.effects.get_key_value(AsRef::<str>::as_ref(id)) {
-            Some((id, effect)) => (id.clone(), *effect),
+        let ours = |id: &PolicyId| match self.rules.get_key_value(AsRef::<str>::as_ref(id)) {
+            Some((id, facts)) => (id.clone(), facts.effect),
             None => (Arc::from(AsRef::<str>::as_ref(id)), Effect::Forbid),
         };
         reasons.extend(response.diagnostics().reason().map(|id| ours(id).0));
@@ -223,12 +239,18 @@ impl Bundle {
     fn suggestion(&self, agent: &AgentName, [principal, action, resource]: [&EntityUid; 3]) -> String {
         let mut id = format!("allow-{agent}");
         let mut n = 1;
-        while self.effects.contains_key(id.as_str()) {
+        while self.rules.contains_key(id.as_str()) {
             n += 1;
             id = format!("allow-{agent}-{n}");
         }
         format!("@id(\"{id}\") permit (principal == {principal}, action == {action}, resource == {resource});")
     }
+}
+
+/// The record of a model, which follows from its name.
+pub(crate) fn model_entity(uid: EntityUid, upstream: &str, name: &str, inside: EntityUid) -> Result<Entity, String> {
+    let attributes = strings([("upstream", upstream), ("name", name)]);
+    Entity::new(uid, attributes, [inside].into()).map_err(|error| error.to_string())
 }
 
 /// What the context of a model call has more than that of a question to an upstream.

@@ -1,11 +1,17 @@
-//! Entity files, and the small slice of entities that one decision needs.
+//! Entity files: from text to what is known before a request comes.
 
 use std::collections::{HashMap, HashSet};
 
-use cedar_policy::{Entities, Entity, EntityUid, RestrictedExpression};
+use cedar_policy::{Entity, EntityUid, RestrictedExpression};
 use serde_json::value::RawValue;
 
-use crate::{AgentFacts, Problem, Source, problem::place, vocabulary::Vocabulary};
+use crate::{
+    AgentFacts, Problem, Source,
+    problem::place,
+    schema::Terms,
+    store::{Origin, Store, Stored, find_cycle},
+    vocabulary::Vocabulary,
+};
 
 /// The name under which problems with agents appear: agents come from manifests, which were read elsewhere.
 const AGENTS: &str = "agents";
@@ -13,16 +19,17 @@ const AGENTS: &str = "agents";
 /// What is declared, and where; `None` for an agent.
 type Taken<'a> = HashMap<EntityUid, Option<(&'a Source, usize)>>;
 
-/// Everything known before a request comes: the entities of the files and the agents, transitively closed.
+/// Everything known before a request comes: the entities of the files and the agents.
 ///
 /// Files may declare what has no other source. Agents come from their manifests and models from the request, so an
 /// entity file that declares one could only contradict them, and is refused.
 pub(crate) fn load(
     vocabulary: &Vocabulary,
+    terms: &Terms,
     sources: &[&Source],
     agents: &[AgentFacts],
     problems: &mut Vec<Problem>,
-) -> Option<Entities> {
+) -> Option<Store> {
     let before = problems.len();
     let mut entities = Vec::new();
     let mut taken = Taken::new();
@@ -37,10 +44,11 @@ pub(crate) fn load(
         for item in items {
             // Both point into the same text, so the difference is the item's offset.
             let start = item.get().as_ptr().addr().saturating_sub(source.text.as_ptr().addr());
-            match declared(vocabulary, item.get(), &taken) {
+            match declared(vocabulary, terms, item.get(), &taken) {
                 Ok(entity) => {
-                    taken.insert(entity.uid(), Some((source, start)));
-                    entities.push(entity);
+                    let stored = Stored::new(entity, Origin::File);
+                    taken.insert(stored.uid.clone(), Some((source, start)));
+                    entities.push(stored);
                 }
                 Err(message) => problems.push(Problem::at(source, start, message)),
             }
@@ -53,7 +61,7 @@ pub(crate) fn load(
                     let message = format!("the agent {} is declared twice", agent.name);
                     problems.push(Problem::of_file(AGENTS, message));
                 }
-                entities.push(entity);
+                entities.push(Stored::new(entity, Origin::File));
             }
             Err(message) => problems.push(Problem::of_file(AGENTS, message)),
         }
@@ -61,19 +69,23 @@ pub(crate) fn load(
     if problems.len() > before {
         return None;
     }
-    // Each is sound by itself; what can still fail is the whole, by a cycle of teams.
-    match Entities::from_entities(entities, Some(&vocabulary.schema)) {
-        Ok(entities) => Some(entities),
-        Err(error) => {
-            let message = report(&error);
-            let mut places = taken.iter().filter(|(uid, _)| message.contains(&uid.to_string()));
-            problems.push(match places.find_map(|(_, place)| *place) {
-                Some((source, start)) => Problem::at(source, start, message),
-                None => Problem::of_file(AGENTS, message),
-            });
-            None
-        }
+    // A policy can look into what groups an action is in.
+    let actions = terms.actions.values();
+    entities.extend(actions.map(|deed| Stored::new(deed.entity.clone(), Origin::File)));
+    // Each is sound by itself; what can still be wrong is the whole, by a cycle.
+    if let Some((uid, parent)) = find_cycle(&entities) {
+        let message = match uid == parent {
+            true => format!("`{uid}` is in itself"),
+            false => format!("`{uid}` is in itself by way of `{parent}`"),
+        };
+        let problem = match taken.get(&uid) {
+            Some(Some((source, start))) => Problem::at(source, *start, message),
+            _ => Problem::of_file(AGENTS, message),
+        };
+        problems.push(problem.help(format!("take `{parent}` out of the `parents` of `{uid}`")));
+        return None;
     }
+    Some(Store::new(entities))
 }
 
 fn of_json(source: &Source, error: &serde_json::Error) -> Problem {
@@ -88,29 +100,10 @@ fn of_json(source: &Source, error: &serde_json::Error) -> Problem {
     }
 }
 
-fn declared(vocabulary: &Vocabulary, json: &str, taken: &Taken<'_>) -> Result<Entity, String> {
-    let entity = Entity::from_json_str(json, Some(&vocabulary.schema)).map_err(|error| report(&error))?;
+fn declared(vocabulary: &Vocabulary, terms: &Terms, json: &str, taken: &Taken<'_>) -> Result<Entity, String> {
+    let entity = Entity::from_json_str(json, Some(&terms.schema)).map_err(|error| report(&error))?;
     let uid = entity.uid();
-    let kind = uid.type_name();
-    if kind == &vocabulary.agent {
-        return Err(format!(
-            "`{uid}` cannot be declared here: agents come from their manifests"
-        ));
-    }
-    if kind == &vocabulary.model {
-        return Err(format!("`{uid}` cannot be declared here: models come from the request"));
-    }
-    let declarable = [
-        &vocabulary.tenant,
-        &vocabulary.team,
-        &vocabulary.user,
-        &vocabulary.upstream,
-    ];
-    if !declarable.contains(&kind) {
-        return Err(format!(
-            "`{uid}` cannot be declared here: files declare tenants, teams, users and upstreams"
-        ));
-    }
+    declarable(vocabulary, terms, &uid)?;
     match taken.get(&uid) {
         Some(Some((source, start))) => {
             let (line, column) = place(&source.text, *start);
@@ -120,6 +113,23 @@ fn declared(vocabulary: &Vocabulary, json: &str, taken: &Taken<'_>) -> Result<En
         Some(None) => Err(format!("`{uid}` is already declared")),
         None => Ok(entity),
     }
+}
+
+/// Whether files and the API may say anything of such an entity: of all types but those that have another source.
+pub(crate) fn declarable(vocabulary: &Vocabulary, terms: &Terms, uid: &EntityUid) -> Result<(), String> {
+    let kind = uid.type_name();
+    let from = if kind == &vocabulary.agent {
+        "agents come from their manifests"
+    } else if kind == &vocabulary.model {
+        "models come from the request"
+    } else if terms.kinds.contains_key(kind) {
+        return Ok(());
+    } else if kind.basename() == "Action" {
+        "actions come from the schema"
+    } else {
+        "the schema declares no such type"
+    };
+    Err(format!("`{uid}` cannot be declared here: {from}"))
 }
 
 fn agent_entity(vocabulary: &Vocabulary, facts: &AgentFacts) -> Result<Entity, String> {
@@ -141,25 +151,8 @@ pub(crate) fn strings<const N: usize>(attributes: [(&str, &str); N]) -> HashMap<
         .collect()
 }
 
-/// The entities that a decision about `roots` can look at: each root that is stored, and its ancestors. An entity's
-/// record names all its ancestors already, and the schema has no attribute that refers to an entity, so nothing else
-/// can be reached.
-pub(crate) fn reach<'a>(store: &Entities, roots: impl IntoIterator<Item = &'a EntityUid>) -> Vec<Entity> {
-    let mut seen = HashSet::new();
-    let mut found = Vec::new();
-    for root in roots {
-        let ancestors = store.ancestors(root).into_iter().flatten();
-        for uid in std::iter::once(root).chain(ancestors) {
-            if let Some(entity) = store.get(uid).filter(|_| seen.insert(uid.clone())) {
-                found.push(entity.clone());
-            }
-        }
-    }
-    found
-}
-
 /// The error with its causes, on one line.
-fn report(error: &dyn std::error::Error) -> String {
+pub(crate) fn report(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

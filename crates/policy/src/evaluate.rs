@@ -8,13 +8,16 @@ use std::collections::HashMap;
 
 use cedar_policy::{Context, Entities, Entity, EntityUid, PolicySet, Request, RestrictedExpression};
 
+use model::{AgentName, UpstreamName};
+
 use crate::{
     Bundle, Code, Outcome, Party, Properties, Query, Verdict,
+    decide::{Tally, model_entity},
     index::Index,
-    decide::Tally,
     project::project,
     schema::{Deed, Kind},
     shape::{Shape, Type},
+    store::referred,
 };
 
 /// What of the context is ours to say. A caller's own is passed over.
@@ -87,7 +90,7 @@ impl Bundle {
         resource: Placed<'b>,
         mut notes: Vec<String>,
     ) -> Result<Prepared<'b>, Verdict> {
-        let context = self.context(deed, &subject, query, &mut notes)?;
+        let context = self.context(deed, query, &mut notes)?;
         Ok(Prepared {
             deed,
             subject,
@@ -125,12 +128,14 @@ impl Bundle {
             let note = format!("no manifest declares the agent {}", shown(party.id));
             return Err(Verdict::refused(Code::UnknownAgent, note));
         }
-        if stored.is_none()
-            && kind.name == self.vocabulary.model
-            && let Some(entity) = self.model_entity(&uid)
+        // Models are known by their names alone.
+        if kind.name == self.vocabulary.model
+            && let Some((upstream, name)) = party.id.split_once('/')
+            && let Ok(upstream) = UpstreamName::new(upstream)
         {
-            let lineage = std::iter::once(uid).chain(entity.1).collect();
-            let entity = entity.0;
+            let inside = self.vocabulary.upstream(&upstream);
+            let lineage = vec![uid.clone(), inside.clone()];
+            let entity = model_entity(uid, upstream.as_str(), name, inside).map_err(unevaluated)?;
             return Ok(Placed { kind, entity, lineage });
         }
         let lineage = self.store.lineage(&uid);
@@ -143,7 +148,9 @@ impl Bundle {
                     .map(|stored| stored.attributes.iter().cloned().collect())
                     .unwrap_or_default();
                 let before = notes.len();
-                let given = given.map(|given| project(&kind.shape, given, notes)).unwrap_or_default();
+                let given = given
+                    .map(|given| project(&kind.shape, given, notes))
+                    .unwrap_or_default();
                 for note in notes.iter_mut().skip(before) {
                     note.insert_str(0, &format!("{role}: "));
                 }
@@ -157,29 +164,28 @@ impl Bundle {
     }
 
     /// The context as policies see it.
-    fn context(
-        &self,
-        deed: &Deed,
-        subject: &Placed<'_>,
-        query: &Query<'_>,
-        notes: &mut Vec<String>,
-    ) -> Result<Context, Verdict> {
+    fn context(&self, deed: &Deed, query: &Query<'_>, notes: &mut Vec<String>) -> Result<Context, Verdict> {
         let nothing = Properties::new();
         let mut pairs = project(&deed.context, query.context.unwrap_or(&nothing), notes);
         let before = pairs.len();
         pairs.retain(|(name, _)| name != ACTION && name != APPROVAL);
         if pairs.len() != before {
-            notes.push(format!("context.{ACTION} and context.{APPROVAL} are not the caller's to say"));
+            notes.push(format!(
+                "context.{ACTION} and context.{APPROVAL} are not the caller's to say"
+            ));
         }
-        if let (Some(Type::Record(shape)), Some(given)) = (deed.context.get(ACTION).map(|found| &found.of), query.action_properties) {
+        if let (Some(Type::Record(shape)), Some(given)) =
+            (deed.context.get(ACTION).map(|found| &found.of), query.action_properties)
+        {
             pairs.push((ACTION.to_owned(), self.record(shape, given, notes)?));
         }
         if query.approved && deed.context.get(APPROVAL).is_some_and(|found| found.of == Type::Bool) {
             pairs.push((APPROVAL.to_owned(), RestrictedExpression::new_bool(true)));
         }
         // What a manifest says is not the caller's to say.
-        if let Some(known) = self.agent_of(&subject.uid())
-            && deed.builtin
+        if deed.builtin
+            && let Ok(agent) = AgentName::new(query.subject.id)
+            && let Some(known) = self.agents.get(&agent)
         {
             pairs.retain(|(name, _)| name != "environment");
             let environment = RestrictedExpression::new_string(known.environment.clone());
@@ -212,7 +218,8 @@ impl Bundle {
         Ok(tally.sorted())
     }
 
-    /// The entities that the decision can look at.
+    /// The entities that the decision can look at: the subject and the resource as they stand in the question, and what is
+    /// stored of all that matters besides.
     pub(crate) fn entities_for(&self, prepared: &Prepared<'_>, index: &Index) -> Result<Entities, String> {
         let groups = index.of_principal(&prepared.subject.kind.name, prepared.subject.lineage.iter());
         let (mut roots, mut depth) = (Vec::new(), 0);
@@ -223,9 +230,18 @@ impl Bundle {
         let given = [&prepared.subject, &prepared.resource];
         for placed in given {
             roots.extend(placed.lineage.iter().skip(1).cloned());
+            if depth > 0 {
+                // What the question itself names counts as well as what is stored.
+                roots.push(placed.uid());
+                roots.extend(referred(&placed.entity));
+            }
         }
-        let own: Vec<Entity> = given.iter().map(|placed| placed.entity.clone()).collect();
-        let mut slice = self.store.slice(&own, &roots, depth)?;
+        let mut slice = self.store.slice(&roots, depth)?;
+        slice.retain(|entity| given.iter().all(|placed| placed.entity.uid() != entity.uid()));
+        slice.extend(given.iter().map(|placed| placed.entity.clone()));
+        if prepared.subject.uid() == prepared.resource.uid() {
+            slice.pop();
+        }
         slice.push(prepared.deed.entity.clone());
         Entities::from_entities(slice, None).map_err(|error| error.to_string())
     }

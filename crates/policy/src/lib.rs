@@ -10,33 +10,45 @@
 //! inside this crate.
 
 mod action;
+mod annotations;
 mod bundle;
+mod change;
 mod decide;
 mod decision;
 mod entities;
+mod evaluate;
 mod index;
 mod literals;
 mod memo;
+mod mentions;
 mod names;
 mod parse;
 mod problem;
 mod project;
 mod query;
 mod question;
+mod record;
+mod recorded;
 mod schema;
+mod search;
 mod shape;
+mod store;
 mod validate;
 mod verdict;
 mod vocabulary;
 mod words;
 
 pub use action::{Action, UnknownAction};
-pub use bundle::{AgentFacts, Bundle};
+pub use annotations::{Annotations, Obligation, Reasons};
+pub use bundle::{AgentFacts, Bundle, Sources};
 pub use decision::{Decision, Denial, DenialKind, Permit};
 pub use names::{from_cedar_name, from_cedar_type, to_cedar_name, to_cedar_type};
 pub use problem::{Problem, Source};
 pub use query::{Party, Properties, Query};
 pub use question::{Question, Resource};
+pub use record::{EntityChange, EntityName, EntityRecord};
+pub use recorded::Recorded;
+pub use search::{ActionSearch, Found, Page, ResourceSearch, SubjectSearch};
 pub use verdict::{Code, Outcome, Verdict};
 
 #[cfg(test)]

@@ -58,3 +58,81 @@ fn collect_unless_names(node: &Value, found: &mut HashSet<EntityUid>) {
         collect(node, found);
     }
 }
+
+/// How many attributes that name entities evaluating the policy may follow one after another before it looks into the
+/// entity it came to; more is harmless, fewer would be wrong. In `principal.manager.team.name` these are two, and so
+/// they are in `principal.manager.team in Team::"a"`.
+pub(crate) fn depth(policy: &Policy) -> usize {
+    match policy.to_json().as_ref().map(|json| json.get("conditions")) {
+        Ok(Some(conditions)) => followed(conditions).within,
+        Ok(None) => 0,
+        // Deeper than any expression that Cedar reads.
+        Err(_) => usize::from(u8::MAX),
+    }
+}
+
+/// What an expression follows.
+#[derive(Clone, Copy, Default)]
+struct Followed {
+    /// To come to its value.
+    value: usize,
+    /// To come to anything that is looked into on the way.
+    within: usize,
+}
+
+fn followed(node: &Value) -> Followed {
+    match node {
+        Value::Array(items) => items.iter().map(followed).fold(Followed::default(), Followed::or),
+        Value::Object(members) => members.iter().fold(Followed::default(), |sum, (key, value)| {
+            let mut part = followed(value);
+            match key.as_str() {
+                // Its value may be looked into here, whatever the operator.
+                "left" => part.within = part.within.max(part.value),
+                "." => part.value += 1,
+                _ => {}
+            }
+            sum.or(part)
+        }),
+        _ => Followed::default(),
+    }
+}
+
+impl Followed {
+    fn or(self, other: Self) -> Self {
+        Self {
+            value: self.value.max(other.value),
+            within: self.within.max(other.within),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn depths() {
+        for (condition, expected) in [
+            ("true", 0),
+            ("principal.name == \"a\"", 0),
+            ("principal in Team::\"a\"", 0),
+            ("principal.team in Team::\"a\"", 1),
+            ("principal.manager.team.name == \"a\"", 2),
+            ("principal.manager.team in Team::\"a\"", 2),
+            ("principal has manager.team && principal.manager has team", 1),
+            ("(if context.a then principal.b else resource.c.d).e == 1", 2),
+            ("{x: principal.b}.x.c == 1", 2),
+            ("[principal.a.b].contains(resource.c)", 1),
+            ("principal.a.b.c == resource && resource.d in principal.e.f", 2),
+            ("principal.a.hasTag(\"x\") && principal.a.getTag(\"x\") == 1", 1),
+            ("principal.a.b is Team", 2),
+            ("!(principal.a.b.isEmpty())", 1),
+        ] {
+            let policy: Policy = format!("permit (principal, action, resource) when {{ {condition} }};")
+                .parse()
+                .unwrap();
+            let found = depth(&policy);
+            assert!((expected..=expected + 1).contains(&found), "{condition}: {found}");
+        }
+    }
+}

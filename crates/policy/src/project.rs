@@ -239,18 +239,21 @@ fn kept(of: &Type, value: &Value, personal: bool, pseudonym: &dyn Fn(&str) -> St
     match (of, value) {
         (Type::Bool, Value::Bool(_)) | (Type::Long, Value::Number(_)) => Some(value.clone()),
         (Type::Extension(_), Value::String(_) | Value::Number(_)) => Some(value.clone()),
-        (Type::String | Type::Entity(_), Value::String(text)) => Some(shown(text)),
-        (Type::String, Value::Number(number)) if personal => Some(shown(&number.to_string())),
-        (Type::String, Value::Number(_)) => Some(value.clone()),
+        (Type::String, _) => text(value).map(|text| if personal { shown(&text) } else { value.clone() }),
+        (Type::Entity(_), Value::String(id)) => Some(shown(id)),
         (Type::Entity(_), Value::Object(members)) => {
             let (kind, id) = (members.get("type")?.as_str()?, members.get("id")?.as_str()?);
             let named = [("type", Value::from(kind)), ("id", shown(id))];
-            let named: Map<String, Value> = named.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
+            let named: Map<String, Value> = named
+                .map(|(name, value)| (name.to_owned(), value))
+                .into_iter()
+                .collect();
             Some(Value::Object(named))
         }
         (Type::Set(of), Value::Array(items)) => {
-            let items = items.iter().filter_map(|item| kept(of, item, personal, pseudonym));
-            Some(Value::Array(items.collect()))
+            let items = items.iter().filter(|item| !item.is_null());
+            let items: Option<Vec<Value>> = items.map(|item| kept(of, item, personal, pseudonym)).collect();
+            items.map(Value::Array)
         }
         (Type::Record(shape), Value::Object(members)) => {
             Some(Value::Object(retained(shape, members, personal, pseudonym)))

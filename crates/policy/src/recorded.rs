@@ -95,7 +95,11 @@ impl Bundle {
         let Some(kind) = self.terms.kind(party.kind) else {
             return (pseudonym(party.id), Properties::new());
         };
-        let id = if kind.personal { pseudonym(party.id) } else { party.id.to_owned() };
+        let id = if kind.personal {
+            pseudonym(party.id)
+        } else {
+            party.id.to_owned()
+        };
         let given = party.properties.filter(|_| !kind.builtin);
         let properties = given.map(|given| retain(&kind.shape, given, pseudonym));
         (id, properties.unwrap_or_default())

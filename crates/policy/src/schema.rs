@@ -81,7 +81,8 @@ impl Deed {
 }
 
 /// What to do where Cedar does not say.
-const LANGUAGE: &str = "the language of schemas is described at https://docs.cedarpolicy.com/schema/human-readable-schema.html";
+const LANGUAGE: &str =
+    "the language of schemas is described at https://docs.cedarpolicy.com/schema/human-readable-schema.html";
 
 impl Terms {
     /// Reads our schema with the fragments behind it. `None` if there were problems, which are then told.
@@ -241,7 +242,11 @@ fn namespaces(json: &Value) -> impl Iterator<Item = (&str, &Value)> {
 }
 
 fn members<'a>(parts: &'a Value, key: &str) -> impl Iterator<Item = (&'a String, &'a Value)> + use<'a> {
-    parts.get(key).and_then(Value::as_object).into_iter().flat_map(Map::iter)
+    parts
+        .get(key)
+        .and_then(Value::as_object)
+        .into_iter()
+        .flat_map(Map::iter)
 }
 
 fn qualified(namespace: &str, name: &str) -> String {

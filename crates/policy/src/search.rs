@@ -131,7 +131,9 @@ impl Bundle {
         };
         let mut names: Vec<&str> = self
             .terms
-            .actions()
+            .actions
+            .values()
+            .map(|deed| &**deed)
             .filter(|deed| applies(deed, subject, resource).is_ok())
             .map(Deed::name)
             .filter(|name| page.after.is_none_or(|after| *name > after))
@@ -166,10 +168,13 @@ impl Bundle {
         applies(deed, subject, resource)?;
         let kind = if side == Side::Subject { subject } else { resource };
         let behind = |id: &&str| page.after.is_none_or(|after| *id > after);
-        let candidates = self.store.of_kind(&kind.name).filter(behind);
+        let stored = self.store.of_kind(&kind.name).map(|uid| uid.id().unescaped());
+        let candidates = stored.filter(behind);
         // What an agent's manifest says is in the context of our own actions, so that differs between candidates.
         if side == Side::Subject && deed.builtin {
-            collect(found, candidates, page, |id| self.evaluate(&with(side, query, id)).is_permit());
+            collect(found, candidates, page, |id| {
+                self.evaluate(&with(side, query, id)).is_permit()
+            });
             return Ok(());
         }
         let mut notes = Vec::new();
@@ -197,7 +202,11 @@ impl Bundle {
         let mut notes = Vec::new();
         collect(found, candidates, page, |id| {
             let candidate = with(side, query, id);
-            let party = if side == Side::Subject { &candidate.subject } else { &candidate.resource };
+            let party = if side == Side::Subject {
+                &candidate.subject
+            } else {
+                &candidate.resource
+            };
             notes.clear();
             let Ok(placed) = self.place(kind, party, "candidate", &mut notes) else {
                 return false;
@@ -240,7 +249,8 @@ impl Shared {
         let (mut blind, mut looking) = (PolicySet::new(), PolicySet::new());
         let mut may_permit = false;
         for policy in common(side, index, template).flat_map(PolicySet::policies) {
-            let mentions = Mentions::of(policy);
+            let facts = bundle.rules.get(AsRef::<str>::as_ref(policy.id()));
+            let mentions = facts.map_or_else(|| Mentions::of(policy), |facts| facts.mentions);
             let looks = match side {
                 Side::Subject => mentions.principal,
                 Side::Resource => mentions.resource,
@@ -278,7 +288,11 @@ impl Shared {
 }
 
 /// The policies that can apply to every candidate.
-fn common<'a>(side: Side, index: &'a Index, prepared: &'a Prepared<'_>) -> Box<dyn Iterator<Item = &'a PolicySet> + 'a> {
+fn common<'a>(
+    side: Side,
+    index: &'a Index,
+    prepared: &'a Prepared<'_>,
+) -> Box<dyn Iterator<Item = &'a PolicySet> + 'a> {
     let (subject, resource) = (&prepared.subject, &prepared.resource);
     match side {
         Side::Resource => Box::new(

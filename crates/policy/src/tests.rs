@@ -1,5 +1,6 @@
 //! The small world the tests decide in, and the text forms of questions and answers.
 
+mod asking;
 mod compiling;
 mod deciding;
 mod indexing;
@@ -8,7 +9,7 @@ mod schemas;
 
 use model::{AgentName, NanoUsd, Pseudonym, Tier, UpstreamName};
 
-use crate::{Action, AgentFacts, Bundle, Decision, DenialKind, Problem, Question, Resource, Source};
+use crate::{Action, AgentFacts, Bundle, Decision, DenialKind, Problem, Question, Resource, Source, Sources};
 
 const ENTITIES: &str = r#"[
   {"uid": {"type": "Team", "id": "data"}, "attrs": {}, "parents": [{"type": "Team", "id": "engineering"}]},
@@ -39,8 +40,16 @@ fn source(file: &str, text: &str) -> Source {
     }
 }
 
+fn sources(policies: &[Source], entities: &[Source]) -> Sources {
+    Sources {
+        schemas: Vec::new(),
+        policies: policies.to_vec(),
+        entities: entities.to_vec(),
+    }
+}
+
 fn compile(policies: &[Source]) -> Result<Bundle, Vec<Problem>> {
-    Bundle::compile(policies, &[source("entities.json", ENTITIES)], &agents())
+    Bundle::compile(&sources(policies, &[source("entities.json", ENTITIES)]), &agents())
 }
 
 fn bundle(policies: &str) -> Bundle {

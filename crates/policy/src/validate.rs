@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use cedar_policy::{Policy, PolicyId, PolicySet, ResourceConstraint, ValidationMode, Validator, ffi::DetailedError};
 use serde_json::json;
 
-use crate::{AgentFacts, Problem, parse::Rule, vocabulary::Vocabulary};
+use crate::{AgentFacts, Problem, parse::Rule, schema::Terms, vocabulary::Vocabulary};
 
 /// What to do about a policy whose conditions fit the actions on models only.
 const FOR_MODELS: &str = "llm:list is about an upstream, and its context is smaller; if this policy is about models, \
@@ -19,7 +19,7 @@ pub(crate) struct Findings {
 
 /// Validates the policies together. Strict mode rules out the errors at evaluation that a schema can rule out; what
 /// remains (arithmetic that overflows) is handled when deciding.
-pub(crate) fn validate(vocabulary: &Vocabulary, rules: &[Rule<'_>], agents: &[AgentFacts]) -> Findings {
+pub(crate) fn validate(vocabulary: &Vocabulary, terms: &Terms, rules: &[Rule<'_>], agents: &[AgentFacts]) -> Findings {
     let mut findings = Findings {
         problems: Vec::new(),
         warnings: unknown_agents(vocabulary, rules, agents),
@@ -37,12 +37,13 @@ pub(crate) fn validate(vocabulary: &Vocabulary, rules: &[Rule<'_>], agents: &[Ag
         Some(rule) => Problem::of_report(rule.source, rule.start, report),
         None => Problem::of_file("policies", report.message),
     };
-    let validator = Validator::new(vocabulary.schema.clone());
+    let validator = Validator::new(terms.schema.clone());
     let result = validator.validate(&set, ValidationMode::Strict);
     let mut by_rule: BTreeMap<&PolicyId, Vec<DetailedError>> = BTreeMap::new();
     for error in result.validation_errors() {
         by_rule.entry(error.policy_id()).or_default().push(error.into());
     }
+    let names = action_names(vocabulary, terms);
     for (id, reports) in by_rule {
         let rule = rule_of(id);
         let narrowed = rule.and_then(|rule| for_models(&validator, &rule.policy));
@@ -50,7 +51,7 @@ pub(crate) fn validate(vocabulary: &Vocabulary, rules: &[Rule<'_>], agents: &[Ag
             Some(messages) if !messages.contains(&report.message) => place(rule, report).help(FOR_MODELS.to_owned()),
             _ => place(rule, report),
         });
-        findings.problems.extend(once_for_all_actions(vocabulary, problems));
+        findings.problems.extend(once_for_all_actions(&names, problems));
     }
     let warnings = result.validation_warnings();
     findings
@@ -59,10 +60,18 @@ pub(crate) fn validate(vocabulary: &Vocabulary, rules: &[Rule<'_>], agents: &[Ag
     findings
 }
 
+/// All actions: ours, then those of the schemas in order.
+fn action_names(vocabulary: &Vocabulary, terms: &Terms) -> Vec<String> {
+    let ours = vocabulary.actions.iter().map(|action| action.uid.to_string());
+    let theirs = terms.actions.values().filter(|deed| !deed.builtin);
+    let mut theirs: Vec<String> = theirs.map(|deed| deed.uid.to_string()).collect();
+    theirs.sort();
+    ours.chain(theirs).collect()
+}
+
 /// Cedar checks a policy for every action in its scope and reports the same mistake for each. One report is enough: the
 /// one for the first action that has it.
-fn once_for_all_actions(vocabulary: &Vocabulary, problems: impl Iterator<Item = Problem>) -> Vec<Problem> {
-    let names: Vec<String> = vocabulary.actions.iter().map(|action| action.uid.to_string()).collect();
+fn once_for_all_actions(names: &[String], problems: impl Iterator<Item = Problem>) -> Vec<Problem> {
     let mut ranked: Vec<(Problem, usize, Problem)> = problems
         .map(|problem| {
             let named = names

@@ -3,19 +3,22 @@
 //! Ids come from outside (a model's name is whatever the caller wrote), so entity names are always built from type and
 //! id, and never by formatting and parsing text.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
-use cedar_policy::{Entities, Entity, EntityId, EntityTypeName, EntityUid, Schema};
+use cedar_policy::{Entity, EntityId, EntityTypeName, EntityUid};
 use model::{AgentName, Pseudonym, UpstreamName};
 
-use crate::{Action, Problem, action::PerAction};
+use crate::{
+    Problem,
+    action::PerAction,
+    schema::{Deed, Terms},
+};
 
 /// The schema's text.
 pub(crate) const SCHEMA_TEXT: &str = include_str!("schema.cedarschema");
 
-/// The schema and the names in it.
+/// The names in it.
 pub(crate) struct Vocabulary {
-    pub(crate) schema: Schema,
     pub(crate) tenant: EntityTypeName,
     pub(crate) agent: EntityTypeName,
     pub(crate) team: EntityTypeName,
@@ -32,7 +35,7 @@ pub(crate) enum About {
     Upstream,
 }
 
-/// What the schema says of an action.
+/// What the schema says of one of our actions.
 pub(crate) struct Declared {
     pub(crate) uid: EntityUid,
     /// The action's record, which says what groups it is in.
@@ -43,35 +46,30 @@ pub(crate) struct Declared {
 }
 
 impl Declared {
-    fn new(schema: &Schema, entities: &Entities, model: &EntityTypeName, uid: EntityUid) -> Result<Self, String> {
-        let missing = || format!("{uid} is not declared");
-        let entity = entities.get(&uid).ok_or_else(missing)?.clone();
-        let ancestors = entities.ancestors(&uid).into_iter().flatten();
-        let lineage = ancestors.chain([&uid]).cloned().collect();
-        let mut resources = schema.resources_for_action(&uid).ok_or_else(missing)?;
-        let about = match resources.any(|kind| kind == model) {
-            true => About::Model,
-            false => About::Upstream,
-        };
-        Ok(Self {
-            entity,
-            lineage,
-            about,
-            uid,
-        })
+    fn new(deed: &Arc<Deed>, model: &EntityTypeName) -> Self {
+        Self {
+            uid: deed.uid.clone(),
+            entity: deed.entity.clone(),
+            lineage: deed.lineage.clone(),
+            about: match deed.resources.contains(model) {
+                true => About::Model,
+                false => About::Upstream,
+            },
+        }
     }
 }
 
 impl Vocabulary {
-    /// Reads the embedded schema. It fails only if the schema itself is broken, which a test excludes.
-    pub(crate) fn new() -> Result<Self, Problem> {
-        let broken = |error: &dyn std::fmt::Display| Problem::of_file("schema.cedarschema", error.to_string());
-        let (schema, _warnings) = Schema::from_cedarschema_str(SCHEMA_TEXT).map_err(|e| broken(&e))?;
-        let entity_type = |name: &str| name.parse::<EntityTypeName>().map_err(|e| broken(&e));
-        let (model, action) = (entity_type("Model")?, entity_type("Action")?);
-        let entities = schema.action_entities().map_err(|e| broken(&e))?;
-        let declared = |name: Action| Declared::new(&schema, &entities, &model, uid(&action, name.as_str()));
-        let actions = PerAction::try_new(declared).map_err(|e| broken(&e))?;
+    /// Finds our own names in the schema. It fails only if our schema itself is broken, which a test excludes.
+    pub(crate) fn new(terms: &Terms) -> Result<Self, Problem> {
+        let broken = |message: String| Problem::of_file("schema.cedarschema", message);
+        let entity_type = |name: &str| name.parse::<EntityTypeName>().map_err(|e| broken(e.to_string()));
+        let model = entity_type("Model")?;
+        let actions = PerAction::try_new(|action| {
+            let missing = || broken(format!("{action} is not declared"));
+            let deed = terms.actions.get(action.as_str()).ok_or_else(missing)?;
+            Ok(Declared::new(deed, &model))
+        })?;
         Ok(Self {
             tenant: entity_type("Tenant")?,
             agent: entity_type("Agent")?,
@@ -80,7 +78,6 @@ impl Vocabulary {
             upstream: entity_type("Upstream")?,
             model,
             actions,
-            schema,
         })
     }
 

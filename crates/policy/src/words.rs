@@ -38,7 +38,8 @@ struct Piece<'a> {
 
 impl Piece<'_> {
     fn is_name(self) -> bool {
-        self.text.starts_with(|c: char| c == '_' || c == '"' || c.is_ascii_alphabetic())
+        self.text
+            .starts_with(|c: char| c == '_' || c == '"' || c.is_ascii_alphabetic())
     }
 
     fn name(self) -> String {
@@ -166,7 +167,12 @@ pub(crate) fn declarations(text: &str) -> Vec<Declaration> {
                 while at(i) != "{" && i < pieces.len() {
                     i += 1;
                 }
-                let path: String = pieces.get(from..i).into_iter().flatten().map(|piece| piece.text).collect();
+                let path: String = pieces
+                    .get(from..i)
+                    .into_iter()
+                    .flatten()
+                    .map(|piece| piece.text)
+                    .collect();
                 declare(piece, path.clone(), "");
                 namespace = Some(path);
                 next = Some(Block::Namespace);
@@ -240,7 +246,19 @@ action namespace;"#;
 
     #[test]
     fn whatever_the_text_the_scan_ends() {
-        for text in ["", "@", "@a(", "entity", "entity A,", "namespace", "\"", "action \"\\", "é", "{ a:", "}}}"] {
+        for text in [
+            "",
+            "@",
+            "@a(",
+            "entity",
+            "entity A,",
+            "namespace",
+            "\"",
+            "action \"\\",
+            "é",
+            "{ a:",
+            "}}}",
+        ] {
             let _ = declarations(text);
         }
     }

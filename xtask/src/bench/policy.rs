@@ -80,7 +80,15 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
 
 fn example(workspace: &Workspace) -> Result<PathBuf> {
     let status = Command::new(env!("CARGO"))
-        .args(["build", "--release", "--locked", "-p", "bailiwick-policy", "--example", "decisions"])
+        .args([
+            "build",
+            "--release",
+            "--locked",
+            "-p",
+            "bailiwick-policy",
+            "--example",
+            "decisions",
+        ])
         .current_dir(&workspace.root)
         .status()?;
     if !status.success() {
@@ -134,7 +142,10 @@ fn declare(program: &Path, home: &Path, mode: &str) -> Result<()> {
          [authzen]\nrecord = \"{mode}\"\n"
     );
     fs::write(home.join("bailiwick.toml"), config)?;
-    let status = Command::new(program).args(["100", "1000", "--write"]).arg(home).status()?;
+    let status = Command::new(program)
+        .args(["100", "1000", "--write"])
+        .arg(home)
+        .status()?;
     if !status.success() {
         bail!("the example wrote no configuration");
     }
@@ -160,7 +171,12 @@ fn load(bins: &Path, url: &str, key: &str, home: &Path, connections: usize, mill
     let output = Command::new(bins.join("load"))
         .args(["--url", url, "--key", key, "--bodies"])
         .arg(home.join("questions.jsonl"))
-        .args(["--connections", &connections.to_string(), "--millis", &millis.to_string()])
+        .args([
+            "--connections",
+            &connections.to_string(),
+            "--millis",
+            &millis.to_string(),
+        ])
         .stderr(Stdio::inherit())
         .output()?;
     let load: report::Load = serde_json::from_slice(&output.stdout).context("the load generator reports nothing")?;

@@ -30,9 +30,32 @@ impl Ours {
 
 /// Words that, in an attribute's name, say that it holds something about a person.
 const PERSONAL: [&str; 26] = [
-    "address", "birthdate", "birthday", "dob", "email", "emails", "familyname", "firstname", "fullname", "givenname",
-    "iban", "lastname", "login", "mail", "mails", "mobile", "msisdn", "passport", "person", "phone", "phones", "ssn",
-    "surname", "telephone", "upn", "username",
+    "address",
+    "birthdate",
+    "birthday",
+    "dob",
+    "email",
+    "emails",
+    "familyname",
+    "firstname",
+    "fullname",
+    "givenname",
+    "iban",
+    "lastname",
+    "login",
+    "mail",
+    "mails",
+    "mobile",
+    "msisdn",
+    "passport",
+    "person",
+    "phone",
+    "phones",
+    "ssn",
+    "surname",
+    "telephone",
+    "upn",
+    "username",
 ];
 
 /// The fragments with all that they declare.
@@ -101,7 +124,12 @@ impl<'a> Checked<'a> {
     pub(super) fn check_names(&self, terms: &Terms, warnings: &mut Vec<Problem>) {
         for (source, declared) in self.all() {
             let name = declared.name.as_str();
-            let of_person = || terms.kinds.values().any(|kind| kind.personal && kind.name.to_string() == declared.parent);
+            let of_person = || {
+                terms
+                    .kinds
+                    .values()
+                    .any(|kind| kind.personal && kind.name.to_string() == declared.parent)
+            };
             let is_name = matches!(name, "name" | "display_name" | "displayName" | "nickname" | "nick");
             if declared.what == What::Attribute && is_name && plain_text(declared) && of_person() {
                 warnings.push(of_personal(source, declared));
@@ -224,7 +252,11 @@ fn looks_personal(declared: &Declaration) -> bool {
     }
     let words = words_of(&declared.name);
     let pairs = words.windows(2).map(<[String]>::concat);
-    words.iter().cloned().chain(pairs).any(|word| PERSONAL.contains(&word.as_str()))
+    words
+        .iter()
+        .cloned()
+        .chain(pairs)
+        .any(|word| PERSONAL.contains(&word.as_str()))
 }
 
 /// The words of a name in `snake_case`, `kebab-case` or `camelCase`, in small letters.
@@ -264,7 +296,10 @@ mod tests {
             ("home_address", true),
         ] {
             let declared = declarations(&format!("entity A {{ \"{name}\": String }};"));
-            let attribute = declared.iter().find(|declared| declared.what == What::Attribute).unwrap();
+            let attribute = declared
+                .iter()
+                .find(|declared| declared.what == What::Attribute)
+                .unwrap();
             assert_eq!(looks_personal(attribute), expected, "{name}");
         }
     }

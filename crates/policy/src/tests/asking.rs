@@ -3,10 +3,11 @@
 //! The oracle shares no code with what it checks: it merges what is stored and what is asked as JSON, builds entities and
 //! context against the schema, and lets Cedar evaluate every policy over every entity.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::LazyLock};
 
 use cedar_policy::{
-    AuthorizationError, Authorizer, Context, Decision as Answer, Effect, Entities, EntityUid, PolicySet, Request, Schema,
+    AuthorizationError, Authorizer, Context, Decision as Answer, Effect, Entities, EntityUid, PolicySet, Request,
+    Schema,
 };
 use proptest::{prelude::*, sample::select};
 use serde_json::{Value, json};
@@ -54,7 +55,7 @@ const RESOURCES: &[&str] = &[
     r#"resource is Doc in Folder::"f2""#,
 ];
 /// What a condition needs of its scope to pass validation.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Needs {
     Nothing,
     Person,
@@ -70,16 +71,28 @@ const CONDITIONS: &[(Needs, &str)] = &[
     (Needs::Nothing, r#"Group::"g3" in Group::"g0""#),
     (Needs::Person, "principal has level && principal.level > 2"),
     (Needs::Person, "principal has trusted && principal.trusted"),
-    (Needs::Person, "principal has boss && principal.boss has level && principal.boss.level > 2"),
+    (
+        Needs::Person,
+        "principal has boss && principal.boss has level && principal.boss.level > 2",
+    ),
     (Needs::Person, r#"principal has boss && principal.boss in Group::"g1""#),
     (Needs::Both, "resource has owner && resource.owner == principal"),
-    (Needs::Doc, "resource has owner && resource.owner has boss && resource.owner.boss has level && resource.owner.boss.level > 1"),
+    (
+        Needs::Doc,
+        "resource has owner && resource.owner has boss && resource.owner.boss has level && resource.owner.boss.level > 1",
+    ),
     (Needs::Doc, r#"resource has tags && resource.tags.contains("red")"#),
     (Needs::Doc, "resource has public && resource.public"),
     // This one overflows where there is a rank above one.
-    (Needs::Doc, "resource has rank && resource.rank + 9223372036854775806 > 0"),
+    (
+        Needs::Doc,
+        "resource has rank && resource.rank + 9223372036854775806 > 0",
+    ),
     (Needs::Context, "context has mfa && context.mfa"),
-    (Needs::Context, "context has limit && context.limit + 9223372036854775806 > 0"),
+    (
+        Needs::Context,
+        "context has limit && context.limit + 9223372036854775806 > 0",
+    ),
 ];
 
 fn among(all: &'static [&'static str], fits: impl Fn(&str) -> bool) -> impl Strategy<Value = &'static str> {
@@ -93,7 +106,9 @@ fn policy() -> impl Strategy<Value = String> {
         let doc = matches!(needs, Needs::Doc | Needs::Both);
         (
             among(PRINCIPALS, move |text| !person || text.contains("person")),
-            among(ACTIONS, move |text| needs != Needs::Context || text.contains("any") || text.contains("write")),
+            among(ACTIONS, move |text| {
+                needs != Needs::Context || text.contains("any") || text.contains("write")
+            }),
             among(RESOURCES, move |text| !doc || text.contains("Doc")),
             Just(condition),
         )
@@ -114,13 +129,20 @@ fn maybe(value: impl Strategy<Value = Value>) -> impl Strategy<Value = Option<Va
     prop::option::weighted(0.4, value)
 }
 
-fn members(pairs: Vec<(&str, Option<Value>)>) -> Properties {
-    pairs.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+fn members(pairs: Vec<(&'static str, Option<Value>)>) -> Properties {
+    pairs
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+        .collect()
 }
 
 fn of_person() -> impl Strategy<Value = Properties> {
     let boss = select(vec!["p0", "p1", "p9"]).prop_map(|id| reference("person", id));
-    let attributes = (maybe((0..4i64).prop_map(Value::from)), maybe(any::<bool>().prop_map(Value::from)), maybe(boss));
+    let attributes = (
+        maybe((0..4i64).prop_map(Value::from)),
+        maybe(any::<bool>().prop_map(Value::from)),
+        maybe(boss),
+    );
     attributes.prop_map(|(level, trusted, boss)| members(vec![("level", level), ("trusted", trusted), ("boss", boss)]))
 }
 
@@ -129,7 +151,12 @@ fn of_doc() -> impl Strategy<Value = Properties> {
     let tags = select(vec![json!([]), json!(["red"]), json!(["blue", "red"])]);
     let (rank, public) = ((0..3i64).prop_map(Value::from), any::<bool>().prop_map(Value::from));
     (maybe(owner), maybe(rank), maybe(tags), maybe(public)).prop_map(|(owner, rank, tags, public)| {
-        members(vec![("owner", owner), ("rank", rank), ("tags", tags), ("public", public)])
+        members(vec![
+            ("owner", owner),
+            ("rank", rank),
+            ("tags", tags),
+            ("public", public),
+        ])
     })
 }
 
@@ -148,13 +175,14 @@ fn entity(kind: &'static str, id: String, attrs: Properties, parents: Vec<Value>
 fn stored() -> impl Strategy<Value = Vec<Value>> {
     let each: Vec<BoxedStrategy<Value>> = (0..4usize)
         .flat_map(|n| {
-            let group = parents("Group", 'g', n).prop_map(move |up| entity("Group", format!("g{n}"), Properties::new(), up));
+            let group =
+                parents("Group", 'g', n).prop_map(move |up| entity("Group", format!("g{n}"), Properties::new(), up));
             let folder =
                 parents("Folder", 'f', n).prop_map(move |up| entity("Folder", format!("f{n}"), Properties::new(), up));
             let person = (of_person(), parents("Group", 'g', 4))
                 .prop_map(move |(attrs, up)| entity("person", format!("p{n}"), attrs, up));
-            let doc =
-                (of_doc(), parents("Folder", 'f', 4)).prop_map(move |(attrs, up)| entity("Doc", format!("d{n}"), attrs, up));
+            let doc = (of_doc(), parents("Folder", 'f', 4))
+                .prop_map(move |(attrs, up)| entity("Doc", format!("d{n}"), attrs, up));
             [group.boxed(), folder.boxed(), person.boxed(), doc.boxed()]
         })
         .collect();
@@ -172,7 +200,7 @@ struct Asked {
 
 impl Asked {
     fn query(&self) -> Query<'_> {
-        fn party((kind, id, properties): &(&'static str, String, Properties)) -> Party<'_> {
+        fn party<'a>((kind, id, properties): &'a (&'static str, String, Properties)) -> Party<'a> {
             Party {
                 kind,
                 id,
@@ -195,7 +223,10 @@ fn asked() -> impl Strategy<Value = Asked> {
     let group = (0..5usize).prop_map(|n| ("Group", format!("g{n}"), Properties::new()));
     let doc = (0..5usize, of_doc()).prop_map(|(n, given)| ("Doc", format!("d{n}"), given));
     let folder = (0..5usize).prop_map(|n| ("Folder", format!("f{n}"), Properties::new()));
-    let context = (maybe(any::<bool>().prop_map(Value::from)), maybe((0..4i64).prop_map(Value::from)));
+    let context = (
+        maybe(any::<bool>().prop_map(Value::from)),
+        maybe((0..4i64).prop_map(Value::from)),
+    );
     let context = context.prop_map(|(mfa, limit)| members(vec![("mfa", mfa), ("limit", limit)]));
     (
         prop_oneof![4 => person, 1 => group],
@@ -212,8 +243,9 @@ fn asked() -> impl Strategy<Value = Asked> {
 }
 
 /// What plain Cedar makes of it: the outcome, and the policies that decided.
-fn oracle(policies: &str, stored: &[Value], asked: &Asked) -> (Outcome, Code, BTreeSet<String>) {
-    let schema = Schema::from_cedarschema_str(SCHEMA).unwrap().0;
+fn oracle(parsed: &PolicySet, stored: &[Value], asked: &Asked) -> (Outcome, Code, BTreeSet<String>) {
+    static READ: LazyLock<Schema> = LazyLock::new(|| Schema::from_cedarschema_str(SCHEMA).unwrap().0);
+    let schema: &Schema = &READ;
     let mut entities = stored.to_vec();
     for (kind, id, given) in [&asked.subject, &asked.resource] {
         let uid = json!({"type": kind, "id": id});
@@ -228,21 +260,30 @@ fn oracle(policies: &str, stored: &[Value], asked: &Asked) -> (Outcome, Code, BT
     }
     let uid = |kind: &str, id: &str| EntityUid::from_json(reference(kind, id)).unwrap();
     let action = uid("Action", asked.action);
-    let declared = if asked.action == "list" { Properties::new() } else { asked.context.clone() };
-    let context = Context::from_json_value(Value::Object(declared), Some((&schema, &action))).unwrap();
-    let (principal, resource) = (uid(asked.subject.0, &asked.subject.1), uid(asked.resource.0, &asked.resource.1));
-    let Ok(request) = Request::new(principal, action, resource, context, Some(&schema)) else {
+    let declared = if asked.action == "list" {
+        Properties::new()
+    } else {
+        asked.context.clone()
+    };
+    let context = Context::from_json_value(Value::Object(declared), Some((schema, &action))).unwrap();
+    let (principal, resource) = (
+        uid(asked.subject.0, &asked.subject.1),
+        uid(asked.resource.0, &asked.resource.1),
+    );
+    let Ok(request) = Request::new(principal, action, resource, context, Some(schema)) else {
         return (Outcome::Deny, Code::NotApplicable, BTreeSet::new());
     };
-    let entities = Entities::from_json_value(Value::Array(entities), Some(&schema)).unwrap();
-    let parsed: PolicySet = policies.parse().unwrap();
+    let entities = Entities::from_json_value(Value::Array(entities), Some(schema)).unwrap();
     let name = |id: &cedar_policy::PolicyId| parsed.annotation(id, "id").unwrap().to_owned();
-    let response = Authorizer::new().is_authorized(&request, &parsed, &entities);
+    let response = Authorizer::new().is_authorized(&request, parsed, &entities);
     let reasons: BTreeSet<String> = response.diagnostics().reason().map(name).collect();
-    let failed = response.diagnostics().errors().filter_map(|AuthorizationError::PolicyEvaluationError(error)| {
-        let policy = parsed.policy(error.policy_id()).unwrap();
-        (policy.effect() == Effect::Forbid).then(|| name(error.policy_id()))
-    });
+    let failed = response
+        .diagnostics()
+        .errors()
+        .filter_map(|AuthorizationError::PolicyEvaluationError(error)| {
+            let policy = parsed.policy(error.policy_id()).unwrap();
+            (policy.effect() == Effect::Forbid).then(|| name(error.policy_id()))
+        });
     let failed: BTreeSet<String> = failed.collect();
     match response.decision() {
         Answer::Deny if !reasons.is_empty() => (Outcome::Deny, Code::Forbidden, reasons),
@@ -254,7 +295,9 @@ fn oracle(policies: &str, stored: &[Value], asked: &Asked) -> (Outcome, Code, BT
 
 fn world(policies: &[String], stored: &[Value]) -> (String, Bundle) {
     let numbered = policies.iter().enumerate();
-    let policies: String = numbered.map(|(n, policy)| format!("@id(\"p{n}\") {policy}\n")).collect();
+    let policies: String = numbered
+        .map(|(n, policy)| format!("@id(\"p{n}\") {policy}\n"))
+        .collect();
     let sources = Sources {
         schemas: vec![source("schemas/s.cedarschema", SCHEMA)],
         policies: vec![source("policies/p.cedar", &policies)],
@@ -275,11 +318,12 @@ proptest! {
         questions in prop::collection::vec(asked(), 24),
     ) {
         let (policies, bundle) = world(&policies, &stored);
+        let parsed = policies.parse().unwrap();
         for asked in questions {
             let verdict = bundle.evaluate(&asked.query());
             let found = verdict.policies.iter().map(ToString::to_string).collect();
             let found = (verdict.outcome, verdict.code, found);
-            prop_assert_eq!(found, oracle(&policies, &stored, &asked), "{}\n{:?}\n{:?}", policies, asked, verdict.notes);
+            prop_assert_eq!(found, oracle(&parsed, &stored, &asked), "{}\n{:?}\n{:?}", policies, asked, verdict.notes);
         }
     }
 

@@ -8,10 +8,12 @@ use crate::question::Named;
 /// How many policies and entities the decision of a question starts from.
 fn looked_at(bundle: &Bundle, question: &str) -> (usize, usize) {
     let asked = Asked::parse(question);
-    let known = &bundle.agents[&asked.agent];
+    let known = bundle.agents.get(&asked.agent).unwrap();
     let resource = Named::new(&bundle.vocabulary, asked.question().resource);
     let groups = known.groups.get(asked.action);
-    let shards = groups.iter().flat_map(|group| group.shards(&resource));
+    let shards = groups
+        .iter()
+        .flat_map(|group| group.shards(resource.uid().type_name(), resource.lineage()));
     (shards.map(|shard| shard.num_of_policies()).sum(), known.entities.len())
 }
 
@@ -70,7 +72,11 @@ fn only_entities_that_can_matter_are_in_the_slice() {
         .collect();
     let read =
         r#"@id("read") permit (principal in Team::"data", action, resource) when { Team::"t7" in Team::"top" };"#;
-    let bundle = Bundle::compile(&[source("p.cedar", &format!("{named}{read}"))], &entities, &agents()).unwrap();
+    let bundle = Bundle::compile(
+        &sources(&[source("p.cedar", &format!("{named}{read}"))], &entities),
+        &agents(),
+    )
+    .unwrap();
     // The agent, its team and the team's two ancestors (the tenant has no record); for the data team also
     // the one whose record a policy reads. Its ancestor has no record.
     assert_eq!(looked_at(&bundle, "crawler openai/x").1, 4);
@@ -107,7 +113,7 @@ fn actions_with_the_same_policies_share_them() {
     let bundle = bundle(
         r#"@id("a") permit (principal, action, resource); @id("b") forbid (principal, action == Action::"llm:embed", resource);"#,
     );
-    let groups = &bundle.agents.values().next().unwrap().groups;
+    let groups = &bundle.agents.get(&agents()[0].name).unwrap().groups;
     let group = |action| groups.get(action).first().unwrap();
     for action in Action::ALL {
         let shared = Arc::ptr_eq(group(action), group(Action::Generate));

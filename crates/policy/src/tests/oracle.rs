@@ -270,12 +270,12 @@ proptest! {
     #[test]
     fn requests_fit_the_schema(asked in asked()) {
         let bundle = &*EMPTY;
-        let known = &bundle.agents[&asked.agent];
+        let known = bundle.agents.get(&asked.agent).unwrap();
         let action = bundle.vocabulary.actions.get(asked.action);
         let resource = Named::new(&bundle.vocabulary, asked.question().resource);
         let request = bundle.request(known, &asked.question(), action, &resource).unwrap();
         let context = request.context().unwrap().clone();
-        let schema = Some(&bundle.vocabulary.schema);
+        let schema = Some(&bundle.terms.schema);
         let request = Request::new(known.uid.clone(), action.uid.clone(), resource.uid().clone(), context, schema);
         prop_assert!(request.is_ok());
     }

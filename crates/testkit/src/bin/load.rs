@@ -45,7 +45,10 @@ async fn main() -> std::io::Result<()> {
     } = Args::parse();
     let duration = Duration::from_millis(millis);
     let bodies = match bodies {
-        Some(file) => std::fs::read_to_string(file)?.lines().map(|line| line.to_owned().into()).collect(),
+        Some(file) => std::fs::read_to_string(file)?
+            .lines()
+            .map(|line| line.to_owned().into())
+            .collect(),
         None => vec![body.into()],
     };
     let plan = Plan {
