@@ -1,8 +1,9 @@
 //! The governance directory, read into what [`control`] loads.
 //!
 //! ```text
-//! agents/*.yaml   rules/*.yaml   policies/*.cedar   entities/*.json      the tenant `default`
-//! tenants/NAME/{agents,rules,policies,entities}/                         another tenant
+//! agents/*.yaml   rules/*.yaml                                  the tenant `default`
+//! schemas/*.cedarschema   policies/*.cedar   entities/*.json    likewise
+//! tenants/NAME/{agents,rules,schemas,policies,entities}/        another tenant
 //! ```
 //!
 //! Manifests of every kind may stand in `agents/` and in `rules/`: a budget beside the agents it is about, or apart.
@@ -17,7 +18,7 @@ use std::collections::BTreeMap;
 
 use control::{AgentSpec, Governance, TenantGovernance};
 use model::TenantName;
-use policy::{AgentFacts, Bundle, Source};
+use policy::{AgentFacts, Bundle, Source, Sources};
 
 use self::{
     files::{Directory, Files, Kind},
@@ -32,13 +33,15 @@ use super::{
 };
 
 /// What one tenant's part of the directory may hold, and what the whole may hold besides.
-const PARTS: [&str; 4] = ["agents", "rules", "policies", "entities"];
-const ROOT_PARTS: [&str; 5] = ["agents", "rules", "policies", "entities", "tenants"];
+const PARTS: [&str; 5] = ["agents", "rules", "schemas", "policies", "entities"];
+const ROOT_PARTS: [&str; 6] = ["agents", "rules", "schemas", "policies", "entities", "tenants"];
 
-/// The longest policy or entity file. Each stands whole in one audit entry.
+/// The longest schema or policy file. Each stands whole in one audit entry.
 const MAX_CARRIED_BYTES: u64 = 12 * 1024;
 /// The same, as the entry writes it: with quotes and line breaks escaped, and room for the rest of the entry.
 const MAX_CARRIED_JSON: usize = entry::MAX_ENTRY_BYTES - 1024;
+/// The longest file of entities: some 300,000 of them.
+const MAX_ENTITY_BYTES: u64 = 64 * 1024 * 1024;
 /// The longest manifest.
 pub(crate) const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
@@ -129,7 +132,7 @@ fn tenant_name(files: &mut Files, directory: &Directory) -> Option<TenantName> {
         Ok(name) if name == TenantName::default_tenant() => problem::of_file_with_help(
             file,
             "the tenant `default` is declared at the top of the governance directory",
-            "move its agents, rules, policies and entities there",
+            "move its agents, rules, schemas, policies and entities there",
         ),
         Ok(name) => return Some(name),
     };
@@ -149,8 +152,9 @@ fn load_tenant(
     for directory in parts {
         match directory.name.as_str() {
             "agents" | "rules" => load_manifests(files, directory, &mut declared),
-            "policies" => tenant.policies = load_carried(files, directory, Kind::Policies),
-            "entities" => tenant.entities = load_carried(files, directory, Kind::Entities),
+            "schemas" => tenant.sources.schemas = load_carried(files, directory, Kind::Schemas),
+            "policies" => tenant.sources.policies = load_carried(files, directory, Kind::Policies),
+            "entities" => tenant.sources.entities = files.sources(directory, Kind::Entities),
             _ => {}
         }
     }
@@ -203,7 +207,12 @@ fn compile(files: &mut Files, base: &Directory, tenant: &TenantGovernance, warni
         environment: agent.environment.clone(),
     };
     let agents: Vec<AgentFacts> = tenant.agents.iter().map(facts).collect();
-    let sources: Vec<&Source> = tenant.policies.iter().chain(&tenant.entities).collect();
+    let Sources {
+        schemas,
+        policies,
+        entities,
+    } = &tenant.sources;
+    let sources: Vec<&Source> = schemas.iter().chain(policies).chain(entities).collect();
     let ours = |problem: policy::Problem| Problem {
         // What is about no file in particular is about the tenant's whole directory of that name.
         file: match sources.iter().find(|source| source.file == problem.file) {
@@ -215,7 +224,7 @@ fn compile(files: &mut Files, base: &Directory, tenant: &TenantGovernance, warni
         message: problem.message,
         help: problem.help,
     };
-    match Bundle::compile(&tenant.policies, &tenant.entities, &agents) {
+    match Bundle::compile(&tenant.sources, &agents) {
         Ok(bundle) => warnings.extend(bundle.warnings().iter().cloned().map(ours).collect()),
         Err(problems) => {
             let problems: Problems = problems.into_iter().map(ours).collect();

@@ -89,7 +89,7 @@ pub fn check(path: &Path, env: &dyn Fn(&str) -> Option<String>, now: SystemTime)
     Ok(Checked {
         tenants: all.tenants.len(),
         agents: all.tenants.values().map(|tenant| tenant.agents.len()).sum(),
-        policy_files: all.tenants.values().map(|tenant| tenant.policies.len()).sum(),
+        policy_files: all.tenants.values().map(|tenant| tenant.sources.policies.len()).sum(),
         upstreams: settings.upstreams.len(),
         warnings: warnings.sorted(),
     })

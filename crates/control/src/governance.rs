@@ -36,10 +36,8 @@ pub struct TenantGovernance {
     pub breakers: Vec<BreakerSpec>,
     /// Its policy enforcement points.
     pub peps: Vec<PepSpec>,
-    /// Its Cedar policy files; the file name is relative to the governance directory.
-    pub policies: Vec<policy::Source>,
-    /// Its Cedar JSON entity files.
-    pub entities: Vec<policy::Source>,
+    /// Its files of schemas, policies and entities; their names are relative to the governance directory.
+    pub sources: policy::Sources,
 }
 
 /// An agent's manifest.

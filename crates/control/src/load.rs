@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use entry::{AgentRecord, Event, PolicyFile, PriceRecord, UpstreamRecord};
 use model::{AdminName, Digest, TenantName};
-use policy::{AgentFacts, Bundle};
+use policy::{AgentFacts, Bundle, Source, Sources};
 use pricing::{Override, PriceBook};
 use store::{Person, Rules, View};
 
@@ -40,7 +40,7 @@ pub(crate) fn compile(governance: Governance) -> Result<Compiled, Vec<LoadProble
     let mut bundles = BTreeMap::new();
     for (name, tenant) in &governance.tenants {
         let facts: Vec<AgentFacts> = tenant.agents.iter().map(facts).collect();
-        match Bundle::compile(&tenant.policies, &tenant.entities, &facts) {
+        match Bundle::compile(&tenant.sources, &facts) {
             Ok(bundle) => drop(bundles.insert(name.clone(), Arc::new(bundle))),
             Err(found) => problems.extend(found.into_iter().map(LoadProblem::from)),
         }
@@ -123,23 +123,45 @@ pub(crate) fn changes(
     rest.extend(undeclared);
     rest.extend(upstream_change(view, &compiled.governance.upstreams, by));
     rest.extend(price_change(view, compiled, by));
-    let sources = tenant.policies.iter().chain(&tenant.entities);
-    let changed = sources.filter(|source| {
-        view.policy_files
-            .get(&source.file)
-            .is_none_or(|(text, _)| *text != source.text)
-    });
-    let files = changed.map(|source| {
-        Event::PolicyFile(PolicyFile {
-            file: source.file.clone(),
-            text: source.text.clone(),
-        })
-    });
+    let Sources {
+        schemas,
+        policies,
+        entities,
+    } = &tenant.sources;
+    let whole = schemas.iter().chain(policies).map(whole_file);
+    let files = whole.chain(entities.iter().map(hashed_file));
+    let changed = files.filter(|file| view.policy_files.get(&file.file).is_none_or(|(known, _)| known != file));
     Changes {
-        files: files.collect(),
+        files: changed.map(Event::PolicyFile).collect(),
         rest,
         persons,
     }
+}
+
+fn whole_file(source: &Source) -> PolicyFile {
+    PolicyFile {
+        file: source.file.clone(),
+        text: source.text.clone(),
+        sha256: None,
+    }
+}
+
+/// A file of entities, which the log does not carry: it may be long, and hold what is personal.
+fn hashed_file(source: &Source) -> PolicyFile {
+    PolicyFile {
+        file: source.file.clone(),
+        text: String::new(),
+        sha256: Some(sha256(&source.text)),
+    }
+}
+
+fn sha256(text: &str) -> Digest {
+    let mut bytes = [0; 32];
+    let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
+    for (to, from) in bytes.iter_mut().zip(hash.as_ref()) {
+        *to = *from;
+    }
+    Digest(bytes)
 }
 
 fn agent_change(view: &View, agent: &AgentSpec, privacy: &Privacy, by: &AdminName) -> Option<Event> {
@@ -236,7 +258,12 @@ pub(crate) fn bundle_change(view: &View, tenant: &TenantGovernance, bundle: Dige
     if view.bundle.map(|(digest, _)| digest) == Some(bundle) {
         return None;
     }
-    let sources = tenant.policies.iter().chain(&tenant.entities);
+    let Sources {
+        schemas,
+        policies,
+        entities,
+    } = &tenant.sources;
+    let sources = schemas.iter().chain(policies).chain(entities);
     let files = sources
         .filter_map(|source| view.policy_files.get(&source.file))
         .map(|(_, entry)| *entry);

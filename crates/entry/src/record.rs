@@ -103,14 +103,18 @@ pub struct AdminRecord {
     pub verifier: Digest,
 }
 
-/// A policy file, whole.
+/// A file that a policy bundle is made of: schemas and policies whole, and of a file of entities, which may hold what is
+/// personal and may be long, its hash.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PolicyFile {
     /// Its path below the governance directory.
     pub file: String,
-    /// Its text.
+    /// Its text; empty where `sha256` stands for it.
     pub text: String,
+    /// SHA-256 of its text, of a file of entities.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Digest>,
 }
 
 /// A price that the configuration adds or overrides, as it was written: the whole object as JSON text.

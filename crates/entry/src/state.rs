@@ -101,8 +101,8 @@ pub struct State {
     pub open: HashMap<Attempt, OpenIntent>,
     /// Idempotency keys that were used lately.
     pub repeats: Repeats,
-    /// The last text of each policy file, and its entry.
-    pub policy_files: BTreeMap<String, (String, u64)>,
+    /// The last record of each policy file, and its entry.
+    pub policy_files: BTreeMap<String, (PolicyFile, u64)>,
     /// The bundle in effect and its entry.
     pub bundle: Option<(Digest, u64)>,
     /// The price book in effect and its entry.
@@ -216,7 +216,7 @@ impl State {
             }
             Event::PolicyFile(file) => {
                 self.policy_files
-                    .insert(file.file.clone(), (file.text.clone(), entry.index));
+                    .insert(file.file.clone(), (file.clone(), entry.index));
             }
             Event::PolicyLoaded { bundle, files, .. } => self.policy_loaded(*bundle, files, entry)?,
             Event::PricesLoaded { book, .. } => self.prices = Some((*book, entry.index)),

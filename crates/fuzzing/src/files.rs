@@ -1,7 +1,7 @@
 //! What people write: the configuration, manifests, policies and entities. Mistakes are told with their place.
 
 use model::{AgentName, NanoUsd, Tier, UpstreamName};
-use policy::{Action, AgentFacts, Bundle, Decision, Problem, Question, Resource, Source};
+use policy::{Action, AgentFacts, Bundle, Decision, Problem, Question, Resource, Source, Sources};
 
 use crate::{assert_plain, must};
 
@@ -51,7 +51,7 @@ pub fn config_manifest(data: &[u8]) {
 /// A file of policies: strict validation says what is wrong with it, or it decides, and denies what nothing permits.
 pub fn policy_rules(data: &[u8]) {
     let Some((file, agents)) = parts(data) else { return };
-    let found = Bundle::compile(std::slice::from_ref(&file), &[], &agents);
+    let found = Bundle::compile(&only(|sources| sources.policies.push(file.clone())), &agents);
     check_bundle(&file, &agents, found);
 }
 
@@ -63,8 +63,25 @@ pub fn policy_entities(data: &[u8]) {
         file: "p.cedar".to_owned(),
         text: POLICY.to_owned(),
     };
-    let found = Bundle::compile(&[policy], std::slice::from_ref(&file), &agents);
+    let sources = only(|sources| {
+        sources.policies.push(policy);
+        sources.entities.push(file.clone());
+    });
+    let found = Bundle::compile(&sources, &agents);
     check_bundle(&file, &agents, found);
+}
+
+/// A fragment of schema: refused with its places, or compiled.
+pub fn policy_schema(data: &[u8]) {
+    let Some((file, agents)) = parts(data) else { return };
+    let found = Bundle::compile(&only(|sources| sources.schemas.push(file.clone())), &agents);
+    check_bundle(&file, &agents, found);
+}
+
+fn only(add: impl FnOnce(&mut Sources)) -> Sources {
+    let mut sources = Sources::default();
+    add(&mut sources);
+    sources
 }
 
 /// The text as a file, and an agent to have policies for.

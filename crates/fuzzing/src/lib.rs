@@ -24,7 +24,7 @@ mod streams;
 
 pub use assemble::assemble;
 pub use calls::{call_form, call_json};
-pub use files::{config_manifest, config_settings, policy_entities, policy_rules};
+pub use files::{config_manifest, config_settings, policy_entities, policy_rules, policy_schema};
 pub use gate::{credentials, headers, names, routes};
 pub use json::json;
 pub use log::{entries, log_fold, notes, proofs};
@@ -60,6 +60,7 @@ pub const TARGETS: &[Target] = &[
     target("notes", notes),
     target("policy_entities", policy_entities),
     target("policy_rules", policy_rules),
+    target("policy_schema", policy_schema),
     target("price_bond", price_bond),
     target("proofs", proofs),
     target("reply", reply),

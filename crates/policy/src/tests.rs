@@ -3,9 +3,11 @@
 mod asking;
 mod compiling;
 mod deciding;
+mod entities;
 mod indexing;
 mod oracle;
 mod schemas;
+mod measure;
 
 use model::{AgentName, NanoUsd, Pseudonym, Tier, UpstreamName};
 

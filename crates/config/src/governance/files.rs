@@ -7,25 +7,23 @@ use std::{
 
 use policy::Source;
 
-use super::{MAX_CARRIED_BYTES, MAX_FILE_BYTES};
+use super::{MAX_CARRIED_BYTES, MAX_ENTITY_BYTES, MAX_FILE_BYTES};
 use crate::{
     problem::{self, Problem, Problems},
     read::{read, text},
     suggest,
 };
 
-/// The most files of one kind in one directory. The entry that puts a policy bundle in effect names all files of two of
-/// them, with up to 15 digits each.
-const MAX_FILES: usize = 500;
 /// The most tenants.
 const MAX_TENANTS: usize = 500;
 /// The most text in all.
-const MAX_TOTAL_BYTES: u64 = 64 * 1024 * 1024;
+const MAX_TOTAL_BYTES: u64 = 256 * 1024 * 1024;
 
 /// What a directory's files are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Manifests,
+    Schemas,
     Policies,
     Entities,
 }
@@ -34,6 +32,7 @@ impl Kind {
     fn ending(self) -> &'static str {
         match self {
             Self::Manifests => "yaml",
+            Self::Schemas => "cedarschema",
             Self::Policies => "cedar",
             Self::Entities => "json",
         }
@@ -42,6 +41,7 @@ impl Kind {
     fn words(self) -> &'static str {
         match self {
             Self::Manifests => "manifests",
+            Self::Schemas => "schema files",
             Self::Policies => "policy files",
             Self::Entities => "entity files",
         }
@@ -50,7 +50,18 @@ impl Kind {
     fn max_bytes(self) -> u64 {
         match self {
             Self::Manifests => MAX_FILE_BYTES,
-            Self::Policies | Self::Entities => MAX_CARRIED_BYTES,
+            Self::Schemas | Self::Policies => MAX_CARRIED_BYTES,
+            Self::Entities => MAX_ENTITY_BYTES,
+        }
+    }
+
+    /// The most files in one directory. The entry that puts a policy bundle in effect names all files of the last three
+    /// kinds, with up to 15 digits each.
+    fn max_files(self) -> usize {
+        match self {
+            Self::Manifests | Self::Policies => 500,
+            Self::Schemas => 100,
+            Self::Entities => 400,
         }
     }
 }
@@ -170,8 +181,9 @@ impl Files {
                 self.problem(&below, "this file is not read", Some(help));
             }
         }
-        if files.len() > MAX_FILES {
-            let message = format!("there are {} {}, more than {MAX_FILES}", files.len(), kind.words());
+        if files.len() > kind.max_files() {
+            let (most, words) = (kind.max_files(), kind.words());
+            let message = format!("there are {} {words}, more than {most}", files.len());
             let help = format!("put several into one file of at most {} KiB", kind.max_bytes() >> 10);
             self.problem(&directory.below, message, Some(help));
             return Vec::new();
@@ -247,7 +259,7 @@ impl Files {
 /// A file longer than its kind may be.
 pub(super) fn too_long(shown: String, kind: Kind) -> Problem {
     let help = match kind {
-        Kind::Manifests => "split it into several files".to_owned(),
+        Kind::Manifests | Kind::Entities => "split it into several files".to_owned(),
         kind => format!(
             "the audit log carries {} whole: split it into several files",
             kind.words()

@@ -47,7 +47,8 @@ fn the_whole_directory_is_read() {
         ("governance/policies/z.cedar", &first),
         ("governance/policies/a.cedar", &second),
         ("governance/policies/README", "For people."),
-        ("governance/entities/teams.json", "[]"),
+        ("governance/schemas/docs.cedarschema", "entity Doc;"),
+        ("governance/entities/teams.json", r#"[{"uid": {"type": "Doc", "id": "d"}, "attrs": {}, "parents": []}]"#),
         ("governance/tenants/README.md", "For people."),
         ("governance/tenants/acme/agents/a.yaml", &agent("a")),
         ("governance/tenants/acme/policies/a.cedar", &acme),
@@ -63,19 +64,20 @@ fn the_whole_directory_is_read() {
         .iter()
         .map(|(name, tenant)| {
             let agents: Vec<&str> = tenant.agents.iter().map(|agent| agent.name.as_str()).collect();
-            let sources = tenant.policies.iter().chain(&tenant.entities);
+            let policy::Sources { schemas, policies, entities } = &tenant.sources;
+            let sources = schemas.iter().chain(policies).chain(entities);
             let files: Vec<&str> = sources.map(|source| source.file.as_str()).collect();
             format!("{name}: {agents:?} {files:?}")
         })
         .collect();
     let expected = [
         r#"acme: ["a"] ["tenants/acme/policies/a.cedar"]"#,
-        r#"default: ["c", "a", "b"] ["policies/a.cedar", "policies/z.cedar", "entities/teams.json"]"#,
+        r#"default: ["c", "a", "b"] ["schemas/docs.cedarschema", "policies/a.cedar", "policies/z.cedar", "entities/teams.json"]"#,
         "empty: [] []",
     ];
     assert_eq!(shown, expected);
     let default = &loaded.governance.tenants["default"];
-    assert_eq!(default.policies[0].text, second);
+    assert_eq!(default.sources.policies[0].text, second);
 }
 
 #[test]
@@ -144,14 +146,14 @@ governance/policies/a\\u{1b}[2J.cedar: the file's name holds control characters
 governance/policies/forbid.cedar.txt: this file is not read
   help: policy files end in .cedar
 governance/stray.yaml: nothing here is read
-  help: known directories: `agents`, `rules`, `policies`, `entities`, `tenants`
+  help: known directories: `agents`, `rules`, `schemas`, `policies`, `entities`, `tenants`
 governance/tenants/Acme: `Acme` cannot be the name of a tenant: a name starts with a lower-case letter, a digit or '_' and \
 goes on with those, '-' and '.'; found 'A'
 governance/tenants/_system: `_system` cannot be the name of a tenant: names that begin with '_' are Bailiwick's own
 governance/tenants/acme/tenants: nothing here is read
-  help: known directories: `agents`, `rules`, `policies`, `entities`
+  help: known directories: `agents`, `rules`, `schemas`, `policies`, `entities`
 governance/tenants/default: the tenant `default` is declared at the top of the governance directory
-  help: move its agents, rules, policies and entities there
+  help: move its agents, rules, schemas, policies and entities there
 governance/tenants/notes.txt: nothing here is read
   help: tenants are directories";
     assert_eq!(found, expected);
@@ -165,7 +167,7 @@ fn files_have_bounds() {
     let manifest = format!("#{}\n", "x".repeat(1024 * 1024));
     let found = problems(&[
         ("governance/agents/a.yaml", &manifest),
-        ("governance/entities/a.json", &comment(12 * 1024 + 1)),
+        ("governance/schemas/a.cedarschema", &comment(12 * 1024 + 1)),
         ("governance/policies/a.cedar", &comment(12 * 1024 + 1)),
         // Short enough as it is, but not once its quotes are escaped in the entry.
         ("governance/policies/b.cedar", &format!("//{}\n", "\"".repeat(8 * 1024))),
@@ -173,13 +175,21 @@ fn files_have_bounds() {
     let expected = "\
 governance/agents/a.yaml: the file is longer than 1024 KiB
   help: split it into several files
-governance/entities/a.json: the file is longer than 12 KiB
-  help: the audit log carries entity files whole: split it into several files
 governance/policies/a.cedar: the file is longer than 12 KiB
   help: the audit log carries policy files whole: split it into several files
 governance/policies/b.cedar: the file is longer than 12 KiB with its quotes and line breaks escaped
-  help: the audit log carries policy files whole: split it into several files";
+  help: the audit log carries policy files whole: split it into several files
+governance/schemas/a.cedarschema: the file is longer than 12 KiB
+  help: the audit log carries schema files whole: split it into several files";
     assert_eq!(found, expected);
+    // Entity files are not in the log.
+    let blanks = format!("[]{}", " ".repeat(1024 * 1024));
+    assert!(load_all(&home(&[("governance/entities/a.json", &blanks)])).is_ok());
+    let names: Vec<String> = (0..101).map(|n| format!("governance/schemas/{n}.cedarschema")).collect();
+    let many: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "")).collect();
+    let expected = "governance/schemas: there are 101 schema files, more than 100\n  help: put several into one file of at most \
+                    12 KiB";
+    assert_eq!(problems(&many), expected);
     let names: Vec<String> = (0..501).map(|n| format!("governance/agents/{n}.yaml")).collect();
     let many: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "")).collect();
     let expected = "governance/agents: there are 501 manifests, more than 500\n  help: put several into one file of at most 1024 \

@@ -147,6 +147,7 @@ fn what_changes_leave_behind() {
         Event::PolicyFile(PolicyFile {
             file: file.to_owned(),
             text: String::new(),
+            sha256: None,
         })
     };
     let (first, second) = (log.push(file("a.cedar")), log.push(file("b.cedar")));

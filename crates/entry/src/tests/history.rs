@@ -419,7 +419,8 @@ fn change(log: &mut Log, number: u8, step: Step) -> Option<Event> {
         Step::Policy => {
             let text = format!("// {number}");
             let file = "a.cedar".to_owned();
-            log.push(Event::PolicyFile(PolicyFile { file, text }));
+            let sha256 = None;
+            log.push(Event::PolicyFile(PolicyFile { file, text, sha256 }));
             let files = vec![log.state.size - 1];
             let bundle = Digest([number; 32]);
             Some(Event::PolicyLoaded {

@@ -20,6 +20,7 @@ pub(super) fn log() -> Log {
     log.push(Event::PolicyFile(PolicyFile {
         file: "a.cedar".to_owned(),
         text: "permit (principal, action, resource);".to_owned(),
+        sha256: None,
     }));
     log.push(Event::Intent(log.intent("alone", action_id(1), 400).unwrap()));
     log.push(key_issued("revoked", "alone"));

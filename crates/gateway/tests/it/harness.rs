@@ -105,13 +105,14 @@ fn governance(setup: &Setup, provider: &str) -> Governance {
         output_limit: None,
         allowance: None,
     };
-    let policies = vec![policy::Source {
+    let mut sources = policy::Sources::default();
+    sources.policies = vec![policy::Source {
         file: "policies/tester.cedar".to_owned(),
         text: setup.policy.to_owned(),
     }];
     let tenant = TenantGovernance {
         agents: vec![agent],
-        policies,
+        sources,
         ..TenantGovernance::default()
     };
     let upstream = |name: &str, kind, base_url: &str| UpstreamSpec {
@@ -374,7 +375,7 @@ impl Harness {
     pub(crate) async fn remove_agent(&self) {
         for tenant in self.governance.lock().unwrap().tenants.values_mut() {
             tenant.agents.clear();
-            tenant.policies.clear();
+            tenant.sources.policies.clear();
         }
         self.control.reload(&self.owner).await.unwrap();
     }

@@ -7,7 +7,7 @@ use std::{
 
 use entry::{
     Action, AdminRecord, AgentState, Ask as Waiting, BudgetFacts, Decided, DenialInput, Distrust, Event, KeyState,
-    Over, PepKeyState, PepState, Tokens, Why,
+    Over, PepKeyState, PepState, PolicyFile, Tokens, Why,
 };
 use ledger::{
     Amount, Attempt, Balance, BreakerSpec, BreakerStanding, BreakerStop, Edit, Fill, Limited, NextStep, RateSpec,
@@ -236,8 +236,8 @@ pub struct View {
     pub budget_facts: BudgetFacts,
     /// Attempts that wait for an administrator.
     pub asks: Vec<Waiting>,
-    /// The policy files in effect: name, text, entry.
-    pub policy_files: BTreeMap<String, (String, u64)>,
+    /// The policy files in effect by name, each with its entry.
+    pub policy_files: BTreeMap<String, (PolicyFile, u64)>,
     /// The bundle in effect and its entry.
     pub bundle: Option<(Digest, u64)>,
     /// The price book in effect and its entry.

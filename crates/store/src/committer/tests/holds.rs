@@ -187,6 +187,7 @@ async fn what_changed_since_makes_a_decision_stale() {
     let file = entry::PolicyFile {
         file: "a.cedar".to_owned(),
         text: String::new(),
+        sha256: None,
     };
     let file = world.change(vec![Event::PolicyFile(file)]).await.unwrap();
     for events in [

@@ -31,6 +31,7 @@ fn large_change(number: u64) -> Vec<Event> {
     let file = PolicyFile {
         file: format!("{number}.cedar"),
         text: "x".repeat(12_000),
+        sha256: None,
     };
     vec![Event::PolicyFile(file)]
 }
