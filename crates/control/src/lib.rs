@@ -16,6 +16,7 @@ mod budgets;
 mod cost;
 mod credential;
 mod entering;
+mod entities;
 mod expiry;
 mod fail_open;
 mod governance;
@@ -43,7 +44,7 @@ mod stored;
 mod tariffs;
 mod upstream;
 
-pub use admin::{AdminError, IssuedAdmin, IssuedKey, KeyOrder, Permission};
+pub use admin::{AdminError, IssuedAdmin, IssuedKey, KeyOrder, PepKeyOrder, Permission};
 pub use authenticate::{Session, Unauthenticated};
 pub use budgets::{
     AskTopUp, AtLimitForm, BUDGETS_PAGE, BudgetChange, BudgetEdit, BudgetForm, BudgetQuery, BudgetRemoval, NewBudget,
@@ -51,6 +52,9 @@ pub use budgets::{
 };
 pub use cost::{CostFigures, CostLine, CostOther, CostQuery, CostReport, TokenFigures, cost_label};
 pub use credential::{ADMIN_PREFIX, AGENT_PREFIX, PEP_PREFIX, recognise};
+pub use entities::{
+    ENTITIES_BULK, ENTITIES_PAGE, EntityEdit, EntityExpected, EntityOrder, EntityPlace, StoredEntities, StoredEntity,
+};
 pub use governance::{
     AgentSpec, AuthzenSettings, Governance, Limits, LoadProblem, PepSpec, Recording, TenantGovernance,
 };
@@ -63,7 +67,7 @@ pub use refusal::Refusal;
 pub use repeat::RepeatKey;
 pub use report::{
     AdminReport, AgentReport, AskReport, BreakerReport, BucketReport, BudgetPage, BudgetReport, EditReport,
-    EntryReport, KeyReport, LimitReport, LoadReport, OverrunReport, SimulationReport, StandingReport, StopReport,
+    EntryReport, KeyReport, LimitReport, LoadReport, OverrunReport, PepKeyReport, PepReport, SimulationReport, StandingReport, StopReport,
     StoppedReport, UpstreamReport, rfc3339,
 };
 pub use route::{Bounds, Cause, Fallback, ModelPattern, Places, Retry, RouteSpec};

@@ -8,6 +8,7 @@ use std::{
 
 use entry::Event;
 use model::{AdminName, TenantName, UpstreamName};
+use policy::Bundle;
 use store::View;
 
 use crate::{
@@ -254,7 +255,8 @@ impl Control {
         }
         for (name, bundle) in &loaded.bundles {
             let view = self.committer().view(name.clone()).await?;
-            let bundle = self.with_stored(&view, bundle).await?;
+            let files = bundle.clone();
+            let bundle = self.with_stored(&view, &files).await?;
             let pdp_key = match before.tenants.get(name) {
                 Some(tenant) => tenant.pdp_key.clone(),
                 None => self.pdp_key(name)?,
@@ -263,7 +265,7 @@ impl Control {
             snapshot.peps.add(&view);
             snapshot
                 .tenants
-                .insert(name.clone(), Arc::new(tenant_of(view, bundle, pdp_key)));
+                .insert(name.clone(), Arc::new(tenant_of(view, (bundle, files), pdp_key)));
         }
         let snapshot = Arc::new(snapshot);
         self.inner.snapshot.store(snapshot.clone());
@@ -274,7 +276,7 @@ impl Control {
     }
 }
 
-fn tenant_of(view: View, bundle: Arc<policy::Bundle>, pdp_key: Arc<PdpKey>) -> Tenant {
+fn tenant_of(view: View, (bundle, files): (Arc<Bundle>, Arc<Bundle>), pdp_key: Arc<PdpKey>) -> Tenant {
     let mut distrusted: HashMap<UpstreamName, HashSet<String>> = HashMap::new();
     for (upstream, model) in view.distrusted.into_keys() {
         distrusted.entry(upstream).or_default().insert(model);
@@ -287,6 +289,7 @@ fn tenant_of(view: View, bundle: Arc<policy::Bundle>, pdp_key: Arc<PdpKey>) -> T
         epoch: view.epoch,
         agents: agents.collect(),
         bundle,
+        files,
         bundle_entry: view.bundle.map_or(0, |(_, entry)| entry),
         entities: view.entities,
         pdp_key,

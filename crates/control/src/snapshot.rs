@@ -48,6 +48,8 @@ pub(crate) struct Tenant {
     pub(crate) epoch: u64,
     pub(crate) agents: HashMap<AgentName, Arc<AgentRecord>>,
     pub(crate) bundle: Arc<Bundle>,
+    /// The bundle of the files, without what is stored.
+    pub(crate) files: Arc<Bundle>,
     /// The entries that put the bundle and the prices in effect.
     pub(crate) bundle_entry: u64,
     /// The version of the stored entities that are in the bundle.

@@ -13,7 +13,7 @@ use crate::{
     budgets::{BudgetFacts, LastEdit},
     distrust::Distrust,
     pep::Peps,
-    record::{AdminRecord, AgentRecord, KeyRecord, UpstreamRecord},
+    record::{AdminRecord, AgentRecord, KeyRecord, PolicyFile, UpstreamRecord},
     rules::Counted,
 };
 

@@ -85,6 +85,11 @@ impl Peps {
         }
     }
 
+    /// Whether a tenant has an enforcement point of this name.
+    pub(crate) fn knows(&self, tenant: &TenantName, pep: &PepName) -> bool {
+        self.peps.contains_key(&(tenant.clone(), pep.clone()))
+    }
+
     fn by_key(&self, verifier: Digest, now: impl Fn(&TenantName) -> Timestamp) -> Result<Who, PepError> {
         let key = self.keys.get(&verifier).ok_or(PepError::Unauthenticated(UNKNOWN))?;
         if key.revoked {
@@ -135,7 +140,7 @@ impl PepSession {
     ///
     /// # Errors
     /// [`PepError::Forbidden`], with what to do.
-    pub(super) fn require(&self, right: PepRight) -> Result<(), PepError> {
+    pub fn require(&self, right: PepRight) -> Result<(), PepError> {
         match self.pep() {
             Some(pep) if !pep.may.contains(&right) => {
                 let word = match right {
