@@ -220,13 +220,6 @@ impl Control {
             version: row.version,
         })
     }
-
-    fn known_tenant(&self, tenant: &TenantName) -> Result<(), AdminError> {
-        match self.snapshot().tenants.contains_key(tenant) {
-            true => Ok(()),
-            false => Err(no_tenant(tenant)),
-        }
-    }
 }
 
 fn no_tenant(tenant: &TenantName) -> AdminError {

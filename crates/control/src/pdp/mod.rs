@@ -21,7 +21,7 @@ use store::DecideError;
 use tokio::sync::OwnedSemaphorePermit;
 
 pub use caller::{PepSession, Presented};
-pub(crate) use caller::{Pep, PepKey, Peps};
+pub(crate) use caller::Peps;
 pub(crate) use identity::PdpKey;
 pub use identity::endpoints;
 
