@@ -20,6 +20,20 @@ CREATE TABLE checkpoint (
     note   TEXT    NOT NULL
 ) STRICT;
 
+CREATE TABLE entity (
+    tenant  TEXT    NOT NULL,
+    kind    TEXT    NOT NULL, -- the type, as policies name it
+    id      TEXT    NOT NULL,
+    record  TEXT    NOT NULL, -- JSON
+    version INTEGER NOT NULL, -- the version of the tenant's entities that it came with
+    PRIMARY KEY (tenant, kind, id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE entity_set (
+    tenant  TEXT    NOT NULL PRIMARY KEY,
+    version INTEGER NOT NULL
+) STRICT;
+
 CREATE TABLE person (
     tenant    TEXT    NOT NULL,
     pseudonym TEXT    NOT NULL,

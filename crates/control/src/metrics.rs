@@ -297,6 +297,18 @@ impl Metrics {
                 stats.spool_failures.load(Relaxed),
             ),
             (
+                "decisions_waiting",
+                "gauge",
+                "Decisions that were answered and are not durable yet",
+                stats.decisions_waiting.load(Relaxed),
+            ),
+            (
+                "decisions_lost_total",
+                "counter",
+                "Decisions that were answered and could not be recorded",
+                stats.decisions_lost.load(Relaxed),
+            ),
+            (
                 "open_holds",
                 "gauge",
                 "Holds that have not ended",

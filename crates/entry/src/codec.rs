@@ -51,6 +51,17 @@ impl Entry {
         Ok(entry)
     }
 
+    /// Whether the bytes of an entry, which were written as entries are, say what an enforcement point was answered. For
+    /// those who pass over such entries: there may be more of them than of all others, and reading one costs far more.
+    pub fn is_decided(bytes: &[u8]) -> bool {
+        // The envelope is shorter than this: names have 64 bytes at most and numbers 20 digits.
+        let start = bytes.get(..256).unwrap_or(bytes);
+        let event = b"\"event\":{\"";
+        let at = start.windows(event.len()).position(|found| found == event);
+        let kind = at.and_then(|at| bytes.get(at + event.len()..));
+        kind.is_some_and(|kind| kind.starts_with(b"decided\""))
+    }
+
     /// Checks that the version is one that this program reads, and one that could say what the entry says.
     pub(crate) fn check_version(&self) -> Result<(), EntryError> {
         if !(1..=VERSION).contains(&self.v) {

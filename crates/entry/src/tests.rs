@@ -5,6 +5,7 @@ mod asks;
 mod budgets;
 mod bytes;
 mod changes;
+mod decisions;
 mod history;
 mod log;
 mod more;

@@ -189,7 +189,10 @@ fn the_epoch_counts_what_decisions_depend_on() {
             "limit_loaded",
             "limit_removed",
             "breaker_loaded",
-            "breaker_removed"
+            "breaker_removed",
+            "pep_loaded",
+            "pep_removed",
+            "entities_changed"
         ]
     );
     let counted = log.entries.iter().filter(|entry| entry.event.advances_epoch()).count();

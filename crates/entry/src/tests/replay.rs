@@ -183,6 +183,11 @@ fn histories_have_entries_of_every_kind_of_a_call() {
         "breaker_tripped",
         "breaker_closed",
         "breaker_reset",
+        "pep_loaded",
+        "pep_removed",
+        "pep_key_issued",
+        "entities_changed",
+        "decided",
     ];
     let all: BTreeSet<&str> = every_event().iter().map(Event::kind).collect();
     let missing: Vec<_> = all

@@ -8,7 +8,7 @@ use model::{
     UpstreamName, Usage, UsageSource,
 };
 
-use super::{more::over, rules::rule_events};
+use super::{decisions::decision_events, more::over, rules::rule_events};
 use crate::{
     Action, AdminRecord, AgentRecord, Allowance, AskEnd, AskEnded, AskRefused, Asked, Declared, Denial, Event, Intent,
     KeyRecord, Outcome, Over, Overrun, PolicyFile, PriceRecord, Replay, Role, SpoolApplied, Status, ThresholdReached,
@@ -141,6 +141,7 @@ pub(super) fn intent() -> Intent {
         hold: NanoUsd(146_673_000),
         tokens: None,
         tools: Vec::new(),
+        tool_count: 0,
         step: None,
         result_step: None,
         bookings: vec![Booking {
@@ -202,6 +203,7 @@ pub(super) fn denial() -> Denial {
         }),
         limited: None,
         breaker: None,
+        input: None,
     }
 }
 
@@ -381,6 +383,7 @@ pub(super) fn every_event() -> Vec<Event> {
     ]
     .into_iter()
     .chain(rule_events())
+    .chain(decision_events())
     .collect()
 }
 

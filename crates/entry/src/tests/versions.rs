@@ -6,6 +6,7 @@ use ledger::{Amount, AtLimit, Balance, BudgetSpec, Label, Measure, Pot, Selector
 use model::{NanoUsd, Reason};
 
 use super::{
+    decisions::{decision_events, told_events},
     log::{Log, first},
     more::more_events,
     overruns::owed,
@@ -68,8 +69,16 @@ fn each_kind_has_a_first_version() {
         "breaker_closed",
         "breaker_reset",
     ];
+    let fourth = [
+        "pep_loaded",
+        "pep_removed",
+        "pep_key_issued",
+        "entities_changed",
+        "decided",
+    ];
     for event in every_event() {
         let since = match event.kind() {
+            kind if fourth.contains(&kind) => 4,
             kind if third.contains(&kind) => 3,
             kind if second.contains(&kind) => 2,
             _ => 1,
@@ -78,6 +87,9 @@ fn each_kind_has_a_first_version() {
     }
     for event in more_events() {
         check(event.kind(), &event, 3);
+    }
+    for event in told_events() {
+        check(event.kind(), &event, 4);
     }
 }
 
@@ -340,10 +352,10 @@ fn a_log_of_the_first_version_goes_on_in_the_second() {
     assert_eq!(state.apply(&next(&state, 2, owed)), Err(older));
 }
 
-/// `version2.jsonl` was written by the last program of the second version, and has an entry of every kind that it knew.
-fn second() -> Vec<Entry> {
-    let lines = include_str!("version2.jsonl").lines();
-    let entries = lines.map(|line| {
+/// `version2.jsonl` was written by the last program of the second version, `version3.jsonl` by the last of the third. Each
+/// has an entry of every kind that it knew.
+fn written(lines: &str) -> Vec<Entry> {
+    let entries = lines.lines().map(|line| {
         let entry = Entry::decode(line.as_bytes()).unwrap();
         assert_eq!(entry.encode().unwrap(), line.as_bytes());
         entry
@@ -351,18 +363,70 @@ fn second() -> Vec<Entry> {
     entries.collect()
 }
 
+fn second() -> Vec<Entry> {
+    written(include_str!("version2.jsonl"))
+}
+
+fn third() -> Vec<Entry> {
+    written(include_str!("version3.jsonl"))
+}
+
 #[test]
-fn a_log_of_the_second_version_has_an_entry_of_every_kind_that_it_knew() {
-    let entries = second();
-    let written: BTreeSet<&str> = entries.iter().map(|entry| entry.event.kind()).collect();
-    let known = every_event();
-    let known: BTreeSet<&str> = known
-        .iter()
-        .filter(|event| event.since() <= 2)
-        .map(Event::kind)
-        .collect();
-    assert_eq!(written, known);
-    assert!(entries.iter().all(|entry| entry.v == 2));
+fn logs_of_earlier_versions_have_an_entry_of_every_kind_that_they_knew() {
+    for (version, entries) in [(2, second()), (3, third())] {
+        let written: BTreeSet<&str> = entries.iter().map(|entry| entry.event.kind()).collect();
+        let known = every_event();
+        let known = known.iter().filter(|event| event.since() <= version);
+        assert_eq!(written, known.map(Event::kind).collect());
+        assert!(entries.iter().all(|entry| entry.v == version));
+    }
+}
+
+/// The numbers are those that the program which wrote it had.
+#[test]
+fn a_log_of_the_third_version_gives_what_it_gave() {
+    let mut log = Log::new();
+    for entry in third() {
+        log.state.apply(&entry).unwrap();
+        log.now = entry.time.unix_micros();
+    }
+    let state = &log.state;
+    assert_eq!((state.size, state.epoch, state.boot), (90, 26, 1));
+    assert_eq!((state.spent, state.overrun), (NanoUsd(4_490), NanoUsd(1_250)));
+    assert_eq!((state.owed.len(), state.asks.len(), state.open.len()), (0, 0, 3));
+    assert_eq!((state.peps.peps.len(), state.peps.entities), (0, 0));
+    for (name, of, expected) in [
+        ("own", None, (3_000, 900, 1_790, 80)),
+        ("team", None, (1_200, 0, 0, 30)),
+        ("small", None, (2_000, 0, 1_790, 0)),
+        ("tokens", Some("one"), (10_000, 0, 1_000, 0)),
+    ] {
+        let balances = state.ledger.balances(&budget(name), at(log.now), 9);
+        let [balance] = &balances[..] else {
+            panic!("{name}: {balances:?}")
+        };
+        let Balance {
+            limit: Amount(limit),
+            carried: Amount(carried),
+            settled: Amount(settled),
+            held: Amount(held),
+            ..
+        } = *balance;
+        assert_eq!((limit, carried, settled, held), expected, "{name}");
+        let pots: Vec<&str> = of.into_iter().collect();
+        assert_eq!(balance.of, pots, "{name}");
+    }
+    // It goes on in the fourth version.
+    for event in decision_events() {
+        if matches!(event, Event::PepLoaded { .. } | Event::PepKeyIssued { .. }) {
+            log.push(event);
+        }
+    }
+    let intent = log.intent("late", action_id(90), 10).unwrap();
+    log.push(Event::Intent(Intent {
+        tool_count: 3,
+        ..intent
+    }));
 }
 
 /// The numbers are those that the program which wrote it had.
@@ -412,7 +476,7 @@ fn a_log_of_the_second_version_gives_the_balances_it_gave() {
             assert_eq!(resets_at, resets.map(at), "{name} {days} days later");
         }
     }
-    // It goes on in the third version.
+    // It goes on in the present version.
     log.push(budget_loaded("own", 2_000));
     let intent = log.intent("alone", action_id(20), 10).unwrap();
     assert_eq!(intent.bookings[0].used, Amount(980));

@@ -4,6 +4,8 @@ mod allowances;
 mod asks;
 mod case_03;
 mod case_04;
+mod decisions;
+mod entities;
 mod faults;
 mod holds;
 mod lifetimes;

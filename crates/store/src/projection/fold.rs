@@ -98,6 +98,10 @@ impl Tenant {
             }
             for bytes in batch.entries()? {
                 let index = self.size;
+                if Entry::is_decided(bytes) {
+                    self.size += 1;
+                    continue;
+                }
                 let entry = Entry::decode(bytes).map_err(|source| BatchError::Entry { index, source })?;
                 self.entry(&entry, &mut delta);
                 self.size += 1;

@@ -1,6 +1,9 @@
 //! An entry in a few words.
 
-use entry::{Action, AskEnd, Closed, Denial, Event, Intent, Outcome, Over, Overrun, Status, ThresholdReached};
+use entry::{
+    Action, AskEnd, Closed, Decided, DecidedItem, Denial, Event, Intent, Outcome, Over, Overrun, Party, Status,
+    ThresholdReached,
+};
 use ledger::{Edit, Measure, Reached};
 use model::{BudgetName, NanoUsd};
 
@@ -42,6 +45,11 @@ pub(super) const KINDS: [&str; 36] = [
     "asked",
     "ask_refused",
     "ask_ended",
+    "pep_loaded",
+    "pep_removed",
+    "pep_key_issued",
+    "entities_changed",
+    "decided",
 ];
 
 /// What happened, in a few words. Nothing of it is cleaned for a terminal.
@@ -135,7 +143,45 @@ pub(super) fn describe(event: &Event) -> String {
             note,
             by,
         } => format!("{upstream}/{model} by {by}: {note}"),
+        Event::PepLoaded { pep, by } => format!("{} owner {} by {by}", pep.name, pep.owner),
+        Event::PepRemoved { pep, by } => format!("{pep} by {by}"),
+        Event::PepKeyIssued { key, by } => format!("{} of {} {:?} by {by}", key.id, key.pep, key.label),
+        Event::EntitiesChanged {
+            version,
+            put,
+            removed,
+            note,
+            by,
+            ..
+        } => format!("version {version}: {put} stored, {removed} removed by {by}{}", of_note(note)),
+        Event::Decided(decided) => of_decided(decided),
     }
+}
+
+fn of_decided(decided: &Decided) -> String {
+    let pep = decided.pep.as_ref().map_or("anybody", |pep| pep.as_str());
+    if let Some(condensed) = &decided.condensed {
+        let (no, ask) = (condensed.denied, condensed.approval_required);
+        return format!("{pep}: {} permitted, {no} denied, {ask} to be approved", condensed.permitted);
+    }
+    let item = |item: &DecidedItem| {
+        let party = |party: &Option<Party>| match party {
+            Some(Party { kind, id: Some(id) }) => format!("{kind}::{id}"),
+            Some(Party { kind, id: None }) => format!("{kind}::?"),
+            None => "?".to_owned(),
+        };
+        let (who, what) = (party(&item.subject), party(&item.resource));
+        let action = item.action.as_deref().unwrap_or("?");
+        format!("{who} {action} {what}: {}", item.code)
+    };
+    let items: Vec<String> = decided.items.iter().take(3).map(item).collect();
+    let more = match decided.items.len().saturating_sub(3) {
+        0 => String::new(),
+        more => format!("; {more} more"),
+    };
+    let found = decided.found.as_ref();
+    let found = found.map_or(String::new(), |found| format!(", {} found", found.total));
+    format!("{pep}: {}{more}{found}", items.join("; "))
 }
 
 fn of_note(note: &str) -> String {

@@ -517,6 +517,8 @@ pub(super) fn assert_same(view: &View, folded: &View) {
     );
     assert_eq!(view.agents, folded.agents);
     assert_eq!(view.keys, folded.keys);
+    assert_eq!((&view.peps, &view.pep_keys), (&folded.peps, &folded.pep_keys));
+    assert_eq!(view.entities, folded.entities);
     assert_eq!(view.admins, folded.admins);
     assert_eq!(view.budgets, folded.budgets);
     assert_eq!(view.policy_files, folded.policy_files);
