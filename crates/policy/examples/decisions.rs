@@ -97,7 +97,7 @@ fn world(policies: usize, entities: usize) -> World {
                 "permit (principal in crew::\"c{crew}\", action in Action::\"use\", resource is tool) when {{ resource.risk <= principal.level && context.hour < 22 }};"
             ),
             _ => format!(
-                "forbid (principal in crew::\"c{crew}\", action, resource == tool::\"t{tool}\") unless {{ context.mfa && principal.zone == resource.zone }};"
+                "forbid (principal in crew::\"c{crew}\", action in Action::\"use\", resource == tool::\"t{tool}\") unless {{ context.mfa && principal.zone == resource.zone }};"
             ),
         };
         text.push_str(&format!("@id(\"p{n}\") {policy}\n"));

@@ -271,6 +271,21 @@ fn prepare(
     })
 }
 
+/// What is prepared for the agents, all of it anew.
+pub(crate) fn prepare_all(bundle: &Bundle) -> Result<Agents, String> {
+    let mut known = HashMap::clone(&bundle.agents.known);
+    for agent in known.values_mut() {
+        *agent = Arc::new(prepare(
+            &bundle.vocabulary,
+            &bundle.indexes,
+            &bundle.store,
+            agent.uid.clone(),
+            &agent.environment,
+        )?);
+    }
+    Ok(Agents::new(known))
+}
+
 /// What is prepared for the agents once entities have changed: anew where one of them matters.
 pub(crate) fn prepare_again(bundle: &Bundle, store: &Store, changed: &HashSet<EntityUid>) -> Result<Agents, String> {
     let watchers = changed.iter().filter_map(|uid| bundle.agents.watchers.get(uid));

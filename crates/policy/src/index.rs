@@ -196,10 +196,9 @@ impl Asked {
     fn key(self, of: &HashSet<EntityTypeName>) -> Option<Key> {
         match self {
             Self::Any => Some(Key::Any),
-            Self::Is(kind) => of.contains(&kind).then(|| match of.len() {
-                1 => Key::Any,
-                _ => Key::Kind(kind),
-            }),
+            Self::Is(kind) if !of.contains(&kind) => None,
+            Self::Is(_) if of.len() == 1 => Some(Key::Any),
+            Self::Is(kind) => Some(Key::Kind(kind)),
             Self::Equal(uid) => of.contains(uid.type_name()).then_some(Key::Named(uid)),
             Self::In(uid) => Some(Key::Named(uid)),
             Self::IsIn(kind, uid) => of.contains(&kind).then_some(Key::Named(uid)),

@@ -25,6 +25,7 @@ mod names;
 mod parse;
 mod problem;
 mod project;
+mod pseudonyms;
 mod query;
 mod question;
 mod record;

@@ -332,14 +332,12 @@ fn collect<'a>(
     page: Page<'_>,
     mut holds: impl FnMut(&str) -> bool,
 ) {
-    let mut looked_at = 0;
     let mut last = None;
-    for name in candidates {
+    for (looked_at, name) in candidates.enumerate() {
         if found.names.len() >= page.limit || looked_at >= page.candidates {
             found.next = last.map(str::to_owned);
             return;
         }
-        looked_at += 1;
         last = Some(name);
         if holds(name) {
             found.names.push(name.to_owned());

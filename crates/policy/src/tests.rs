@@ -5,9 +5,9 @@ mod compiling;
 mod deciding;
 mod entities;
 mod indexing;
+mod measure;
 mod oracle;
 mod schemas;
-mod measure;
 
 use model::{AgentName, NanoUsd, Pseudonym, Tier, UpstreamName};
 

@@ -17,9 +17,11 @@ use crate::{ActionSearch, Code, Outcome, Page, Party, Properties, Query, Resourc
 
 const SCHEMA: &str = r#"
 entity Group in [Group];
-entity person in [Group] { level?: Long, @authoritative("store") trusted?: Bool, boss?: person };
+entity person in [Group] {
+  level?: Long, @authoritative("store") trusted?: Bool, boss?: person, @personal mail?: String
+};
 entity Folder in [Folder];
-entity Doc in [Folder] { owner?: person, rank?: Long, tags?: Set<String>, public?: Bool };
+entity Doc in [Folder] { owner?: person, rank?: Long, tags?: Set<String>, public?: Bool, @personal readers?: Set<String> };
 action "any";
 action "read" in ["any"] appliesTo {
   principal: [person, Group], resource: [Doc, Folder], context: { mfa?: Bool, limit?: Long, action?: { why?: String } }
@@ -142,21 +144,33 @@ fn of_person() -> impl Strategy<Value = Properties> {
         maybe((0..4i64).prop_map(Value::from)),
         maybe(any::<bool>().prop_map(Value::from)),
         maybe(boss),
+        maybe(select(vec![json!("a@b"), json!("c@d")])),
     );
-    attributes.prop_map(|(level, trusted, boss)| members(vec![("level", level), ("trusted", trusted), ("boss", boss)]))
+    attributes.prop_map(|(level, trusted, boss, mail)| {
+        members(vec![
+            ("level", level),
+            ("trusted", trusted),
+            ("boss", boss),
+            ("mail", mail),
+        ])
+    })
 }
 
 fn of_doc() -> impl Strategy<Value = Properties> {
     let owner = select(vec!["p0", "p1", "p2"]).prop_map(|id| reference("person", id));
     let tags = select(vec![json!([]), json!(["red"]), json!(["blue", "red"])]);
+    let readers = select(vec![json!(["a@b"]), json!(["c@d", "e@f"])]);
     let (rank, public) = ((0..3i64).prop_map(Value::from), any::<bool>().prop_map(Value::from));
-    (maybe(owner), maybe(rank), maybe(tags), maybe(public)).prop_map(|(owner, rank, tags, public)| {
-        members(vec![
+    let attributes = (maybe(owner), maybe(rank), maybe(tags), maybe(public), maybe(readers));
+    attributes.prop_map(|(owner, rank, tags, public, readers)| {
+        let attributes = [
             ("owner", owner),
             ("rank", rank),
             ("tags", tags),
             ("public", public),
-        ])
+            ("readers", readers),
+        ];
+        members(attributes.into())
     })
 }
 
@@ -308,6 +322,10 @@ fn world(policies: &[String], stored: &[Value]) -> (String, Bundle) {
     (policies, bundle)
 }
 
+fn veil(text: &str) -> String {
+    format!("~{text}")
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
 
@@ -319,11 +337,18 @@ proptest! {
     ) {
         let (policies, bundle) = world(&policies, &stored);
         let parsed = policies.parse().unwrap();
+        let veiled = bundle.pseudonymised(&veil).unwrap();
         for asked in questions {
             let verdict = bundle.evaluate(&asked.query());
             let found = verdict.policies.iter().map(ToString::to_string).collect();
             let found = (verdict.outcome, verdict.code, found);
             prop_assert_eq!(found, oracle(&parsed, &stored, &asked), "{}\n{:?}\n{:?}", policies, asked, verdict.notes);
+            // Asked again as the log has it, the answer is the same.
+            let recorded = bundle.recorded(&asked.query(), &veil);
+            prop_assert_eq!(recorded.subject_kind != "person", recorded.subject_id == asked.subject.1);
+            let again = veiled.evaluate(&recorded.query());
+            let found = (again.outcome, again.code, again.policies);
+            prop_assert_eq!(found, (verdict.outcome, verdict.code, verdict.policies), "{}\n{:?}", policies, recorded);
         }
     }
 

@@ -50,14 +50,20 @@ fn remove(of: &str) -> EntityChange {
 
 fn shown(bundle: &Bundle, of: &str) -> String {
     let record = bundle.entity(&name(of)).map(|record| record.to_json());
-    record.map_or("-".to_owned(), |record| format!("{} {}", record["attrs"], record["parents"]))
+    record.map_or("-".to_owned(), |record| {
+        format!("{} {}", record["attrs"], record["parents"])
+    })
 }
 
 #[test]
 fn the_api_is_merged_over_files_attribute_by_attribute() {
     let files = with("");
     let before = shown(&files, "person ann");
-    assert_eq!(before, r#"{"level":1,"mail":"a@b"} [{"id":"g","type":"Group"}]"#.replace(r#""id":"g","type":"Group""#, r#""type":"Group","id":"g""#));
+    assert_eq!(
+        before,
+        r#"{"level":1,"mail":"a@b"} [{"id":"g","type":"Group"}]"#
+            .replace(r#""id":"g","type":"Group""#, r#""type":"Group","id":"g""#)
+    );
     let change = put(
         "person ann",
         json!({"level": 2, "boss": {"type": "person", "id": "bob"}, "price": "1.5"}),
@@ -71,23 +77,39 @@ fn the_api_is_merged_over_files_attribute_by_attribute() {
     });
     assert_eq!(Value::Object(merged.attrs.clone()), attrs);
     assert_eq!(merged.parents, [name("Group g"), name("Team data")]);
-    assert_eq!(bundle.entity_of_files(&name("person ann")), files.entity(&name("person ann")));
-    assert_eq!(EntityChange::Put(bundle.entity_of_api(&name("person ann")).unwrap().clone()), change);
+    assert_eq!(
+        bundle.entity_of_files(&name("person ann")),
+        files.entity(&name("person ann"))
+    );
+    assert_eq!(
+        EntityChange::Put(bundle.entity_of_api(&name("person ann")).unwrap().clone()),
+        change
+    );
     // What it said before is no more, and the bundle is the files'.
-    let again = bundle.with_entities(&[put("person ann", json!({"level": 3}), &[])]).unwrap();
-    assert_eq!(shown(&again, "person ann"), before.replace("\"level\":1", "\"level\":3"));
+    let again = bundle
+        .with_entities(&[put("person ann", json!({"level": 3}), &[])])
+        .unwrap();
+    assert_eq!(
+        shown(&again, "person ann"),
+        before.replace("\"level\":1", "\"level\":3")
+    );
     assert_eq!(again.digest(), files.digest());
     let back = again.with_entities(&[remove("person ann")]).unwrap();
     assert_eq!(shown(&back, "person ann"), before);
     assert!(back.entity_of_api(&name("person ann")).is_none());
     // And what files do not know.
-    let more = back.with_entities(&[put("person zoe", json!({"mail": "z"}), &[])]).unwrap();
+    let more = back
+        .with_entities(&[put("person zoe", json!({"mail": "z"}), &[])])
+        .unwrap();
     let people: Vec<String> = more.entities_of("person").map(|name| name.id).collect();
     assert_eq!(people, ["ann", "zoe"]);
     assert!(more.entity_of_files(&name("person zoe")).is_none());
     assert_eq!(more.entities().count(), back.entities().count() + 1);
     assert!(more.entities().all(|name| name.kind != "Action"));
-    assert_eq!(shown(&more.with_entities(&[remove("person zoe")]).unwrap(), "person zoe"), "-");
+    assert_eq!(
+        shown(&more.with_entities(&[remove("person zoe")]).unwrap(), "person zoe"),
+        "-"
+    );
 }
 
 #[test]
@@ -104,13 +126,26 @@ fn records_are_read_as_they_are_written() {
     for (json, expected) in [
         (json!([]), "an entity is a JSON object"),
         (json!({}), "the entity has no `uid`"),
-        (json!({"uid": {"type": "A", "id": "a"}, "attrs": 1}), "`attrs` is not an object"),
-        (json!({"uid": {"type": "A", "id": "a"}, "parents": {}}), "`parents` is not an array"),
-        (json!({"uid": {"type": "A", "id": "a"}, "tags": {}}), "an entity has `uid`, `attrs` and `parents`, and no `tags`"),
+        (
+            json!({"uid": {"type": "A", "id": "a"}, "attrs": 1}),
+            "`attrs` is not an object",
+        ),
+        (
+            json!({"uid": {"type": "A", "id": "a"}, "parents": {}}),
+            "`parents` is not an array",
+        ),
+        (
+            json!({"uid": {"type": "A", "id": "a"}, "tags": {}}),
+            "an entity has `uid`, `attrs` and `parents`, and no `tags`",
+        ),
     ] {
         assert_eq!(EntityRecord::from_json(json), Err(expected.to_owned()));
     }
-    for json in [json!({"uid": 1}), json!({"uid": {"type": "a b", "id": "a"}}), json!({"uid": {"type": "A", "id": "a"}, "parents": [1]})] {
+    for json in [
+        json!({"uid": 1}),
+        json!({"uid": {"type": "a b", "id": "a"}}),
+        json!({"uid": {"type": "A", "id": "a"}, "parents": [1]}),
+    ] {
         assert!(EntityRecord::from_json(json).is_err());
     }
 }
@@ -146,22 +181,37 @@ fn what_does_not_fit_is_told_and_changes_nothing() {
             put("Persons zoe", json!({}), &[]),
             "Persons::\"zoe\": `Persons::\"zoe\"` cannot be declared here: the schema declares no such type",
         ),
-        (put("a-b zoe", json!({}), &[]), "a-b::\"zoe\": \"a-b\" is not the name of an entity type"),
+        (
+            put("a-b zoe", json!({}), &[]),
+            "a-b::\"zoe\": \"a-b\" is not the name of an entity type",
+        ),
         (
             put("Group h", json!({}), &["Group g"]),
             "Group::\"h\": `Group::\"h\"` would be in itself by way of `Group::\"g\"`\n  help: leave `Group::\"g\"` out of \
              its parents",
         ),
-        (remove("person ann"), "person::\"ann\": the API does not say anything of `person::\"ann\"`"),
+        (
+            remove("person ann"),
+            "person::\"ann\": the API does not say anything of `person::\"ann\"`",
+        ),
     ] {
         assert_eq!(told(std::slice::from_ref(&change)), expected);
     }
-    let wrong = told(&[put("person zoe", json!({"mail": 1}), &[]), put("Group x", json!({}), &["person ann"])]);
+    let wrong = told(&[
+        put("person zoe", json!({"mail": 1}), &[]),
+        put("Group x", json!({}), &["person ann"]),
+    ]);
     assert!(wrong.contains("`mail`") && wrong.contains("Group::\"x\""), "{wrong}");
     // In the order of the changes, and all of them or none.
     let ok = bundle.with_entities(&[put("Group x", json!({}), &["Group y"]), put("Group y", json!({}), &[])]);
     assert!(ok.is_ok());
-    assert!(told(&[put("Group x", json!({}), &["Group y"]), put("Group y", json!({}), &["Group x"])]).contains("in itself"));
+    assert!(
+        told(&[
+            put("Group x", json!({}), &["Group y"]),
+            put("Group y", json!({}), &["Group x"])
+        ])
+        .contains("in itself")
+    );
     let many: Vec<EntityChange> = (0..500).map(|_| remove("person ann")).collect();
     assert_eq!(bundle.with_entities(&many).unwrap_err().len(), 100);
 }
@@ -181,12 +231,16 @@ fn agents_see_what_changed() {
         assert_eq!(answer(&decision), expected, "{question}");
     };
     check(&files, "crawler openai/x", "no permit");
-    let into = files.with_entities(&[put("Team engineering", json!({}), &["Tenant acme"])]).unwrap();
+    let into = files
+        .with_entities(&[put("Team engineering", json!({}), &["Tenant acme"])])
+        .unwrap();
     check(&into, "crawler openai/x", "permit team");
     check(&into, "crawler openai/x user=u1", "permit team");
     check(&into, "reviewer openai/x", "no permit");
     check(&files, "crawler openai/x", "no permit");
-    let blocked = into.with_entities(&[put("Team blocked", json!({}), &["Tenant acme"])]).unwrap();
+    let blocked = into
+        .with_entities(&[put("Team blocked", json!({}), &["Tenant acme"])])
+        .unwrap();
     check(&blocked, "crawler openai/x", "forbid named");
     let back = blocked.with_entities(&[remove("Team blocked")]).unwrap();
     check(&back, "crawler openai/x", "permit team");
@@ -198,8 +252,16 @@ fn agents_see_what_changed() {
     let far = back.with_entities(&[put("person ann", boss, &["Team data"])]).unwrap();
     check(&far, "crawler openai/x do=embed", "error far");
     let bob = |mail: &str| put("person bob", json!({ "mail": mail }), &[]);
-    check(&far.with_entities(&[bob("x")]).unwrap(), "crawler openai/x do=embed", "forbid far");
-    check(&far.with_entities(&[bob("y")]).unwrap(), "crawler openai/x do=embed", "permit team");
+    check(
+        &far.with_entities(&[bob("x")]).unwrap(),
+        "crawler openai/x do=embed",
+        "forbid far",
+    );
+    check(
+        &far.with_entities(&[bob("y")]).unwrap(),
+        "crawler openai/x do=embed",
+        "permit team",
+    );
     check(&far, "crawler openai/x", "permit team");
 }
 
@@ -213,7 +275,9 @@ fn only_agents_that_it_concerns_are_prepared_anew() {
     let elsewhere = files.with_entities(&[put("Group x", json!({}), &[])]).unwrap();
     assert!(same(&files, &elsewhere, "crawler") && same(&files, &elsewhere, "reviewer"));
     // It had no record, and is what the agent's team is in.
-    let above = files.with_entities(&[put("Team engineering", json!({}), &["Tenant acme"])]).unwrap();
+    let above = files
+        .with_entities(&[put("Team engineering", json!({}), &["Tenant acme"])])
+        .unwrap();
     assert!(!same(&files, &above, "crawler") && same(&files, &above, "reviewer"));
     // What it is in now matters as well.
     let tenant = above.with_entities(&[put("Tenant acme", json!({}), &[])]).unwrap();

@@ -60,22 +60,40 @@ fn fragments_add_types_and_actions() {
                 (attribute.authoritative, "authoritative"),
                 (attribute.personal, "personal"),
             ];
-            let flags = flags.into_iter().filter(|(on, _)| *on).map(|(_, flag)| format!(" {flag}"));
+            let flags = flags
+                .into_iter()
+                .filter(|(on, _)| *on)
+                .map(|(_, flag)| format!(" {flag}"));
             format!("{name}: {}{}", attribute.of, flags.collect::<String>())
         });
         attributes.collect()
     };
-    let person = ["level: Long", "mail: String required personal", "role: String required authoritative"];
+    let person = [
+        "level: Long",
+        "mail: String required personal",
+        "role: String required authoritative",
+    ];
     assert_eq!(shown("person"), person);
     // A reference to somebody is as personal as they are.
-    assert_eq!(shown("mcp-server"), ["home: a record required", "owner: person required personal"]);
-    assert_eq!(shown("App::Doc"), ["by: Set<person> personal", "place: a record required", "size: decimal"]);
+    assert_eq!(
+        shown("mcp-server"),
+        ["home: a record required", "owner: person required personal"]
+    );
+    assert_eq!(
+        shown("App::Doc"),
+        ["by: Set<person> personal", "place: a record required", "size: decimal"]
+    );
     match &shape("mcp-server").get("home").unwrap().of {
         Type::Record(home) => assert_eq!(home.0.keys().collect::<Vec<_>>(), ["at", "city"]),
         other => panic!("{other:?}"),
     }
     let deed = &terms.actions["can read"];
-    let mut types: Vec<String> = deed.principals.iter().chain(&deed.resources).map(ToString::to_string).collect();
+    let mut types: Vec<String> = deed
+        .principals
+        .iter()
+        .chain(&deed.resources)
+        .map(ToString::to_string)
+        .collect();
     types.sort();
     assert_eq!(types, ["Agent", "App::Bot", "App::Doc", "_x_mcp_2dserver", "person"]);
     assert!(deed.context.get("for").unwrap().personal && !deed.context.get("reason").unwrap().personal);
@@ -98,9 +116,18 @@ fn what_cannot_be_added() {
              `{name}` as it is: without declaring it"
         )
     };
-    check("\nentity A, Team;", &format!("s.cedarschema:2:11: {}", again("entity type", "Team")));
-    check("type ModelCall = { a: Long };", &format!("s.cedarschema:1:6: {}", again("common type", "ModelCall")));
-    check("action \"llm:use\";", &format!("s.cedarschema:1:8: {}", again("action", "llm:use")));
+    check(
+        "\nentity A, Team;",
+        &format!("s.cedarschema:2:11: {}", again("entity type", "Team")),
+    );
+    check(
+        "type ModelCall = { a: Long };",
+        &format!("s.cedarschema:1:6: {}", again("common type", "ModelCall")),
+    );
+    check(
+        "action \"llm:use\";",
+        &format!("s.cedarschema:1:8: {}", again("action", "llm:use")),
+    );
     check(
         "namespace A { action b; }",
         "s.cedarschema:1:22: the action `b` is in a namespace, where callers cannot name it\n  help: move it out of \
@@ -136,22 +163,39 @@ fn mistakes_are_told_with_their_place() {
         ("entity A { a: Lon };", "s.cedarschema:1:15: "),
         ("// ü\nentity A; entity A;", "s.cedarschema:2:"),
         ("entity A in [B];", "s.cedarschema:1:14: "),
-        ("action a appliesTo { principal: A, resource: Team };", "s.cedarschema:1:33: "),
+        (
+            "action a appliesTo { principal: A, resource: Team };",
+            "s.cedarschema:1:33: ",
+        ),
         ("type A = B; type B = A;", "s.cedarschema"),
         ("action a in [b]; action b in [a];", "s.cedarschema"),
         ("action a in [b];", "s.cedarschema"),
     ] {
         let (_, problems, _) = read(&[source("s.cedarschema", text)]);
-        assert!(problems.starts_with(place) && problems.contains("\n  help: "), "{text}\n{problems}");
+        assert!(
+            problems.starts_with(place) && problems.contains("\n  help: "),
+            "{text}\n{problems}"
+        );
     }
-    check("entity A @", &format!("s.cedarschema:1:10: error parsing schema: unexpected token `@`: expected `,`, `;`, `=`, `{{`, `enum`, `in`, or `tags`\n  {language}"));
+    check(
+        "entity A @",
+        &format!(
+            "s.cedarschema:1:10: error parsing schema: unexpected token `@`: expected `,`, `;`, `=`, `{{`, `enum`, `in`, or `tags`\n  {language}"
+        ),
+    );
 }
 
 #[test]
 fn annotations_stand_where_they_mean_something() {
     let attribute = "an attribute can be authoritative only for the store\n  help: write @authoritative(\"store\")";
-    check("entity A { @authoritative a: Long };", &format!("s.cedarschema:1:12: {attribute}"));
-    check("entity A { @authoritative(\"me\") a: Long };", &format!("s.cedarschema:1:12: {attribute}"));
+    check(
+        "entity A { @authoritative a: Long };",
+        &format!("s.cedarschema:1:12: {attribute}"),
+    );
+    check(
+        "entity A { @authoritative(\"me\") a: Long };",
+        &format!("s.cedarschema:1:12: {attribute}"),
+    );
     check(
         "@authoritative(\"store\") entity A;",
         "s.cedarschema:1:1: only an attribute can be authoritative\n  help: write @authoritative(\"store\") before the \
@@ -198,16 +242,32 @@ fn what_looks_personal_is_a_warning() {
 #[test]
 fn files_see_each_other_and_problems_find_theirs() {
     let a = source("a", "entity A in [B] { t: T };");
-    let b = source("b", "entity B; type T = Long;\naction x appliesTo { principal: A, resource: B };");
+    let b = source(
+        "b",
+        "entity B; type T = Long;\naction x appliesTo { principal: A, resource: B };",
+    );
     let (terms, problems, _) = read(&[a.clone(), b.clone()]);
     assert_eq!(problems, "");
     assert!(terms.is_some());
-    let (_, problems, _) = read(&[a.clone(), source("b", "entity B;\ntype U = Lang;"), source("c", "entity C;")]);
-    assert!(problems.starts_with("a:1:22: ") || problems.starts_with("b:2:10: "), "{problems}");
+    let (_, problems, _) = read(&[
+        a.clone(),
+        source("b", "entity B;\ntype U = Lang;"),
+        source("c", "entity C;"),
+    ]);
+    assert!(
+        problems.starts_with("a:1:22: ") || problems.starts_with("b:2:10: "),
+        "{problems}"
+    );
     let (_, problems, _) = read(&[a, source("c", "entity C; entity D in [C, E];")]);
-    assert!(problems.starts_with("a:1:14: ") || problems.starts_with("c:1:"), "{problems}");
+    assert!(
+        problems.starts_with("a:1:14: ") || problems.starts_with("c:1:"),
+        "{problems}"
+    );
     let (_, problems, _) = read(&[b.clone(), source("c", "\nentity B;"), source("d", "entity A;")]);
-    assert!(problems.starts_with("c:2:") || problems.starts_with("b:1:"), "{problems}");
+    assert!(
+        problems.starts_with("c:2:") || problems.starts_with("b:1:"),
+        "{problems}"
+    );
 }
 
 #[test]
@@ -225,13 +285,29 @@ fn policies_are_checked_against_them() {
         when { resource has by && resource.by.contains(principal) && principal.role == "reader" };"#;
     assert_eq!(compile(good), "");
     let bad = compile(&good.replace("role", "rolle"));
-    assert!(bad.starts_with("p:2:70: for policy `a`, attribute `rolle` on entity type `person` not found"), "{bad}");
+    assert!(
+        bad.starts_with("p:2:70: for policy `a`, attribute `rolle` on entity type `person` not found"),
+        "{bad}"
+    );
     let digest = |schemas: &[Source]| {
         let schemas = schemas.to_vec();
-        Bundle::compile(&Sources { schemas, ..Sources::default() }, &[]).unwrap().digest()
+        Bundle::compile(
+            &Sources {
+                schemas,
+                ..Sources::default()
+            },
+            &[],
+        )
+        .unwrap()
+        .digest()
     };
     let [a, b] = [source("a", "entity A;"), source("b", "entity B;")];
-    let all = [digest(&[]), digest(&[a.clone()]), digest(&[b.clone()]), digest(&[a.clone(), b.clone()])];
+    let all = [
+        digest(&[]),
+        digest(&[a.clone()]),
+        digest(&[b.clone()]),
+        digest(&[a.clone(), b.clone()]),
+    ];
     assert_eq!(all.iter().collect::<std::collections::HashSet<_>>().len(), 4);
     assert_eq!(all[3], digest(&[b, a]));
 }
