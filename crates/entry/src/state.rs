@@ -215,8 +215,7 @@ impl State {
                     .ok_or_else(|| unknown("administrator", admin))?;
             }
             Event::PolicyFile(file) => {
-                self.policy_files
-                    .insert(file.file.clone(), (file.clone(), entry.index));
+                self.policy_files.insert(file.file.clone(), (file.clone(), entry.index));
             }
             Event::PolicyLoaded { bundle, files, .. } => self.policy_loaded(*bundle, files, entry)?,
             Event::PricesLoaded { book, .. } => self.prices = Some((*book, entry.index)),

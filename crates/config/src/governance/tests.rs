@@ -48,7 +48,10 @@ fn the_whole_directory_is_read() {
         ("governance/policies/a.cedar", &second),
         ("governance/policies/README", "For people."),
         ("governance/schemas/docs.cedarschema", "entity Doc;"),
-        ("governance/entities/teams.json", r#"[{"uid": {"type": "Doc", "id": "d"}, "attrs": {}, "parents": []}]"#),
+        (
+            "governance/entities/teams.json",
+            r#"[{"uid": {"type": "Doc", "id": "d"}, "attrs": {}, "parents": []}]"#,
+        ),
         ("governance/tenants/README.md", "For people."),
         ("governance/tenants/acme/agents/a.yaml", &agent("a")),
         ("governance/tenants/acme/policies/a.cedar", &acme),
@@ -64,7 +67,11 @@ fn the_whole_directory_is_read() {
         .iter()
         .map(|(name, tenant)| {
             let agents: Vec<&str> = tenant.agents.iter().map(|agent| agent.name.as_str()).collect();
-            let policy::Sources { schemas, policies, entities } = &tenant.sources;
+            let policy::Sources {
+                schemas,
+                policies,
+                entities,
+            } = &tenant.sources;
             let sources = schemas.iter().chain(policies).chain(entities);
             let files: Vec<&str> = sources.map(|source| source.file.as_str()).collect();
             format!("{name}: {agents:?} {files:?}")
@@ -185,7 +192,9 @@ governance/schemas/a.cedarschema: the file is longer than 12 KiB
     // Entity files are not in the log.
     let blanks = format!("[]{}", " ".repeat(1024 * 1024));
     assert!(load_all(&home(&[("governance/entities/a.json", &blanks)])).is_ok());
-    let names: Vec<String> = (0..101).map(|n| format!("governance/schemas/{n}.cedarschema")).collect();
+    let names: Vec<String> = (0..101)
+        .map(|n| format!("governance/schemas/{n}.cedarschema"))
+        .collect();
     let many: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "")).collect();
     let expected = "governance/schemas: there are 101 schema files, more than 100\n  help: put several into one file of at most \
                     12 KiB";

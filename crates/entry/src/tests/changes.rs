@@ -147,10 +147,10 @@ fn what_changes_leave_behind() {
         Event::PolicyFile(PolicyFile {
             file: file.to_owned(),
             text: String::new(),
-            sha256: None,
+            sha256: file.ends_with(".json").then_some(Digest([3; 32])),
         })
     };
-    let (first, second) = (log.push(file("a.cedar")), log.push(file("b.cedar")));
+    let (first, second) = (log.push(file("a.cedar")), log.push(file("b.json")));
     let bundle = log.push(Event::PolicyLoaded {
         bundle: Digest([3; 32]),
         files: vec![second],

@@ -284,11 +284,6 @@ pub(super) fn every_event() -> Vec<Event> {
             text: "@id(\"all\")\npermit (principal, action, resource);\n".to_owned(),
             sha256: None,
         }),
-        Event::PolicyFile(PolicyFile {
-            file: "entities/people.json".to_owned(),
-            text: String::new(),
-            sha256: Some(Digest([3; 32])),
-        }),
         Event::PolicyLoaded {
             bundle: Digest([1; 32]),
             files: vec![39, 40],
