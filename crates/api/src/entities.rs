@@ -6,7 +6,7 @@ use axum::{
     extract::{Request, State},
     response::{IntoResponse as _, Response},
 };
-use control::{EntityEdit, EntityExpected, EntityOrder, EntityPlace, StoredEntity};
+use control::{Control, EntityEdit, EntityExpected, EntityOrder, EntityPlace, Permission, StoredEntity};
 use data_encoding::BASE64URL_NOPAD;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use model::TenantName;
@@ -96,6 +96,7 @@ pub(crate) async fn put(
     Parameters(change): Parameters<Change>,
     request: Request,
 ) -> Result<Response, Problem> {
+    Control::require(&actor, Permission::Operate)?;
     let body = body(request, "application/json").await?;
     one(&shared, &actor, place, change, body.headers, EntityEdit::Put(body.value)).await
 }
@@ -107,6 +108,7 @@ pub(crate) async fn patch(
     Parameters(change): Parameters<Change>,
     request: Request,
 ) -> Result<Response, Problem> {
+    Control::require(&actor, Permission::Operate)?;
     let body = body(request, "application/json-patch+json").await?;
     one(&shared, &actor, place, change, body.headers, EntityEdit::Patch(body.value)).await
 }
@@ -128,6 +130,7 @@ pub(crate) async fn bulk(
     Parameters(change): Parameters<Change>,
     request: Request,
 ) -> Result<Json<wire::EntitiesChanged>, Problem> {
+    Control::require(&actor, Permission::Operate)?;
     let kind = media_type(request.headers()).unwrap_or_default();
     let lines = match kind.as_str() {
         "application/json" => false,

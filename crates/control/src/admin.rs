@@ -115,7 +115,12 @@ impl Control {
             .ok_or(AdminError::Unauthenticated)
     }
 
-    pub(crate) fn require(actor: &Actor, permission: Permission) -> Result<(), AdminError> {
+    /// Whether an administrator may do this. Each use case asks by itself; an edge asks where the answer must not wait for
+    /// what else is wrong.
+    ///
+    /// # Errors
+    /// [`AdminError::Forbidden`].
+    pub fn require(actor: &Actor, permission: Permission) -> Result<(), AdminError> {
         if permission.granted_to(actor.role) {
             Ok(())
         } else {

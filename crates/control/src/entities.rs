@@ -159,7 +159,7 @@ impl Control {
         let mut changes = Vec::with_capacity(orders.len());
         for order in orders {
             let name = order.place.stored();
-            let (row, change) = self.settle(&tenant, name, order).await?;
+            let (row, change) = self.settle(&tenant, &base, name, order).await?;
             rows.push(row);
             changes.push(change);
         }
@@ -184,11 +184,13 @@ impl Control {
     async fn settle(
         &self,
         tenant: &TenantName,
+        base: &policy::Bundle,
         name: store::EntityName,
         order: EntityOrder,
     ) -> Result<(store::EntityChange, EntityChange), AdminError> {
         let mut expected = order.expected;
         let json = match order.edit {
+            EntityEdit::Remove if base.entity_of_api(&stored::policy_name(&name)).is_none() => return Err(missing(&name)),
             EntityEdit::Remove => None,
             EntityEdit::Put(json) => Some(json),
             EntityEdit::Patch(patch) => {
