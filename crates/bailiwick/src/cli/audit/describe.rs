@@ -8,7 +8,7 @@ use ledger::{Edit, Measure, Reached};
 use model::{BudgetName, NanoUsd};
 
 /// The kinds of entries, as the log spells them.
-pub(super) const KINDS: [&str; 36] = [
+pub(super) const KINDS: [&str; 41] = [
     "intent",
     "outcome",
     "denial",
