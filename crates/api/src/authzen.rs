@@ -178,7 +178,9 @@ impl Authzen {
             Asked::SearchSubject => search(Search::subjects(body)).await?,
             Asked::SearchResource => search(Search::resources(body)).await?,
             Asked::SearchAction => search(Search::actions(body)).await?,
-            Asked::Metadata(_) | Asked::Keys(_) | Asked::OpenApi => return Err(Error::new(Kind::NotFound, "no question")),
+            Asked::Metadata(_) | Asked::Keys(_) | Asked::OpenApi => {
+                return Err(Error::new(Kind::NotFound, "no question"));
+            }
         })
     }
 
@@ -196,7 +198,8 @@ impl Authzen {
                 let base = self.base.as_deref();
                 let base = base.ok_or_else(|| missing("nobody said by which address this decision point is known"))?;
                 let metadata = self.control.pdp_metadata(tenant, base).ok_or_else(no_tenant)?;
-                let text = metadata.and_then(|metadata| serde_json::to_vec(&metadata).map_err(|error| error.to_string()));
+                let text =
+                    metadata.and_then(|metadata| serde_json::to_vec(&metadata).map_err(|error| error.to_string()));
                 let text = text.map_err(|message| Error::new(Kind::Internal, message))?;
                 Ok(json(text, PUBLIC))
             }

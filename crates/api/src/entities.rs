@@ -65,7 +65,9 @@ pub(crate) async fn list(
         .control
         .stored_entities(&actor, &which.tenant, which.kind.as_deref(), cursor, limit)
         .await?;
-    let next = found.next.map(|(kind, id)| BASE64URL_NOPAD.encode(format!("{kind}\n{id}").as_bytes()));
+    let next = found
+        .next
+        .map(|(kind, id)| BASE64URL_NOPAD.encode(format!("{kind}\n{id}").as_bytes()));
     let entities = found.entities.into_iter().map(|found| wire::Entity {
         entity: found.entity,
         version: found.version,
@@ -98,7 +100,15 @@ pub(crate) async fn put(
 ) -> Result<Response, Problem> {
     Control::require(&actor, Permission::Operate)?;
     let body = body(request, "application/json").await?;
-    one(&shared, &actor, place, change, body.headers, EntityEdit::Put(body.value)).await
+    one(
+        &shared,
+        &actor,
+        place,
+        change,
+        body.headers,
+        EntityEdit::Put(body.value),
+    )
+    .await
 }
 
 pub(crate) async fn patch(
@@ -110,7 +120,15 @@ pub(crate) async fn patch(
 ) -> Result<Response, Problem> {
     Control::require(&actor, Permission::Operate)?;
     let body = body(request, "application/json-patch+json").await?;
-    one(&shared, &actor, place, change, body.headers, EntityEdit::Patch(body.value)).await
+    one(
+        &shared,
+        &actor,
+        place,
+        change,
+        body.headers,
+        EntityEdit::Patch(body.value),
+    )
+    .await
 }
 
 pub(crate) async fn delete(
@@ -136,11 +154,15 @@ pub(crate) async fn bulk(
         "application/json" => false,
         "application/x-ndjson" | "application/jsonl" => true,
         _ => {
-            let detail = "send the changes as `application/json` (an array) or as `application/x-ndjson` (one in a line)";
+            let detail =
+                "send the changes as `application/json` (an array) or as `application/x-ndjson` (one in a line)";
             return Err(Problem::new(Kind::NotJson, detail));
         }
     };
-    let bytes: Bytes = request.extract().await.map_err(|rejection| unread(&rejection, BULK_MAX))?;
+    let bytes: Bytes = request
+        .extract()
+        .await
+        .map_err(|rejection| unread(&rejection, BULK_MAX))?;
     let changes: Vec<wire::EntityChange> = if lines {
         let lines = bytes.split(|byte| *byte == b'\n').enumerate();
         let lines = lines.filter(|(_, line)| !line.trim_ascii().is_empty());
@@ -158,7 +180,10 @@ pub(crate) async fn bulk(
         .control
         .change_entities(&actor, change.tenant, orders?, change.note)
         .await?;
-    Ok(Json(wire::EntitiesChanged { version, changed: count }))
+    Ok(Json(wire::EntitiesChanged {
+        version,
+        changed: count,
+    }))
 }
 
 fn order(change: wire::EntityChange) -> Result<EntityOrder, Problem> {
@@ -195,7 +220,9 @@ async fn one(
         edit,
     };
     let removes = order.edit == EntityEdit::Remove;
-    let changed = shared.control.change_entities(actor, change.tenant, vec![order], change.note);
+    let changed = shared
+        .control
+        .change_entities(actor, change.tenant, vec![order], change.note);
     let version = changed.await?;
     let mut response = StatusCode::NO_CONTENT.into_response();
     if !removes {
@@ -235,9 +262,15 @@ struct Read {
 async fn body(request: Request, kind: &str) -> Result<Read, Problem> {
     let headers = request.headers().clone();
     if media_type(&headers).as_deref() != Some(kind) {
-        return Err(Problem::new(Kind::NotJson, format!("send the body as `Content-Type: {kind}`")));
+        return Err(Problem::new(
+            Kind::NotJson,
+            format!("send the body as `Content-Type: {kind}`"),
+        ));
     }
-    let bytes: Bytes = request.extract().await.map_err(|rejection| unread(&rejection, crate::input::BODY_MAX))?;
+    let bytes: Bytes = request
+        .extract()
+        .await
+        .map_err(|rejection| unread(&rejection, crate::input::BODY_MAX))?;
     let value = serde_json::from_slice(&bytes);
     let value = value.map_err(|error| Problem::new(Kind::Malformed, format!("the body: {error}")))?;
     Ok(Read { headers, value })
@@ -249,5 +282,10 @@ fn cursor(text: &str) -> Result<(String, String), Problem> {
         let (kind, id) = std::str::from_utf8(&bytes).ok()?.split_once('\n')?;
         Some((kind.to_owned(), id.to_owned()))
     };
-    read().ok_or_else(|| Problem::new(Kind::Malformed, "`cursor` is not one that an answer had as `next_cursor`"))
+    read().ok_or_else(|| {
+        Problem::new(
+            Kind::Malformed,
+            "`cursor` is not one that an answer had as `next_cursor`",
+        )
+    })
 }

@@ -29,7 +29,10 @@ impl<T: DeserializeOwned> FromRequest<Shared> for Body<T> {
             let detail = "send the body as `Content-Type: application/json`";
             return Err(Problem::new(Kind::NotJson, detail));
         }
-        let bytes: Bytes = request.extract().await.map_err(|rejection| unread(&rejection, BODY_MAX))?;
+        let bytes: Bytes = request
+            .extract()
+            .await
+            .map_err(|rejection| unread(&rejection, BODY_MAX))?;
         let value = serde_json::from_slice(&bytes).map_err(|error| {
             let kind = if error.is_data() {
                 Kind::Invalid

@@ -188,7 +188,8 @@ async fn listen(
     let addr = settings.listen_agents;
     let tls = certificates.agents();
     let has_tls = tls.is_some();
-    let mount = |addr| -> Option<Arc<dyn Mount>> { Some(Arc::new(Decisions(Authzen::new(control.clone(), addr, has_tls)))) };
+    let mount =
+        |addr| -> Option<Arc<dyn Mount>> { Some(Arc::new(Decisions(Authzen::new(control.clone(), addr, has_tls)))) };
     let gateway = Gateway::bind_with(control.clone(), addr, tls, mount);
     let gateway = gateway.await.map_err(bind("agents", addr))?;
     for (name, addr) in [(ADMIN_ADDRESS_FILE, api.addr()), (AGENTS_ADDRESS_FILE, gateway.addr())] {

@@ -11,8 +11,8 @@ use tlog::leaf_hash;
 pub use error::AdminError;
 
 use crate::{
-    ADMIN_PREFIX, AGENT_PREFIX, Actor, AdminReport, AgentReport, Control, EntryReport, KeyReport, LoadReport, PEP_PREFIX,
-    PepKeyReport, PepReport, UpstreamReport,
+    ADMIN_PREFIX, AGENT_PREFIX, Actor, AdminReport, AgentReport, Control, EntryReport, KeyReport, LoadReport,
+    PEP_PREFIX, PepKeyReport, PepReport, UpstreamReport,
     credential::{make, recognise},
     privacy::KEY_EPOCH,
 };
@@ -238,7 +238,9 @@ impl Control {
                 let Some(record) = &state.record else { continue };
                 let owner = self.reader().person(&view.tenant, &record.owner).await?;
                 let keys = view.pep_keys.values();
-                let keys = keys.filter(|key| key.record.pep == *name && key.revoked.is_none()).count();
+                let keys = keys
+                    .filter(|key| key.record.pep == *name && key.revoked.is_none())
+                    .count();
                 reports.push(PepReport::of(&view.tenant, record, owner, state.seq, keys));
             }
         }

@@ -164,7 +164,9 @@ impl Control {
             changes.push(change);
         }
         let making = tokio::task::spawn_blocking(move || base.with_entities(&changes));
-        let made = making.await.map_err(|error| AdminError::Unavailable(error.to_string()))?;
+        let made = making
+            .await
+            .map_err(|error| AdminError::Unavailable(error.to_string()))?;
         let bundle = Arc::new(made.map_err(|problems| told(&problems))?);
         let digest = self.privacy().commit_to(&tenant, &canonical(&rows));
         let ordered = EntityChanges {
@@ -190,7 +192,9 @@ impl Control {
     ) -> Result<(store::EntityChange, EntityChange), AdminError> {
         let mut expected = order.expected;
         let json = match order.edit {
-            EntityEdit::Remove if base.entity_of_api(&stored::policy_name(&name)).is_none() => return Err(missing(&name)),
+            EntityEdit::Remove if base.entity_of_api(&stored::policy_name(&name)).is_none() => {
+                return Err(missing(&name));
+            }
             EntityEdit::Remove => None,
             EntityEdit::Put(json) => Some(json),
             EntityEdit::Patch(patch) => {
@@ -255,7 +259,9 @@ fn patched(entity: &Value, patch: Value) -> Result<Value, AdminError> {
     let patch: Patch = serde_json::from_value(patch)
         .map_err(|error| AdminError::Invalid(format!("this is no JSON Patch (RFC 6902): {error}")))?;
     if patch.0.len() > PATCH_MAX {
-        return Err(AdminError::Invalid(format!("a patch has at most {PATCH_MAX} operations")));
+        return Err(AdminError::Invalid(format!(
+            "a patch has at most {PATCH_MAX} operations"
+        )));
     }
     let mut patched = entity.clone();
     json_patch::patch(&mut patched, &patch.0)

@@ -67,8 +67,8 @@ pub use refusal::Refusal;
 pub use repeat::RepeatKey;
 pub use report::{
     AdminReport, AgentReport, AskReport, BreakerReport, BucketReport, BudgetPage, BudgetReport, EditReport,
-    EntryReport, KeyReport, LimitReport, LoadReport, OverrunReport, PepKeyReport, PepReport, SimulationReport, StandingReport, StopReport,
-    StoppedReport, UpstreamReport, rfc3339,
+    EntryReport, KeyReport, LimitReport, LoadReport, OverrunReport, PepKeyReport, PepReport, SimulationReport,
+    StandingReport, StopReport, StoppedReport, UpstreamReport, rfc3339,
 };
 pub use route::{Bounds, Cause, Fallback, ModelPattern, Places, Retry, RouteSpec};
 pub use rules::Reset;

@@ -47,7 +47,9 @@ impl Control {
             let bundle = base.with_entities(&changes);
             bundle.map_err(|problems| problems.into_iter().map(stored_problem).collect::<Vec<_>>())
         });
-        let bundle = making.await.map_err(|error| AdminError::Unavailable(error.to_string()))?;
+        let bundle = making
+            .await
+            .map_err(|error| AdminError::Unavailable(error.to_string()))?;
         let bundle = Arc::new(bundle.map_err(AdminError::Problems)?);
         let made = Made {
             files: files.clone(),
@@ -59,7 +61,13 @@ impl Control {
     }
 
     /// Remembers what a change of what is stored makes of the bundle, so that it need not be made again.
-    pub(crate) async fn remember_stored(&self, tenant: &TenantName, files: &Arc<Bundle>, version: u64, bundle: Arc<Bundle>) {
+    pub(crate) async fn remember_stored(
+        &self,
+        tenant: &TenantName,
+        files: &Arc<Bundle>,
+        version: u64,
+        bundle: Arc<Bundle>,
+    ) {
         let made = Made {
             files: files.clone(),
             version,

@@ -24,7 +24,10 @@ pub fn authzen(data: &[u8]) {
     if one.is_ok() {
         // What is a whole question is enough for each search, unless its page is wrong.
         let failed: Vec<_> = searches.iter().filter_map(|search| search.as_ref().err()).collect();
-        assert!(failed.iter().all(|invalid| invalid.to_string().contains("page")), "{failed:?}");
+        assert!(
+            failed.iter().all(|invalid| invalid.to_string().contains("page")),
+            "{failed:?}"
+        );
     }
     let canonical: Vec<_> = searches.iter().flatten().map(Search::canonical).collect();
     assert!(

@@ -56,7 +56,8 @@ impl Error {
                 Self::new(Kind::TooLarge, message)
             }
             Unread::NoRoom => {
-                let message = "the bodies of requests in flight take all the memory that they may ([limits] bodies_size)";
+                let message =
+                    "the bodies of requests in flight take all the memory that they may ([limits] bodies_size)";
                 Self::new(Kind::Overloaded(Duration::from_secs(1)), message)
             }
             Unread::BrokenOff => Self::new(Kind::Invalid, "the body broke off"),
@@ -84,7 +85,10 @@ impl Error {
         headers.insert(header::CACHE_CONTROL, super::PRIVATE);
         match &self.kind {
             Kind::Unauthenticated => {
-                for challenge in ["Bearer realm=\"bailiwick\"", "Basic realm=\"bailiwick\", charset=\"UTF-8\""] {
+                for challenge in [
+                    "Bearer realm=\"bailiwick\"",
+                    "Basic realm=\"bailiwick\", charset=\"UTF-8\"",
+                ] {
                     headers.append(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
                 }
             }

@@ -13,7 +13,9 @@ fn described() -> BTreeSet<(String, String)> {
     let paths = document["paths"].as_object().unwrap();
     let each = paths.iter().flat_map(|(path, item)| {
         let methods = item.as_object().unwrap().keys().filter(|key| *key != "parameters");
-        methods.map(|method| (method.to_uppercase(), path.clone())).collect::<Vec<_>>()
+        methods
+            .map(|method| (method.to_uppercase(), path.clone()))
+            .collect::<Vec<_>>()
     });
     each.collect()
 }
@@ -21,7 +23,9 @@ fn described() -> BTreeSet<(String, String)> {
 #[test]
 fn what_is_described_is_answered_and_the_other_way_round() {
     let public = control::pdp_endpoints().into_iter().chain([("GET", super::OPENAPI)]);
-    let of_entities = routes().into_iter().filter(|route| route.path.starts_with("/api/v1/entities"));
+    let of_entities = routes()
+        .into_iter()
+        .filter(|route| route.path.starts_with("/api/v1/entities"));
     let of_entities = of_entities.map(|route| (route.method, route.path));
     let answered: BTreeSet<_> = public
         .clone()

@@ -41,7 +41,11 @@ impl Pdp {
     /// With more lines of bailiwick.toml, and of the manifest of `suite`.
     async fn with(configuration: &str, manifest: &str) -> Self {
         let mut world = World::builder().configuration(configuration).build().await;
-        for (tenant, scenario) in [("", "certification"), ("tenants/todo/", "todo"), ("tenants/gateway/", "gateway")] {
+        for (tenant, scenario) in [
+            ("", "certification"),
+            ("tenants/todo/", "todo"),
+            ("tenants/gateway/", "gateway"),
+        ] {
             for part in ["schemas", "policies", "entities"] {
                 for file in std::fs::read_dir(fixtures().join(scenario).join(part)).unwrap() {
                     let file = file.unwrap();
@@ -57,7 +61,9 @@ impl Pdp {
         }
         world.start();
         let keys = TENANTS.map(|tenant| {
-            let done = world.run(&["key", "issue", "--pep", "suite", "--tenant", tenant]).exits(0);
+            let done = world
+                .run(&["key", "issue", "--pep", "suite", "--tenant", tenant])
+                .exits(0);
             done.stdout.trim().to_owned()
         });
         Self { world, keys }

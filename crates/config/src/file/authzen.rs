@@ -64,7 +64,8 @@ impl TryFrom<(RawAuthzen, SocketAddr)> for Checked {
     fn try_from((raw, agents): (RawAuthzen, SocketAddr)) -> Result<Self, Findings> {
         let mut findings = Findings::default();
         let default = AuthzenSettings::default();
-        let number = |value: Option<u64>, default: usize| value.and_then(|value| usize::try_from(value).ok()).unwrap_or(default);
+        let number =
+            |value: Option<u64>, default: usize| value.and_then(|value| usize::try_from(value).ok()).unwrap_or(default);
         let public_url = raw.public_url.given().and_then(|url| public_url(&url, &mut findings));
         let allow_unauthenticated = raw.allow_unauthenticated.given();
         if let Some(Placed { mark, value: true }) = &allow_unauthenticated
@@ -84,7 +85,10 @@ impl TryFrom<(RawAuthzen, SocketAddr)> for Checked {
                 Some(RawRecord::Durable) | None => Recording::Durable,
             },
             allow_unauthenticated: allow_unauthenticated.is_some_and(|allow| allow.value),
-            max_evaluations: number(within(raw.max_evaluations, EVALUATIONS, &mut findings), default.max_evaluations),
+            max_evaluations: number(
+                within(raw.max_evaluations, EVALUATIONS, &mut findings),
+                default.max_evaluations,
+            ),
             page_size: number(within(raw.page_size, PAGES, &mut findings), default.page_size),
             request_bytes: number(
                 within(raw.request_size, SIZES, &mut findings).map(|size| size.0),
@@ -111,7 +115,8 @@ fn public_url(url: &Placed<String>, findings: &mut Findings) -> Option<String> {
         Some("https") if plain && !host.is_empty() => Some(text.to_owned()),
         Some("http") if plain && local => Some(text.to_owned()),
         Some("http") if plain => {
-            let help = "enforcement points must reach it through TLS: write `https://`; `http://` is for a loopback address";
+            let help =
+                "enforcement points must reach it through TLS: write `https://`; `http://` is for a loopback address";
             findings.add_with_help(url.mark, "`public_url` is not encrypted", help);
             None
         }

@@ -75,7 +75,11 @@ impl Declarations {
         }
         let mut certificates = BTreeMap::new();
         for pep in &self.peps {
-            let PepSpec { name, certificates: own, .. } = &pep.is.value;
+            let PepSpec {
+                name,
+                certificates: own,
+                ..
+            } = &pep.is.value;
             names.take(["enforcement point"], name.as_str(), pep.place(), problems);
             for certificate in own {
                 if let Some(other) = certificates.insert(*certificate, name)

@@ -119,7 +119,11 @@ impl Check {
             return Vec::new();
         };
         if given.len() > MAX_CERTIFICATES {
-            let message = format!("{} has {} certificates, more than {MAX_CERTIFICATES}", self.subject, given.len());
+            let message = format!(
+                "{} has {} certificates, more than {MAX_CERTIFICATES}",
+                self.subject,
+                given.len()
+            );
             let help = "leave out those that have expired";
             self.findings.add_with_help(mark, message, help);
         }

@@ -57,7 +57,10 @@ pub(super) fn changes(
         }
     }
     let declared: BTreeSet<_> = tenant.peps.iter().map(|pep| &pep.name).collect();
-    let gone = view.peps.iter().filter(|(name, state)| state.record.is_some() && !declared.contains(name));
+    let gone = view
+        .peps
+        .iter()
+        .filter(|(name, state)| state.record.is_some() && !declared.contains(name));
     events.extend(gone.map(|(name, _)| Event::PepRemoved {
         pep: name.clone(),
         by: by.clone(),
@@ -74,7 +77,11 @@ fn record(view: &View, spec: &PepSpec, privacy: &Privacy) -> PepRecord {
         name: spec.name.clone(),
         owner: privacy.pseudonym(&view.tenant, &spec.owner),
         purpose: spec.purpose.clone(),
-        may: rights.into_iter().filter(|(_, may)| *may).map(|(right, _)| right).collect(),
+        may: rights
+            .into_iter()
+            .filter(|(_, may)| *may)
+            .map(|(right, _)| right)
+            .collect(),
         reasons: PepReasons {
             user: spec.reasons_user,
             admin: spec.reasons_admin,

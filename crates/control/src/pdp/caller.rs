@@ -13,8 +13,10 @@ pub(super) const UNKNOWN: &str = "This is no credential of an enforcement point 
                                   declares one (`kind: Pep`) and issues a credential with `bailiwick key issue --pep NAME`.";
 const NONE: &str = "No credential was sent. Send one of an enforcement point as `Authorization: Bearer bwp_...`, as the \
                     password of HTTP Basic authentication, or show a client certificate that its manifest names.";
-const REVOKED: &str = "This credential was revoked. An administrator issues another with `bailiwick key issue --pep NAME`.";
-const EXPIRED: &str = "This credential has expired. An administrator issues another with `bailiwick key issue --pep NAME`.";
+const REVOKED: &str =
+    "This credential was revoked. An administrator issues another with `bailiwick key issue --pep NAME`.";
+const EXPIRED: &str =
+    "This credential has expired. An administrator issues another with `bailiwick key issue --pep NAME`.";
 
 /// By what a caller says who it is.
 #[derive(Clone, Copy, Debug, Default)]
@@ -173,9 +175,7 @@ impl Control {
                 Err(_) if self.inner.authzen.allow_unauthenticated => Ok(Who::Anybody(TenantName::default_tenant())),
                 found => found,
             },
-            (None, None) if self.inner.authzen.allow_unauthenticated => {
-                Ok(Who::Anybody(TenantName::default_tenant()))
-            }
+            (None, None) if self.inner.authzen.allow_unauthenticated => Ok(Who::Anybody(TenantName::default_tenant())),
             (None, None) => Err(PepError::Unauthenticated(NONE)),
         };
         who.map(PepSession).inspect_err(|_| self.count_unauthenticated())

@@ -66,12 +66,7 @@ impl Control {
         (decided, Answer::One(decision))
     }
 
-    fn many(
-        &self,
-        grounds: &Grounds,
-        items: &[Result<Evaluation, Invalid>],
-        semantic: Semantic,
-    ) -> (Decided, Answer) {
+    fn many(&self, grounds: &Grounds, items: &[Result<Evaluation, Invalid>], semantic: Semantic) -> (Decided, Answer) {
         let mut decided = self.decided(grounds, DecidedCall::Evaluations);
         let mut decisions = Vec::with_capacity(items.len());
         for item in items {

@@ -1,7 +1,7 @@
 //! What the decision point says of itself: where it is, what it can do, and a signature under that.
 
-use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use authzen::Metadata;
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use model::TenantName;
@@ -149,6 +149,8 @@ impl Control {
 fn tenant_named(tenant: Option<&str>) -> Option<TenantName> {
     match tenant {
         None => Some(TenantName::default_tenant()),
-        Some(name) => TenantName::new(name).ok().filter(|name| *name != TenantName::default_tenant()),
+        Some(name) => TenantName::new(name)
+            .ok()
+            .filter(|name| *name != TenantName::default_tenant()),
     }
 }

@@ -20,8 +20,8 @@ use model::{ActionId, TenantName};
 use store::DecideError;
 use tokio::sync::OwnedSemaphorePermit;
 
-pub use caller::{PepSession, Presented};
 pub(crate) use caller::Peps;
+pub use caller::{PepSession, Presented};
 pub(crate) use identity::PdpKey;
 pub use identity::endpoints;
 

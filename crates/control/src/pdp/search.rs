@@ -6,12 +6,7 @@ use authzen::{Answer, Page, Search, Target};
 use entry::{Decided, DecidedCall, DecidedItem, Decision, Found as Recorded, PepRight};
 use policy::{ActionSearch, Found, Party, Query, ResourceSearch, SubjectSearch};
 
-use super::{
-    Grounds, PepAnswer, PepError, PepSession,
-    evaluate::party,
-    page::Place,
-    recording::asked,
-};
+use super::{Grounds, PepAnswer, PepError, PepSession, evaluate::party, page::Place, recording::asked};
 use crate::Control;
 
 /// How many candidates are looked at for one page at most: a page that ends there says where to go on.
@@ -95,13 +90,24 @@ impl Control {
             Target::Action { .. } => found.names.clone(),
         };
         let mut item = DecidedItem {
-            outcome: if found.names.is_empty() { Decision::Deny } else { Decision::Permit },
-            code: if found.names.is_empty() { "nothing_found" } else { "found" }.to_owned(),
+            outcome: if found.names.is_empty() {
+                Decision::Deny
+            } else {
+                Decision::Permit
+            },
+            code: if found.names.is_empty() {
+                "nothing_found"
+            } else {
+                "found"
+            }
+            .to_owned(),
             ..asked(self.recorded(grounds, &query))
         };
         match call {
             DecidedCall::SearchSubject => item.subject = item.subject.map(|party| entry::Party { id: None, ..party }),
-            DecidedCall::SearchResource => item.resource = item.resource.map(|party| entry::Party { id: None, ..party }),
+            DecidedCall::SearchResource => {
+                item.resource = item.resource.map(|party| entry::Party { id: None, ..party })
+            }
             _ => item.action = None,
         }
         let mut decided = self.decided(grounds, call);

@@ -153,7 +153,10 @@ pub(super) fn describe(event: &Event) -> String {
             note,
             by,
             ..
-        } => format!("version {version}: {put} stored, {removed} removed by {by}{}", of_note(note)),
+        } => format!(
+            "version {version}: {put} stored, {removed} removed by {by}{}",
+            of_note(note)
+        ),
         Event::Decided(decided) => of_decided(decided),
     }
 }
@@ -162,7 +165,10 @@ fn of_decided(decided: &Decided) -> String {
     let pep = decided.pep.as_ref().map_or("anybody", |pep| pep.as_str());
     if let Some(condensed) = &decided.condensed {
         let (no, ask) = (condensed.denied, condensed.approval_required);
-        return format!("{pep}: {} permitted, {no} denied, {ask} to be approved", condensed.permitted);
+        return format!(
+            "{pep}: {} permitted, {no} denied, {ask} to be approved",
+            condensed.permitted
+        );
     }
     let item = |item: &DecidedItem| {
         let party = |party: &Option<Party>| match party {

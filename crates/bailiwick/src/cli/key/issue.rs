@@ -74,7 +74,11 @@ pub(super) async fn run(common: &Common, args: &Args, out: &mut Output) -> Resul
     let agent = match (&args.pep, &args.agent) {
         (Some(pep), _) => return for_pep(common, args, pep, expires, out).await,
         (None, Some(agent)) => agent.clone(),
-        (None, None) => return Err(Failure::Usage("name an agent, or an enforcement point with --pep".to_owned())),
+        (None, None) => {
+            return Err(Failure::Usage(
+                "name an agent, or an enforcement point with --pep".to_owned(),
+            ));
+        }
     };
     let new = wire::NewKey {
         tenant: args.tenant.clone(),

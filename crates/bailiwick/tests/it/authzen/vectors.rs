@@ -26,8 +26,18 @@ async fn the_todo_application_of_the_interop_events() {
         for case in all["evaluations"].as_array().into_iter().flatten() {
             let reply = pdp.ask("todo", "evaluations", &case["request"]).await.is(200);
             // The runner compares the text of each item.
-            let items = reply.json()["evaluations"].as_array().unwrap().iter().map(Value::to_string).collect::<Vec<_>>();
-            let expected: Vec<_> = case["expected"].as_array().unwrap().iter().map(Value::to_string).collect();
+            let items = reply.json()["evaluations"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(Value::to_string)
+                .collect::<Vec<_>>();
+            let expected: Vec<_> = case["expected"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(Value::to_string)
+                .collect();
             assert_eq!(items, expected, "{}", case["request"]);
             assert_eq!(reply.text(), format!("{{\"evaluations\":[{}]}}", expected.join(",")));
         }
@@ -40,7 +50,12 @@ async fn the_gateways_of_the_interop_events() {
     let pdp = Pdp::start().await;
     for case in vectors("gateway-decisions.json")["evaluation"].as_array().unwrap() {
         let reply = pdp.ask("gateway", "evaluation", &case["request"]).await.is(200);
-        assert_eq!(reply.json(), json!({ "decision": case["expected"] }), "{}", case["request"]);
+        assert_eq!(
+            reply.json(),
+            json!({ "decision": case["expected"] }),
+            "{}",
+            case["request"]
+        );
     }
 }
 
@@ -82,7 +97,10 @@ async fn certify(pdp: &Pdp, case: &Value) -> Result<(), String> {
     let body = text("raw_body").map_or_else(|| body.to_string(), str::to_owned);
     let mut request = pdp.request("default", endpoint);
     if case.get("content_type").is_some() {
-        request.headers_mut().unwrap().insert("content-type", "text/plain".parse().unwrap());
+        request
+            .headers_mut()
+            .unwrap()
+            .insert("content-type", "text/plain".parse().unwrap());
     }
     if case.get("expect_header").is_some() {
         request = request.header("x-request-id", "bfe9eb29-ab87-4ca3-be83-a1d5d8305716");
@@ -145,10 +163,16 @@ fn shape(endpoint: &str, found: &Value) -> Result<(), String> {
     let is_decision = |decision: &Value| decision["decision"].is_boolean();
     let fits = match endpoint {
         "evaluation" => is_decision(found),
-        "evaluations" => found["evaluations"].as_array().is_some_and(|items| items.iter().all(is_decision)),
+        "evaluations" => found["evaluations"]
+            .as_array()
+            .is_some_and(|items| items.iter().all(is_decision)),
         _ => found["results"].is_array() && found["page"].get("next_token").is_none_or(Value::is_string),
     };
-    if fits { Ok(()) } else { Err(format!("another shape: {found}")) }
+    if fits {
+        Ok(())
+    } else {
+        Err(format!("another shape: {found}"))
+    }
 }
 
 async fn metadata(pdp: &Pdp, path: &str) -> Result<(), String> {
@@ -182,7 +206,10 @@ async fn defaults_are_not_merged_member_by_member() {
         "evaluations": [{}, { "resource": { "id": "record-1" } }],
     });
     let reply = pdp.ask("default", "evaluations", &body).await.is(200);
-    assert_eq!(reply.json(), json!({ "evaluations": [{ "decision": true }, { "decision": false }] }));
+    assert_eq!(
+        reply.json(),
+        json!({ "evaluations": [{ "decision": true }, { "decision": false }] })
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -199,7 +226,12 @@ async fn batches_end_where_their_semantic_says() {
         ("permit_on_first_permit", vec![true]),
     ] {
         let reply = pdp.ask("default", "evaluations", &body(semantic)).await.is(200).json();
-        let found: Vec<_> = reply["evaluations"].as_array().unwrap().iter().map(|item| item["decision"] == true).collect();
+        let found: Vec<_> = reply["evaluations"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|item| item["decision"] == true)
+            .collect();
         assert_eq!(found, expected, "{semantic}");
     }
     let error = pdp.ask("default", "evaluations", &body("first")).await.is(400).json();
