@@ -79,20 +79,17 @@ impl TryFrom<Placed<RawPep>> for PepSpec {
         let purpose = check.label("purpose", raw.purpose, MAX_PURPOSE, help);
         let help = "say what it may ask: `may: [evaluate]`, or `may: [evaluate, search]`";
         let may = check.required("may", raw.may, help);
-        let may = may.map(|may| Placed {
-            mark: may.mark,
-            value: values(may.value),
-        });
         if let Some(Placed { mark, value }) = &may
             && value.is_empty()
         {
             let message = format!("{} may ask nothing", check.subject);
             check.findings.add_with_help(*mark, message, help);
         }
+        let may = may.map(|may| values(may.value));
         let reasons = raw.reasons.value().map(values).unwrap_or_default();
         let certificates = check.certificates(raw.certificates);
         let pep = || {
-            let may = may?.value;
+            let may = may?;
             Some(Self {
                 name: name?,
                 owner: owner?,
