@@ -29,7 +29,10 @@ impl<T: DeserializeOwned> FromRequest<Shared> for Body<T> {
             let detail = "send the body as `Content-Type: application/json`";
             return Err(Problem::new(Kind::NotJson, detail));
         }
-        let bytes: Bytes = request.extract().await.map_err(unread)?;
+        let bytes: Bytes = request
+            .extract()
+            .await
+            .map_err(|rejection| unread(&rejection, BODY_MAX))?;
         let value = serde_json::from_slice(&bytes).map_err(|error| {
             let kind = if error.is_data() {
                 Kind::Invalid
@@ -42,17 +45,23 @@ impl<T: DeserializeOwned> FromRequest<Shared> for Body<T> {
     }
 }
 
-fn unread(rejection: BytesRejection) -> Problem {
+/// Why a body of at most so many bytes was not read.
+pub(crate) fn unread(rejection: &BytesRejection, most: usize) -> Problem {
     if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        return Problem::new(Kind::TooLarge, format!("a body has at most {BODY_MAX} bytes"));
+        return Problem::new(Kind::TooLarge, format!("a body has at most {most} bytes"));
     }
     Problem::new(Kind::Malformed, "the body ended early")
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
-    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let kind = value.map(|value| value.split(';').next().unwrap_or(value).trim());
-    kind.is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"))
+    media_type(headers).is_some_and(|kind| kind == "application/json")
+}
+
+/// The content type without its parameters, in lower case.
+pub(crate) fn media_type(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    let kind = value.split(';').next().unwrap_or(value).trim();
+    Some(kind.to_ascii_lowercase())
 }
 
 /// The parameters after the `?`.

@@ -67,7 +67,7 @@ pub(crate) async fn revoke(
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn instant(text: &str) -> Result<Timestamp, AdminError> {
+pub(crate) fn instant(text: &str) -> Result<Timestamp, AdminError> {
     let at: jiff::Timestamp = text.parse().map_err(|_| {
         AdminError::Invalid(format!(
             "{text:?} is not an instant as RFC 3339 writes it, such as \"2027-01-31T12:00:00Z\""

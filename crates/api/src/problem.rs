@@ -37,6 +37,8 @@ pub(crate) enum Kind {
     MethodNotAllowed,
     /// It contradicts what is there.
     Conflict,
+    /// What is there is not what the request expects.
+    Precondition,
     /// The body is too long.
     TooLarge,
     /// The body is not JSON.
@@ -75,11 +77,16 @@ impl Kind {
                 "This path takes other methods",
             ),
             Self::Conflict => (StatusCode::CONFLICT, "conflict", "This contradicts what is there"),
+            Self::Precondition => (
+                StatusCode::PRECONDITION_FAILED,
+                "precondition_failed",
+                "What is there is not what the request expects",
+            ),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The body is too long"),
             Self::NotJson => (
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "not_json",
-                "The body has to be application/json",
+                "The body is of another content type",
             ),
             Self::WrongHost => (
                 StatusCode::MISDIRECTED_REQUEST,
@@ -128,6 +135,7 @@ impl From<AdminError> for Problem {
             | AdminError::NoOverrun { .. } => Kind::NotFound,
             AdminError::Invalid(_) => Kind::Invalid,
             AdminError::Conflict(_) => Kind::Conflict,
+            AdminError::Precondition(_) => Kind::Precondition,
             AdminError::Problems(_) => Kind::Declarations,
             AdminError::Unavailable(_) => Kind::Unavailable,
         };

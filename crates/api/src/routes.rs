@@ -5,16 +5,16 @@ use axum::{
     extract::DefaultBodyLimit,
     handler::Handler,
     middleware::from_fn_with_state,
-    routing::{MethodRouter, delete, get, post, put},
+    routing::{MethodRouter, delete, get, patch, post, put},
 };
 
 use crate::{
-    admins, agents, asks, audit, budgets, cost,
+    admins, agents, asks, audit, budgets, cost, entities,
     guard::guard,
     input::BODY_MAX,
     keys,
     listener::Shared,
-    operations, overruns,
+    operations, overruns, peps,
     problem::{Kind, Problem},
     reload, rules, simulate, upstreams,
 };
@@ -54,6 +54,24 @@ fn put_<H: Handler<T, Shared>, T: 'static>(path: &'static str, handler: H) -> Ro
     }
 }
 
+fn patch_<H: Handler<T, Shared>, T: 'static>(path: &'static str, handler: H) -> Route {
+    Route {
+        method: "PATCH",
+        path,
+        handler: patch(handler),
+    }
+}
+
+impl Route {
+    /// With another bound on its bodies than the usual one.
+    fn holding(self, bytes: usize) -> Self {
+        Self {
+            handler: self.handler.layer(DefaultBodyLimit::max(bytes)),
+            ..self
+        }
+    }
+}
+
 fn delete_<H: Handler<T, Shared>, T: 'static>(path: &'static str, handler: H) -> Route {
     Route {
         method: "DELETE",
@@ -72,6 +90,15 @@ pub(crate) fn routes() -> Vec<Route> {
         get_("/api/v1/keys", keys::list),
         post_("/api/v1/keys", keys::issue),
         delete_("/api/v1/keys/{id}", keys::revoke),
+        get_("/api/v1/peps", peps::list),
+        get_("/api/v1/pep-keys", peps::keys),
+        post_("/api/v1/pep-keys", peps::issue),
+        get_("/api/v1/entities", entities::list),
+        post_("/api/v1/entities/bulk", entities::bulk).holding(entities::BULK_MAX),
+        get_("/api/v1/entities/{type}/{id}", entities::show),
+        put_("/api/v1/entities/{type}/{id}", entities::put),
+        patch_("/api/v1/entities/{type}/{id}", entities::patch),
+        delete_("/api/v1/entities/{type}/{id}", entities::delete),
         get_("/api/v1/budgets", budgets::list),
         get_("/api/v1/budgets/{name}", budgets::show),
         put_("/api/v1/budgets/{name}", budgets::put),

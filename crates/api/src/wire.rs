@@ -7,11 +7,11 @@ use std::{collections::BTreeMap, fmt};
 
 use control::{
     AdminReport, AgentReport, AskReport, AtLimitForm, BreakerReport, BudgetForm, EntryReport, KeyReport, LimitReport,
-    LoadProblem, OverrunReport, UpstreamReport, Values,
+    LoadProblem, OverrunReport, PepKeyReport, PepReport, UpstreamReport, Values,
 };
 use entry::Role;
 use ledger::BudgetSpec;
-use model::{AdminName, AgentName, BreakerName, KeyId, TenantName, Tier, UpstreamName};
+use model::{AdminName, AgentName, BreakerName, KeyId, PepName, TenantName, Tier, UpstreamName};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -286,6 +286,102 @@ pub struct IssuedKey {
     pub expires: Option<String>,
     /// The credential itself: shown this once, kept nowhere.
     pub key: Shown,
+}
+
+/// `POST /api/v1/pep-keys`: what the new credential of an enforcement point is to be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewPepKey {
+    /// The enforcement point's tenant; `default` if absent.
+    #[serde(default = "TenantName::default_tenant")]
+    pub tenant: TenantName,
+    /// The enforcement point it authenticates.
+    pub pep: PepName,
+    /// What people call it; the enforcement point's name if absent.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub label: String,
+    /// When it stops authenticating, RFC 3339; never if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
+}
+
+/// The answer to [`NewPepKey`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct IssuedPepKey {
+    /// The enforcement point's tenant.
+    pub tenant: TenantName,
+    /// The credential's public name.
+    pub id: KeyId,
+    /// The enforcement point it authenticates.
+    pub pep: PepName,
+    /// When it stops authenticating, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
+    /// The credential itself: shown this once, kept nowhere.
+    pub key: Shown,
+}
+
+/// `GET /api/v1/pep-keys`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PepKeys {
+    /// Credentials of enforcement points, revoked and expired ones too.
+    pub keys: Vec<PepKeyReport>,
+}
+
+/// `GET /api/v1/peps`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Peps {
+    /// Enforcement points in effect.
+    pub peps: Vec<PepReport>,
+}
+
+/// `GET /api/v1/entities`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entities {
+    /// Stored entities, by type and id.
+    pub entities: Vec<Entity>,
+    /// What to send as `cursor` for those that follow; absent if none do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+}
+
+/// A stored entity.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entity {
+    /// Cedar's JSON format: `uid`, `attrs` and `parents`.
+    pub entity: serde_json::Value,
+    /// The version of the tenant's entities that it came with: its ETag is `"v"` and this.
+    pub version: u64,
+}
+
+/// Which entity.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EntityName {
+    /// Its type.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Its id.
+    pub id: String,
+}
+
+/// `POST /api/v1/entities/bulk`: one of many changes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EntityChange {
+    /// Cedar's JSON format: `uid`, `attrs` and `parents`.
+    Put(serde_json::Value),
+    /// It is removed.
+    Remove(EntityName),
+}
+
+/// The answer to [`EntityChange`]s.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EntitiesChanged {
+    /// The version of the tenant's entities now.
+    pub version: u64,
+    /// How many were changed.
+    pub changed: usize,
 }
 
 /// `POST /api/v1/admins`

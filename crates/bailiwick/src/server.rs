@@ -4,15 +4,19 @@ use std::{
     io,
     net::SocketAddr,
     path::{Path, PathBuf},
-    sync::Mutex,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
-use api::Api;
+use api::{
+    Api,
+    authzen::{Authzen, Unread},
+};
 use config::{Loaded, Problems, Settings};
 use control::{Actor, AdminError, Control, Governance, LoadProblem, LoadReport, Loader, Options, StartError};
 use entry::Role;
-use gateway::Gateway;
+use gateway::{Gateway, Mount, Mounted, RequestBody};
+use http::request::Parts;
 use model::AdminName;
 use serde::Serialize;
 use store::{DataDir, StoreError};
@@ -90,6 +94,7 @@ impl Server {
             reserve: settings.audit.reserve,
             spool: settings.audit.spool.clone(),
             limits: settings.limits.clone(),
+            authzen: settings.authzen.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             clock: std::sync::Arc::new(store::SystemClock::new()),
             loader: loader(settings.clone(), loaded.governance, certificates.clone()),
@@ -181,12 +186,34 @@ async fn listen(
     let api = Api::bind_with(control.clone(), addr, certificates.admin());
     let api = api.await.map_err(bind("administrators", addr))?;
     let addr = settings.listen_agents;
-    let gateway = Gateway::bind_with(control.clone(), addr, certificates.agents());
+    let tls = certificates.agents();
+    let has_tls = tls.is_some();
+    let mount =
+        |addr| -> Option<Arc<dyn Mount>> { Some(Arc::new(Decisions(Authzen::new(control.clone(), addr, has_tls)))) };
+    let gateway = Gateway::bind_with(control.clone(), addr, tls, mount);
     let gateway = gateway.await.map_err(bind("agents", addr))?;
     for (name, addr) in [(ADMIN_ADDRESS_FILE, api.addr()), (AGENTS_ADDRESS_FILE, gateway.addr())] {
         DataDir::replace_at(&settings.data_dir.join(name), format!("{addr}\n").as_bytes())?;
     }
     Ok((gateway, api))
+}
+
+/// The decision point on the agents' listener: neither edge knows the other.
+#[derive(Debug)]
+struct Decisions(Authzen);
+
+impl Mount for Decisions {
+    fn answer<'a>(&'a self, head: &'a Parts, body: &'a mut RequestBody) -> Mounted<'a> {
+        Box::pin(self.0.answer(head, |most| async move {
+            let read = body.read(most).await;
+            read.map_err(|unread| match unread {
+                gateway::Unread::TooLarge => Unread::TooLarge,
+                gateway::Unread::NoRoom => Unread::NoRoom,
+                gateway::Unread::BrokenOff => Unread::BrokenOff,
+                gateway::Unread::Late => Unread::Late,
+            })
+        }))
+    }
 }
 
 /// What control calls at the start, which takes what was loaded before anything was opened, and at each reload.
@@ -232,6 +259,7 @@ fn needs_restart(running: &Settings, new: &Settings) -> Vec<&'static str> {
         ("log", running.log != new.log),
         ("limits, timeouts", running.limits != new.limits),
         ("audit", running.audit != new.audit),
+        ("authzen", running.authzen != new.authzen),
     ];
     let changed = changed.into_iter().filter(|(_, changed)| *changed);
     changed.map(|(name, _)| name).collect()

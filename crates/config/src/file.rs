@@ -1,6 +1,7 @@
 //! `bailiwick.toml`: process settings, upstreams and prices. One section, one file of this module.
 
 mod audit;
+mod authzen;
 mod key;
 mod limits;
 mod listen;
@@ -18,7 +19,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use control::{Limits, RouteSpec, UpstreamSpec};
+use control::{AuthzenSettings, Limits, RouteSpec, UpstreamSpec};
 use pricing::{Override, PriceBook};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -33,6 +34,7 @@ pub(crate) use upstream::Upstream;
 
 use self::{
     audit::RawAudit,
+    authzen::RawAuthzen,
     limits::{RawBounds, RawLimits, RawTimeouts},
     listen::{Listen, RawListen, is_public},
     log::RawLog,
@@ -75,6 +77,8 @@ pub(crate) struct RawFile {
     timeouts: Field<RawTimeouts>,
     /// The audit log.
     audit: Field<RawAudit>,
+    /// The decision point.
+    authzen: Field<RawAuthzen>,
     /// Model providers by name. The name is the first path segment of requests to it.
     upstreams: Field<Keyed<RawUpstream>>,
     /// How calls are tried, by name: attempts, fallbacks, times and how many run at once.
@@ -108,6 +112,8 @@ pub struct Settings {
     pub limits: Limits,
     /// The audit log.
     pub audit: Audit,
+    /// The decision point.
+    pub authzen: AuthzenSettings,
     /// Model providers by name, their credentials as references.
     pub(crate) upstreams: Vec<Upstream>,
     /// How calls are tried.
@@ -212,6 +218,8 @@ impl TryFrom<(RawFile, &Path)> for Checked {
             timeouts: raw.timeouts.value().unwrap_or_default(),
         }));
         let audit = findings.absorb(Audit::try_from((raw.audit.value().unwrap_or_default(), dir)));
+        let authzen = raw.authzen.value().unwrap_or_default();
+        let authzen = findings.absorb(authzen::Checked::try_from((authzen, agents)));
         let upstreams = upstreams(raw.upstreams, dir, &mut findings);
         upstreams.iter().for_each(|upstream| upstream.warn(&mut warnings));
         let usual = limits.clone().unwrap_or_default();
@@ -234,6 +242,7 @@ impl TryFrom<(RawFile, &Path)> for Checked {
                 log,
                 limits: limits?,
                 audit: audit?,
+                authzen: authzen?.0,
                 upstreams,
                 routes,
                 prices,

@@ -132,7 +132,7 @@ pub fn parse_budgets(file: &str, bytes: Vec<u8>) -> Result<Vec<BudgetSpec>, Prob
             ..agent.value.budget
         }),
         Document::Budget(budget) => Some(budget.spec),
-        Document::RateLimit(_) | Document::Breaker(_) => None,
+        Document::RateLimit(_) | Document::Breaker(_) | Document::Pep(_) => None,
     });
     findings.of_file(file).or_value(budgets.collect())
 }

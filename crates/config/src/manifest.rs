@@ -5,10 +5,11 @@ mod breaker;
 mod budget;
 mod check;
 mod kind;
+mod pep;
 mod rate;
 mod select;
 
-use control::AgentSpec;
+use control::{AgentSpec, PepSpec};
 use ledger::{BreakerSpec, BudgetSpec, Label, RateSpec};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
@@ -17,6 +18,7 @@ use self::{
     breaker::RawBreaker,
     budget::RawBudget,
     kind::{Foreign, Kind},
+    pep::RawPep,
     rate::RawRateLimit,
 };
 use super::{
@@ -32,6 +34,7 @@ pub(crate) enum Document {
     Budget(Declared<BudgetSpec>),
     RateLimit(Declared<RateSpec>),
     Breaker(Declared<BreakerSpec>),
+    Pep(Placed<PepSpec>),
 }
 
 /// A rule, and where it stands.
@@ -66,6 +69,10 @@ fn document(node: &Node, findings: &mut Findings) -> Option<Document> {
         Ok(Kind::Budget) => findings.absorb(read::<RawBudget, _>(node)).map(Document::Budget),
         Ok(Kind::RateLimit) => findings.absorb(read::<RawRateLimit, _>(node)).map(Document::RateLimit),
         Ok(Kind::Breaker) => findings.absorb(read::<RawBreaker, _>(node)).map(Document::Breaker),
+        Ok(Kind::Pep) => {
+            let value = findings.absorb(read::<RawPep, PepSpec>(node))?;
+            Some(Document::Pep(Placed { mark: node.mark, value }))
+        }
         Err(foreign) => {
             let Foreign { mark, kind } = foreign;
             let message = format!("unknown kind `{}`", suggest::shown(kind));
@@ -101,6 +108,7 @@ impl JsonSchema for RawDocument {
             generator.subschema_for::<RawBudget>(),
             generator.subschema_for::<RawRateLimit>(),
             generator.subschema_for::<RawBreaker>(),
+            generator.subschema_for::<RawPep>(),
         ];
         json_schema!({ "oneOf": kinds })
     }

@@ -85,6 +85,8 @@ mod tests {
         );
         let breaker = agents("{ kind: Breaker, loops: true }");
         assert_eq!(of("Breaker"), [vec!["kind".to_owned()], breaker].concat());
+        let pep = agents("{ kind: Pep }");
+        assert_eq!(of("Pep"), [vec!["kind".to_owned()], pep].concat());
         let rule = |rule: &str| agents(&format!("{{ kind: Breaker, name: b, scope: run, {rule}: {{}} }}"));
         assert_eq!(of("SpendRate"), rule("spend"));
         assert_eq!(of("SpendSurge"), rule("surge"));
@@ -113,10 +115,11 @@ mod tests {
             ("log", "Log"),
             ("limits", "Limits"),
             ("timeouts", "Timeouts"),
+            ("authzen", "Authzen"),
         ] {
             text.push_str(&format!("[{section}]\n{}", defaults(&format!("/$defs/{definition}"))));
         }
-        assert_eq!(text.lines().count(), 1 + 2 + 4 + 3 + 2 + 6 + 7, "{text}");
+        assert_eq!(text.lines().count(), 1 + 2 + 4 + 3 + 2 + 6 + 7 + 6, "{text}");
         let spelt_out = Settings::parse(&text, "t", nowhere()).unwrap_or_else(|problems| panic!("{problems}\n{text}"));
         let plain = Settings::parse("trust_domain = \"a\"", "t", nowhere()).unwrap();
         assert_eq!(format!("{spelt_out:?}"), format!("{plain:?}"));

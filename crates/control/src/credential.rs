@@ -12,6 +12,8 @@ use zeroize::Zeroizing;
 
 /// The prefix of an agent's credential.
 pub const AGENT_PREFIX: &str = "bwk_";
+/// The prefix of an enforcement point's credential.
+pub const PEP_PREFIX: &str = "bwp_";
 /// The prefix of an administrator's credential.
 pub const ADMIN_PREFIX: &str = "bwa_";
 

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use ledger::{BreakerSpec, BudgetSpec, RateSpec};
-use model::{AgentName, NanoUsd, TenantName};
+use model::{AgentName, Digest, NanoUsd, PepName, TenantName};
 use pricing::Override;
 
 use crate::{RouteSpec, UpstreamSpec};
@@ -34,6 +34,8 @@ pub struct TenantGovernance {
     pub limits: Vec<RateSpec>,
     /// Its circuit breakers.
     pub breakers: Vec<BreakerSpec>,
+    /// Its policy enforcement points.
+    pub peps: Vec<PepSpec>,
     /// Its files of schemas, policies and entities; their names are relative to the governance directory.
     pub sources: policy::Sources,
 }
@@ -59,6 +61,68 @@ pub struct AgentSpec {
     pub output_limit: Option<u64>,
     /// What it may spend while the log cannot be written.
     pub allowance: Option<NanoUsd>,
+}
+
+/// A policy enforcement point's manifest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PepSpec {
+    /// The enforcement point.
+    pub name: PepName,
+    /// Who answers for it, as an address of a person or group. The log knows only its pseudonym.
+    pub owner: String,
+    /// What it is for.
+    pub purpose: String,
+    /// Whether it may ask for decisions.
+    pub may_evaluate: bool,
+    /// Whether it may search.
+    pub may_search: bool,
+    /// Whether it is told the reasons for users.
+    pub reasons_user: bool,
+    /// Whether it is told the reasons for administrators.
+    pub reasons_admin: bool,
+    /// SHA-256 of each certificate (DER) that authenticates it.
+    pub certificates: Vec<Digest>,
+}
+
+/// When the answer to an enforcement point leaves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Recording {
+    /// Once its entry is on the disk.
+    #[default]
+    Durable,
+    /// Once its entry is among those that are about to be written: a crash may lose the last of them.
+    Buffered,
+}
+
+/// How the decision point answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthzenSettings {
+    /// The address by which enforcement points know it, without a slash at its end. The listener's own if `None`, where
+    /// that is a loopback one.
+    pub public_url: Option<String>,
+    /// When answers leave.
+    pub record: Recording,
+    /// Whether anybody may ask without a credential, of the tenant `default`. For development on one machine.
+    pub allow_unauthenticated: bool,
+    /// The most items of a batch.
+    pub max_evaluations: usize,
+    /// The most results on a page of a search.
+    pub page_size: usize,
+    /// The longest body of a request, in bytes.
+    pub request_bytes: usize,
+}
+
+impl Default for AuthzenSettings {
+    fn default() -> Self {
+        Self {
+            public_url: None,
+            record: Recording::Durable,
+            allow_unauthenticated: false,
+            max_evaluations: 200,
+            page_size: 1_000,
+            request_bytes: 256 * 1024,
+        }
+    }
 }
 
 /// Something that keeps declarations from taking effect.

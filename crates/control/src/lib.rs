@@ -17,6 +17,7 @@ mod budgets;
 mod cost;
 mod credential;
 mod entering;
+mod entities;
 mod expiry;
 mod fail_open;
 mod governance;
@@ -24,6 +25,7 @@ mod load;
 mod meter;
 mod metrics;
 mod overruns;
+mod pdp;
 mod pipeline;
 mod privacy;
 mod publish;
@@ -39,12 +41,13 @@ mod simulate;
 mod snapshot;
 mod start;
 mod step;
+mod stored;
 mod tariffs;
 #[cfg(test)]
 mod testing;
 mod upstream;
 
-pub use admin::{AdminError, IssuedAdmin, IssuedKey, KeyOrder, Permission};
+pub use admin::{AdminError, IssuedAdmin, IssuedKey, KeyOrder, PepKeyOrder, Permission};
 pub use audience::{Audience, Seat};
 pub use authenticate::{Session, Unauthenticated};
 pub use budgets::{
@@ -52,18 +55,24 @@ pub use budgets::{
     Values,
 };
 pub use cost::{CostFigures, CostLine, CostOther, CostQuery, CostReport, TokenFigures, cost_label};
-pub use credential::{ADMIN_PREFIX, AGENT_PREFIX, recognise};
-pub use governance::{AgentSpec, Governance, Limits, LoadProblem, TenantGovernance};
+pub use credential::{ADMIN_PREFIX, AGENT_PREFIX, PEP_PREFIX, recognise};
+pub use entities::{
+    ENTITIES_BULK, ENTITIES_PAGE, EntityEdit, EntityExpected, EntityOrder, EntityPlace, StoredEntities, StoredEntity,
+};
+pub use governance::{
+    AgentSpec, AuthzenSettings, Governance, Limits, LoadProblem, PepSpec, Recording, TenantGovernance,
+};
 pub use ledger::Warning as Caution;
 pub use meter::{BodyEnd, Cleared, Meter, Settled, Unassembled};
 pub use overruns::Acceptance;
+pub use pdp::{PepAnswer, PepError, PepSession, Presented, endpoints as pdp_endpoints};
 pub use pipeline::{Ask, Failure, Forwarded, Upstream};
 pub use refusal::Refusal;
 pub use repeat::RepeatKey;
 pub use report::{
     AdminReport, AgentReport, AskReport, BreakerReport, BucketReport, BudgetPage, BudgetReport, EditReport,
-    EntryReport, KeyReport, LimitReport, LoadReport, OverrunReport, SimulationReport, StandingReport, StopReport,
-    StoppedReport, UpstreamReport, rfc3339,
+    EntryReport, KeyReport, LimitReport, LoadReport, OverrunReport, PepKeyReport, PepReport, SimulationReport,
+    StandingReport, StopReport, StoppedReport, UpstreamReport, rfc3339,
 };
 pub use route::{Bounds, Cause, Fallback, ModelPattern, Places, Retry, RouteSpec};
 pub use rules::Reset;

@@ -1,6 +1,7 @@
 //! How declarations take effect: by entries that carry each changed object whole.
 
 mod budgets;
+mod peps;
 mod rules;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,7 +36,7 @@ pub(crate) struct Compiled {
 
 /// Compiles everything, or says everything that is wrong with it.
 pub(crate) fn compile(governance: Governance) -> Result<Compiled, Vec<LoadProblem>> {
-    let mut problems = Vec::new();
+    let mut problems = peps::problems(&governance);
     let mut bundles = BTreeMap::new();
     for (name, tenant) in &governance.tenants {
         let facts: Vec<AgentFacts> = tenant.agents.iter().map(facts).collect();
@@ -118,6 +119,7 @@ pub(crate) fn changes(
         gone.into_iter()
             .map(|agent| Event::AgentRemoved { agent, by: by.clone() }),
     );
+    rest.extend(peps::changes(view, tenant, privacy, by, &mut persons));
     rest.extend(undeclared);
     rest.extend(upstream_change(view, &compiled.governance.upstreams, by));
     rest.extend(price_change(view, compiled, by));

@@ -3,7 +3,7 @@
 use aws_lc_rs::hmac::{self, HMAC_SHA256};
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use ledger::Step;
-use model::{AgentName, Pseudonym, TenantName};
+use model::{AgentName, Digest, Pseudonym, TenantName};
 use zeroize::Zeroizing;
 
 /// Which pseudonym key is in use. It goes up when the key rotates.
@@ -81,6 +81,23 @@ impl Privacy {
         let tag = context.sign();
         let part = tag.as_ref().first_chunk().copied().unwrap_or_default();
         Step(u64::from_be_bytes(part))
+    }
+
+    /// A commitment to a content of a tenant's, as a digest.
+    pub(crate) fn commit_to(&self, tenant: &TenantName, content: &str) -> Digest {
+        let mut context = hmac::Context::with_key(&self.content);
+        for part in ["entities", tenant.as_str()] {
+            context.update(part.as_bytes());
+            context.update(b"\0");
+        }
+        context.update(content.as_bytes());
+        Digest(context.sign().as_ref().first_chunk().copied().unwrap_or_default())
+    }
+
+    /// The key of a tenant's page tokens.
+    pub(crate) fn pages(&self, tenant: &TenantName) -> hmac::Key {
+        let derived = hmac::sign(&self.content, &[b"pages\0", tenant.as_str().as_bytes()].concat());
+        hmac::Key::new(HMAC_SHA256, derived.as_ref())
     }
 
     /// A commitment to a content that comes in parts.

@@ -8,11 +8,13 @@ use std::{
 
 use entry::Event;
 use model::{AdminName, TenantName, UpstreamName};
+use policy::Bundle;
 use store::View;
 
 use crate::{
     Actor, AdminError, Control, LoadReport, TenantGovernance,
     load::{self, Compiled},
+    pdp::{PdpKey, Peps},
     route::Routes,
     snapshot::{Snapshot, Tenant, keys_of},
     start::Inner,
@@ -156,6 +158,14 @@ impl Control {
         for (tenant, declared) in all.clone() {
             let view = self.committer().view(tenant.clone()).await?;
             problems.extend(load::problems(&view, declared, self.privacy()));
+            let Some(files) = compiled.bundles.get(tenant) else {
+                continue;
+            };
+            match self.with_stored(&view, files).await {
+                Ok(_) => {}
+                Err(AdminError::Problems(found)) => problems.extend(found),
+                Err(error) => return Err(error),
+            }
         }
         if !problems.is_empty() {
             return Err(AdminError::Problems(problems));
@@ -216,6 +226,7 @@ impl Control {
         let before = self.inner.snapshot.load_full();
         let mut snapshot = Snapshot {
             keys: HashMap::new(),
+            peps: Peps::default(),
             admins: HashMap::new(),
             tenants: HashMap::new(),
             upstreams: HashMap::new(),
@@ -244,10 +255,17 @@ impl Control {
         }
         for (name, bundle) in &loaded.bundles {
             let view = self.committer().view(name.clone()).await?;
+            let files = bundle.clone();
+            let bundle = self.with_stored(&view, &files).await?;
+            let pdp_key = match before.tenants.get(name) {
+                Some(tenant) => tenant.pdp_key.clone(),
+                None => self.pdp_key(name)?,
+            };
             snapshot.keys.extend(keys_of(&view, &before));
+            snapshot.peps.add(&view);
             snapshot
                 .tenants
-                .insert(name.clone(), Arc::new(tenant_of(view, bundle.clone())));
+                .insert(name.clone(), Arc::new(tenant_of(view, (bundle, files), pdp_key)));
         }
         let snapshot = Arc::new(snapshot);
         self.inner.snapshot.store(snapshot.clone());
@@ -258,7 +276,7 @@ impl Control {
     }
 }
 
-fn tenant_of(view: View, bundle: Arc<policy::Bundle>) -> Tenant {
+fn tenant_of(view: View, (bundle, files): (Arc<Bundle>, Arc<Bundle>), pdp_key: Arc<PdpKey>) -> Tenant {
     let mut distrusted: HashMap<UpstreamName, HashSet<String>> = HashMap::new();
     for (upstream, model) in view.distrusted.into_keys() {
         distrusted.entry(upstream).or_default().insert(model);
@@ -271,7 +289,10 @@ fn tenant_of(view: View, bundle: Arc<policy::Bundle>) -> Tenant {
         epoch: view.epoch,
         agents: agents.collect(),
         bundle,
+        files,
         bundle_entry: view.bundle.map_or(0, |(_, entry)| entry),
+        entities: view.entities,
+        pdp_key,
         prices_entry: view.prices.map_or(0, |(_, entry)| entry),
         steps: view.steps,
         distrusted,
@@ -282,6 +303,8 @@ fn describe(tenant: &TenantName, event: &Event) -> String {
     let about = match event {
         Event::AgentLoaded { agent, .. } => agent.name.to_string(),
         Event::AgentRemoved { agent, .. } => agent.to_string(),
+        Event::PepLoaded { pep, .. } => pep.name.to_string(),
+        Event::PepRemoved { pep, .. } => pep.to_string(),
         Event::BudgetLoaded { budget, .. } => {
             format!(
                 "{} {} per {}",

@@ -3,11 +3,13 @@
 
 mod ask;
 mod budget;
+mod pep;
 pub(crate) mod rules;
 mod simulation;
 
 pub use ask::AskReport;
 pub use budget::{BudgetPage, BudgetReport, EditReport};
+pub use pep::{PepKeyReport, PepReport};
 pub use rules::{BreakerReport, BucketReport, LimitReport, StandingReport};
 pub use simulation::{SimulationReport, StopReport, StoppedReport};
 

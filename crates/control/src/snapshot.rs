@@ -13,12 +13,18 @@ use pricing::PriceBook;
 use store::View;
 use tokio_util::sync::CancellationToken;
 
-use crate::{UpstreamSpec, route::Routes, tariffs::Tariffs};
+use crate::{
+    UpstreamSpec,
+    pdp::{PdpKey, Peps},
+    route::Routes,
+    tariffs::Tariffs,
+};
 
 /// The picture.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     pub(crate) keys: HashMap<Digest, Arc<Key>>,
+    pub(crate) peps: Peps,
     pub(crate) admins: HashMap<Digest, Actor>,
     pub(crate) tenants: HashMap<TenantName, Arc<Tenant>>,
     pub(crate) upstreams: HashMap<UpstreamName, Arc<UpstreamSpec>>,
@@ -42,8 +48,14 @@ pub(crate) struct Tenant {
     pub(crate) epoch: u64,
     pub(crate) agents: HashMap<AgentName, Arc<AgentRecord>>,
     pub(crate) bundle: Arc<Bundle>,
+    /// The bundle of the files, without what is stored.
+    pub(crate) files: Arc<Bundle>,
     /// The entries that put the bundle and the prices in effect.
     pub(crate) bundle_entry: u64,
+    /// The version of the stored entities that are in the bundle.
+    pub(crate) entities: u64,
+    /// What its decision point signs with.
+    pub(crate) pdp_key: Arc<PdpKey>,
     pub(crate) prices_entry: u64,
     /// What circuit breakers look at of requests.
     pub(crate) steps: WantedSteps,
@@ -73,6 +85,7 @@ impl Snapshot {
     pub(crate) fn empty(prices: PriceBook) -> Self {
         Self {
             keys: HashMap::new(),
+            peps: Peps::default(),
             admins: HashMap::new(),
             tenants: HashMap::new(),
             upstreams: HashMap::new(),

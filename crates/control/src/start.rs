@@ -16,14 +16,16 @@ use tokio::{
 use zeroize::Zeroizing;
 
 use crate::{
-    ADMIN_PREFIX, AdminError, Governance, Limits, LoadProblem, UpstreamSpec,
+    ADMIN_PREFIX, AdminError, AuthzenSettings, Governance, Limits, LoadProblem, UpstreamSpec,
     asking::room_for_bodies,
     credential::{make, recognise},
     load::{self, Compiled},
     metrics::Metrics,
+    pdp::PdpKey,
     privacy::Privacy,
     signer::{Signer, expect_key},
     snapshot::Snapshot,
+    stored::Merged,
 };
 
 /// The actor of what a start loads.
@@ -52,6 +54,8 @@ pub struct Options {
     pub spool: Option<PathBuf>,
     /// Bounds.
     pub limits: Limits,
+    /// How the decision point answers.
+    pub authzen: AuthzenSettings,
     /// The program's version.
     pub version: String,
     /// What time it is. A test brings its own.
@@ -107,6 +111,12 @@ pub(crate) struct Inner {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) privacy: Privacy,
     pub(crate) limits: Arc<Limits>,
+    pub(crate) authzen: AuthzenSettings,
+    /// How many questions to the decision point may be answered at once, and how many of the long ones.
+    pub(crate) places: Arc<Semaphore>,
+    pub(crate) aside: Arc<Semaphore>,
+    /// The bundles with the stored entities in them.
+    pub(crate) merged: Merged,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) random: SystemRandom,
     pub(crate) loader: Loader,
@@ -140,6 +150,7 @@ impl Control {
             reserve,
             spool,
             limits,
+            authzen,
             version,
             clock,
             loader,
@@ -198,7 +209,11 @@ impl Control {
             clock,
             privacy: Privacy::new(&privacy),
             waiting: Arc::new(room_for_bodies(&limits)),
+            places: Arc::new(Semaphore::new(limits.in_flight.min(Semaphore::MAX_PERMITS))),
+            aside: Arc::new(Semaphore::new(cores())),
+            merged: Merged::default(),
             limits: Arc::new(limits),
+            authzen,
             metrics: Arc::new(Metrics::new()),
             random,
             loader,
@@ -261,6 +276,13 @@ impl Control {
         Ok(())
     }
 
+    /// Reads the key that a tenant's decision point signs with, or makes it.
+    pub(crate) fn pdp_key(&self, tenant: &TenantName) -> Result<Arc<PdpKey>, AdminError> {
+        let key = PdpKey::load(&self.inner.dir, tenant, || secret(&self.inner.random));
+        key.map(Arc::new)
+            .map_err(|error| AdminError::Unavailable(error.to_string()))
+    }
+
     pub(crate) fn snapshot(&self) -> arc_swap::Guard<Arc<Snapshot>> {
         self.inner.snapshot.load()
     }
@@ -305,6 +327,11 @@ impl Control {
 
     pub(crate) fn random_name(&self) -> String {
         name_of(&self.inner.random)
+    }
+
+    /// How the decision point answers.
+    pub fn authzen(&self) -> &AuthzenSettings {
+        &self.inner.authzen
     }
 
     /// Bounds of the data plane.
@@ -398,6 +425,11 @@ impl Control {
 )]
 fn fill(random: &SystemRandom, bytes: &mut [u8]) {
     random.fill(bytes).expect("the operating system gives randomness");
+}
+
+/// How much can run at once.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 fn secret(random: &SystemRandom) -> Zeroizing<[u8; 32]> {

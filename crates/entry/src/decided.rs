@@ -151,7 +151,7 @@ pub struct Input {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Found {
-    /// How many there are in all.
+    /// How many there are as far as was looked: in all, or up to the end of this page.
     pub total: u64,
     /// How many of them were on pages before this one.
     #[serde(default, skip_serializing_if = "is_zero")]

@@ -11,6 +11,7 @@
 #![expect(clippy::panic, reason = "a panic is how a target tells of a finding")]
 
 mod assemble;
+mod authzen;
 mod calls;
 mod cut;
 mod files;
@@ -23,6 +24,7 @@ mod steps;
 mod streams;
 
 pub use assemble::assemble;
+pub use authzen::authzen;
 pub use calls::{call_form, call_json};
 pub use files::{config_manifest, config_settings, policy_entities, policy_rules, policy_schema};
 pub use gate::{credentials, headers, names, routes};
@@ -46,6 +48,7 @@ pub struct Target {
 pub const TARGETS: &[Target] = &[
     target("amounts", amounts),
     target("assemble", assemble),
+    target("authzen", authzen),
     target("call_form", call_form),
     target("call_json", call_json),
     target("catalogue", catalogue),

@@ -20,11 +20,14 @@ pub(crate) struct Bodies {
 
 /// Why a body was not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unread {
+pub enum Unread {
+    /// It is longer than it may be.
     TooLarge,
     /// Other bodies leave no room for it.
     NoRoom,
+    /// The caller broke it off.
     BrokenOff,
+    /// It took too long.
     Late,
 }
 

@@ -3,6 +3,9 @@
 /// The first segments that are Bailiwick's own and name no upstream.
 pub const RESERVED: [&str; 7] = ["oauth2", "access", ".well-known", "mcp", "healthz", "readyz", "runs"];
 
+/// Those of them that something else than the gateway may answer.
+const MOUNTED: [&str; 2] = ["access", ".well-known"];
+
 /// What a path asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route<'a> {
@@ -10,6 +13,8 @@ pub enum Route<'a> {
     Health,
     /// Can it govern?
     Ready,
+    /// Something that is not the gateway's own: what is mounted under this first segment answers.
+    Mounted,
     /// Something of an upstream.
     Upstream {
         /// The first segment.
@@ -34,7 +39,9 @@ pub fn route(path: &str) -> Route<'_> {
         Some(at) => inner.split_at(at),
         None => (inner, ""),
     };
-    if name.is_empty() || RESERVED.contains(&name) {
+    if MOUNTED.contains(&name) {
+        Route::Mounted
+    } else if name.is_empty() || RESERVED.contains(&name) {
         Route::Unknown
     } else {
         Route::Upstream { name, rest }
@@ -62,7 +69,10 @@ mod tests {
             ("/readyz", Route::Ready),
             ("/healthz/x", Route::Unknown),
             ("/oauth2/token", Route::Unknown),
-            ("/.well-known/x", Route::Unknown),
+            ("/.well-known/x", Route::Mounted),
+            ("/access/v1/evaluation", Route::Mounted),
+            ("/access", Route::Mounted),
+            ("/accesses", upstream("accesses", "")),
             ("/", Route::Unknown),
             ("//v1", Route::Unknown),
             ("*", upstream("*", "")),

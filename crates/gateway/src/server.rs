@@ -10,6 +10,7 @@ use transport::{Bound, Listener, ServerTls, Settings};
 
 use crate::{
     bodies::Bodies,
+    mount::Mount,
     replays::{Recorded, Replays},
     reply,
     service::Service,
@@ -37,14 +38,20 @@ impl Gateway {
     /// # Errors
     /// When the address cannot be bound.
     pub async fn bind(control: Control, addr: SocketAddr) -> io::Result<Self> {
-        Self::bind_with(control, addr, None).await
+        Self::bind_with(control, addr, None, |_| None).await
     }
 
-    /// Listens and starts to serve, with TLS if there is one.
+    /// Listens and starts to serve, with TLS if there is one, and with somebody who answers what is not the gateway's: made
+    /// once it is known where it listens.
     ///
     /// # Errors
     /// When the address cannot be bound.
-    pub async fn bind_with(control: Control, addr: SocketAddr, tls: Option<ServerTls>) -> io::Result<Self> {
+    pub async fn bind_with(
+        control: Control,
+        addr: SocketAddr,
+        tls: Option<ServerTls>,
+        mount: impl FnOnce(SocketAddr) -> Option<Arc<dyn Mount>>,
+    ) -> io::Result<Self> {
         let bound = Bound::bind(addr).await?;
         let limits = control.limits();
         let settings = Settings {
@@ -62,6 +69,7 @@ impl Gateway {
             replays: Replays::new(limits.replay_bytes),
             bodies: Arc::new(Bodies::new(limits)),
             detached: detached.clone(),
+            mount: mount(bound.addr()),
             control,
         };
         Ok(Self {

@@ -15,6 +15,7 @@ use crate::{
     bodies::{Bodies, Unread},
     forward::Outgoing,
     headers,
+    mount::{self, Mount},
     replays::{self, Entered, Recorded, Replays, Turn},
     reply::{self, ReplyBody},
     route::{Route, route},
@@ -35,6 +36,8 @@ pub(crate) struct Service {
     pub(crate) bodies: Arc<Bodies>,
     /// Calls that are made to their end whatever becomes of their callers.
     pub(crate) detached: TaskTracker,
+    /// Who answers what is neither the gateway's own nor an upstream's.
+    pub(crate) mount: Option<Arc<dyn Mount>>,
 }
 
 impl Service {
@@ -44,6 +47,13 @@ impl Service {
         let (name, rest) = match route(head.uri.path()) {
             Route::Health => return reply::plain(StatusCode::OK, "ok").map(Recorded::plain),
             Route::Ready => return self.ready().map(Recorded::plain),
+            Route::Mounted => {
+                if let Some(mount) = &self.mount {
+                    let within = self.control.limits().request_timeout;
+                    return mount::answer(mount.as_ref(), &head, body, self.bodies.clone(), within).await;
+                }
+                ("", "")
+            }
             Route::Unknown => ("", ""),
             Route::Upstream { name, rest } => (name, rest),
         };
@@ -58,7 +68,7 @@ impl Service {
             Ok(response) => response,
             Err(refusal) => {
                 let mut response = reply::refusal(dialect, &refusal).map(Recorded::plain);
-                if !read_over(&head.headers, refusal.reason, body).await {
+                if !read_over(&head.headers, refusal.reason == Reason::RequestTimeout, body).await {
                     // What was not read closes the connection, and a caller that is not told would use it again.
                     close(&mut response);
                     response.extensions_mut().insert(transport::Unread);
@@ -347,12 +357,12 @@ impl Edge<'_> {
 
 /// Reads to its end what of a refused request is short and on its way anyhow, so that the connection can be used again.
 /// Whether it was.
-async fn read_over(headers: &HeaderMap, reason: Reason, body: Option<Incoming>) -> bool {
+pub(crate) async fn read_over(headers: &HeaderMap, late: bool, body: Option<Incoming>) -> bool {
     let Some(body) = body.filter(|body| !http_body::Body::is_end_stream(body)) else {
         return true;
     };
     // Who waits to be asked for its body is not asked for what nobody wants, and who was late is not waited for again.
-    if headers.contains_key(header::EXPECT) || reason == Reason::RequestTimeout {
+    if headers.contains_key(header::EXPECT) || late {
         return false;
     }
     if http_body::Body::size_hint(&body)
@@ -367,7 +377,7 @@ async fn read_over(headers: &HeaderMap, reason: Reason, body: Option<Incoming>) 
 }
 
 /// Says that the connection ends with this reply.
-fn close<B>(response: &mut Response<B>) {
+pub(crate) fn close<B>(response: &mut Response<B>) {
     let headers = response.headers_mut();
     headers.insert(header::CONNECTION, http::HeaderValue::from_static("close"));
 }

@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use aws_lc_rs::digest::{SHA256, digest};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use http_body::{Body, Frame, SizeHint};
@@ -46,6 +47,26 @@ const WINDOW: u32 = 256 * 1024;
 const SEND_BUFFER: usize = 64 * 1024;
 /// How often an HTTP/2 connection is looked after, at the most and at the least.
 const LOOK: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+
+/// SHA-256 of the certificate (DER) that a caller has shown. An extension of its requests; the handshake has checked that
+/// it comes from an authority that is trusted, and that the caller has its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerCertificate(pub [u8; 32]);
+
+impl PeerCertificate {
+    fn of(stream: &Stream) -> Option<Self> {
+        let hash = digest(&SHA256, stream.peer_certificate()?);
+        hash.as_ref().first_chunk().copied().map(Self)
+    }
+
+    /// Notes on a request who sent it. One that no certificate stands behind stays as it is.
+    fn note<B>(peer: Option<Self>, mut request: Request<B>) -> Request<B> {
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(peer);
+        }
+        request
+    }
+}
 
 /// What all connections of a listener share.
 #[derive(Debug)]
@@ -84,12 +105,14 @@ where
         }
     };
     let settings = &serving.settings;
+    let peer = PeerCertificate::of(&stream);
     let stream = Patient::new(stream, settings.patience);
     let ended = if is_h2 {
         let io = TokioIo::new(stream);
         let streams = Streams::new();
         let (service, watching) = (serving.service.clone(), streams.clone());
         let watched = service_fn(move |request| {
+            let request = PeerCertificate::note(peer, request);
             let (answer, open, streams) = (service.call(request), watching.open(), watching.clone());
             async move {
                 answer
@@ -105,7 +128,7 @@ where
         let io = TokioIo::new(Unreadable::new(stream, serving.instead.clone()));
         let service = serving.service.clone();
         let noting = service_fn(move |request| {
-            let answer = names_its_host(&request).then(|| service.call(request));
+            let answer = names_its_host(&request).then(|| service.call(PeerCertificate::note(peer, request)));
             let unread = unread.clone();
             async move {
                 let Some(answer) = answer else {

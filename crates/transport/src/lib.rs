@@ -13,6 +13,7 @@ pub mod tls;
 mod unreadable;
 mod watched;
 
+pub use connection::PeerCertificate;
 pub use linger::Unread;
 pub use listener::{Bound, Listener, Settings};
 pub use stream::Stream;

@@ -77,6 +77,17 @@ impl Stream {
         }
     }
 
+    /// The certificate that the peer has shown, in DER. It was checked in the handshake.
+    pub(crate) fn peer_certificate(&self) -> Option<&[u8]> {
+        match &self.kind {
+            Kind::Plain(_) => None,
+            Kind::Tls(stream) => {
+                let shown = stream.get_ref().1.peer_certificates()?;
+                shown.first().map(AsRef::as_ref)
+            }
+        }
+    }
+
     /// Whether it has TLS.
     pub(crate) fn is_tls(&self) -> bool {
         matches!(self.kind, Kind::Tls(_))

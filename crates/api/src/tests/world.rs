@@ -106,6 +106,7 @@ impl World {
             reserve: 0,
             spool: None,
             limits: Limits::default(),
+            authzen: control::AuthzenSettings::default(),
             version: "test".to_owned(),
             clock: std::sync::Arc::new(store::SystemClock::new()),
             loader: Box::new(move || source.lock().unwrap().clone()),

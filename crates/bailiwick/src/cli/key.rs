@@ -3,7 +3,7 @@
 mod issue;
 
 use api::wire;
-use model::{AgentName, KeyId, TenantName};
+use model::{AgentName, KeyId, PepName, TenantName};
 use serde::Serialize;
 
 use super::{
@@ -18,15 +18,18 @@ use super::{
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
     Issue(issue::Args),
-    /// Show all credentials of agents, revoked and expired ones too
+    /// Show all credentials of agents and enforcement points, revoked and expired ones too
     #[command(after_help = "\
 Examples:
   bailiwick key list
   bailiwick key list --agent assistant --json")]
     List {
         /// Only those of this agent
-        #[arg(long, value_name = "AGENT")]
+        #[arg(long, value_name = "AGENT", conflicts_with = "pep")]
         agent: Option<AgentName>,
+        /// Only those of this enforcement point
+        #[arg(long, value_name = "PEP")]
+        pep: Option<PepName>,
         #[command(flatten)]
         target: Target,
     },
@@ -59,7 +62,7 @@ struct Revoked<'a> {
 pub(super) async fn run(common: &Common, command: &Command, out: &mut Output) -> Result<(), Failure> {
     match command {
         Command::Issue(args) => issue::run(common, args, out).await,
-        Command::List { agent, target } => list(common, agent.as_ref(), target, out).await,
+        Command::List { agent, pep, target } => list(common, (agent.as_ref(), pep.as_ref()), target, out).await,
         Command::Revoke {
             id,
             note,
@@ -75,41 +78,97 @@ pub(super) async fn run(common: &Common, command: &Command, out: &mut Output) ->
     }
 }
 
-async fn list(common: &Common, agent: Option<&AgentName>, target: &Target, out: &mut Output) -> Result<(), Failure> {
-    let mut listed: wire::Keys = target.client(common)?.get("/api/v1/keys").await?;
-    if let Some(agent) = agent {
-        listed.keys.retain(|key| key.agent == agent.as_str());
-    }
+#[derive(Serialize)]
+struct Listed {
+    keys: Vec<control::KeyReport>,
+    pep_keys: Vec<control::PepKeyReport>,
+}
+
+async fn list(
+    common: &Common,
+    (agent, pep): (Option<&AgentName>, Option<&PepName>),
+    target: &Target,
+    out: &mut Output,
+) -> Result<(), Failure> {
+    let client = target.client(common)?;
+    let wire::Keys { mut keys } = client.get("/api/v1/keys").await?;
+    let wire::PepKeys { keys: mut pep_keys } = client.get("/api/v1/pep-keys").await?;
+    keys.retain(|key| pep.is_none() && agent.is_none_or(|agent| key.agent == agent.as_str()));
+    pep_keys.retain(|key| agent.is_none() && pep.is_none_or(|pep| key.pep == pep.as_str()));
+    let listed = Listed { keys, pep_keys };
     out.show(&listed, |out| {
-        if listed.keys.is_empty() {
-            let agent = agent.map_or("AGENT", AgentName::as_str);
+        if listed.keys.is_empty() && listed.pep_keys.is_empty() {
+            let of = match (agent, pep) {
+                (Some(agent), _) => agent.to_string(),
+                (_, Some(pep)) => format!("--pep {pep}"),
+                _ => "AGENT".to_owned(),
+            };
             return out.line(format_args!(
-                "There are no credentials. To issue one: bailiwick key issue {agent}"
+                "There are no credentials. To issue one: bailiwick key issue {of}"
             ));
         }
-        let mut table = Table::new([
-            ("KEY", Left),
-            ("AGENT", Left),
-            ("NAME", Left),
-            ("TIER", Left),
-            ("STATE", Left),
-            ("EXPIRES (UTC)", Left),
-            ("LAST USED (UTC)", Left),
-            ("NARROWED TO", Left),
-        ]);
-        for key in &listed.keys {
-            let narrowed = [key.upstreams.as_slice(), key.models.as_slice()].concat();
-            table.row([
-                key.id.clone(),
-                qualified(&key.tenant, &key.agent),
-                key.label.clone(),
-                key.tier.clone(),
-                key.state.clone(),
-                key.expires.as_deref().map_or_else(|| "never".to_owned(), short_time),
-                key.last_used.as_deref().map_or_else(|| "never".to_owned(), short_time),
-                narrowed.join(", "),
-            ]);
+        if !listed.keys.is_empty() {
+            of_agents(&listed.keys).print(out)?;
         }
-        table.print(out)
+        if !listed.keys.is_empty() && !listed.pep_keys.is_empty() {
+            out.line("")?;
+        }
+        if !listed.pep_keys.is_empty() {
+            of_peps(&listed.pep_keys).print(out)?;
+        }
+        Ok(())
     })
+}
+
+fn when(instant: Option<&str>) -> String {
+    instant.map_or_else(|| "never".to_owned(), short_time)
+}
+
+fn of_agents(keys: &[control::KeyReport]) -> Table {
+    let mut table = Table::new([
+        ("KEY", Left),
+        ("AGENT", Left),
+        ("NAME", Left),
+        ("TIER", Left),
+        ("STATE", Left),
+        ("EXPIRES (UTC)", Left),
+        ("LAST USED (UTC)", Left),
+        ("NARROWED TO", Left),
+    ]);
+    for key in keys {
+        let narrowed = [key.upstreams.as_slice(), key.models.as_slice()].concat();
+        table.row([
+            key.id.clone(),
+            qualified(&key.tenant, &key.agent),
+            key.label.clone(),
+            key.tier.clone(),
+            key.state.clone(),
+            when(key.expires.as_deref()),
+            when(key.last_used.as_deref()),
+            narrowed.join(", "),
+        ]);
+    }
+    table
+}
+
+fn of_peps(keys: &[control::PepKeyReport]) -> Table {
+    let mut table = Table::new([
+        ("KEY", Left),
+        ("ENFORCEMENT POINT", Left),
+        ("NAME", Left),
+        ("STATE", Left),
+        ("EXPIRES (UTC)", Left),
+        ("LAST USED (UTC)", Left),
+    ]);
+    for key in keys {
+        table.row([
+            key.id.clone(),
+            qualified(&key.tenant, &key.pep),
+            key.label.clone(),
+            key.state.clone(),
+            when(key.expires.as_deref()),
+            when(key.last_used.as_deref()),
+        ]);
+    }
+    table
 }

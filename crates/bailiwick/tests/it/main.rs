@@ -12,6 +12,7 @@
 )]
 
 mod admins;
+mod authzen;
 mod budgets;
 mod check;
 mod cost;

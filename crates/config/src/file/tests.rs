@@ -40,6 +40,7 @@ fn what_is_left_out_has_defaults() {
             reserve: 64 << 20,
             spool: None,
         },
+        authzen: AuthzenSettings::default(),
         upstreams: Vec::new(),
         routes: Vec::new(),
         prices: Vec::new(),
@@ -79,6 +80,13 @@ fn everything_can_be_said() {
         checkpoint_guard = "../guard"
         reserve = "1GiB"
         spool = "/mnt/second/spool"
+        [authzen]
+        public_url = "https://pdp.acme.example:8443/"
+        record = "buffered"
+        allow_unauthenticated = true
+        max_evaluations = 5
+        page_size = 7
+        request_size = "64KiB"
         [upstreams.local]
         kind = "openai"
         base_url = "http://localhost:8000/openai/"
@@ -132,6 +140,15 @@ fn everything_can_be_said() {
             spool: Some("/mnt/second/spool".into()),
         }
     );
+    let authzen = AuthzenSettings {
+        public_url: Some("https://pdp.acme.example:8443".to_owned()),
+        record: control::Recording::Buffered,
+        allow_unauthenticated: true,
+        max_evaluations: 5,
+        page_size: 7,
+        request_bytes: 64 << 10,
+    };
+    assert_eq!(settings.authzen, authzen);
     assert_eq!(settings.listen_agents, "[::1]:0".parse().unwrap());
     assert_eq!(settings.listen_admin, "10.0.0.1:7401".parse().unwrap());
     assert_eq!(

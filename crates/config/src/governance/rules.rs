@@ -4,7 +4,7 @@ mod known;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use control::{AgentSpec, TenantGovernance};
+use control::{AgentSpec, PepSpec, TenantGovernance};
 use ledger::{
     BreakerSpec, BudgetSpec, Label, MAX_BREAKERS, MAX_BUDGETS_PER_HOLD, Measure, Overlap, RateProblem, RateSpec,
     Selector, check_overlap, check_rates,
@@ -37,6 +37,7 @@ pub(super) struct Declarations {
     budgets: Vec<In<Declared<BudgetSpec>>>,
     limits: Vec<In<Declared<RateSpec>>>,
     breakers: Vec<In<Declared<BreakerSpec>>>,
+    peps: Vec<In<Placed<PepSpec>>>,
 }
 
 impl Declarations {
@@ -47,6 +48,7 @@ impl Declarations {
             Document::Budget(is) => self.budgets.push(In { file, is }),
             Document::RateLimit(is) => self.limits.push(In { file, is }),
             Document::Breaker(is) => self.breakers.push(In { file, is }),
+            Document::Pep(is) => self.peps.push(In { file, is }),
         }
     }
 
@@ -70,6 +72,24 @@ impl Declarations {
         }
         for breaker in &self.breakers {
             names.take(["breaker"], breaker.is.spec.name.as_str(), breaker.place(), problems);
+        }
+        let mut certificates = BTreeMap::new();
+        for pep in &self.peps {
+            let PepSpec {
+                name,
+                certificates: own,
+                ..
+            } = &pep.is.value;
+            names.take(["enforcement point"], name.as_str(), pep.place(), problems);
+            for certificate in own {
+                if let Some(other) = certificates.insert(*certificate, name)
+                    && other != name
+                {
+                    let message = format!("the enforcement point `{name}` has a certificate of `{other}`");
+                    let help = "a certificate says who somebody is: give each enforcement point its own";
+                    problems.push(pep.place().problem(message, help));
+                }
+            }
         }
         if let Some(one_more) = self.breakers.get(MAX_BREAKERS) {
             let message = format!("there are {} breakers, more than {MAX_BREAKERS}", self.breakers.len());
@@ -238,10 +258,11 @@ impl Declarations {
         tenant.budgets = self.budgets.into_iter().map(|budget| budget.is.spec).collect();
         tenant.limits = self.limits.into_iter().map(|limit| limit.is.spec).collect();
         tenant.breakers = self.breakers.into_iter().map(|breaker| breaker.is.spec).collect();
+        tenant.peps = self.peps.into_iter().map(|pep| pep.is.value).collect();
     }
 }
 
-impl In<Placed<AgentSpec>> {
+impl<T> In<Placed<T>> {
     fn place(&self) -> Place<'_> {
         Place {
             file: &self.file,

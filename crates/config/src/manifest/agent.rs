@@ -22,7 +22,7 @@ use crate::{
 pub(super) const MAX_LABEL: usize = 64;
 /// The longest address that mail can have (RFC 5321, section 4.5.3.1.3).
 pub(super) const MAX_OWNER: usize = 254;
-const MAX_PURPOSE: usize = 500;
+pub(super) const MAX_PURPOSE: usize = 500;
 
 /// An agent: a governed software identity with an owner, a purpose and a budget.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -108,7 +108,7 @@ impl TryFrom<Placed<RawAgent>> for AgentSpec {
 
 impl Check {
     /// A text for people, of bounded length and without characters that could disturb a terminal or a log.
-    fn label(&mut self, key: &str, field: Field<String>, max: usize, help: &str) -> Option<String> {
+    pub(super) fn label(&mut self, key: &str, field: Field<String>, max: usize, help: &str) -> Option<String> {
         let label = self.required(key, field, help)?;
         let text = label.value.trim();
         let many_lines = key == "purpose";

@@ -47,7 +47,7 @@ impl Check {
         help: &str,
     ) -> Option<T> {
         let name = self.required("name", field, help)?;
-        let an = if self.what.starts_with('a') { "an" } else { "a" };
+        let an = if self.what.starts_with(['a', 'e']) { "an" } else { "a" };
         make(&name.value)
             .map_err(|error| {
                 let message = format!(

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The kinds of documents there are.
-const KINDS: [&str; 4] = ["Agent", "Budget", "RateLimit", "Breaker"];
+const KINDS: [&str; 5] = ["Agent", "Budget", "RateLimit", "Breaker", "Pep"];
 
 /// A kind of documents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +21,7 @@ pub(super) enum Kind {
     Budget,
     RateLimit,
     Breaker,
+    Pep,
 }
 
 /// A kind that is not even nearly one of ours: the keys of such a document would all be unknown.
@@ -58,6 +59,7 @@ impl Kind {
                 Some("Budget") => Ok(Self::Budget),
                 Some("RateLimit") => Ok(Self::RateLimit),
                 Some("Breaker") => Ok(Self::Breaker),
+                Some("Pep") => Ok(Self::Pep),
                 Some(_) => Ok(Self::Agent),
                 None => Err(Foreign { mark: *mark, kind }),
             },
@@ -68,7 +70,8 @@ impl Kind {
     /// The kind that alone has a key.
     fn telling(key: &str) -> Option<Self> {
         match key {
-            "owner" | "purpose" | "budget" => Some(Self::Agent),
+            "may" | "reasons" | "certificates" => Some(Self::Pep),
+            "team" | "product" | "environment" | "budget" => Some(Self::Agent),
             "limit" | "per" | "thresholds" | "at_limit" => Some(Self::Budget),
             "requests" | "tokens" | "input_tokens" | "output_tokens" | "money" => Some(Self::RateLimit),
             "scope" | "spend" | "surge" | "loops" | "errors" | "no_progress" | "cooldown" => Some(Self::Breaker),
@@ -116,3 +119,4 @@ kind!(AgentKind, "Agent");
 kind!(BudgetKind, "Budget");
 kind!(RateLimitKind, "RateLimit");
 kind!(BreakerKind, "Breaker");
+kind!(PepKind, "Pep");

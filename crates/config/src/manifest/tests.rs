@@ -1,5 +1,5 @@
 use ledger::{Amount, AtLimit, BudgetSpec, Unit, Window};
-use model::{AgentName, BudgetName, NanoUsd};
+use model::{AgentName, BudgetName, Digest, NanoUsd, PepName};
 use proptest::prelude::*;
 
 use super::*;
@@ -118,6 +118,31 @@ fn a_file_has_any_number_of_documents() {
 }
 
 #[test]
+fn an_enforcement_point_is_read() {
+    let print = "AB:".repeat(31) + "ab";
+    let text = format!(
+        "kind: Pep\nname: api-gateway\nowner: platform@acme.example\npurpose: Guards the public API\nmay: [evaluate, \
+         search]\nreasons: [user]\ncertificates: [\"{print}\"]\n"
+    );
+    let expected = PepSpec {
+        name: PepName::new("api-gateway").unwrap(),
+        owner: "platform@acme.example".to_owned(),
+        purpose: "Guards the public API".to_owned(),
+        may_evaluate: true,
+        may_search: true,
+        reasons_user: true,
+        reasons_admin: false,
+        certificates: vec![Digest([0xab; 32])],
+    };
+    let (documents, findings) = parse(&text);
+    assert_eq!(findings, Findings::default());
+    match documents.as_slice() {
+        [Document::Pep(pep)] => assert_eq!(pep.value, expected),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
 fn texts_are_trimmed_and_bounded() {
     let text = |purpose: &str| {
         format!(
@@ -144,6 +169,7 @@ fn rules_are_read() {
             Document::Budget(budget) => serde_json::to_string(&budget.spec).unwrap(),
             Document::RateLimit(limit) => serde_json::to_string(&limit.spec).unwrap(),
             Document::Breaker(breaker) => serde_json::to_string(&breaker.spec).unwrap(),
+            Document::Pep(pep) => format!("{:?}", pep.value),
         });
         lines.collect::<Vec<_>>().join("\n")
     });

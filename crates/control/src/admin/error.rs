@@ -58,6 +58,9 @@ pub enum AdminError {
     /// It contradicts what is there.
     #[error("{0}")]
     Conflict(String),
+    /// What is there is not what was expected.
+    #[error("{0}")]
+    Precondition(String),
     /// The declarations do not load; what was in effect stays.
     #[error("the declarations do not load; what was in effect stays")]
     Problems(Vec<LoadProblem>),

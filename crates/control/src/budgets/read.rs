@@ -161,7 +161,7 @@ impl Control {
         })
     }
 
-    pub(super) fn known_tenant(&self, tenant: &TenantName) -> Result<(), AdminError> {
+    pub(crate) fn known_tenant(&self, tenant: &TenantName) -> Result<(), AdminError> {
         if self.snapshot().tenants.contains_key(tenant) {
             return Ok(());
         }

@@ -175,7 +175,7 @@ impl Harness {
         let owner = owner(&control);
         let issued = control.issue_key(&owner, order(|_| {})).await.unwrap();
         let (addr, tls) = setup.listen;
-        let gateway = Gateway::bind_with(control.clone(), addr.parse().unwrap(), tls)
+        let gateway = Gateway::bind_with(control.clone(), addr.parse().unwrap(), tls, |_| None)
             .await
             .unwrap();
         let addr = gateway.addr();
@@ -233,7 +233,7 @@ impl Harness {
         });
         let data = data.await.expect("the directory is free");
         let control = start(data, &limits, &clock, &governance).await;
-        let gateway = Gateway::bind_with(control.clone(), "127.0.0.1:0".parse().unwrap(), None)
+        let gateway = Gateway::bind_with(control.clone(), "127.0.0.1:0".parse().unwrap(), None, |_| None)
             .await
             .unwrap();
         let addr = gateway.addr();
@@ -424,6 +424,7 @@ async fn start(
         reserve: 0,
         spool: None,
         limits: limits.clone(),
+        authzen: control::AuthzenSettings::default(),
         version: "test".to_owned(),
         clock: clock.clone(),
         loader: Box::new(move || Ok(declared.lock().unwrap().clone())),

@@ -3,7 +3,7 @@
 use api::wire;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use jiff::Timestamp;
-use model::{AgentName, TenantName, Tier, UpstreamName};
+use model::{AgentName, PepName, TenantName, Tier, UpstreamName};
 
 use crate::cli::{
     Common, Failure,
@@ -13,7 +13,7 @@ use crate::cli::{
     target::Target,
 };
 
-/// Issue a credential for an agent
+/// Issue a credential for an agent, or for an enforcement point
 ///
 /// It is printed on standard output, this once; only a hash of it is kept. An agent can have several.
 #[derive(Debug, clap::Args)]
@@ -22,11 +22,15 @@ Examples:
   bailiwick key issue assistant
   bailiwick key issue assistant --name laptop --expires 30d
   bailiwick key issue assistant --tier background --upstream openai --model gpt-4o-mini
+  bailiwick key issue --pep api-gateway --expires 365d
   OPENAI_API_KEY=$(bailiwick key issue assistant) python agent.py")]
 pub(in crate::cli) struct Args {
     /// The agent it authenticates
-    #[arg(value_name = "AGENT")]
-    agent: AgentName,
+    #[arg(value_name = "AGENT", required_unless_present = "pep")]
+    agent: Option<AgentName>,
+    /// The enforcement point it authenticates, in place of an agent: it asks the decision point
+    #[arg(long, value_name = "PEP", conflicts_with_all = ["agent", "tier", "user", "upstreams", "models"])]
+    pep: Option<PepName>,
     /// What to call it [default: the agent's name]
     #[arg(long, value_name = "LABEL")]
     name: Option<String>,
@@ -66,15 +70,25 @@ pub(super) async fn run(common: &Common, args: &Args, out: &mut Output) -> Resul
         .expires
         .map(|end| end.from(Timestamp::now()).ok_or_else(past))
         .transpose()?;
+    let expires = expires.map(|end| end.strftime("%Y-%m-%dT%H:%M:%S%.fZ").to_string());
+    let agent = match (&args.pep, &args.agent) {
+        (Some(pep), _) => return for_pep(common, args, pep, expires, out).await,
+        (None, Some(agent)) => agent.clone(),
+        (None, None) => {
+            return Err(Failure::Usage(
+                "name an agent, or an enforcement point with --pep".to_owned(),
+            ));
+        }
+    };
     let new = wire::NewKey {
         tenant: args.tenant.clone(),
-        agent: args.agent.clone(),
+        agent,
         label: args.name.clone().unwrap_or_default(),
         tier: args.tier,
         user: args.user.clone(),
         upstreams: args.upstreams.clone(),
         models: args.models.clone(),
-        expires: expires.map(|end| end.strftime("%Y-%m-%dT%H:%M:%S%.fZ").to_string()),
+        expires,
     };
     let client = args.target.client(common)?;
     let issued: wire::IssuedKey = client.post("/api/v1/keys", Some(&new)).await?;
@@ -82,6 +96,34 @@ pub(super) async fn run(common: &Common, args: &Args, out: &mut Output) -> Resul
     if !out.is_json() {
         let base = args.target.agents_url(common);
         hint(explain(&issued, &new, &upstreams(&client).await, base));
+    }
+    Ok(())
+}
+
+async fn for_pep(
+    common: &Common,
+    args: &Args,
+    pep: &PepName,
+    expires: Option<String>,
+    out: &mut Output,
+) -> Result<(), Failure> {
+    let new = wire::NewPepKey {
+        tenant: args.tenant.clone(),
+        pep: pep.clone(),
+        label: args.name.clone().unwrap_or_default(),
+        expires,
+    };
+    let client = args.target.client(common)?;
+    let issued: wire::IssuedPepKey = client.post("/api/v1/pep-keys", Some(&new)).await?;
+    out.show(&issued, |out| out.line(issued.key.reveal()))?;
+    if !out.is_json() {
+        let base = args.target.agents_url(common);
+        let base = base.unwrap_or_else(|| "http://ADDRESS".to_owned());
+        hint(format!(
+            "\nThat is credential {} of {}, shown this once and kept nowhere. It is sent as `Authorization: Bearer ...` \
+             to\n\n  {base}/access/v1/evaluation",
+            issued.id, issued.pep
+        ));
     }
     Ok(())
 }
