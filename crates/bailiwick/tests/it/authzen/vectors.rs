@@ -19,7 +19,8 @@ async fn the_todo_application_of_the_interop_events() {
         for (at, case) in all["evaluation"].as_array().unwrap().iter().enumerate() {
             let reply = pdp.ask("todo", "evaluation", &case["request"]).await.is(200);
             assert!(schema.is_valid(&reply.json()), "{}", reply.text());
-            if reply.text() != json!({ "decision": case["expected"] }).to_string() {
+            let expected = json!({ "decision": case["expected"] }).to_string();
+            if reply.text() != expected {
                 wrong.push(format!("{file} {at}: {} is {}", case["request"], reply.text()));
             }
         }
