@@ -1,9 +1,10 @@
 //! The governance directory, read into what [`control`] loads.
 //!
 //! ```text
-//! agents/*.yaml   rules/*.yaml                                  the tenant `default`
-//! schemas/*.cedarschema   policies/*.cedar   entities/*.json    likewise
-//! tenants/NAME/{agents,rules,schemas,policies,entities}/        another tenant
+//! agents/*.yaml   rules/*.yaml                                            the tenant `default`
+//! schemas/*.cedarschema   policies/*.cedar   entities/*.json              likewise
+//! tests/*.yaml                                                            likewise
+//! tenants/NAME/{agents,rules,schemas,policies,entities,tests}/            another tenant
 //! ```
 //!
 //! Manifests of every kind may stand in `agents/` and in `rules/`: a budget beside the agents it is about, or apart.
@@ -14,7 +15,10 @@
 mod files;
 mod rules;
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use control::{AgentSpec, Governance, TenantGovernance};
 use model::TenantName;
@@ -28,13 +32,14 @@ use super::{
     Settings,
     file::Missing,
     manifest,
+    policy_test::{self, PolicyTest},
     problem::{self, Problem, Problems},
     suggest,
 };
 
 /// What one tenant's part of the directory may hold, and what the whole may hold besides.
-const PARTS: [&str; 5] = ["agents", "rules", "schemas", "policies", "entities"];
-const ROOT_PARTS: [&str; 6] = ["agents", "rules", "schemas", "policies", "entities", "tenants"];
+const PARTS: [&str; 6] = ["agents", "rules", "schemas", "policies", "entities", "tests"];
+const ROOT_PARTS: [&str; 7] = ["agents", "rules", "schemas", "policies", "entities", "tests", "tenants"];
 
 /// The longest schema or policy file. Each stands whole in one audit entry.
 const MAX_CARRIED_BYTES: u64 = 12 * 1024;
@@ -58,7 +63,48 @@ pub struct Loaded {
 #[derive(Debug)]
 pub(crate) struct Tenants {
     pub(crate) tenants: BTreeMap<TenantName, TenantGovernance>,
+    pub(crate) policies: BTreeMap<TenantName, TenantPolicies>,
     pub(crate) warnings: Problems,
+}
+
+/// A tenant's policies, compiled, and their tests.
+#[derive(Debug)]
+pub struct TenantPolicies {
+    /// The policies with the entities and agents of the files.
+    pub bundle: Bundle,
+    /// The tests, in the order of the files.
+    pub tests: Vec<PolicyTest>,
+    /// The governance directory, as a person would type it: what the bundle's files are relative to.
+    pub root: PathBuf,
+}
+
+/// Where the policies are that a command is about.
+#[derive(Clone, Copy, Debug)]
+pub enum PolicyPlace<'a> {
+    /// In the governance directory that this `bailiwick.toml` names.
+    Settings(&'a Path),
+    /// In this governance directory.
+    Directory(&'a Path),
+}
+
+/// What governance is read with: the part of the settings that it depends on.
+struct Around<'a> {
+    root: &'a Path,
+    /// Whether what agents spend while the log cannot be written can be recorded.
+    spooling: bool,
+    /// The upstreams; `None` where they are not known.
+    upstreams: Option<Vec<&'a str>>,
+}
+
+impl<'a> Around<'a> {
+    fn of(settings: &'a Settings) -> Self {
+        let upstreams = settings.upstreams.iter();
+        Self {
+            root: &settings.governance_dir,
+            spooling: settings.audit.spool.is_some(),
+            upstreams: Some(upstreams.map(|upstream| upstream.name().as_str()).collect()),
+        }
+    }
 }
 
 /// Reads the governance directory, compiles its policies and fetches the upstreams' credentials.
@@ -70,7 +116,12 @@ pub fn load_governance(settings: &Settings, env: &dyn Fn(&str) -> Option<String>
     let tenants = problems.absorb(load_tenants(settings));
     let upstreams = problems.absorb(settings.resolve_secrets(env).map_err(Missing::all));
     match (tenants, upstreams) {
-        (Some(Tenants { tenants, mut warnings }), Some(upstreams)) => {
+        (
+            Some(Tenants {
+                tenants, mut warnings, ..
+            }),
+            Some(upstreams),
+        ) => {
             warnings.extend(settings.warnings.clone());
             let governance = Governance {
                 tenants,
@@ -90,9 +141,31 @@ pub fn load_governance(settings: &Settings, env: &dyn Fn(&str) -> Option<String>
 /// # Errors
 /// All that is wrong with all files.
 pub(crate) fn load_tenants(settings: &Settings) -> Result<Tenants, Problems> {
-    let mut files = Files::new(&settings.governance_dir);
+    load_around(&Around::of(settings))
+}
+
+/// Reads the governance directory for its policies and their tests, and what a check would warn of. Agents and entities
+/// are read and checked as well: policies speak of them.
+///
+/// # Errors
+/// All that is wrong with all files.
+pub fn load_policies(place: PolicyPlace<'_>) -> Result<(BTreeMap<TenantName, TenantPolicies>, Problems), Problems> {
+    let all = match place {
+        PolicyPlace::Settings(file) => load_tenants(&super::load(file)?)?,
+        PolicyPlace::Directory(root) => load_around(&Around {
+            root: &super::plain(root),
+            spooling: true,
+            upstreams: None,
+        })?,
+    };
+    Ok((all.policies, all.warnings.sorted()))
+}
+
+fn load_around(around: &Around<'_>) -> Result<Tenants, Problems> {
+    let mut files = Files::new(around.root);
     let mut all = Tenants {
         tenants: BTreeMap::new(),
+        policies: BTreeMap::new(),
         warnings: Problems::default(),
     };
     let root = files.root();
@@ -105,16 +178,14 @@ pub(crate) fn load_tenants(settings: &Settings) -> Result<Tenants, Problems> {
         .into_iter()
         .partition(|part| part.name == "tenants");
     let name = TenantName::default_tenant();
-    let tenant = load_tenant(&mut files, (&name, &root), &parts, settings, &mut all.warnings);
-    all.tenants.insert(name, tenant);
+    load_tenant(&mut files, (name, &root), &parts, around, &mut all);
     for tenants in tenants {
         for directory in files.directories(&tenants, &[]) {
             let Some(name) = tenant_name(&mut files, &directory) else {
                 continue;
             };
             let parts = files.directories(&directory, &PARTS);
-            let tenant = load_tenant(&mut files, (&name, &directory), &parts, settings, &mut all.warnings);
-            all.tenants.insert(name, tenant);
+            load_tenant(&mut files, (name, &directory), &parts, around, &mut all);
         }
     }
     files.problems.or_value(all)
@@ -132,7 +203,7 @@ fn tenant_name(files: &mut Files, directory: &Directory) -> Option<TenantName> {
         Ok(name) if name == TenantName::default_tenant() => problem::of_file_with_help(
             file,
             "the tenant `default` is declared at the top of the governance directory",
-            "move its agents, rules, schemas, policies and entities there",
+            "move its agents, rules, schemas, policies, entities and tests there",
         ),
         Ok(name) => return Some(name),
     };
@@ -142,32 +213,47 @@ fn tenant_name(files: &mut Files, directory: &Directory) -> Option<TenantName> {
 
 fn load_tenant(
     files: &mut Files,
-    (name, base): (&TenantName, &Directory),
+    (name, base): (TenantName, &Directory),
     parts: &[Directory],
-    settings: &Settings,
-    warnings: &mut Problems,
-) -> TenantGovernance {
+    around: &Around<'_>,
+    all: &mut Tenants,
+) {
     let mut tenant = TenantGovernance::default();
     let mut declared = Declarations::default();
+    let mut tests = Vec::new();
     for directory in parts {
         match directory.name.as_str() {
             "agents" | "rules" => load_manifests(files, directory, &mut declared),
             "schemas" => tenant.sources.schemas = load_carried(files, directory, Kind::Schemas),
             "policies" => tenant.sources.policies = load_carried(files, directory, Kind::Policies),
             "entities" => tenant.sources.entities = files.sources(directory, Kind::Entities),
+            "tests" => tests = load_tests(files, directory),
             _ => {}
         }
     }
-    declared.check(settings.audit.spool.is_some(), &mut files.problems);
-    let upstreams: Vec<&str> = settings
-        .upstreams
-        .iter()
-        .map(|upstream| upstream.name().as_str())
-        .collect();
-    declared.warn(name, &upstreams, warnings);
+    declared.check(around.spooling, &mut files.problems);
+    if let Some(upstreams) = &around.upstreams {
+        declared.warn(&name, upstreams, &mut all.warnings);
+    }
     declared.into(&mut tenant);
-    compile(files, base, &tenant, warnings);
-    tenant
+    if let Some(bundle) = compile(files, base, &tenant, &mut all.warnings) {
+        let root = around.root.to_owned();
+        all.policies
+            .insert(name.clone(), TenantPolicies { bundle, tests, root });
+    }
+    all.tenants.insert(name, tenant);
+}
+
+/// Reads tests. The log does not carry them: they change nothing.
+fn load_tests(files: &mut Files, directory: &Directory) -> Vec<PolicyTest> {
+    let mut tests = Vec::new();
+    for source in files.sources(directory, Kind::Tests) {
+        let (mut found, problems) = policy_test::parse(&files.shown_source(&source), &source.text);
+        files.problems.extend(problems);
+        tests.append(&mut found);
+    }
+    policy_test::check_names(&tests, &mut files.problems);
+    tests
 }
 
 fn load_manifests(files: &mut Files, directory: &Directory, declared: &mut Declarations) {
@@ -198,8 +284,8 @@ fn load_carried(files: &mut Files, directory: &Directory, kind: Kind) -> Vec<Sou
     sources
 }
 
-/// Compiles a tenant's policies for what is wrong with them; the bundle itself is made again when it is loaded.
-fn compile(files: &mut Files, base: &Directory, tenant: &TenantGovernance, warnings: &mut Problems) {
+/// Compiles a tenant's policies for what is wrong with them; a server makes the bundle again when it is loaded.
+fn compile(files: &mut Files, base: &Directory, tenant: &TenantGovernance, warnings: &mut Problems) -> Option<Bundle> {
     let facts = |agent: &AgentSpec| AgentFacts {
         name: agent.name.clone(),
         team: agent.team.clone(),
@@ -225,10 +311,14 @@ fn compile(files: &mut Files, base: &Directory, tenant: &TenantGovernance, warni
         help: problem.help,
     };
     match Bundle::compile(&tenant.sources, &agents) {
-        Ok(bundle) => warnings.extend(bundle.warnings().iter().cloned().map(ours).collect()),
+        Ok(bundle) => {
+            warnings.extend(bundle.warnings().iter().cloned().map(ours).collect());
+            Some(bundle)
+        }
         Err(problems) => {
             let problems: Problems = problems.into_iter().map(ours).collect();
             files.problems.extend(problems);
+            None
         }
     }
 }

@@ -1,15 +1,18 @@
 //! `bailiwick init`: a configuration to start from.
 
+mod templates;
+
 use std::{
     fs::{self, OpenOptions},
     io::{Error, Write as _},
     path::{Path, PathBuf},
 };
 
+pub use self::templates::Template;
 use super::problem::{self, Problems};
 
 /// The files, as paths below the directory and their text. All of them load as they are.
-const TEMPLATES: [(&str, &str); 5] = [
+const TEMPLATES: [(&str, &str); 6] = [
     ("bailiwick.toml", include_str!("templates/bailiwick.toml")),
     (
         "governance/agents/assistant.yaml",
@@ -18,6 +21,10 @@ const TEMPLATES: [(&str, &str); 5] = [
     (
         "governance/policies/assistant.cedar",
         include_str!("templates/assistant.cedar"),
+    ),
+    (
+        "governance/tests/assistant.yaml",
+        include_str!("templates/assistant.tests.yaml"),
     ),
     ("governance/entities/README.md", include_str!("templates/entities.md")),
     (".gitignore", include_str!("templates/gitignore")),
@@ -28,7 +35,33 @@ const TEMPLATES: [(&str, &str); 5] = [
 /// # Errors
 /// The files that are there already, in which case nothing is written; or why one could not be written.
 pub fn init(dir: &Path) -> Result<Vec<PathBuf>, Problems> {
-    let paths: Vec<(PathBuf, &str)> = TEMPLATES.iter().map(|(path, text)| (dir.join(path), *text)).collect();
+    write_all(TEMPLATES.iter().map(|(path, text)| (dir.join(path), *text)).collect())
+}
+
+/// Writes templates into a directory: beside what is configured there, or with a configuration of their own in place of
+/// the ordinary agent. Returns what it wrote.
+///
+/// # Errors
+/// The files that are there already, in which case nothing is written; what is wrong with the configuration that is
+/// there; or why a file could not be written.
+pub fn init_from(dir: &Path, templates: &[&Template]) -> Result<Vec<PathBuf>, Problems> {
+    let settings = dir.join("bailiwick.toml");
+    let mut paths = Vec::new();
+    let governance = match fs::symlink_metadata(&settings) {
+        Ok(_) => super::load(&settings)?.governance_dir,
+        Err(_) => {
+            let own = TEMPLATES.iter().filter(|(path, _)| !path.contains("/assistant."));
+            paths.extend(own.map(|(path, text)| (dir.join(path), *text)));
+            dir.join("governance")
+        }
+    };
+    let files = templates.iter().flat_map(|template| &template.files);
+    paths.extend(files.map(|(path, text)| (governance.join(path), *text)));
+    write_all(paths)
+}
+
+/// Writes all files, or none if one of them is there already.
+fn write_all(paths: Vec<(PathBuf, &str)>) -> Result<Vec<PathBuf>, Problems> {
     let existing = paths.iter().filter(|(path, _)| fs::symlink_metadata(path).is_ok());
     let existing: Problems = existing
         .map(|(path, _)| {

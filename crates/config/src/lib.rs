@@ -10,6 +10,7 @@ mod governance;
 mod init;
 mod manifest;
 mod node;
+mod policy_test;
 mod problem;
 mod quantity;
 mod read;
@@ -28,8 +29,9 @@ use ledger::{BudgetSpec, Label, Selector};
 use self::manifest::Document;
 
 pub use file::{Audit, LogFormat, LogLevel, LogSettings, OutsideDates, ServerFiles, ServerPem, Settings};
-pub use governance::{Loaded, load_governance};
-pub use init::init;
+pub use governance::{Loaded, PolicyPlace, TenantPolicies, load_governance, load_policies};
+pub use init::{Template, init, init_from};
+pub use policy_test::{AskedCall, AskedParty, AskedQuery, PolicyTest, TestRequest, parse_request};
 pub use problem::{Problem, Problems};
 pub use schema::schema;
 

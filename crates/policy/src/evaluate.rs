@@ -18,7 +18,7 @@ use crate::{
     project::project,
     schema::{Deed, Kind},
     shape::{Shape, Type},
-    store::referred,
+    store::{named_in, referred},
 };
 
 /// What of the context is ours to say. A caller's own is passed over.
@@ -72,7 +72,7 @@ impl Bundle {
     }
 
     /// Fits a question to the schema, or says why it is refused unseen.
-    fn prepare_query(&self, query: &Query<'_>) -> Result<Prepared<'_>, Verdict> {
+    pub(crate) fn prepare_query(&self, query: &Query<'_>) -> Result<Prepared<'_>, Verdict> {
         let (subject, resource) = (self.kind(query.subject.kind)?, self.kind(query.resource.kind)?);
         let deed = self.deed(query.action)?;
         applies(deed, subject, resource)?;
@@ -227,12 +227,24 @@ impl Bundle {
             roots.extend(group.literals.iter().cloned());
             depth = depth.max(group.depth);
         }
+        self.entities_around(prepared, roots, depth)
+    }
+
+    /// The same for policies that look into `roots` by name, and follow references `depth` times at most.
+    pub(crate) fn entities_around(
+        &self,
+        prepared: &Prepared<'_>,
+        mut roots: Vec<EntityUid>,
+        mut depth: usize,
+    ) -> Result<Entities, String> {
         let given = [&prepared.subject, &prepared.resource];
+        let named = prepared.named_by_context();
         if depth > 0 {
             // What these name has been followed to once already.
-            depth -= usize::from(roots.is_empty());
+            depth -= usize::from(roots.is_empty() && named.is_empty());
             roots.extend(given.iter().flat_map(|placed| referred(&placed.entity)));
         }
+        roots.extend(named);
         let mut slice = self.store.read(roots, depth)?;
         slice.retain(|entity| given.iter().all(|placed| placed.entity.uid() != entity.uid()));
         slice.push(prepared.subject.entity.clone());
@@ -284,6 +296,15 @@ impl Bundle {
 }
 
 impl Prepared<'_> {
+    /// The entities that the context names: policies can look into these, and ask what they are in.
+    fn named_by_context(&self) -> Vec<EntityUid> {
+        let mut named = Vec::new();
+        for value in self.deed.context.0.keys().filter_map(|name| self.context.get(name)) {
+            named_in(&value, &mut named);
+        }
+        named
+    }
+
     /// Cedar's request. Its context was fitted to the schema already.
     pub(crate) fn request(&self) -> Result<Request, String> {
         let (principal, resource) = (self.subject.uid(), self.resource.uid());

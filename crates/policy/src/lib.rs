@@ -14,11 +14,14 @@ mod annotations;
 mod bundle;
 mod change;
 mod compiled;
+mod coverage;
 mod decide;
 mod decision;
 mod entities;
 mod evaluate;
+mod explain;
 mod index;
+mod lint;
 mod literals;
 mod memo;
 mod mentions;
@@ -43,7 +46,11 @@ mod words;
 pub use action::{Action, UnknownAction};
 pub use annotations::{Annotations, Obligation, Reasons};
 pub use bundle::{AgentFacts, Bundle, Sources};
+pub use coverage::{ClauseCoverage, Coverage, PolicyCoverage, Share};
 pub use decision::{Decision, Denial, DenialKind, Permit};
+pub use explain::{
+    Applies, Asked, Breadth, Clause, Condition, Effect, Explained, Explanation, Mismatch, Part, Read, Truth,
+};
 pub use names::{from_cedar_name, from_cedar_type, to_cedar_name, to_cedar_type};
 pub use problem::{Problem, Source};
 pub use query::{Party, Properties, Query};

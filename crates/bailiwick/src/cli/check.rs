@@ -95,7 +95,8 @@ fn sentence(found: Found) -> String {
     parts.join(", ")
 }
 
-fn counted(number: usize, thing: &str) -> String {
+/// `1 agent`, `2 agents`.
+pub(super) fn counted(number: usize, thing: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {thing}{plural}")
 }

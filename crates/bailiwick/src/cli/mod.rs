@@ -24,6 +24,7 @@ mod length;
 mod limit;
 mod output;
 mod overrun;
+mod policy;
 mod prices;
 mod serve;
 mod table;
@@ -103,6 +104,9 @@ enum Command {
     /// Show and accept what providers billed past its hold
     #[command(subcommand)]
     Overrun(overrun::Command),
+    /// Check, test and explain policies
+    #[command(subcommand)]
+    Policy(policy::Command),
     /// Add, show and remove administrators
     #[command(subcommand)]
     Admin(admin::Command),
@@ -144,6 +148,7 @@ fn run(common: &Common, command: Command) -> Result<(), Failure> {
         Command::Breaker(command) => wait_for(breaker::run(common, &command, &mut out)),
         Command::Cost(args) => wait_for(cost::run(common, &args, &mut out)),
         Command::Overrun(command) => wait_for(overrun::run(common, &command, &mut out)),
+        Command::Policy(command) => policy::run(common, &command, &mut out),
         Command::Admin(command) => wait_for(admin::run(common, &command, &mut out)),
         Command::Audit(command) => wait_for(audit::run(common, &command, &mut out)),
         Command::Prices(command) => prices::run(&command, &mut out),

@@ -26,6 +26,7 @@ mod keys;
 #[cfg(target_os = "linux")]
 mod memory;
 mod overruns;
+mod policies;
 mod rollback;
 mod serving;
 mod storage;

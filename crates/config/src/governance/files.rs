@@ -26,12 +26,13 @@ pub(super) enum Kind {
     Schemas,
     Policies,
     Entities,
+    Tests,
 }
 
 impl Kind {
     fn ending(self) -> &'static str {
         match self {
-            Self::Manifests => "yaml",
+            Self::Manifests | Self::Tests => "yaml",
             Self::Schemas => "cedarschema",
             Self::Policies => "cedar",
             Self::Entities => "json",
@@ -44,22 +45,23 @@ impl Kind {
             Self::Schemas => "schema files",
             Self::Policies => "policy files",
             Self::Entities => "entity files",
+            Self::Tests => "policy tests",
         }
     }
 
     fn max_bytes(self) -> u64 {
         match self {
-            Self::Manifests => MAX_FILE_BYTES,
+            Self::Manifests | Self::Tests => MAX_FILE_BYTES,
             Self::Schemas | Self::Policies => MAX_CARRIED_BYTES,
             Self::Entities => MAX_ENTITY_BYTES,
         }
     }
 
-    /// The most files in one directory. The entry that puts a policy bundle in effect names all files of the last three
-    /// kinds, with up to 15 digits each.
+    /// The most files in one directory. The entry that puts a policy bundle in effect names all schema, policy
+    /// and entity files, with up to 15 digits each.
     fn max_files(self) -> usize {
         match self {
-            Self::Manifests | Self::Policies => 500,
+            Self::Manifests | Self::Policies | Self::Tests => 500,
             Self::Schemas => 100,
             Self::Entities => 400,
         }
@@ -259,7 +261,7 @@ impl Files {
 /// A file longer than its kind may be.
 pub(super) fn too_long(shown: String, kind: Kind) -> Problem {
     let help = match kind {
-        Kind::Manifests | Kind::Entities => "split it into several files".to_owned(),
+        Kind::Manifests | Kind::Entities | Kind::Tests => "split it into several files".to_owned(),
         kind => format!(
             "the audit log carries {} whole: split it into several files",
             kind.words()

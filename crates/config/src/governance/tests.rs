@@ -153,14 +153,14 @@ governance/policies/a\\u{1b}[2J.cedar: the file's name holds control characters
 governance/policies/forbid.cedar.txt: this file is not read
   help: policy files end in .cedar
 governance/stray.yaml: nothing here is read
-  help: known directories: `agents`, `rules`, `schemas`, `policies`, `entities`, `tenants`
+  help: known directories: `agents`, `rules`, `schemas`, `policies`, `entities`, `tests`, `tenants`
 governance/tenants/Acme: `Acme` cannot be the name of a tenant: a name starts with a lower-case letter, a digit or '_' and \
 goes on with those, '-' and '.'; found 'A'
 governance/tenants/_system: `_system` cannot be the name of a tenant: names that begin with '_' are Bailiwick's own
 governance/tenants/acme/tenants: nothing here is read
-  help: known directories: `agents`, `rules`, `schemas`, `policies`, `entities`
+  help: known directories: `agents`, `rules`, `schemas`, `policies`, `entities`, `tests`
 governance/tenants/default: the tenant `default` is declared at the top of the governance directory
-  help: move its agents, rules, schemas, policies and entities there
+  help: move its agents, rules, schemas, policies, entities and tests there
 governance/tenants/notes.txt: nothing here is read
   help: tenants are directories";
     assert_eq!(found, expected);
@@ -399,4 +399,55 @@ fn a_request_is_not_selected_by_too_many_budgets() {
                     agent, and 16 are the most in all\n  help: narrow what some of them select, or remove some, of r00, r01, \
                     r02, r03, r04, r05, r06, r07, r08, r09, r10, r11, r12, r13, r14, r15";
     assert_eq!(budgets(16, "team: data"), expected);
+}
+
+#[test]
+fn policies_come_with_their_tests() {
+    let test = |name: &str| format!("- name: {name}\n  request: {{ agent: a, model: openai/x }}\n  expect: deny\n");
+    let home = home(&[
+        ("governance/agents/a.yaml", &agent("a")),
+        ("governance/policies/a.cedar", &permit("one", "a")),
+        ("governance/tests/a.yaml", &test("first")),
+        ("governance/tests/b.yaml", &test("second")),
+        ("governance/tenants/acme/tests/a.yaml", &test("first")),
+    ]);
+    let root = home.path("governance");
+    for place in [
+        PolicyPlace::Directory(&root),
+        PolicyPlace::Settings(&home.path("bailiwick.toml")),
+    ] {
+        let (all, warnings) = load_policies(place).unwrap_or_else(|problems| panic!("{problems}"));
+        assert!(warnings.is_empty(), "{warnings}");
+        let found: Vec<String> = all
+            .iter()
+            .map(|(tenant, policies)| {
+                let tests = policies.tests.iter();
+                let tests = tests.map(|test| format!("{} at {}:{}", test.name, home.relative(&test.file), test.line));
+                format!(
+                    "{tenant}: {:?}, {}",
+                    policies.bundle.policy_ids(),
+                    tests.collect::<Vec<_>>().join(", ")
+                )
+            })
+            .collect();
+        let expected = [
+            "acme: [], first at governance/tenants/acme/tests/a.yaml:1",
+            "default: [\"one\"], first at governance/tests/a.yaml:1, second at governance/tests/b.yaml:1",
+        ];
+        assert_eq!(found, expected);
+    }
+}
+
+#[test]
+fn mistakes_in_tests_are_found_by_a_check() {
+    let test = "- name: t\n  request: { agent: a, model: openai/x }\n  expect: deny\n";
+    let found = problems(&[
+        ("governance/tests/a.yaml", test),
+        ("governance/tests/b.yaml", test),
+        ("governance/tests/c.yml", test),
+    ]);
+    let expected = "governance/tests/b.yaml:1: there is another test `t`\n  help: the first is at \
+                    governance/tests/a.yaml:1; give one of them another name\n\
+                    governance/tests/c.yml: this file is not read\n  help: policy tests end in .yaml";
+    assert_eq!(found, expected);
 }

@@ -3,6 +3,8 @@
 //! The oracle shares no code with what it checks: it merges what is stored and what is asked as JSON, builds entities and
 //! context against the schema, and lets Cedar evaluate every policy over every entity.
 
+mod explaining;
+
 use std::{collections::BTreeSet, sync::LazyLock};
 
 use cedar_policy::{
@@ -24,9 +26,9 @@ entity Folder in [Folder];
 entity Doc in [Folder] { owner?: person, rank?: Long, tags?: Set<String>, public?: Bool, @personal readers?: Set<String> };
 action "any";
 action "read" in ["any"] appliesTo {
-  principal: [person, Group], resource: [Doc, Folder], context: { mfa?: Bool, limit?: Long, action?: { why?: String } }
+  principal: [person, Group], resource: [Doc, Folder], context: { mfa?: Bool, limit?: Long, for?: person, action?: { why?: String } }
 };
-action "write" in ["any"] appliesTo { principal: [person], resource: [Doc], context: { mfa?: Bool, limit?: Long } };
+action "write" in ["any"] appliesTo { principal: [person], resource: [Doc], context: { mfa?: Bool, limit?: Long, for?: person } };
 action "list" appliesTo { principal: [person], resource: [Folder], context: {} };
 "#;
 
@@ -91,6 +93,16 @@ const CONDITIONS: &[(Needs, &str)] = &[
         "resource has rank && resource.rank + 9223372036854775806 > 0",
     ),
     (Needs::Context, "context has mfa && context.mfa"),
+    // These look into an entity that only the context names.
+    (Needs::Context, r#"context has for && context.for in Group::"g1""#),
+    (
+        Needs::Context,
+        "context has for && context.for has level && context.for.level > 1",
+    ),
+    (
+        Needs::Context,
+        "context has for && context.for has boss && context.for.boss has level && context.for.boss.level > 1",
+    ),
     (
         Needs::Context,
         "context has limit && context.limit + 9223372036854775806 > 0",
@@ -240,8 +252,9 @@ fn asked() -> impl Strategy<Value = Asked> {
     let context = (
         maybe(any::<bool>().prop_map(Value::from)),
         maybe((0..4i64).prop_map(Value::from)),
+        maybe((0..5usize).prop_map(|n| reference("person", &format!("p{n}")))),
     );
-    let context = context.prop_map(|(mfa, limit)| members(vec![("mfa", mfa), ("limit", limit)]));
+    let context = context.prop_map(|(mfa, limit, of)| members(vec![("mfa", mfa), ("limit", limit), ("for", of)]));
     (
         prop_oneof![4 => person, 1 => group],
         select(vec!["read", "read", "read", "write", "write", "list"]),
@@ -256,8 +269,8 @@ fn asked() -> impl Strategy<Value = Asked> {
         })
 }
 
-/// What plain Cedar makes of it: the outcome, and the policies that decided.
-fn oracle(parsed: &PolicySet, stored: &[Value], asked: &Asked) -> (Outcome, Code, BTreeSet<String>) {
+/// The request and all entities for plain Cedar; none if the action is not one of such a subject on such a resource.
+fn plain(stored: &[Value], asked: &Asked) -> Option<(Request, Entities)> {
     static READ: LazyLock<Schema> = LazyLock::new(|| Schema::from_cedarschema_str(SCHEMA).unwrap().0);
     let schema: &Schema = &READ;
     let mut entities = stored.to_vec();
@@ -284,10 +297,16 @@ fn oracle(parsed: &PolicySet, stored: &[Value], asked: &Asked) -> (Outcome, Code
         uid(asked.subject.0, &asked.subject.1),
         uid(asked.resource.0, &asked.resource.1),
     );
-    let Ok(request) = Request::new(principal, action, resource, context, Some(schema)) else {
+    let request = Request::new(principal, action, resource, context, Some(schema)).ok()?;
+    let entities = Entities::from_json_value(Value::Array(entities), Some(schema)).unwrap();
+    Some((request, entities))
+}
+
+/// What plain Cedar makes of it: the outcome, and the policies that decided.
+fn oracle(parsed: &PolicySet, stored: &[Value], asked: &Asked) -> (Outcome, Code, BTreeSet<String>) {
+    let Some((request, entities)) = plain(stored, asked) else {
         return (Outcome::Deny, Code::NotApplicable, BTreeSet::new());
     };
-    let entities = Entities::from_json_value(Value::Array(entities), Some(schema)).unwrap();
     let name = |id: &cedar_policy::PolicyId| parsed.annotation(id, "id").unwrap().to_owned();
     let response = Authorizer::new().is_authorized(&request, parsed, &entities);
     let reasons: BTreeSet<String> = response.diagnostics().reason().map(name).collect();

@@ -265,6 +265,13 @@ proptest! {
             let decision = bundle.decide(&asked.question());
             prop_assert_eq!(answer(&decision), oracle(&SCHEMA, &policies, asked), "{:?}", asked);
         }
+        for asked in asked.iter().take(2) {
+            // An explanation asks each policy by itself, and comes to the same.
+            let explanation = bundle.explain_question(&asked.question(), crate::Breadth::All);
+            let applying = explanation.policies.iter().filter(|policy| policy.result != crate::Applies::No);
+            let decided = applying.filter(|policy| policy.decided).count();
+            prop_assert_eq!(decided, explanation.verdict.policies.len(), "{}", explanation);
+        }
     }
 
     #[test]
