@@ -72,6 +72,16 @@ impl Type {
         }
     }
 
+    /// Whether values of it can name entities.
+    pub(crate) fn holds_names(&self) -> bool {
+        match self {
+            Self::Entity(_) => true,
+            Self::Set(of) => of.holds_names(),
+            Self::Record(shape) => shape.0.values().any(|attribute| attribute.of.holds_names()),
+            Self::Bool | Self::Long | Self::String | Self::Extension(_) => false,
+        }
+    }
+
     /// The entity type that values of it name: itself, or in a set.
     fn names(&self) -> Option<&EntityTypeName> {
         match self {
