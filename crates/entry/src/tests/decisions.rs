@@ -240,6 +240,7 @@ fn load_bundle(log: &mut Log) {
     let file = log.push(Event::PolicyFile(PolicyFile {
         file: "a.cedar".to_owned(),
         text: String::new(),
+        sha256: None,
     }));
     log.push(Event::PolicyLoaded {
         bundle: Digest([1; 32]),
