@@ -17,6 +17,11 @@ use crate::{
 /// How long a request may take in all, its body included.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long a request may take that reads the log from its beginning.
+pub const LONG_REQUEST_TIMEOUT: Duration = Duration::from_secs(600);
+/// The paths of those.
+const LONG: [&str; 2] = ["/api/v1/policy/replays", "/api/v1/simulations"];
+
 /// Nothing here is a page, is embedded, is cached, or is any other origin's business.
 const HEADERS: [(HeaderName, HeaderValue); 6] = [
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
@@ -42,9 +47,13 @@ pub(crate) async fn guard(State(shared): State<Shared>, request: Request, next: 
         );
         Problem::new(Kind::WrongHost, detail).into_response()
     } else {
-        let answered = tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await;
+        let most = match LONG.contains(&request.uri().path()) {
+            true => LONG_REQUEST_TIMEOUT,
+            false => REQUEST_TIMEOUT,
+        };
+        let answered = tokio::time::timeout(most, next.run(request)).await;
         answered.unwrap_or_else(|_| {
-            let seconds = REQUEST_TIMEOUT.as_secs();
+            let seconds = most.as_secs();
             Problem::new(Kind::Timeout, format!("a request may take {seconds} s")).into_response()
         })
     };

@@ -20,29 +20,41 @@ pub(crate) const BODY_MAX: usize = 64 * 1024;
 #[derive(Debug)]
 pub(crate) struct Body<T>(pub(crate) T);
 
+/// A body of JSON of at most so many bytes. Its route has to hold as many.
+#[derive(Debug)]
+pub(crate) struct Long<T, const MAX: usize>(pub(crate) T);
+
 impl<T: DeserializeOwned> FromRequest<Shared> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &Shared) -> Result<Self, Problem> {
-        // A browser sends other types to other origins without asking first.
-        if !is_json(request.headers()) {
-            let detail = "send the body as `Content-Type: application/json`";
-            return Err(Problem::new(Kind::NotJson, detail));
-        }
-        let bytes: Bytes = request
-            .extract()
-            .await
-            .map_err(|rejection| unread(&rejection, BODY_MAX))?;
-        let value = serde_json::from_slice(&bytes).map_err(|error| {
-            let kind = if error.is_data() {
-                Kind::Invalid
-            } else {
-                Kind::Malformed
-            };
-            Problem::new(kind, format!("the body: {error}"))
-        })?;
-        Ok(Self(value))
+        json(request, BODY_MAX).await.map(Self)
     }
+}
+
+impl<T: DeserializeOwned, const MAX: usize> FromRequest<Shared> for Long<T, MAX> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &Shared) -> Result<Self, Problem> {
+        json(request, MAX).await.map(Self)
+    }
+}
+
+async fn json<T: DeserializeOwned>(request: Request, most: usize) -> Result<T, Problem> {
+    // A browser sends other types to other origins without asking first.
+    if !is_json(request.headers()) {
+        let detail = "send the body as `Content-Type: application/json`";
+        return Err(Problem::new(Kind::NotJson, detail));
+    }
+    let bytes: Bytes = request.extract().await.map_err(|rejection| unread(&rejection, most))?;
+    serde_json::from_slice(&bytes).map_err(|error| {
+        let kind = if error.is_data() {
+            Kind::Invalid
+        } else {
+            Kind::Malformed
+        };
+        Problem::new(kind, format!("the body: {error}"))
+    })
 }
 
 /// Why a body of at most so many bytes was not read.

@@ -33,6 +33,7 @@ mod overruns;
 mod peps;
 mod problem;
 mod reload;
+mod replay;
 mod routes;
 mod rules;
 mod simulate;

@@ -16,7 +16,7 @@ use crate::{
     listener::Shared,
     operations, overruns, peps,
     problem::{Kind, Problem},
-    reload, rules, simulate, upstreams,
+    reload, replay, rules, simulate, upstreams,
 };
 
 /// One thing that can be asked.
@@ -110,6 +110,7 @@ pub(crate) fn routes() -> Vec<Route> {
         get_("/api/v1/asks", asks::list),
         post_("/api/v1/asks/{action}/refuse", asks::refuse),
         post_("/api/v1/asks/{action}/top-up", asks::top_up),
+        post_("/api/v1/policy/replays", replay::replay).holding(replay::BODY_MAX),
         post_("/api/v1/simulations", simulate::simulate),
         get_("/api/v1/limits", rules::limits),
         get_("/api/v1/breakers", rules::breakers),

@@ -72,6 +72,8 @@ pub(crate) struct Tenants {
 pub struct TenantPolicies {
     /// The policies with the entities and agents of the files.
     pub bundle: Bundle,
+    /// The files that they were compiled from.
+    pub sources: Sources,
     /// The tests, in the order of the files.
     pub tests: Vec<PolicyTest>,
     /// The governance directory, as a person would type it: what the bundle's files are relative to.
@@ -238,8 +240,14 @@ fn load_tenant(
     declared.into(&mut tenant);
     if let Some(bundle) = compile(files, base, &tenant, &mut all.warnings) {
         let root = around.root.to_owned();
-        all.policies
-            .insert(name.clone(), TenantPolicies { bundle, tests, root });
+        let sources = tenant.sources.clone();
+        let policies = TenantPolicies {
+            bundle,
+            sources,
+            tests,
+            root,
+        };
+        all.policies.insert(name.clone(), policies);
     }
     all.tenants.insert(name, tenant);
 }

@@ -6,7 +6,7 @@
 //! again), `asking.rs` and `audience.rs` (what waits for an administrator), `meter.rs` (what it used), `expiry.rs` (when its
 //! credential ends it), `governance.rs` and `upstream.rs` (what is declared), `load.rs` and `publish.rs`
 //! (how that takes effect), `snapshot.rs` (what requests read), `admin.rs`, `budgets.rs`, `rules.rs`, `overruns.rs`, `cost.rs`
-//! and `simulate.rs` (what administrators may do and see), `signer.rs` (checkpoints), `start.rs` (how it all begins and ends).
+//! `simulate.rs` and `replay.rs` (what administrators may do and see), `signer.rs` (checkpoints), `start.rs` (how it all begins and ends).
 
 mod admin;
 mod asking;
@@ -33,6 +33,7 @@ mod quote;
 mod record;
 mod refusal;
 mod repeat;
+mod replay;
 mod report;
 mod route;
 mod rules;
@@ -67,12 +68,14 @@ pub use meter::{BodyEnd, Cleared, Meter, Settled, Unassembled};
 pub use overruns::Acceptance;
 pub use pdp::{PepAnswer, PepError, PepSession, Presented, endpoints as pdp_endpoints};
 pub use pipeline::{Ask, Failure, Forwarded, Upstream};
+pub use policy::{Source as PolicySource, Sources as PolicySources};
 pub use refusal::Refusal;
 pub use repeat::RepeatKey;
+pub use replay::ReplayOrder;
 pub use report::{
     AdminReport, AgentReport, AskReport, BreakerReport, BucketReport, BudgetPage, BudgetReport, EditReport,
-    EntryReport, KeyReport, LimitReport, LoadReport, OverrunReport, PepKeyReport, PepReport, SimulationReport,
-    StandingReport, StopReport, StoppedReport, UpstreamReport, rfc3339,
+    EntryReport, KeyReport, LimitReport, LoadReport, OverrunReport, NotReplayed, PepKeyReport, PepReport, ReplayAnswer, ReplayChange, ReplayDay, ReplayExample, ReplayReport, ReplaySet, SimulationReport, StandingReport, StopReport,
+    StoppedReport, Unlike, UpstreamReport, rfc3339,
 };
 pub use route::{Bounds, Cause, Fallback, ModelPattern, Places, Retry, RouteSpec};
 pub use rules::Reset;

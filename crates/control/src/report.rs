@@ -4,12 +4,16 @@
 mod ask;
 mod budget;
 mod pep;
+pub(crate) mod replayed;
 pub(crate) mod rules;
 mod simulation;
 
 pub use ask::AskReport;
 pub use budget::{BudgetPage, BudgetReport, EditReport};
 pub use pep::{PepKeyReport, PepReport};
+pub use replayed::{
+    NotReplayed, ReplayAnswer, ReplayChange, ReplayDay, ReplayExample, ReplayReport, ReplaySet, Unlike,
+};
 pub use rules::{BreakerReport, BucketReport, LimitReport, StandingReport};
 pub use simulation::{SimulationReport, StopReport, StoppedReport};
 

@@ -92,7 +92,8 @@ pub(crate) fn policy_name(name: &store::EntityName) -> EntityName {
     }
 }
 
-fn stored_problem(problem: policy::Problem) -> LoadProblem {
+/// What is wrong with an entity that is stored.
+pub(crate) fn stored_problem(problem: policy::Problem) -> LoadProblem {
     LoadProblem {
         help: Some(
             "it was stored by an administrator (`/api/v1/entities`): change or remove it there, or keep the schema as it was"

@@ -10,7 +10,7 @@ use cedar_policy::{Effect, Entities, EntityUid, Policy};
 use model::{AgentName, Digest};
 
 use crate::{
-    Annotations, Problem, Source,
+    Action, Annotations, Problem, Source,
     action::PerAction,
     entities,
     index::{Group, Index},
@@ -45,6 +45,15 @@ pub struct AgentFacts {
     pub product: String,
     /// The environment it runs in.
     pub environment: String,
+}
+
+/// What policies look at of the tools of a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ToolsRead {
+    /// Their names.
+    pub names: bool,
+    /// How many there are.
+    pub count: bool,
 }
 
 /// One immutable set of policies, ready to decide. Made whole and replaced whole.
@@ -216,6 +225,18 @@ impl Bundle {
         self.agents.reads_tools
     }
 
+    /// Which part of the tools of a request the policies look at that can apply to an agent's action. That they look when
+    /// they do not is harmless.
+    pub fn tools_read(&self, agent: &AgentName, action: Action) -> ToolsRead {
+        let groups = self.agents.get(agent).map(|known| known.groups.get(action).as_slice());
+        let groups = groups.unwrap_or_default();
+        let reads = |part| groups.iter().any(|group| group.reads.names(part));
+        ToolsRead {
+            names: reads("tools"),
+            count: reads("tool_count"),
+        }
+    }
+
     /// The ids of all policies, sorted.
     pub fn policy_ids(&self) -> &[Arc<str>] {
         &self.ids
@@ -302,6 +323,34 @@ pub(crate) fn prepare_again(bundle: &Bundle, store: &Store, changed: &HashSet<En
                 &agent.environment,
             )?);
         }
+    }
+    Ok(Agents::new(known))
+}
+
+/// What is prepared for the agents once some of them have other manifests, or none.
+pub(crate) fn prepare_for(
+    bundle: &Bundle,
+    store: &Store,
+    put: &[AgentFacts],
+    removed: &[AgentName],
+) -> Result<Agents, String> {
+    let vocabulary = &bundle.vocabulary;
+    let mut known = HashMap::clone(&bundle.agents.known);
+    for name in removed {
+        known.remove(name);
+    }
+    let names = put.iter().map(|facts| &facts.name).chain(removed);
+    let changed: Vec<EntityUid> = names.map(|name| vocabulary.agent(name)).collect();
+    for name in changed.iter().filter_map(|uid| bundle.agents.watchers.get(uid)).flatten() {
+        if let Some(agent) = known.get_mut(name) {
+            let (uid, environment) = (agent.uid.clone(), agent.environment.clone());
+            *agent = Arc::new(prepare(vocabulary, &bundle.indexes, store, uid, &environment)?);
+        }
+    }
+    for facts in put {
+        let uid = vocabulary.agent(&facts.name);
+        let agent = prepare(vocabulary, &bundle.indexes, store, uid, &facts.environment)?;
+        known.insert(facts.name.clone(), Arc::new(agent));
     }
     Ok(Agents::new(known))
 }

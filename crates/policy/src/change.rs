@@ -3,10 +3,12 @@
 use std::{collections::HashSet, sync::Arc};
 
 use cedar_policy::{Entity, EntityTypeName, EntityUid};
+use model::AgentName;
 
 use crate::{
-    Bundle, Problem, bundle,
-    entities::{declarable, report},
+    AgentFacts, Bundle, Problem,
+    bundle::{self, Agents},
+    entities::{agent_entity, declarable, report},
     memo::Memo,
     record::{EntityChange, EntityName, EntityRecord},
     store::{Origin, Store, Stored},
@@ -40,18 +42,40 @@ impl Bundle {
         }
         let known = bundle::prepare_again(self, &store, &changed)
             .map_err(|message| vec![Problem::of_file("entities", message)])?;
-        Ok(Self {
+        Ok(self.with(store, known))
+    }
+
+    /// The same bundle with other manifests for some agents, and without others: for replays, which ask what was asked when
+    /// the manifests were others. Whom nothing was said of stays as they are.
+    ///
+    /// # Errors
+    /// What Cedar says of an agent's record: that would be a mistake of this code.
+    pub fn with_agents(&self, put: &[AgentFacts], removed: &[AgentName]) -> Result<Self, String> {
+        let mut store = self.store.clone();
+        for facts in put {
+            let entity = agent_entity(&self.vocabulary, facts)?;
+            store.put(Arc::new(Stored::new(entity, Origin::File)));
+        }
+        for name in removed {
+            store.remove(&self.vocabulary.agent(name));
+        }
+        let known = bundle::prepare_for(self, &store, put, removed)?;
+        Ok(self.with(store, known))
+    }
+
+    fn with(&self, store: Store, agents: Agents) -> Self {
+        Self {
             vocabulary: self.vocabulary.clone(),
             terms: self.terms.clone(),
             indexes: self.indexes.clone(),
-            agents: known,
+            agents,
             rules: self.rules.clone(),
             memo: Memo::default(),
             ids: self.ids.clone(),
             warnings: self.warnings.clone(),
             digest: self.digest,
             store,
-        })
+        }
     }
 
     fn changed(&self, store: &mut Store, change: &EntityChange) -> Result<EntityUid, Problem> {

@@ -132,7 +132,8 @@ pub(crate) fn declarable(vocabulary: &Vocabulary, terms: &Terms, uid: &EntityUid
     Err(format!("`{uid}` cannot be declared here: {from}"))
 }
 
-fn agent_entity(vocabulary: &Vocabulary, facts: &AgentFacts) -> Result<Entity, String> {
+/// An agent's record, which follows from its manifest.
+pub(crate) fn agent_entity(vocabulary: &Vocabulary, facts: &AgentFacts) -> Result<Entity, String> {
     let attributes = [
         ("name", facts.name.as_str()),
         ("team", &facts.team),

@@ -27,6 +27,7 @@ mod memo;
 mod mentions;
 mod names;
 mod parse;
+mod peeking;
 mod problem;
 mod project;
 mod pseudonyms;
@@ -45,7 +46,7 @@ mod words;
 
 pub use action::{Action, UnknownAction};
 pub use annotations::{Annotations, Obligation, Reasons};
-pub use bundle::{AgentFacts, Bundle, Sources};
+pub use bundle::{AgentFacts, Bundle, Sources, ToolsRead};
 pub use coverage::{ClauseCoverage, Coverage, PolicyCoverage, Share};
 pub use decision::{Decision, Denial, DenialKind, Permit};
 pub use explain::{

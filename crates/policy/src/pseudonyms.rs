@@ -94,7 +94,7 @@ impl<'a> Veil<'a> {
         let mut attributes = HashSet::new();
         let kinds = terms.kinds.values().map(|kind| &kind.shape);
         for shape in kinds.chain(terms.actions.values().map(|deed| &deed.context)) {
-            personal(shape, &mut attributes);
+            personal(shape, false, &mut attributes);
         }
         Self {
             terms,
@@ -219,18 +219,15 @@ impl<'a> Veil<'a> {
     }
 }
 
-/// The names of personal attributes that hold texts, however deep.
-fn personal<'a>(shape: &'a Shape, found: &mut HashSet<&'a str>) {
+/// The names of personal attributes that hold texts, however deep. What is in a personal record is personal, too.
+fn personal<'a>(shape: &'a Shape, all: bool, found: &mut HashSet<&'a str>) {
     for (name, attribute) in &shape.0 {
-        if attribute.personal && attribute.of.holds_texts() {
+        let all = all || attribute.personal;
+        if all && attribute.of.holds_texts() {
             found.insert(name);
         }
-        let mut of = &attribute.of;
-        while let Type::Set(inner) = of {
-            of = inner;
-        }
-        if let Type::Record(shape) = of {
-            personal(shape, found);
+        if let Some(shape) = attribute.of.shape() {
+            personal(shape, all, found);
         }
     }
 }

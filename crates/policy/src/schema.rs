@@ -152,11 +152,13 @@ impl Terms {
                 let text = qualified(namespace, name);
                 let name: EntityTypeName = text.parse().map_err(|_| format!("{text} names no type"))?;
                 let builtin = ours.entities.contains(&text);
+                let ids = entity.get("enum").and_then(Value::as_array);
                 let personal = match annotation(entity, "personal") {
+                    // The schema itself stands in the log, with all of their ids.
+                    _ if ids.is_some() => false,
                     Some(value) => value != "no",
                     None => principals.contains(&name) && !builtin,
                 };
-                let ids = entity.get("enum").and_then(Value::as_array);
                 let kind = Kind {
                     shape: reader.shape(entity.get("shape"))?,
                     ids: ids.map(|ids| ids.iter().filter_map(Value::as_str).map(str::to_owned).collect()),

@@ -91,6 +91,15 @@ impl Type {
         }
     }
 
+    /// The attributes of values that are records, or sets of them.
+    pub(crate) fn shape(&self) -> Option<&Shape> {
+        match self {
+            Self::Record(shape) => Some(shape),
+            Self::Set(of) => of.shape(),
+            _ => None,
+        }
+    }
+
     fn shape_mut(&mut self) -> Option<&mut Shape> {
         match self {
             Self::Record(shape) => Some(shape),

@@ -24,6 +24,7 @@ pub(crate) use caller::Peps;
 pub use caller::{PepSession, Presented};
 pub(crate) use identity::PdpKey;
 pub use identity::endpoints;
+pub(crate) use recording::INCOMPLETE;
 
 use crate::{Control, snapshot::Tenant};
 

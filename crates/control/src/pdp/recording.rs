@@ -10,7 +10,7 @@ use super::Grounds;
 use crate::Control;
 
 /// The code of an item of a batch that lacks something.
-pub(super) const INCOMPLETE: &str = "incomplete";
+pub(crate) const INCOMPLETE: &str = "incomplete";
 
 impl Control {
     /// The entry of a call, without its items.
