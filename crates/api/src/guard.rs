@@ -17,7 +17,7 @@ use crate::{
 /// How long a request may take in all, its body included.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long a request may take that reads the log from its beginning.
+/// How long a request may take for which the log is read from its beginning.
 pub const LONG_REQUEST_TIMEOUT: Duration = Duration::from_secs(600);
 /// The paths of those.
 const LONG: [&str; 2] = ["/api/v1/policy/replays", "/api/v1/simulations"];

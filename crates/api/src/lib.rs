@@ -40,6 +40,7 @@ mod simulate;
 mod upstreams;
 pub mod wire;
 
+pub use guard::LONG_REQUEST_TIMEOUT;
 pub use listener::Api;
 
 #[cfg(test)]

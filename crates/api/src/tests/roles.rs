@@ -148,6 +148,14 @@ fn table() -> Vec<Line> {
             answers_nothing,
         ),
         line(
+            "POST /api/v1/policy/replays",
+            "/api/v1/policy/replays",
+            json!({ "since": "7d", "candidate": { "policies": [
+                { "file": "policies/a.cedar", "text": "@id(\"a\") permit (principal, action, resource);" }
+            ] } }),
+            reads_audit,
+        ),
+        line(
             "POST /api/v1/simulations",
             "/api/v1/simulations",
             json!({ "since": "7d", "budgets": [

@@ -20,6 +20,8 @@ use super::{Failure, table::clean};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an answer may take: longer than the server lets a request take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(40);
+/// How long an answer may take for which the server reads its log from the beginning.
+const LONG_ANSWER_TIMEOUT: Duration = Duration::from_secs(api::LONG_REQUEST_TIMEOUT.as_secs() + 10);
 /// The longest answer: more than a full page of the longest entries.
 const ANSWER_MAX: usize = 64 * 1024 * 1024;
 
@@ -69,6 +71,13 @@ impl Client {
         self.read(&body)
     }
 
+    /// Has something done for which the server reads its log from the beginning.
+    pub(crate) async fn post_long<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Failure> {
+        let body = Some(json(body)?);
+        let body = self.send_within(LONG_ANSWER_TIMEOUT, Method::POST, path, body).await?;
+        self.read(&body)
+    }
+
     /// Has something put in its place.
     pub(crate) async fn put<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Failure> {
         let body = self.send(Method::PUT, path, Some(json(body)?)).await?;
@@ -81,6 +90,16 @@ impl Client {
     }
 
     async fn send(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> Result<Bytes, Failure> {
+        self.send_within(ANSWER_TIMEOUT, method, path, body).await
+    }
+
+    async fn send_within(
+        &self,
+        most: Duration,
+        method: Method,
+        path: &str,
+        body: Option<Vec<u8>>,
+    ) -> Result<Bytes, Failure> {
         let request = self.request(method, path, body)?;
         let answered = async {
             let stream = self.connect().await?;
@@ -93,9 +112,9 @@ impl Client {
             connection.abort();
             received
         };
-        let answered = tokio::time::timeout(ANSWER_TIMEOUT, answered).await;
+        let answered = tokio::time::timeout(most, answered).await;
         answered.unwrap_or_else(|_| {
-            let seconds = ANSWER_TIMEOUT.as_secs();
+            let seconds = most.as_secs();
             Err(Failure::failed(format!(
                 "{} did not answer within {seconds} s",
                 self.name()

@@ -104,7 +104,7 @@ enum Command {
     /// Show and accept what providers billed past its hold
     #[command(subcommand)]
     Overrun(overrun::Command),
-    /// Check, test and explain policies
+    /// Check, test, explain and compare policies
     #[command(subcommand)]
     Policy(policy::Command),
     /// Add, show and remove administrators

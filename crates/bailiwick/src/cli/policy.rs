@@ -1,9 +1,12 @@
-//! `bailiwick policy`: what policies say, asked of the files. None of it needs a server.
+//! `bailiwick policy`: what policies say, asked of the files, and what others would have said, asked of a server's log.
 
 mod check;
 mod coverage;
+mod diff;
 mod explain;
 mod junit;
+mod replay;
+mod simulate;
 mod snippet;
 mod test;
 
@@ -16,13 +19,15 @@ use config::{PolicyPlace, Problems, TenantPolicies, load_policies};
 use model::TenantName;
 use policy::Explanation;
 
-use super::{Common, Failure, output::Output};
+use super::{Common, Failure, output::Output, wait_for};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
     Check(check::Args),
     Test(test::Args),
     Explain(Box<explain::Args>),
+    Diff(diff::Args),
+    Simulate(simulate::Args),
 }
 
 pub(super) fn run(common: &Common, command: &Command, out: &mut Output) -> Result<(), Failure> {
@@ -30,6 +35,8 @@ pub(super) fn run(common: &Common, command: &Command, out: &mut Output) -> Resul
         Command::Check(args) => check::run(common, args, out),
         Command::Test(args) => test::run(common, args, out),
         Command::Explain(args) => explain::run(common, args, out),
+        Command::Diff(args) => wait_for(diff::run(common, args, out)),
+        Command::Simulate(args) => wait_for(simulate::run(common, args, out)),
     }
 }
 

@@ -68,7 +68,7 @@ pub(super) async fn run(common: &Common, args: &Args, out: &mut Output) -> Resul
         budgets,
     };
     let client = args.target.client(common)?;
-    let report: SimulationReport = client.post("/api/v1/simulations", Some(&asked)).await?;
+    let report: SimulationReport = client.post_long("/api/v1/simulations", &asked).await?;
     out.show(&report, |out| print(&report, out))
 }
 
