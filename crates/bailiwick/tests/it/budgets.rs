@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 use crate::harness::{Agent, Done, Http, Reply, World, chat};
 
 /// A text without the instants in it.
-fn timeless(text: &str) -> String {
+pub(crate) fn timeless(text: &str) -> String {
     let digits = |text: &str, form: &str| {
         let fits = |(c, form): (char, char)| if form == '0' { c.is_ascii_digit() } else { c == form };
         text.chars().count() >= form.len() && text.chars().zip(form.chars()).all(fits)

@@ -27,6 +27,7 @@ mod keys;
 mod memory;
 mod overruns;
 mod policies;
+mod replays;
 mod rollback;
 mod serving;
 mod storage;

@@ -25,6 +25,8 @@ pub use caller::{PepSession, Presented};
 pub(crate) use identity::PdpKey;
 pub use identity::endpoints;
 pub(crate) use recording::INCOMPLETE;
+#[cfg(test)]
+pub(crate) use recording::asked;
 
 use crate::{Control, snapshot::Tenant};
 

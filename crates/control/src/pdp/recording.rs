@@ -56,7 +56,7 @@ impl Control {
 }
 
 /// The question, not yet answered.
-pub(super) fn asked(recorded: Recorded) -> DecidedItem {
+pub(crate) fn asked(recorded: Recorded) -> DecidedItem {
     let party = |kind: String, id: String| Some(Party { kind, id: Some(id) });
     DecidedItem {
         subject: party(recorded.subject_kind, recorded.subject_id),
