@@ -9,7 +9,7 @@ use policy::{Outcome, Party, Properties, Query, Source};
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::*;
+use super::{ask::Missing, *};
 use crate::pdp::asked as item_of;
 
 const SCHEMA: &str = "\
