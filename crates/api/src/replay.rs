@@ -5,14 +5,7 @@ use control::{AdminError, PolicySource, PolicySources, ReplayOrder, ReplayReport
 use jiff::Zoned;
 use model::Timestamp;
 
-use crate::{
-    caller::Caller,
-    cost::time,
-    input::Long,
-    listener::Shared,
-    problem::Problem,
-    wire,
-};
+use crate::{caller::Caller, cost::time, input::Long, listener::Shared, problem::Problem, wire};
 
 /// The longest body, in bytes: two sets of policies with some 100,000 entities each.
 pub(crate) const BODY_MAX: usize = 64 * 1024 * 1024;
@@ -47,7 +40,9 @@ fn order(proposed: wire::ReplayPolicies, now: &jiff::Timestamp) -> Result<Replay
 
 fn sources(files: wire::PolicyFiles) -> PolicySources {
     let sources = |files: Vec<wire::PolicyFile>| {
-        let sources = files.into_iter().map(|wire::PolicyFile { file, text }| PolicySource { file, text });
+        let sources = files
+            .into_iter()
+            .map(|wire::PolicyFile { file, text }| PolicySource { file, text });
         sources.collect()
     };
     PolicySources {

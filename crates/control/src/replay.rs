@@ -221,12 +221,21 @@ impl Control {
             in_effect,
             ..
         } = &replay;
-        Ok(replayed::report(order, [base, candidate], tally, in_effect.map(|(entry, _)| entry)))
+        Ok(replayed::report(
+            order,
+            [base, candidate],
+            tally,
+            in_effect.map(|(entry, _)| entry),
+        ))
     }
 }
 
 /// A set of policies with everything that would stand beside it if it were in effect.
-fn compiled(sources: &Sources, agents: &[AgentFacts], stored: &[EntityChange]) -> Result<Arc<Bundle>, Vec<LoadProblem>> {
+fn compiled(
+    sources: &Sources,
+    agents: &[AgentFacts],
+    stored: &[EntityChange],
+) -> Result<Arc<Bundle>, Vec<LoadProblem>> {
     let told = |problems: Vec<policy::Problem>| problems.into_iter().map(LoadProblem::from).collect::<Vec<_>>();
     let bundle = Bundle::compile(sources, agents).map_err(told)?;
     if stored.is_empty() {

@@ -341,7 +341,11 @@ pub(crate) fn prepare_for(
     }
     let names = put.iter().map(|facts| &facts.name).chain(removed);
     let changed: Vec<EntityUid> = names.map(|name| vocabulary.agent(name)).collect();
-    for name in changed.iter().filter_map(|uid| bundle.agents.watchers.get(uid)).flatten() {
+    for name in changed
+        .iter()
+        .filter_map(|uid| bundle.agents.watchers.get(uid))
+        .flatten()
+    {
         if let Some(agent) = known.get_mut(name) {
             let (uid, environment) = (agent.uid.clone(), agent.environment.clone());
             *agent = Arc::new(prepare(vocabulary, &bundle.indexes, store, uid, &environment)?);

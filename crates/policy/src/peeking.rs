@@ -153,5 +153,9 @@ impl<'a> Texts<'a> {
 /// A literal, or a set of them: those are replaced by pseudonyms as well.
 fn is_literal(node: &Value) -> bool {
     let item = |node: &Value| node.get("Value").is_some();
-    item(node) || node.get("Set").and_then(Value::as_array).is_some_and(|items| items.iter().all(item))
+    item(node)
+        || node
+            .get("Set")
+            .and_then(Value::as_array)
+            .is_some_and(|items| items.iter().all(item))
 }

@@ -54,7 +54,9 @@ impl Missing {
             Self::NotRecorded => "what policies were told was not recorded: older entries, and replies delivered again",
             Self::LeftOut => "what was asked did not fit its entry",
             Self::Tools => "a policy looks at tools, and the call's were not recorded",
-            Self::UnknownThen => "the schema of the time did not know the type or the action, so what was said of it is not recorded",
+            Self::UnknownThen => {
+                "the schema of the time did not know the type or the action, so what was said of it is not recorded"
+            }
             Self::Search => "searches are not asked again",
         }
     }
@@ -138,9 +140,18 @@ pub(crate) fn asked<'a>(entry: &'a Entry, order: &ReplayOrder, past: &Past) -> V
                 tools: &intent.tools,
             };
             let question = call(&intent.action, Some(told), past);
-            let asked = of_call(entry, &intent.action, question, Outcome::Permit, (intent.why.bundle, past.entities));
+            let asked = of_call(
+                entry,
+                &intent.action,
+                question,
+                Outcome::Permit,
+                (intent.why.bundle, past.entities),
+            );
             let attempt = Some(intent.attempt());
-            of_agent(order, &intent.action).then_some(Asked { attempt, ..asked }).into_iter().collect()
+            of_agent(order, &intent.action)
+                .then_some(Asked { attempt, ..asked })
+                .into_iter()
+                .collect()
         }
         Event::Denial(denial) if denial.input.is_some() || denial.reason == Reason::PolicyDenied => {
             let told = denial.input.as_ref().map(|input| Told {
@@ -157,7 +168,13 @@ pub(crate) fn asked<'a>(entry: &'a Entry, order: &ReplayOrder, past: &Past) -> V
         }
         Event::Replay(again) if of_agent(order, &again.action) => {
             let question = Err(Missing::NotRecorded);
-            vec![of_call(entry, &again.action, question, Outcome::Permit, (again.why.bundle, past.entities))]
+            vec![of_call(
+                entry,
+                &again.action,
+                question,
+                Outcome::Permit,
+                (again.why.bundle, past.entities),
+            )]
         }
         Event::Decided(decided) if order.pep.is_none() || order.pep == decided.pep => of_pep(entry, decided, order),
         _ => Vec::new(),
@@ -252,7 +269,10 @@ fn of_pep<'a>(entry: &Entry, decided: &'a Decided, order: &ReplayOrder) -> Vec<A
         times: 1,
     };
     if let Some(condensed) = &decided.condensed {
-        let times = condensed.permitted.saturating_add(condensed.denied).saturating_add(condensed.approval_required);
+        let times = condensed
+            .permitted
+            .saturating_add(condensed.denied)
+            .saturating_add(condensed.approval_required);
         let asked = bare(0, entry::Decision::Deny);
         return vec![Asked { times, ..asked }];
     }
@@ -297,7 +317,11 @@ fn selected(order: &ReplayOrder, item: &DecidedItem) -> bool {
         let subject = item.subject.as_ref();
         subject.is_some_and(|subject| subject.kind == AGENT && subject.id.as_deref() == Some(agent.as_str()))
     };
-    order.agent.as_ref().is_none_or(of_agent) && order.action.as_ref().is_none_or(|action| item.action.as_ref() == Some(action))
+    order.agent.as_ref().is_none_or(of_agent)
+        && order
+            .action
+            .as_ref()
+            .is_none_or(|action| item.action.as_ref() == Some(action))
 }
 
 /// The question of an item, if it has all of it.
@@ -319,7 +343,10 @@ fn recorded(item: &DecidedItem) -> Option<Recorded> {
 }
 
 fn json(members: &BTreeMap<String, Value>) -> Properties {
-    members.iter().map(|(name, value)| (name.clone(), json_of(value))).collect()
+    members
+        .iter()
+        .map(|(name, value)| (name.clone(), json_of(value)))
+        .collect()
 }
 
 fn json_of(value: &Value) -> Json {
@@ -373,9 +400,15 @@ impl Side {
             Put::Query(recorded, code) => {
                 let verdict = match &mut self.veiled {
                     Some(veiled) => veiled.evaluate(&recorded.query()),
-                    none => none.insert(self.bundle.pseudonymised(&*self.veil)?).evaluate(&recorded.query()),
+                    none => none
+                        .insert(self.bundle.pseudonymised(&*self.veil)?)
+                        .evaluate(&recorded.query()),
                 };
-                let unknown = |code: &str| [Code::UnknownType, Code::UnknownAction].iter().any(|one| one.as_str() == code);
+                let unknown = |code: &str| {
+                    [Code::UnknownType, Code::UnknownAction]
+                        .iter()
+                        .any(|one| one.as_str() == code)
+                };
                 if unknown(code) && !unknown(verdict.code.as_str()) {
                     return Ok(Err(Missing::UnknownThen));
                 }

@@ -10,8 +10,8 @@ use ledger::Attempt;
 use model::{NanoUsd, Timestamp};
 use policy::Outcome;
 
-use super::ask::{Answer, Asked, Missing};
 pub(crate) use super::ask::Spot;
+use super::ask::{Answer, Asked, Missing};
 
 /// How many groups of changes are kept apart: models' names are the callers'.
 const GROUPS_MAX: usize = 1_000;

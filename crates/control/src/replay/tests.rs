@@ -1,8 +1,10 @@
 //! Replays over drawn logs, beside the questions themselves.
 
+use std::{collections::BTreeMap, sync::Mutex};
+
 use entry::{
-    Action, AgentRecord, Decided, DecidedCall, DecidedItem, Denial, DenialInput, Intent, KeyRecord, PolicyFile, VERSION, Why,
-    recorded_tools,
+    Action, AgentRecord, Decided, DecidedCall, DecidedItem, Denial, DenialInput, Intent, KeyRecord, PolicyFile,
+    VERSION, Why, recorded_tools,
 };
 use model::{ActionId, AdminName, Digest, KeyId, NanoUsd, Pseudonym, Tier, UpstreamName, UsageSource};
 use policy::{Outcome, Party, Properties, Query, Source};
@@ -46,33 +48,65 @@ enum Drawn {
 type Forbid = (&'static str, fn(&Drawn) -> bool);
 
 const FORBIDS: [Forbid; 10] = [
-    ("(principal == Agent::\"a1\", action, resource)", |d| matches!(d, Drawn::Call { agent: "a1", .. })),
-    ("(principal, action, resource == Model::\"up/m1\")", |d| matches!(d, Drawn::Call { model: "m1", .. })),
-    ("(principal, action == Action::\"llm:generate\", resource) when { context.stream }", |d| {
-        matches!(d, Drawn::Call { stream: true, .. })
+    ("(principal == Agent::\"a1\", action, resource)", |d| {
+        matches!(d, Drawn::Call { agent: "a1", .. })
     }),
-    ("(principal, action == Action::\"llm:generate\", resource) when { context.max_output_tokens > 5 }", |d| {
-        matches!(d, Drawn::Call { limit, .. } if *limit > 5)
+    ("(principal, action, resource == Model::\"up/m1\")", |d| {
+        matches!(d, Drawn::Call { model: "m1", .. })
     }),
-    ("(principal, action == Action::\"llm:generate\", resource) when { context.worst_case_cost_nano_usd > 5 }", |d| {
-        matches!(d, Drawn::Call { worst_case, .. } if *worst_case > 5)
-    }),
-    ("(principal, action == Action::\"llm:generate\", resource) when { context.tool_count > 1 }", |d| {
-        matches!(d, Drawn::Call { tools, .. } if tools.len() > 1)
-    }),
-    ("(principal, action == Action::\"llm:generate\", resource) when { context.tier == \"background\" }", |d| {
-        matches!(d, Drawn::Call { tier: Tier::Background, .. })
-    }),
+    (
+        "(principal, action == Action::\"llm:generate\", resource) when { context.stream }",
+        |d| matches!(d, Drawn::Call { stream: true, .. }),
+    ),
+    (
+        "(principal, action == Action::\"llm:generate\", resource) when { context.max_output_tokens > 5 }",
+        |d| matches!(d, Drawn::Call { limit, .. } if *limit > 5),
+    ),
+    (
+        "(principal, action == Action::\"llm:generate\", resource) when { context.worst_case_cost_nano_usd > 5 }",
+        |d| matches!(d, Drawn::Call { worst_case, .. } if *worst_case > 5),
+    ),
+    (
+        "(principal, action == Action::\"llm:generate\", resource) when { context.tool_count > 1 }",
+        |d| matches!(d, Drawn::Call { tools, .. } if tools.len() > 1),
+    ),
+    (
+        "(principal, action == Action::\"llm:generate\", resource) when { context.tier == \"background\" }",
+        |d| {
+            matches!(
+                d,
+                Drawn::Call {
+                    tier: Tier::Background,
+                    ..
+                }
+            )
+        },
+    ),
     ("(principal == person::\"ann@acme.example\", action, resource)", |d| {
-        matches!(d, Drawn::Ticket { person: "ann@acme.example", .. })
+        matches!(
+            d,
+            Drawn::Ticket {
+                person: "ann@acme.example",
+                ..
+            }
+        )
     }),
     (
         "(principal, action == Action::\"ticket:read\", resource) when { resource has requester && resource.requester == \"bob@acme.example\" }",
-        |d| matches!(d, Drawn::Ticket { requester: Some("bob@acme.example"), .. }),
+        |d| {
+            matches!(
+                d,
+                Drawn::Ticket {
+                    requester: Some("bob@acme.example"),
+                    ..
+                }
+            )
+        },
     ),
-    ("(principal, action == Action::\"ticket:read\", resource) when { context has hour && context.hour > 5 }", |d| {
-        matches!(d, Drawn::Ticket { hour: Some(hour), .. } if *hour > 5)
-    }),
+    (
+        "(principal, action == Action::\"ticket:read\", resource) when { context has hour && context.hour > 5 }",
+        |d| matches!(d, Drawn::Ticket { hour: Some(hour), .. } if *hour > 5),
+    ),
 ];
 const TOOLS: &str = "(principal, action == Action::\"llm:generate\", resource) when { context.tools.contains(\"t1\") }";
 
@@ -88,7 +122,12 @@ fn drawn() -> impl Strategy<Value = Drawn> {
         0..10i64,
         prop::sample::select(vec![Tier::Api, Tier::Background]),
     );
-    let ticket = (person(), prop::option::of(person()), prop::option::of(any::<bool>()), prop::option::of(0..10i64));
+    let ticket = (
+        person(),
+        prop::option::of(person()),
+        prop::option::of(any::<bool>()),
+        prop::option::of(0..10i64),
+    );
     prop_oneof![
         call.prop_map(|(agent, model, stream, limit, tools, worst_case, tier)| Drawn::Call {
             agent,
@@ -141,9 +180,15 @@ fn agent(name: &str, environment: &str) -> AgentRecord {
     }
 }
 
+/// The policies compiled; each set once, for that takes longer than all else.
 fn bundle(policies: &str) -> Arc<Bundle> {
-    let agents = [past::facts(&agent("a0", "test")), past::facts(&agent("a1", "test"))];
-    Arc::new(Bundle::compile(&sources(policies), &agents).unwrap())
+    static KNOWN: Mutex<BTreeMap<String, Arc<Bundle>>> = Mutex::new(BTreeMap::new());
+    let mut known = KNOWN.lock().unwrap();
+    let compiled = known.entry(policies.to_owned()).or_insert_with(|| {
+        let agents = ["a0", "a1"].map(|name| past::facts(&agent(name, "test")));
+        Arc::new(Bundle::compile(&sources(policies), &agents).unwrap())
+    });
+    compiled.clone()
 }
 
 /// A log that is written as the server does it.
@@ -261,7 +306,12 @@ impl Log {
             task: None,
             run: None,
         });
-        let named = self.bundle.reads_tools().then(|| recorded_tools(tools)).flatten().unwrap_or_default();
+        let named = self
+            .bundle
+            .reads_tools()
+            .then(|| recorded_tools(tools))
+            .flatten()
+            .unwrap_or_default();
         let tool_count = u64::try_from(tools.len()).unwrap();
         match decision {
             policy::Decision::Permit(permit) => {
@@ -323,10 +373,15 @@ impl Log {
             return false;
         };
         let properties = |pairs: Vec<(&str, Option<serde_json::Value>)>| -> Properties {
-            let pairs = pairs.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+            let pairs = pairs
+                .into_iter()
+                .filter_map(|(name, value)| Some((name.to_owned(), value?)));
             pairs.collect()
         };
-        let resource = properties(vec![("requester", requester.map(|text| json!(text))), ("urgent", urgent.map(|is| json!(is)))]);
+        let resource = properties(vec![
+            ("requester", requester.map(|text| json!(text))),
+            ("urgent", urgent.map(|is| json!(is))),
+        ]);
         let context = properties(vec![("hour", hour.map(|hour| json!(hour)))]);
         let query = Query {
             subject: Party {
@@ -403,7 +458,10 @@ impl Log {
             assert!(replay.take(entry).unwrap());
         }
         let peeking = [&replay.base, &replay.candidate].map(|side| side.bundle.peeking());
-        (replay.tally, peeking.map(|ids| ids.iter().map(ToString::to_string).collect()))
+        (
+            replay.tally,
+            peeking.map(|ids| ids.iter().map(ToString::to_string).collect()),
+        )
     }
 }
 
@@ -491,7 +549,9 @@ fn what_was_not_recorded_is_counted_and_not_guessed() {
 
     let mut log = Log::new(BASE);
     log.ask(&ticket("bob@acme.example"));
-    let Event::Decided(decided) = &log.entries.last().unwrap().event else { panic!() };
+    let Event::Decided(decided) = &log.entries.last().unwrap().event else {
+        panic!()
+    };
     let mut item = decided.items[0].clone();
     item.input = None;
     log.decided(vec![item.clone(), item.clone()]);
@@ -501,29 +561,51 @@ fn what_was_not_recorded_is_counted_and_not_guessed() {
     item.code = crate::pdp::INCOMPLETE.to_owned();
     log.decided(vec![item]);
     let (tally, _) = log.put_to(BASE);
-    let missing: Vec<_> = tally.missing.iter().map(|(missing, (count, _))| (*missing, *count)).collect();
-    assert_eq!((tally.all.replayed, missing), (1, vec![(Missing::LeftOut, 2), (Missing::UnknownThen, 1)]));
+    let missing: Vec<_> = tally
+        .missing
+        .iter()
+        .map(|(missing, (count, _))| (*missing, *count))
+        .collect();
+    assert_eq!(
+        (tally.all.replayed, missing),
+        (1, vec![(Missing::LeftOut, 2), (Missing::UnknownThen, 1)])
+    );
 }
 
 #[test]
 fn who_looks_into_personal_texts_is_named() {
     let log = Log::new(BASE);
     let check = |condition: &str, expected: bool| {
-        let forbid = format!("@id(\"more\") forbid (principal is person, action == Action::\"ticket:read\", resource is ticket) {condition};");
+        let forbid = format!(
+            "@id(\"more\") forbid (principal is person, action == Action::\"ticket:read\", resource is ticket) {condition};"
+        );
         let (_, [_, peeking]) = log.put_to(&format!("{BASE}{forbid}"));
         assert_eq!(!peeking.is_empty(), expected, "{condition}: {peeking:?}");
     };
     check("when { resource has requester }", false);
-    check("when { resource has requester && resource.requester == \"bob@acme.example\" }", false);
-    check("when { resource has requester && [\"a\", \"b\"].contains(resource.requester) }", false);
-    check("when { resource has requester && resource.requester like \"*@acme.example\" }", true);
-    check("when { resource has requester && principal has mail && resource.requester == principal.mail }", true);
+    check(
+        "when { resource has requester && resource.requester == \"bob@acme.example\" }",
+        false,
+    );
+    check(
+        "when { resource has requester && [\"a\", \"b\"].contains(resource.requester) }",
+        false,
+    );
+    check(
+        "when { resource has requester && resource.requester like \"*@acme.example\" }",
+        true,
+    );
+    check(
+        "when { resource has requester && principal has mail && resource.requester == principal.mail }",
+        true,
+    );
     check("when { resource has urgent && resource.urgent }", false);
 }
 
 #[test]
 fn manifests_are_those_of_the_time() {
-    let forbid = "forbid (principal, action == Action::\"llm:generate\", resource) when { context.environment == \"staging\" };";
+    let forbid =
+        "forbid (principal, action == Action::\"llm:generate\", resource) when { context.environment == \"staging\" };";
     let candidate = format!("{BASE}@id(\"more\") {forbid}");
     let mut log = Log::new(BASE);
     log.ask(&call(&[]));
@@ -546,7 +628,9 @@ fn manifests_are_those_of_the_time() {
 fn the_cost_of_denied_calls_is_that_of_their_outcomes() {
     let mut log = Log::new(BASE);
     log.ask(&call(&[]));
-    let Event::Intent(intent) = &log.entries.last().unwrap().event else { panic!() };
+    let Event::Intent(intent) = &log.entries.last().unwrap().event else {
+        panic!()
+    };
     let attempt = intent.attempt();
     let candidate = format!("{BASE}@id(\"more\") forbid (principal, action, resource == Model::\"up/m1\");");
     let (tally, _) = log.put_to(&candidate);
@@ -568,6 +652,12 @@ fn the_cost_of_denied_calls_is_that_of_their_outcomes() {
         spooled: None,
     }));
     let (tally, _) = log.put_to(&candidate);
-    assert_eq!((tally.denied_calls, tally.open(), tally.all.denied_cost), (1, 0, NanoUsd(7)));
-    assert_eq!((tally.groups[0].cost, tally.days[&0].denied_cost), (NanoUsd(7), NanoUsd(7)));
+    assert_eq!(
+        (tally.denied_calls, tally.open(), tally.all.denied_cost),
+        (1, 0, NanoUsd(7))
+    );
+    assert_eq!(
+        (tally.groups[0].cost, tally.days[&0].denied_cost),
+        (NanoUsd(7), NanoUsd(7))
+    );
 }

@@ -184,7 +184,10 @@ pub(crate) fn report(order: &ReplayOrder, sides: [&Side; 2], tally: &Tally, entr
     let mut groups: Vec<&Group> = tally.groups.iter().collect();
     groups.sort_by_key(|group| std::cmp::Reverse(group.count));
     let days = tally.days.iter().map(|(day, changes)| ReplayDay {
-        day: rfc3339(Timestamp::from_unix_micros(day.saturating_mul(86_400_000_000))).chars().take(10).collect(),
+        day: rfc3339(Timestamp::from_unix_micros(day.saturating_mul(86_400_000_000)))
+            .chars()
+            .take(10)
+            .collect(),
         replayed: changes.replayed,
         newly_denied: changes.denied,
         newly_permitted: changes.permitted,
@@ -228,7 +231,11 @@ pub(crate) fn report(order: &ReplayOrder, sides: [&Side; 2], tally: &Tally, entr
 
 fn set(side: &Side, used: &HashSet<Arc<str>>, entry: Option<u64>) -> ReplaySet {
     let ids = side.bundle.policy_ids();
-    let unused: Vec<String> = ids.iter().filter(|id| !used.contains(*id)).map(ToString::to_string).collect();
+    let unused: Vec<String> = ids
+        .iter()
+        .filter(|id| !used.contains(*id))
+        .map(ToString::to_string)
+        .collect();
     ReplaySet {
         bundle: side.bundle.digest().to_string(),
         entry,
@@ -243,11 +250,12 @@ fn change(group: &Group) -> ReplayChange {
     let (subject, action, resource, before, after) = &group.key;
     let [codes_before, codes_after] = &group.codes;
     let [policies_before, policies_after] = &group.policies;
-    let answer = |outcome: &policy::Outcome, codes: &BTreeSet<&'static str>, policies: &BTreeSet<Arc<str>>| ReplayAnswer {
-        outcome: outcome.as_str().to_owned(),
-        codes: codes.iter().map(ToString::to_string).collect(),
-        policies: policies.iter().map(ToString::to_string).collect(),
-    };
+    let answer =
+        |outcome: &policy::Outcome, codes: &BTreeSet<&'static str>, policies: &BTreeSet<Arc<str>>| ReplayAnswer {
+            outcome: outcome.as_str().to_owned(),
+            codes: codes.iter().map(ToString::to_string).collect(),
+            policies: policies.iter().map(ToString::to_string).collect(),
+        };
     ReplayChange {
         subject: subject.clone(),
         action: action.clone(),

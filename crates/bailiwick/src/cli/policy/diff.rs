@@ -26,7 +26,7 @@ Examples:
   bailiwick policy diff proposal/governance --since 7d --agent nightly-report
   bailiwick policy diff governance --against old/governance --pep orders-api --exit-code
   bailiwick policy diff new.cedar --since 2026-11-01 --json | jq '.changes[] | {subject, action, after}'")]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     #[command(flatten)]
     order: Order,
     /// From when on

@@ -31,7 +31,7 @@ const FILE_MAX: u64 = 64 * 1024 * 1024;
 
 /// Which decisions are put to which policies.
 #[derive(Debug, clap::Args)]
-pub(super) struct Order {
+pub(in crate::cli) struct Order {
     /// The policies in question [default: the governance directory that the configuration names]
     #[arg(value_name = "DIR|FILE")]
     paths: Vec<PathBuf>,
@@ -78,7 +78,11 @@ pub(super) async fn ask(common: &Common, order: &Order, since: &str) -> Result<R
         candidate,
         against,
     };
-    order.target.client(common)?.post_long("/api/v1/policy/replays", &asked).await
+    order
+        .target
+        .client(common)?
+        .post_long("/api/v1/policy/replays", &asked)
+        .await
 }
 
 /// The files of a governance directory, or those that are named.
@@ -90,11 +94,14 @@ fn files(common: &Common, paths: &[PathBuf], tenant: &TenantName) -> Result<Poli
     };
     let (mut all, _) = load(common, directory).map_err(Failure::Config)?;
     let Some(policies) = all.remove(tenant) else {
-        let message = format!("there is no tenant {tenant} in the governance directory: it would be in tenants/{tenant}/");
+        let message =
+            format!("there is no tenant {tenant} in the governance directory: it would be in tenants/{tenant}/");
         return Err(Failure::failed(message));
     };
     let sent = |sources: Vec<policy::Source>| {
-        let files = sources.into_iter().map(|policy::Source { file, text }| PolicyFile { file, text });
+        let files = sources
+            .into_iter()
+            .map(|policy::Source { file, text }| PolicyFile { file, text });
         files.collect()
     };
     Ok(PolicyFiles {
@@ -139,7 +146,7 @@ fn read(path: &Path) -> io::Result<String> {
 }
 
 /// `1 decision`, `2 decisions`.
-pub(super) fn counted(count: u64, what: &str) -> String {
+fn counted(count: u64, what: &str) -> String {
     match count {
         1 => format!("1 {what}"),
         _ => format!("{count} {what}s"),
@@ -250,7 +257,11 @@ pub(super) fn notes(report: &ReplayReport, out: &mut Output) -> io::Result<()> {
     }
     let unlike = &report.unlike_recorded;
     if unlike.decisions > 0 {
-        let entries: Vec<String> = unlike.examples.iter().map(|example| example.entry.to_string()).collect();
+        let entries: Vec<String> = unlike
+            .examples
+            .iter()
+            .map(|example| example.entry.to_string())
+            .collect();
         notes.push(format!(
             "{} otherwise than the first set does now, {} of them by the same policies and stored entities: the policies or the \
              entities changed since, or a policy looks into what the log does not have (entries {})",

@@ -30,7 +30,7 @@ Examples:
   bailiwick policy simulate proposal/governance --since 7d
   bailiwick policy simulate governance --since 2026-10-01 --until 2026-11-01 --zone Europe/Berlin
   bailiwick policy simulate governance --since month --json | jq .denied_cost_usd")]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     #[command(flatten)]
     order: Order,
     /// From when on
@@ -50,11 +50,12 @@ fn print(report: &ReplayReport, out: &mut Output) -> io::Result<()> {
             0 => String::new(),
             open => format!("; {open} of them have not ended"),
         };
-        out.line(format_args!(
-            "{} that were let through would be refused; they cost {} USD{open}.",
-            replay::counted(report.denied_calls, "model call"),
-            money(&report.denied_cost_usd)
-        ))?;
+        let (calls, they) = match report.denied_calls {
+            1 => ("1 model call that was let through".to_owned(), "it"),
+            calls => (format!("{calls} model calls that were let through"), "they"),
+        };
+        let cost = money(&report.denied_cost_usd);
+        out.line(format_args!("{calls} would be refused; {they} cost {cost} USD{open}."))?;
     }
     if !report.days.is_empty() {
         out.line("")?;
@@ -83,7 +84,11 @@ fn print(report: &ReplayReport, out: &mut Output) -> io::Result<()> {
         ("permit", "Newly permitted"),
         ("approval_required", "Newly to be approved"),
     ] {
-        let of: Vec<&ReplayChange> = report.changes.iter().filter(|change| change.after.outcome == outcome).collect();
+        let of: Vec<&ReplayChange> = report
+            .changes
+            .iter()
+            .filter(|change| change.after.outcome == outcome)
+            .collect();
         if !of.is_empty() {
             out.line(format_args!("\n{HEADING}{title}{HEADING:#}"))?;
             changes(&of, out)?;
