@@ -3,6 +3,8 @@
 //! What is listed is as in [`control`]'s reports: money is decimal text in US dollars, time RFC 3339, except inside an
 //! audit entry, which is shown as it stands in the log.
 
+mod policies;
+
 use std::{collections::BTreeMap, fmt};
 
 use control::{
@@ -14,6 +16,8 @@ use ledger::BudgetSpec;
 use model::{AdminName, AgentName, BreakerName, KeyId, PepName, TenantName, Tier, UpstreamName};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+pub use self::policies::{PolicyFile, PolicyFiles, ReplayPolicies};
 
 /// `GET /api/v1/agents`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -201,63 +205,6 @@ pub struct SimulateBudgets {
     pub zone: String,
     /// The budgets, in the form that entries have them in.
     pub budgets: Vec<BudgetSpec>,
-}
-
-/// `POST /api/v1/policy/replays`: a set of policies, and a past period whose decisions are put to it. Answered with a
-/// [`ReplayReport`](control::ReplayReport).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ReplayPolicies {
-    /// In whose log; `default` if absent.
-    #[serde(default = "TenantName::default_tenant")]
-    pub tenant: TenantName,
-    /// The begin of the period, written as cost reports take it.
-    pub since: String,
-    /// Its end; now if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub until: Option<String>,
-    /// The time zone of both; `UTC` if absent.
-    #[serde(default = "utc")]
-    pub zone: String,
-    /// Only what this agent asked, or was asked about it as the subject.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub agent: Option<AgentName>,
-    /// Only what this enforcement point asked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pep: Option<PepName>,
-    /// Only this action.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub action: Option<String>,
-    /// The policies in question.
-    pub candidate: PolicyFiles,
-    /// What they are compared with; what is in effect if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub against: Option<PolicyFiles>,
-}
-
-/// The files of a set of policies.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PolicyFiles {
-    /// Fragments of schema, as Cedar schema text.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub schemas: Vec<PolicyFile>,
-    /// Policies, as Cedar text.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub policies: Vec<PolicyFile>,
-    /// Entities, as Cedar JSON. Those that the API stored are beside them as they are.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub entities: Vec<PolicyFile>,
-}
-
-/// A file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PolicyFile {
-    /// Its path below the governance directory.
-    pub file: String,
-    /// Its text.
-    pub text: String,
 }
 
 fn utc() -> String {

@@ -26,9 +26,9 @@ impl Bundle {
             return Vec::new();
         }
         let peeks = |id: &&Arc<str>| {
-            let policy = self.rules.get(&***id).map(|facts| facts.policy.to_json());
+            let policy = self.rules.get(&***id).map(|facts| facts.policy.to_json().ok());
             match policy {
-                Some(Ok(json)) => json.get("conditions").is_some_and(|node| texts.peeks(node, 0)),
+                Some(Some(json)) => json.get("conditions").is_some_and(|node| texts.peeks(node, 0)),
                 _ => true,
             }
         };
