@@ -18,6 +18,7 @@ use super::*;
 use crate::{ActionSearch, Code, Outcome, Page, Party, Properties, Query, ResourceSearch, SubjectSearch};
 
 const SCHEMA: &str = r#"
+@personal("no")
 entity Group in [Group];
 entity person in [Group] {
   level?: Long, @authoritative("store") trusted?: Bool, boss?: person, @personal mail?: String
