@@ -74,9 +74,9 @@ pub use repeat::RepeatKey;
 pub use replay::ReplayOrder;
 pub use report::{
     AdminReport, AgentReport, AskReport, BreakerReport, BucketReport, BudgetPage, BudgetReport, EditReport,
-    EntryReport, KeyReport, LimitReport, LoadReport, NotReplayed, OverrunReport, PepKeyReport, PepReport,
-    ReplayAnswer, ReplayChange, ReplayDay, ReplayExample, ReplayReport, ReplaySet, SimulationReport, StandingReport,
-    StopReport, StoppedReport, Unlike, UpstreamReport, rfc3339,
+    EntryReport, KeyReport, LimitReport, LoadReport, NotReplayed, OverrunReport, PepKeyReport, PepReport, ReplayAnswer,
+    ReplayChange, ReplayDay, ReplayExample, ReplayReport, ReplaySet, SimulationReport, StandingReport, StopReport,
+    StoppedReport, Unlike, UpstreamReport, rfc3339,
 };
 pub use route::{Bounds, Cause, Fallback, ModelPattern, Places, Retry, RouteSpec};
 pub use rules::Reset;

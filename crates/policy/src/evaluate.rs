@@ -299,7 +299,12 @@ impl Prepared<'_> {
     /// The entities that the context names: policies can look into these, and ask what they are in.
     fn named_by_context(&self) -> Vec<EntityUid> {
         let mut named = Vec::new();
-        let attributes = self.deed.context.0.iter().filter(|(_, attribute)| attribute.of.holds_names());
+        let attributes = self
+            .deed
+            .context
+            .0
+            .iter()
+            .filter(|(_, attribute)| attribute.of.holds_names());
         for value in attributes.filter_map(|(name, _)| self.context.get(name)) {
             named_in(&value, &mut named);
         }

@@ -193,7 +193,13 @@ impl Bundle {
         let Some(index) = self.indexes.get(&deed.uid) else {
             return Ok(());
         };
-        let shared = match Shared::new(self, side, index, &prepared) {
+        let given = if side == Side::Subject {
+            query.subject.properties
+        } else {
+            query.resource.properties
+        };
+        let given = given.is_some_and(|given| !given.is_empty());
+        let shared = match Shared::new(self, side, index, &prepared, given) {
             Ok(Some(shared)) => shared,
             Ok(None) => return Ok(()),
             Err(error) => return Err(Verdict::refused(Code::EvaluationError, error)),
@@ -242,17 +248,25 @@ struct Shared<'a> {
 }
 
 impl<'a> Shared<'a> {
-    /// `None` where a policy that looks at nothing of the candidate forbids.
-    fn new(bundle: &Bundle, side: Side, index: &'a Index, template: &Prepared<'_>) -> Result<Option<Self>, String> {
+    /// `None` where a policy that looks at nothing of the candidate forbids. Where the request says something of the
+    /// candidate (`given`), any policy may look at it: by its name, or by way of what names it.
+    fn new(
+        bundle: &Bundle,
+        side: Side,
+        index: &'a Index,
+        template: &Prepared<'_>,
+        given: bool,
+    ) -> Result<Option<Self>, String> {
         let (request, entities) = (template.request()?, bundle.entities_for(template, index)?);
         let names = (&*template.subject.lineage, &*template.resource.lineage);
         let mut tally = Tally::default();
         let mut looking = Vec::new();
         for policy in common(side, index, template) {
-            let looks = match side {
+            let mentions = match side {
                 Side::Subject => policy.mentions.principal,
                 Side::Resource => policy.mentions.resource,
             };
+            let looks = given || mentions;
             if looks {
                 looking.push(policy);
             } else {

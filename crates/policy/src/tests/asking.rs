@@ -429,6 +429,31 @@ proptest! {
     }
 }
 
+/// The condition does not say `principal`, and yet it looks at the candidate: the document names him, and the request says
+/// something of whoever is looked for.
+#[test]
+fn what_a_search_says_of_candidates_is_seen_by_way_of_what_names_them() {
+    let policy = r#"permit (principal, action == Action::"read", resource is Doc)
+        unless { resource has owner && resource.owner has level && resource.owner.level > 1 };"#;
+    let entity = |kind, id: &str| entity(kind, id.to_owned(), Properties::new(), Vec::new());
+    let (_, bundle) = world(&[policy.to_owned()], &[entity("person", "p0"), entity("person", "p1")]);
+    let properties = members(vec![("level", Some(json!(3)))]);
+    let owned = members(vec![("owner", Some(reference("person", "p1")))]);
+    let search = SubjectSearch {
+        kind: "person",
+        properties: Some(&properties),
+        action: "read",
+        action_properties: None,
+        resource: Party {
+            kind: "Doc",
+            id: "d",
+            properties: Some(&owned),
+        },
+        context: None,
+    };
+    assert_eq!(all_pages(9, 9, |page| bundle.search_subject(&search, page)), ["p0"]);
+}
+
 /// All results of a search, page by page.
 fn all_pages(limit: usize, candidates: usize, search: impl Fn(Page<'_>) -> crate::Found) -> Vec<String> {
     let mut all = Vec::new();
