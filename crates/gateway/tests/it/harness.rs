@@ -105,11 +105,14 @@ fn governance(setup: &Setup, provider: &str) -> Governance {
         output_limit: None,
         allowance: None,
     };
-    let mut sources = policy::Sources::default();
-    sources.policies = vec![policy::Source {
+    let policies = vec![policy::Source {
         file: "policies/tester.cedar".to_owned(),
         text: setup.policy.to_owned(),
     }];
+    let sources = policy::Sources {
+        policies,
+        ..Default::default()
+    };
     let tenant = TenantGovernance {
         agents: vec![agent],
         sources,

@@ -48,6 +48,7 @@ fn prepared() -> Vec<Event> {
     let file = PolicyFile {
         file: "a.cedar".to_owned(),
         text: String::new(),
+        sha256: None,
     };
     vec![
         pep_loaded(),

@@ -1,4 +1,4 @@
-//! How many decisions a second the committer records, and what one costs: `decisions DIR durable|buffered CALLERS MILLIS`
+//! How many decisions a second the committer records, and what one costs: `decided DIR durable|buffered CALLERS MILLIS`
 //! makes a data directory and has so many callers record decisions as fast as they can. Prints one line of JSON.
 
 use std::{
@@ -129,6 +129,7 @@ fn declared() -> Result<Vec<Event>> {
     let file = PolicyFile {
         file: "a.cedar".to_owned(),
         text: String::new(),
+        sha256: None,
     };
     Ok(vec![
         Event::PolicyFile(file),
