@@ -1,6 +1,7 @@
 //! The decision point, over HTTP and with the binary: the vectors of the interop events and of the certification scenario,
 //! and what they do not ask for.
 
+mod certificates;
 mod counted;
 mod obliging;
 mod pages;
