@@ -6,6 +6,7 @@ mod counted;
 mod obliging;
 mod pages;
 mod peps;
+mod refused;
 mod stored;
 mod vectors;
 
