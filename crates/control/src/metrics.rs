@@ -1,5 +1,7 @@
 //! Numbers for Prometheus. Labels come from declarations, never from callers, so their number is bounded.
 
+mod decisions;
+
 use std::{
     fmt::Write as _,
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -14,6 +16,9 @@ use prometheus_client::{
     registry::Registry,
 };
 use store::{Ending, Handle};
+
+use self::decisions::Decisions;
+pub(crate) use self::decisions::Outcomes;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Labels {
@@ -89,6 +94,7 @@ pub(crate) struct Metrics {
     edits: Family<EditLabels, Counter>,
     answers: Family<AnswerLabels, Counter>,
     stale_certificate: Family<ListenerLabels, Gauge>,
+    decisions: Decisions,
 }
 
 fn seconds() -> Histogram {
@@ -158,6 +164,7 @@ impl Metrics {
             "1 if the certificate files of a listener cannot be used, so that an older certificate stays in use",
             stale_certificate.clone(),
         );
+        let decisions = Decisions::register(&mut registry);
         Self {
             registry,
             calls,
@@ -172,6 +179,7 @@ impl Metrics {
             edits,
             answers,
             stale_certificate,
+            decisions,
         }
     }
 

@@ -141,13 +141,15 @@ mod tests {
     use super::*;
     use crate::StandingReport;
 
+    /// Standings, by whose they are and how they stand, and whose is reset.
+    type Case = (
+        &'static [(&'static str, &'static str)],
+        Result<&'static str, &'static str>,
+    );
+
     /// Who is meant by a reset that says nobody: the only one that the breaker stops.
     #[test]
     fn a_reset_that_names_nobody_is_of_the_only_one_that_is_stopped() {
-        type Case = (
-            &'static [(&'static str, &'static str)],
-            Result<&'static str, &'static str>,
-        );
         let cases: [Case; 6] = [
             (&[], Err("breaker b stops nobody: there is nothing to reset")),
             (

@@ -1,8 +1,12 @@
 //! The decision point, over HTTP and with the binary: the vectors of the interop events and of the certification scenario,
 //! and what they do not ask for.
 
+mod certificates;
+mod counted;
+mod obliging;
 mod pages;
 mod peps;
+mod refused;
 mod stored;
 mod vectors;
 
@@ -40,6 +44,11 @@ impl Pdp {
 
     /// With more lines of bailiwick.toml, and of the manifest of `suite`.
     async fn with(configuration: &str, manifest: &str) -> Self {
+        Self::with_files(configuration, manifest, &[]).await
+    }
+
+    /// With more files, or others.
+    async fn with_files(configuration: &str, manifest: &str, files: &[(&str, &str)]) -> Self {
         let mut world = World::builder().configuration(configuration).build().await;
         for (tenant, scenario) in [
             ("", "certification"),
@@ -58,6 +67,9 @@ impl Pdp {
                 "kind: Pep\nname: suite\nowner: tests@acme.example\npurpose: Asks\nmay: [evaluate, search]\n{manifest}"
             );
             world.write(&format!("governance/{tenant}rules/suite.yaml"), &pep);
+        }
+        for (name, text) in files {
+            world.write(name, text);
         }
         world.start();
         let keys = TENANTS.map(|tenant| {
@@ -89,6 +101,23 @@ impl Pdp {
 
     async fn ask(&self, tenant: &str, endpoint: &str, body: &Value) -> Reply {
         self.send(self.request(tenant, endpoint), body.to_string()).await
+    }
+
+    /// What the log has of calls of the tenant `default`.
+    #[track_caller]
+    fn decided(&self) -> Vec<entry::Decided> {
+        let entries = self.world.entries("default").into_iter();
+        let decided = entries.filter_map(|entry| match entry.event {
+            entry::Event::Decided(decided) => Some(decided),
+            _ => None,
+        });
+        decided.collect()
+    }
+
+    /// The server's metrics.
+    async fn metrics(&self) -> String {
+        let url = format!("{}/metrics", self.world.admin_url());
+        self.world.http().get(&url).await.unwrap().is(200).text().to_owned()
     }
 
     async fn get(&self, path: &str) -> Reply {

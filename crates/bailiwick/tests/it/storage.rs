@@ -20,7 +20,7 @@ use tempfile::TempDir;
 use crate::harness::{PATIENCE, World, chat};
 
 /// Runs a command of the machine; whether it went well.
-fn machine(program: &str, arguments: &[&str]) -> bool {
+pub(crate) fn machine(program: &str, arguments: &[&str]) -> bool {
     let mut command = Command::new(program);
     command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
@@ -47,7 +47,7 @@ async fn readyz(world: &World) -> (u16, String) {
 }
 
 /// Waits until `/readyz` has this status and says this; what it says then.
-async fn becomes(world: &World, status: u16, what: &str) -> String {
+pub(crate) async fn becomes(world: &World, status: u16, what: &str) -> String {
     let started = Instant::now();
     loop {
         let (found, text) = readyz(world).await;
@@ -207,7 +207,7 @@ impl Drop for Mount {
     }
 }
 
-fn not_here(what: &str) {
+pub(crate) fn not_here(what: &str) {
     println!("not checked: this machine does not let a test {what}");
 }
 

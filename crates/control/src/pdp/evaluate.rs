@@ -19,9 +19,9 @@ impl Control {
     /// Why there is no answer. That it must not be is an answer.
     pub async fn evaluate(&self, session: &PepSession, evaluation: &Evaluation) -> Result<PepAnswer, PepError> {
         session.require(PepRight::Evaluate)?;
-        let _place = self.place()?;
-        self.answered(session, |grounds| {
-            let answered = self.one(&grounds, evaluation, DecidedCall::Evaluation);
+        let call = DecidedCall::Evaluation;
+        self.answered(session, call, |grounds| {
+            let answered = self.one(&grounds, evaluation, call);
             std::future::ready(Ok(answered))
         })
         .await
@@ -33,18 +33,18 @@ impl Control {
     /// Why there is no answer.
     pub async fn evaluate_all(&self, session: &PepSession, evaluations: Evaluations) -> Result<PepAnswer, PepError> {
         session.require(PepRight::Evaluate)?;
-        let _place = self.place()?;
+        let call = DecidedCall::Evaluations;
         match evaluations {
             Evaluations::One(evaluation) => {
-                self.answered(session, |grounds| {
-                    let answered = self.one(&grounds, &evaluation, DecidedCall::Evaluations);
+                self.answered(session, call, |grounds| {
+                    let answered = self.one(&grounds, &evaluation, call);
                     std::future::ready(Ok(answered))
                 })
                 .await
             }
             Evaluations::Many { items, semantic } => {
                 let items = Arc::new(items);
-                self.answered(session, |grounds| {
+                self.answered(session, call, |grounds| {
                     let (control, items) = (self.clone(), items.clone());
                     async move {
                         if items.len() <= LONG {

@@ -12,10 +12,13 @@ mod recording;
 mod search;
 mod telling;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use authzen::Answer;
-use entry::Decided;
+use entry::{Decided, DecidedCall};
 use model::{ActionId, TenantName};
 use store::DecideError;
 use tokio::sync::OwnedSemaphorePermit;
@@ -28,7 +31,7 @@ pub(crate) use recording::INCOMPLETE;
 #[cfg(test)]
 pub(crate) use recording::asked;
 
-use crate::{Control, snapshot::Tenant};
+use crate::{Control, metrics::Outcomes, snapshot::Tenant};
 
 /// How often a question is decided again because something changed while it was.
 const AGAIN: usize = 8;
@@ -102,8 +105,32 @@ impl Control {
         Ok(Grounds { session, name, tenant })
     }
 
+    /// Answers a question if there is a place for it, and counts how it ended.
+    async fn answered<F>(
+        &self,
+        session: &PepSession,
+        call: DecidedCall,
+        decide: impl Fn(Grounds) -> F,
+    ) -> Result<PepAnswer, PepError>
+    where
+        F: Future<Output = Result<(Decided, Answer), PepError>>,
+    {
+        let began = Instant::now();
+        let answered = match self.place() {
+            Ok(_place) => self.recorded_answer(session, decide).await,
+            Err(error) => Err(error),
+        };
+        let ended = answered.as_ref().map(|(_, outcomes)| *outcomes);
+        self.metrics().decided(call, ended, began.elapsed());
+        answered.map(|(answer, _)| answer)
+    }
+
     /// Decides by what is in effect and records it, again if something changed meanwhile.
-    async fn answered<F>(&self, session: &PepSession, decide: impl Fn(Grounds) -> F) -> Result<PepAnswer, PepError>
+    async fn recorded_answer<F>(
+        &self,
+        session: &PepSession,
+        decide: impl Fn(Grounds) -> F,
+    ) -> Result<(PepAnswer, Outcomes), PepError>
     where
         F: Future<Output = Result<(Decided, Answer), PepError>>,
     {
@@ -111,10 +138,10 @@ impl Control {
             let grounds = self.grounds(session)?;
             let (name, epoch) = (grounds.name.clone(), grounds.tenant.epoch);
             let (decided, answer) = decide(grounds).await?;
-            let id = decided.id;
+            let (id, outcomes) = (decided.id, Outcomes::of(&decided));
             let mode = self.inner.authzen.record.into();
             match self.committer().decide(name.clone(), epoch, decided, mode).await {
-                Ok(_) => return Ok(PepAnswer { id, answer }),
+                Ok(_) => return Ok((PepAnswer { id, answer }, outcomes)),
                 Err(DecideError::Stale { epoch, .. }) => self.await_epoch(&name, epoch).await,
                 Err(DecideError::Unavailable(_)) => return Err(PepError::Unavailable),
             }

@@ -19,9 +19,8 @@ impl Control {
     /// Why there is no answer. That nothing was found is an answer.
     pub async fn search(&self, session: &PepSession, search: Search) -> Result<PepAnswer, PepError> {
         session.require(PepRight::Search)?;
-        let _place = self.place()?;
         let search = Arc::new(search);
-        self.answered(session, |grounds| {
+        self.answered(session, question(&search).0, |grounds| {
             let (control, search) = (self.clone(), search.clone());
             async move { self.aside(move || control.searched(&grounds, &search)).await? }
         })

@@ -206,13 +206,7 @@ async fn what_was_answered_stands_in_the_log() {
         "evaluations": [{ "action": { "name": "read" } }, {}] });
     pdp.ask("default", "evaluations", &batch).await.is(200);
     pdp.ask("default", "evaluation", &json!({})).await.is(400);
-    let entries = pdp.world.entries("default").into_iter();
-    let decided: Vec<_> = entries
-        .filter_map(|entry| match entry.event {
-            entry::Event::Decided(decided) => Some(decided),
-            _ => None,
-        })
-        .collect();
+    let decided = pdp.decided();
     assert_eq!(decided.len(), 2);
     assert_eq!((decided[0].id.to_string(), decided[0].seq, decided[1].seq), (id, 1, 2));
     let item = &decided[0].items[0];

@@ -4,21 +4,68 @@ use serde_json::{Value, json};
 
 use super::{Pdp, vectors};
 
-/// A body of a decision by the schema of the working group.
-fn response_schema() -> jsonschema::Validator {
-    jsonschema::validator_for(&vectors("schema-evaluation-response.json")).unwrap()
+/// The schemas of the working group, for one question and for one decision. There is none of batches: each of their items
+/// is a question with the defaults, and each of their answers a decision.
+struct Schemas {
+    request: jsonschema::Validator,
+    response: jsonschema::Validator,
+}
+
+impl Schemas {
+    fn new() -> Self {
+        let read = |name| jsonschema::validator_for(&vectors(name)).unwrap();
+        Self {
+            request: read("schema-evaluation-request.json"),
+            response: read("schema-evaluation-response.json"),
+        }
+    }
+
+    /// Fails unless questions and answers have the form that they must have. What lacks something is denied.
+    fn check(&self, endpoint: &str, asked: &Value, answered: &Value) -> Result<(), String> {
+        let pairs = match (&asked["evaluations"], endpoint) {
+            (Value::Array(items), "evaluations") if !items.is_empty() => {
+                let decisions = answered["evaluations"].as_array().ok_or("no decisions")?;
+                // Nothing in the vectors ends a batch early.
+                if decisions.len() != items.len() {
+                    return Err(format!("{} decisions for {} items", decisions.len(), items.len()));
+                }
+                let questions = items.iter().map(|item| with_defaults(asked, item));
+                questions.zip(decisions.iter().cloned()).collect()
+            }
+            _ => vec![(asked.clone(), answered.clone())],
+        };
+        for (question, decision) in pairs {
+            if !self.response.is_valid(&decision) {
+                return Err(format!("the schema has no such decision: {decision}"));
+            }
+            if !self.request.is_valid(&question) && (endpoint == "evaluation" || decision["decision"] != false) {
+                return Err(format!(
+                    "the schema has no such question: {question}, and it is {decision}"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn with_defaults(batch: &Value, item: &Value) -> Value {
+    let mut question = batch.clone();
+    let members = question.as_object_mut().unwrap();
+    members.remove("evaluations");
+    members.extend(item.as_object().unwrap().clone());
+    question
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_todo_application_of_the_interop_events() {
     let pdp = Pdp::start().await;
-    let schema = response_schema();
+    let schemas = Schemas::new();
     let mut wrong = Vec::new();
     for file in ["todo-decisions-1_0-01.json", "todo-decisions-1_0-02.json"] {
         let all = vectors(file);
         for (at, case) in all["evaluation"].as_array().unwrap().iter().enumerate() {
             let reply = pdp.ask("todo", "evaluation", &case["request"]).await.is(200);
-            assert!(schema.is_valid(&reply.json()), "{}", reply.text());
+            schemas.check("evaluation", &case["request"], &reply.json()).unwrap();
             let expected = json!({ "decision": case["expected"] }).to_string();
             if reply.text() != expected {
                 wrong.push(format!("{file} {at}: {} is {}", case["request"], reply.text()));
@@ -26,6 +73,7 @@ async fn the_todo_application_of_the_interop_events() {
         }
         for case in all["evaluations"].as_array().into_iter().flatten() {
             let reply = pdp.ask("todo", "evaluations", &case["request"]).await.is(200);
+            schemas.check("evaluations", &case["request"], &reply.json()).unwrap();
             // The runner compares the text of each item.
             let items = reply.json()["evaluations"]
                 .as_array()
@@ -49,8 +97,10 @@ async fn the_todo_application_of_the_interop_events() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_gateways_of_the_interop_events() {
     let pdp = Pdp::start().await;
+    let schemas = Schemas::new();
     for case in vectors("gateway-decisions.json")["evaluation"].as_array().unwrap() {
         let reply = pdp.ask("gateway", "evaluation", &case["request"]).await.is(200);
+        schemas.check("evaluation", &case["request"], &reply.json()).unwrap();
         assert_eq!(
             reply.json(),
             json!({ "decision": case["expected"] }),
@@ -64,11 +114,12 @@ async fn the_gateways_of_the_interop_events() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_certification_scenario() {
     let pdp = Pdp::start().await;
+    let schemas = Schemas::new();
     let mut wrong = Vec::new();
     let mut count = 0;
     for case in vectors("certification-scenario.json")["cases"].as_array().unwrap() {
         count += 1;
-        if let Err(why) = certify(&pdp, case).await {
+        if let Err(why) = certify(&pdp, &schemas, case).await {
             let name = [&case["section"], &case["title"], &case["case"]].map(|part| part.as_str().unwrap_or_default());
             wrong.push(format!("{}: {why}", name.join(" ")));
         }
@@ -77,7 +128,7 @@ async fn the_certification_scenario() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-async fn certify(pdp: &Pdp, case: &Value) -> Result<(), String> {
+async fn certify(pdp: &Pdp, schemas: &Schemas, case: &Value) -> Result<(), String> {
     let text = |key: &str| case[key].as_str();
     let endpoint = text("endpoint").unwrap();
     if let Some(path) = endpoint.strip_prefix("GET ") {
@@ -114,10 +165,20 @@ async fn certify(pdp: &Pdp, case: &Value) -> Result<(), String> {
     if case.get("expect_header").is_some() && reply.header("x-request-id") != "bfe9eb29-ab87-4ca3-be83-a1d5d8305716" {
         return Err("the request's id is not said again".to_owned());
     }
+    // What is refused for its form has none that the schema knows.
+    let asked = case.get("request").filter(|_| case.get("content_type").is_none());
     if reply.status != 200 {
-        return Ok(());
+        return match asked {
+            Some(asked) if endpoint == "evaluation" && schemas.request.is_valid(asked) => {
+                Err(format!("the schema has {asked}, which was refused"))
+            }
+            _ => Ok(()),
+        };
     }
     let found = reply.json();
+    if endpoint.starts_with("evaluation") {
+        schemas.check(endpoint, asked.unwrap_or(&usual), &found)?;
+    }
     match (case.get("expect_body"), case.get("expect_includes")) {
         (Some(expected), _) if expected.get("results").is_none_or(|results| results == &json!([])) => {
             if *expected != found {
