@@ -32,7 +32,10 @@ pub enum StoreError {
     #[error("the database is not available: {error}{advice}", error = .0, advice = advice(.0))]
     Unavailable(#[from] sqlx::Error),
     /// The database did not take the entries of a start. Nothing was answered yet, and nothing is lost.
-    #[error("the start could not be recorded: {0}. Nothing is lost: see to that, then try again to start the server")]
+    #[error(
+        "the start could not be recorded: {error}{advice}. Nothing is lost: see to that, then try again to start the server",
+        error = .0, advice = advice(.0)
+    )]
     NotStarted(sqlx::Error),
     /// The spool cannot be used: what it holds is missing in the log.
     #[error(
