@@ -243,11 +243,19 @@ fn expected(headers: &HeaderMap) -> Result<EntityExpected, Problem> {
             let version = tag.strip_prefix("\"v").and_then(|tag| tag.strip_suffix('"'));
             match version.and_then(|version| version.parse().ok()) {
                 Some(version) => Ok(EntityExpected::Version(version)),
+                // An ETag, but none of ours: nothing here has it.
+                None if is_etag(tag) => Ok(EntityExpected::Version(u64::MAX)),
                 None => wrong("`If-Match` takes one ETag as an answer had it, or `*`"),
             }
         }
         _ => wrong("`If-None-Match` takes `*` here, and not beside `If-Match`"),
     }
+}
+
+/// Whether it is one strong ETag (RFC 9110, section 8.8.3).
+fn is_etag(text: &str) -> bool {
+    let inner = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+    inner.is_some_and(|inner| !inner.contains('"'))
 }
 
 fn etag(version: u64) -> Result<HeaderValue, Problem> {

@@ -42,6 +42,11 @@ impl Control {
             return Err(anonymous(Reason::MissingCredential, message));
         };
         let Some(verifier) = crate::credential::recognise(crate::AGENT_PREFIX, text) else {
+            if crate::credential::recognise(crate::PEP_PREFIX, text).is_some() {
+                let message = "This is a credential of an enforcement point: it asks the decision point, and calls no \
+                               model. An administrator issues one for an agent with `bailiwick key issue AGENT`.";
+                return Err(anonymous(Reason::InvalidCredential, message));
+            }
             let message = "This is not a Bailiwick credential, or it is misspelt: one starts with `bwk_`. An \
                            administrator issues one with `bailiwick key issue AGENT`.";
             return Err(anonymous(Reason::InvalidCredential, message));

@@ -47,6 +47,14 @@ impl Privacy {
         }
     }
 
+    /// The same for a name that may be a pseudonym already, as those of our own users are.
+    pub(crate) fn veil(&self, tenant: &TenantName, name: &str) -> String {
+        match written(&format!("{PSEUDONYM}{name}")) {
+            Some(Ok(_)) => name.to_owned(),
+            _ => self.pseudonym(tenant, name).0,
+        }
+    }
+
     /// The pseudonym of a person in a tenant's log: without the key it can be neither undone nor linked across tenants.
     pub(crate) fn pseudonym(&self, tenant: &TenantName, identity: &str) -> Pseudonym {
         let tag = hmac::sign(

@@ -255,6 +255,17 @@ impl Control {
         }
         for (name, bundle) in &loaded.bundles {
             let view = self.committer().view(name.clone()).await?;
+            // A load that failed half-way left another bundle in the log than is at hand. The tenant stays as it was, behind
+            // its log: nothing is decided by one bundle and recorded as by the other.
+            let logged = view.bundle.map(|(digest, _)| digest);
+            if logged.is_some_and(|logged| logged != bundle.digest())
+                && let Some(tenant) = before.tenants.get(name)
+            {
+                snapshot.keys.extend(keys_of(&view, &before));
+                snapshot.peps.add(&view);
+                snapshot.tenants.insert(name.clone(), tenant.clone());
+                continue;
+            }
             let files = bundle.clone();
             let bundle = self.with_stored(&view, &files).await?;
             let pdp_key = match before.tenants.get(name) {

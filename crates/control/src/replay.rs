@@ -152,6 +152,26 @@ enum Stopped {
 }
 
 impl Control {
+    /// A misspelt name would find nothing, and nothing would seem to change.
+    async fn check_filters(&self, order: &ReplayOrder, bundle: &Bundle) -> Result<(), AdminError> {
+        let view = self.committer().view(order.tenant.clone()).await?;
+        if let Some(pep) = order.pep.as_ref().filter(|pep| !view.peps.contains_key(*pep)) {
+            let (what, name) = ("enforcement point", pep.to_string());
+            return Err(AdminError::NotFound { what, name });
+        }
+        if let Some(agent) = order.agent.as_ref().filter(|agent| !view.agents.contains_key(*agent)) {
+            let (what, name) = ("agent", agent.to_string());
+            return Err(AdminError::NotFound { what, name });
+        }
+        match order.action.as_ref().filter(|action| !bundle.has_action(action)) {
+            Some(action) => {
+                let name = action.clone();
+                Err(AdminError::NotFound { what: "action", name })
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Puts the recorded questions of a period to other policies: what they would have decided otherwise. Nothing takes
     /// effect. Reads the log from its beginning, beside the requests; one replay or simulation runs at a time.
     ///
@@ -169,6 +189,7 @@ impl Control {
             let message = "another simulation or replay is running; try again when it is done";
             return Err(AdminError::Conflict(message.to_owned()));
         };
+        self.check_filters(&order, &tenant.bundle).await?;
         let mut rows = Vec::new();
         if tenant.entities > 0 {
             self.reader().entities(&order.tenant, |page| rows.extend(page)).await?;
@@ -184,7 +205,7 @@ impl Control {
             let in_effect = base.is_none().then_some(in_effect);
             let candidate = compiled(&order.candidate)?;
             let name = order.tenant.clone();
-            let veil: ask::Veil = Arc::new(move |text| control.privacy().pseudonym(&name, text).0);
+            let veil: ask::Veil = Arc::new(move |text| control.privacy().veil(&name, text));
             Ok(Replay {
                 past: Past::new(&order.candidate.schemas, agents),
                 base: Side::new(base.unwrap_or(bundle), veil.clone()),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use cedar_policy::{Effect, Policy};
 use serde_json::{Value, json};
 
-use crate::{Bundle, Outcome, Properties, Verdict};
+use crate::{Bundle, Code, Outcome, Properties, Verdict};
 
 /// The annotations that mean something, apart from `obligation_...`.
 const KNOWN: [&str; 6] = ["id", "reason_user", "reason_admin", "advice", "approval", "priority"];
@@ -155,8 +155,12 @@ impl Bundle {
         found.approval.as_deref()
     }
 
-    /// In the order of their ids.
+    /// In the order of their ids. A policy that could not be evaluated decides, and yet what it says of itself need not be
+    /// true of the question.
     fn deciding(&self, verdict: &Verdict) -> Vec<&Annotations> {
+        if verdict.code == Code::EvaluationError {
+            return Vec::new();
+        }
         verdict.policies.iter().filter_map(|id| self.annotations(id)).collect()
     }
 }

@@ -237,6 +237,11 @@ impl Bundle {
         }
     }
 
+    /// Whether the schema has an action of this name, ours included.
+    pub fn has_action(&self, name: &str) -> bool {
+        self.terms.action(name).is_some()
+    }
+
     /// The ids of all policies, sorted.
     pub fn policy_ids(&self) -> &[Arc<str>] {
         &self.ids

@@ -104,6 +104,9 @@ fn declared(vocabulary: &Vocabulary, terms: &Terms, json: &str, taken: &Taken<'_
     let entity = Entity::from_json_str(json, Some(&terms.schema)).map_err(|error| report(&error))?;
     let uid = entity.uid();
     declarable(vocabulary, terms, &uid)?;
+    if uid.id().unescaped().is_empty() {
+        return Err(format!("`{uid}` has no id"));
+    }
     match taken.get(&uid) {
         Some(Some((source, start))) => {
             let (line, column) = place(&source.text, *start);

@@ -74,6 +74,8 @@ impl Bundle {
     /// Fits a question to the schema, or says why it is refused unseen.
     pub(crate) fn prepare_query(&self, query: &Query<'_>) -> Result<Prepared<'_>, Verdict> {
         let (subject, resource) = (self.kind(query.subject.kind)?, self.kind(query.resource.kind)?);
+        let joined = joined(query)?;
+        let query = &joined.as_ref().map_or(*query, |both| with_both(query, both));
         let deed = self.deed(query.action)?;
         applies(deed, subject, resource)?;
         let mut notes = Vec::new();
@@ -150,7 +152,7 @@ impl Bundle {
                     .unwrap_or_default();
                 if let Some(given) = given {
                     let before = notes.len();
-                    attributes.extend(project(&kind.shape, given, notes));
+                    attributes.extend(project(&kind.shape, given, notes).map_err(unevaluated)?);
                     for note in notes.iter_mut().skip(before) {
                         note.insert_str(0, &format!("{role}: "));
                     }
@@ -166,7 +168,7 @@ impl Bundle {
     /// The context as policies see it.
     fn context(&self, deed: &Deed, query: &Query<'_>, notes: &mut Vec<String>) -> Result<Context, Verdict> {
         let nothing = Properties::new();
-        let mut pairs = project(&deed.context, query.context.unwrap_or(&nothing), notes);
+        let mut pairs = project(&deed.context, query.context.unwrap_or(&nothing), notes).map_err(unevaluated)?;
         let before = pairs.len();
         pairs.retain(|(name, _)| name != ACTION && name != APPROVAL);
         if pairs.len() != before {
@@ -200,7 +202,8 @@ impl Bundle {
         given: &Properties,
         notes: &mut Vec<String>,
     ) -> Result<RestrictedExpression, Verdict> {
-        RestrictedExpression::new_record(project(shape, given, notes)).map_err(unevaluated)
+        let values = project(shape, given, notes).map_err(unevaluated)?;
+        RestrictedExpression::new_record(values).map_err(unevaluated)
     }
 
     /// Evaluates every policy that can apply.
@@ -324,6 +327,35 @@ fn applicable<'a>(index: &'a Index, prepared: &'a Prepared<'_>) -> impl Iterator
     index
         .of_principal(&subject.kind.name, subject.lineage.iter())
         .flat_map(|group| group.shards(&resource.kind.name, resource.lineage.iter()))
+}
+
+/// What the caller says of an entity that is subject and resource at once: both. `None` where they are two.
+fn joined(query: &Query<'_>) -> Result<Option<Properties>, Verdict> {
+    let (subject, resource) = (&query.subject, &query.resource);
+    if (subject.kind, subject.id) != (resource.kind, resource.id) {
+        return Ok(None);
+    }
+    let mut both = subject.properties.cloned().unwrap_or_default();
+    for (name, value) in resource.properties.into_iter().flatten() {
+        if both
+            .insert(name.clone(), value.clone())
+            .is_some_and(|before| before != *value)
+        {
+            let note = format!(
+                "the subject is the resource, and {} is said of it in two ways",
+                shown(name)
+            );
+            return Err(Verdict::refused(Code::EvaluationError, note));
+        }
+    }
+    Ok(Some(both))
+}
+
+fn with_both<'a>(query: &Query<'a>, both: &'a Properties) -> Query<'a> {
+    let mut query = *query;
+    query.subject.properties = Some(both);
+    query.resource.properties = Some(both);
+    query
 }
 
 /// Whether the action is one of such a subject on such a resource.

@@ -22,13 +22,21 @@ const MAX_NOTE: usize = 160;
 const MAX_NAME: usize = 40;
 
 /// The values of what the shape declares. What is left out stands in at most three short notes.
+///
+/// # Errors
+/// There is more than can be taken: then nothing counts, and the question is refused.
 pub(crate) fn project(
     shape: &Shape,
     given: &Properties,
     notes: &mut Vec<String>,
-) -> Vec<(String, RestrictedExpression)> {
+) -> Result<Vec<(String, RestrictedExpression)>, String> {
     let mut projection = Projection::default();
     let values = projection.record(shape, given, "");
+    if projection.exceeded {
+        return Err(format!(
+            "there are more than {MAX_VALUES} values, or texts of more than {MAX_TEXT} bytes"
+        ));
+    }
     let Projection {
         undeclared,
         reserved,
@@ -42,7 +50,7 @@ pub(crate) fn project(
     ] {
         notes.extend(note(what, &names));
     }
-    values
+    Ok(values)
 }
 
 /// `WHAT: NAME, NAME and N more`.
@@ -95,6 +103,8 @@ impl Names {
 #[derive(Default)]
 struct Projection {
     values: usize,
+    /// Something declared is too much to be taken. To leave it out would let a caller's data push out what forbids.
+    exceeded: bool,
     undeclared: Names,
     reserved: Names,
     unfit: Names,
@@ -106,7 +116,9 @@ impl Projection {
         for (name, value) in given.iter().filter(|(_, value)| !value.is_null()) {
             match shape.get(name) {
                 None => self.undeclared.add(path, name, None),
-                Some(attribute) if attribute.authoritative => self.reserved.add(path, name, None),
+                Some(attribute) if attribute.authoritative || attribute.of.is_reserved() => {
+                    self.reserved.add(path, name, None);
+                }
                 Some(Attribute { of, .. }) => {
                     let below = match (path, of) {
                         (_, Type::Bool | Type::Long | Type::String) => String::new(),
@@ -125,7 +137,9 @@ impl Projection {
 
     fn value(&mut self, of: &Type, value: &Value, path: &str) -> Option<RestrictedExpression> {
         self.values += 1;
-        if self.values > MAX_VALUES {
+        let long = value.as_str().is_some_and(|text| text.len() > MAX_TEXT);
+        if self.values > MAX_VALUES || long {
+            self.exceeded = true;
             return None;
         }
         match (of, value) {

@@ -157,7 +157,8 @@ impl Terms {
                     // The schema itself stands in the log, with all of their ids.
                     _ if ids.is_some() => false,
                     Some(value) => value != "no",
-                    None => principals.contains(&name) && !builtin,
+                    // Our own users are people too, though no action of ours has them for principals.
+                    None => (principals.contains(&name) && !builtin) || text == "User",
                 };
                 let kind = Kind {
                     shape: reader.shape(entity.get("shape"))?,

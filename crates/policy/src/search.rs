@@ -214,6 +214,10 @@ impl Bundle {
                 &candidate.resource
             };
             notes.clear();
+            // What is subject and resource at once is one entity, of which the request speaks twice.
+            if (candidate.subject.kind, candidate.subject.id) == (candidate.resource.kind, candidate.resource.id) {
+                return self.evaluate(&candidate).is_permit();
+            }
             let Ok(placed) = self.place(kind, party, "candidate", &mut notes) else {
                 return false;
             };

@@ -72,6 +72,18 @@ impl Type {
         }
     }
 
+    /// Whether something within it is said by the store only. A request would replace it whole, and with it that.
+    pub(crate) fn is_reserved(&self) -> bool {
+        match self {
+            Self::Set(of) => of.is_reserved(),
+            Self::Record(shape) => {
+                let mut within = shape.0.values();
+                within.any(|attribute| attribute.authoritative || attribute.of.is_reserved())
+            }
+            _ => false,
+        }
+    }
+
     /// Whether values of it can name entities.
     pub(crate) fn holds_names(&self) -> bool {
         match self {

@@ -100,7 +100,9 @@ impl Grounds {
     fn verdict(&self, query: &Query<'_>) -> (Verdict, Decision) {
         let verdict = self.bundle().evaluate(query);
         if !verdict.notes.is_empty() {
-            tracing::debug!(notes = ?verdict.notes, "of a question to the decision point");
+            // Not the notes themselves: they name what was asked about, and that may be people.
+            let (code, notes) = (verdict.code.as_str(), verdict.notes.len());
+            tracing::debug!(code, notes, policies = ?verdict.policies, "a question to the decision point left notes");
         }
         let decision = self.told(&verdict);
         (verdict, decision)

@@ -18,7 +18,7 @@ use std::{
 };
 
 use authzen::Answer;
-use entry::{Decided, DecidedCall};
+use entry::{Decided, DecidedCall, PepRight};
 use model::{ActionId, TenantName};
 use store::DecideError;
 use tokio::sync::OwnedSemaphorePermit;
@@ -91,14 +91,21 @@ impl Control {
     /// Works beside the requests, as many at once as there are cores: what takes long would hold them up.
     async fn aside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, PepError> {
         let turn = self.inner.aside.clone().acquire_owned().await;
-        let _turn = turn.map_err(|_| PepError::Unavailable)?;
-        let done = tokio::task::spawn_blocking(work).await;
+        let turn = turn.map_err(|_| PepError::Unavailable)?;
+        // The turn is the work's: whoever asked may leave before it is done.
+        let done = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            work()
+        })
+        .await;
         done.map_err(|_| PepError::Unavailable)
     }
 
     /// What is in effect for whoever asks.
-    fn grounds(&self, session: &PepSession) -> Result<Grounds, PepError> {
+    fn grounds(&self, session: &PepSession, right: PepRight) -> Result<Grounds, PepError> {
         let session = self.again(session)?;
+        // What it may ask can have changed since its request began.
+        session.require(right)?;
         let name = session.tenant().clone();
         let tenant = self.snapshot().tenants.get(&name).cloned();
         let tenant = tenant.ok_or(PepError::Unauthenticated(caller::UNKNOWN))?;
@@ -117,7 +124,7 @@ impl Control {
     {
         let began = Instant::now();
         let answered = match self.place() {
-            Ok(_place) => self.recorded_answer(session, decide).await,
+            Ok(_place) => self.recorded_answer(session, call, decide).await,
             Err(error) => Err(error),
         };
         let ended = answered.as_ref().map(|(_, outcomes)| *outcomes);
@@ -129,13 +136,18 @@ impl Control {
     async fn recorded_answer<F>(
         &self,
         session: &PepSession,
+        call: DecidedCall,
         decide: impl Fn(Grounds) -> F,
     ) -> Result<(PepAnswer, Outcomes), PepError>
     where
         F: Future<Output = Result<(Decided, Answer), PepError>>,
     {
+        let right = match call {
+            DecidedCall::Evaluation | DecidedCall::Evaluations => PepRight::Evaluate,
+            DecidedCall::SearchSubject | DecidedCall::SearchResource | DecidedCall::SearchAction => PepRight::Search,
+        };
         for _ in 0..AGAIN {
-            let grounds = self.grounds(session)?;
+            let grounds = self.grounds(session, right)?;
             let (name, epoch) = (grounds.name.clone(), grounds.tenant.epoch);
             let (decided, answer) = decide(grounds).await?;
             let (id, outcomes) = (decided.id, Outcomes::of(&decided));

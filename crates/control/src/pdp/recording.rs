@@ -36,7 +36,7 @@ impl Control {
 
     /// A question as the log keeps it: what the schema declares, with pseudonyms in place of people.
     pub(super) fn recorded(&self, grounds: &Grounds, query: &Query<'_>) -> Recorded {
-        let pseudonym = |text: &str| self.privacy().pseudonym(&grounds.name, text).0;
+        let pseudonym = |text: &str| self.privacy().veil(&grounds.name, text);
         grounds.bundle().recorded(query, &pseudonym)
     }
 

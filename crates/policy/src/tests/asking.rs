@@ -456,6 +456,64 @@ fn what_a_search_says_of_candidates_is_seen_by_way_of_what_names_them() {
     assert_eq!(all_pages(9, 9, |page| bundle.search_subject(&search, page)), ["p0"]);
 }
 
+/// What is said of the resource counts too where it is the subject, and a search sees it as a question does.
+#[test]
+fn who_is_subject_and_resource_at_once_is_one_entity() {
+    let schema = r#"entity person { locked?: Bool, nick?: String };
+        action "edit" appliesTo { principal: [person], resource: [person], context: {} };"#;
+    let policies = r#"@id("all") permit (principal, action == Action::"edit", resource);
+        @id("locked") forbid (principal, action == Action::"edit", resource) when { resource has locked && resource.locked };"#;
+    let sources = Sources {
+        schemas: vec![source("s", schema)],
+        policies: vec![source("p", policies)],
+        entities: vec![source(
+            "e",
+            &json!([entity("person", "ann".to_owned(), Properties::new(), Vec::new())]).to_string(),
+        )],
+    };
+    let bundle = Bundle::compile(&sources, &[]).unwrap_or_else(|problems| panic!("{}", lines(&problems)));
+    let locked = members(vec![("locked", Some(json!(true)))]);
+    let free = members(vec![("locked", Some(json!(false)))]);
+    let nick = members(vec![("nick", Some(json!("a")))]);
+    for (subject, resource, expected) in [
+        (None, None, Code::Permitted),
+        (None, Some(&locked), Code::Forbidden),
+        (Some(&locked), None, Code::Forbidden),
+        (Some(&nick), Some(&locked), Code::Forbidden),
+        (Some(&locked), Some(&locked), Code::Forbidden),
+        (Some(&free), Some(&locked), Code::EvaluationError),
+    ] {
+        let party = |properties| Party {
+            kind: "person",
+            id: "ann",
+            properties,
+        };
+        let query = Query {
+            subject: party(subject),
+            action: "edit",
+            action_properties: None,
+            resource: party(resource),
+            context: None,
+            approved: false,
+        };
+        assert_eq!(bundle.evaluate(&query).code, expected, "{subject:?} {resource:?}");
+        let search = SubjectSearch {
+            kind: "person",
+            properties: subject,
+            action: "edit",
+            action_properties: None,
+            resource: query.resource,
+            context: None,
+        };
+        let found = all_pages(9, 9, |page| bundle.search_subject(&search, page));
+        assert_eq!(
+            !found.is_empty(),
+            expected == Code::Permitted,
+            "{subject:?} {resource:?}"
+        );
+    }
+}
+
 /// All results of a search, page by page.
 fn all_pages(limit: usize, candidates: usize, search: impl Fn(Page<'_>) -> crate::Found) -> Vec<String> {
     let mut all = Vec::new();

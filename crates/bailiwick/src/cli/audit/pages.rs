@@ -106,6 +106,7 @@ pub(super) fn action_of(event: &Event) -> Option<ActionId> {
         Event::Replay(replay) => Some(replay.action.id),
         Event::Outcome(outcome) => Some(outcome.action),
         Event::Overrun(overrun) => Some(overrun.action),
+        Event::Decided(decided) => Some(decided.id),
         _ => None,
     }
 }
