@@ -67,13 +67,7 @@ fn what_is_declared_counts_and_nothing_else() {
         json!({"a": "18446744073709551615"}),
         &[],
     );
-    for odd in [
-        json!(1),
-        json!(1.5),
-        json!(true),
-        json!({}),
-        json!("x".repeat(MAX_TEXT + 1)),
-    ] {
+    for odd in [json!(1), json!(1.5), json!(true), json!({})] {
         check(
             "{ a: String }",
             json!({ "a": odd }),
