@@ -20,7 +20,7 @@ pub use answer::{Answer, Decision, Found, Obligation, Page, Reasons, error_body}
 pub use batch::{Evaluations, Semantic};
 pub use json::MAX_DEPTH;
 pub use metadata::{Metadata, WELL_KNOWN};
-pub use request::{Action, Entity, Evaluation, Invalid, Properties};
+pub use request::{Action, Entity, Evaluation, Invalid, NAME_BYTES, Properties};
 pub use search::{PageRequest, Search, Target};
 
 #[cfg(test)]

@@ -163,9 +163,15 @@ pub(crate) fn sought(path: &str, value: Option<Value>) -> Result<(String, Option
     Ok((kind, properties))
 }
 
+/// The longest type, id or name of an action, in bytes. They stand in every entry of the log, once for each item.
+pub const NAME_BYTES: usize = 2_048;
+
 fn text(path: &str, name: &str, value: Option<Value>) -> Result<Option<String>, Invalid> {
     match value {
         None => Ok(None),
+        Some(Value::String(text)) if text.len() > NAME_BYTES => Err(Invalid::new(format!(
+            "`{path}.{name}` is longer than {NAME_BYTES} bytes"
+        ))),
         Some(Value::String(text)) => Ok(Some(text)),
         Some(_) => Err(Invalid::wrong(&format!("{path}.{name}"), "a string")),
     }

@@ -1,6 +1,9 @@
 //! Keyed hashes: what stands in an entry instead of a person or a content.
 
-use aws_lc_rs::hmac::{self, HMAC_SHA256};
+use aws_lc_rs::{
+    aead::{AES_256_GCM, RandomizedNonceKey},
+    hmac::{self, HMAC_SHA256},
+};
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use ledger::Step;
 use model::{AgentName, Digest, Pseudonym, TenantName};
@@ -102,10 +105,10 @@ impl Privacy {
         Digest(context.sign().as_ref().first_chunk().copied().unwrap_or_default())
     }
 
-    /// The key of a tenant's page tokens.
-    pub(crate) fn pages(&self, tenant: &TenantName) -> hmac::Key {
+    /// The key of a tenant's page tokens: AES-256 in Galois/counter mode. `None` only if the library did not take it.
+    pub(crate) fn pages(&self, tenant: &TenantName) -> Option<RandomizedNonceKey> {
         let derived = hmac::sign(&self.content, &[b"pages\0", tenant.as_str().as_bytes()].concat());
-        hmac::Key::new(HMAC_SHA256, derived.as_ref())
+        RandomizedNonceKey::new(&AES_256_GCM, derived.as_ref()).ok()
     }
 
     /// A commitment to a content that comes in parts.

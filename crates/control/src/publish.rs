@@ -108,8 +108,9 @@ impl Control {
             let loaded = control.inner.loaded.lock().await;
             let changed = work(control.clone()).await;
             // Also after an error: the change may have landed.
-            control.publish(&loaded).await?;
-            changed
+            let published = control.publish(&loaded).await;
+            let changed = changed?;
+            published.map(|()| changed)
         });
         changing
             .await
@@ -183,8 +184,9 @@ impl Control {
             ));
             *loaded = compiled;
         }
-        self.publish(loaded).await?;
-        result.map(|()| report)
+        let published = self.publish(loaded).await;
+        result?;
+        published.map(|()| report)
     }
 
     async fn apply_tenant(
@@ -253,37 +255,55 @@ impl Control {
                 },
             );
         }
-        for (name, bundle) in &loaded.bundles {
+        let mut failed = None;
+        for (name, files) in &loaded.bundles {
             let view = self.committer().view(name.clone()).await?;
-            // A load that failed half-way left another bundle in the log than is at hand. The tenant stays as it was, behind
-            // its log: nothing is decided by one bundle and recorded as by the other.
-            let logged = view.bundle.map(|(digest, _)| digest);
-            if logged.is_some_and(|logged| logged != bundle.digest())
-                && let Some(tenant) = before.tenants.get(name)
-            {
-                snapshot.keys.extend(keys_of(&view, &before));
-                snapshot.peps.add(&view);
-                snapshot.tenants.insert(name.clone(), tenant.clone());
-                continue;
-            }
-            let files = bundle.clone();
-            let bundle = self.with_stored(&view, &files).await?;
+            snapshot.keys.extend(keys_of(&view, &before));
+            snapshot.peps.add(&view);
+            let made = self.in_effect(&view, files).await;
+            let bundle = match (made, before.tenants.get(name)) {
+                (Ok(made), _) => made,
+                // It stays as it was, behind its log: the committer refuses what is decided on it, and the others go on.
+                (Err(error), Some(tenant)) => {
+                    tracing::error!(tenant = %name, %error, "a tenant's policies cannot be put in effect");
+                    snapshot.tenants.insert(name.clone(), tenant.clone());
+                    failed.get_or_insert(error);
+                    continue;
+                }
+                (Err(error), None) => return Err(error),
+            };
             let pdp_key = match before.tenants.get(name) {
                 Some(tenant) => tenant.pdp_key.clone(),
                 None => self.pdp_key(name)?,
             };
-            snapshot.keys.extend(keys_of(&view, &before));
-            snapshot.peps.add(&view);
-            snapshot
-                .tenants
-                .insert(name.clone(), Arc::new(tenant_of(view, (bundle, files), pdp_key)));
+            snapshot.tenants.insert(
+                name.clone(),
+                Arc::new(tenant_of(view, (bundle, files.clone()), pdp_key)),
+            );
         }
         let snapshot = Arc::new(snapshot);
         self.inner.snapshot.store(snapshot.clone());
         snapshot.cancel_the_gone(&before);
         self.tell_distrust(&before, &snapshot);
         self.inner.published.send_modify(|count| *count += 1);
-        Ok(())
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// The bundle that decides for a tenant: that of its files, with what is stored.
+    ///
+    /// # Errors
+    /// Its log has another bundle in effect, because a load failed half-way: nothing is to be decided by one and recorded as
+    /// by the other. Or what is stored does not fit the files.
+    async fn in_effect(&self, view: &View, files: &Arc<policy::Bundle>) -> Result<Arc<policy::Bundle>, AdminError> {
+        match view.bundle {
+            Some((logged, _)) if logged != files.digest() => Err(AdminError::Unavailable(format!(
+                "the last load of tenant {} failed half-way: its log has the bundle {}, and {} is at hand; load again",
+                view.tenant,
+                logged.short(),
+                files.digest().short()
+            ))),
+            _ => self.with_stored(view, files).await,
+        }
     }
 }
 

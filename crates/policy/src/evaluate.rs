@@ -4,7 +4,7 @@
 //! does not count and is noted. Then the same policies decide by the same index as for the gateway, over a slice of the
 //! entities.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use cedar_policy::{Context, Entities, Entity, EntityUid, Request, RestrictedExpression};
 
@@ -31,6 +31,8 @@ pub(crate) struct Prepared<'b> {
     pub(crate) subject: Placed<'b>,
     pub(crate) resource: Placed<'b>,
     pub(crate) context: Context,
+    /// The entities that the context names: policies can look into these, and ask what they are in.
+    named: Vec<EntityUid>,
     pub(crate) notes: Vec<String>,
 }
 
@@ -95,6 +97,7 @@ impl Bundle {
     ) -> Result<Prepared<'b>, Verdict> {
         let context = self.context(deed, query, &mut notes)?;
         Ok(Prepared {
+            named: named_by(&context, deed),
             deed,
             subject,
             resource,
@@ -114,26 +117,32 @@ impl Bundle {
     }
 
     /// A subject or resource as it is stored, with what the caller says of it.
-    pub(crate) fn place<'b>(
+    fn place<'b>(
         &'b self,
         kind: &'b Kind,
         party: &Party<'_>,
         role: &str,
         notes: &mut Vec<String>,
     ) -> Result<Placed<'b>, Verdict> {
-        if kind.ids.as_ref().is_some_and(|ids| !ids.contains(party.id)) {
-            let note = format!("{} is not one of the type {}", shown(party.id), kind.name);
+        let given = given(kind, party.properties, role, notes)?;
+        self.place_with(kind, party.id, &given)
+    }
+
+    /// The same once what the caller says is fitted to the schema.
+    pub(crate) fn place_with<'b>(&'b self, kind: &'b Kind, id: &str, given: &[Value]) -> Result<Placed<'b>, Verdict> {
+        if kind.ids.as_ref().is_some_and(|ids| !ids.contains(id)) {
+            let note = format!("{} is not one of the type {}", shown(id), kind.name);
             return Err(Verdict::refused(Code::UnknownType, note));
         }
-        let uid = kind.uid(party.id);
+        let uid = kind.uid(id);
         let stored = self.store.get(&uid);
         if stored.is_none() && kind.name == self.vocabulary.agent {
-            let note = format!("no manifest declares the agent {}", shown(party.id));
+            let note = format!("no manifest declares the agent {}", shown(id));
             return Err(Verdict::refused(Code::UnknownAgent, note));
         }
         // Models are known by their names alone.
         if kind.name == self.vocabulary.model
-            && let Some((upstream, name)) = party.id.split_once('/')
+            && let Some((upstream, name)) = id.split_once('/')
             && let Ok(upstream) = UpstreamName::new(upstream)
         {
             let inside = self.vocabulary.upstream(&upstream);
@@ -142,26 +151,15 @@ impl Bundle {
             return Ok(Placed { kind, entity, lineage });
         }
         let ready = self.store.ready(&uid).map_err(unevaluated)?;
-        // What our own types have comes from manifests and files alone.
-        let given = party.properties.filter(|given| !given.is_empty() && !kind.builtin);
-        let (entity, lineage) = match (ready, given) {
-            (Some(ready), None) => (ready.entity.clone(), ready.lineage.clone()),
-            (ready, given) => {
-                let mut attributes: HashMap<String, RestrictedExpression> = stored
-                    .map(|stored| stored.attributes.iter().cloned().collect())
-                    .unwrap_or_default();
-                if let Some(given) = given {
-                    let before = notes.len();
-                    attributes.extend(project(&kind.shape, given, notes).map_err(unevaluated)?);
-                    for note in notes.iter_mut().skip(before) {
-                        note.insert_str(0, &format!("{role}: "));
-                    }
-                }
-                let lineage = ready.map_or_else(|| Arc::from([uid.clone()]), |ready| ready.lineage.clone());
-                let parents = lineage.iter().skip(1).cloned().collect();
-                (Entity::new(uid, attributes, parents).map_err(unevaluated)?, lineage)
-            }
-        };
+        if let (Some(ready), []) = (&ready, given) {
+            let (entity, lineage) = (ready.entity.clone(), ready.lineage.clone());
+            return Ok(Placed { kind, entity, lineage });
+        }
+        let known = stored.into_iter().flat_map(|stored| &stored.attributes);
+        let attributes = known.chain(given).cloned().collect();
+        let lineage = ready.map_or_else(|| Arc::from([uid.clone()]), |ready| ready.lineage.clone());
+        let parents = lineage.iter().skip(1).cloned().collect();
+        let entity = Entity::new(uid, attributes, parents).map_err(unevaluated)?;
         Ok(Placed { kind, entity, lineage })
     }
 
@@ -241,13 +239,13 @@ impl Bundle {
         mut depth: usize,
     ) -> Result<Entities, String> {
         let given = [&prepared.subject, &prepared.resource];
-        let named = prepared.named_by_context();
+        let named = &prepared.named;
         if depth > 0 {
             // What these name has been followed to once already.
             depth -= usize::from(roots.is_empty() && named.is_empty());
             roots.extend(given.iter().flat_map(|placed| referred(&placed.entity)));
         }
-        roots.extend(named);
+        roots.extend(named.iter().cloned());
         let mut slice = self.store.read(roots, depth)?;
         slice.retain(|entity| given.iter().all(|placed| placed.entity.uid() != entity.uid()));
         slice.push(prepared.subject.entity.clone());
@@ -299,26 +297,46 @@ impl Bundle {
 }
 
 impl Prepared<'_> {
-    /// The entities that the context names: policies can look into these, and ask what they are in.
-    fn named_by_context(&self) -> Vec<EntityUid> {
-        let mut named = Vec::new();
-        let attributes = self
-            .deed
-            .context
-            .0
-            .iter()
-            .filter(|(_, attribute)| attribute.of.holds_names());
-        for value in attributes.filter_map(|(name, _)| self.context.get(name)) {
-            named_in(&value, &mut named);
-        }
-        named
-    }
-
     /// Cedar's request. Its context was fitted to the schema already.
     pub(crate) fn request(&self) -> Result<Request, String> {
         let (principal, resource) = (self.subject.uid(), self.resource.uid());
         Request::new(principal, self.deed.uid.clone(), resource, self.context.clone(), None).map_err(|e| e.to_string())
     }
+}
+
+/// An attribute with its value.
+pub(crate) type Value = (String, RestrictedExpression);
+
+/// What the caller says of a subject or resource, fitted to the schema. What our own types have comes from manifests and
+/// files alone.
+pub(crate) fn given(
+    kind: &Kind,
+    properties: Option<&Properties>,
+    role: &str,
+    notes: &mut Vec<String>,
+) -> Result<Vec<Value>, Verdict> {
+    let Some(properties) = properties.filter(|given| !given.is_empty() && !kind.builtin) else {
+        return Ok(Vec::new());
+    };
+    let before = notes.len();
+    let given = project(&kind.shape, properties, notes).map_err(unevaluated)?;
+    for note in notes.iter_mut().skip(before) {
+        note.insert_str(0, &format!("{role}: "));
+    }
+    Ok(given)
+}
+
+fn named_by(context: &Context, deed: &Deed) -> Vec<EntityUid> {
+    let mut named = Vec::new();
+    let attributes = deed
+        .context
+        .0
+        .iter()
+        .filter(|(_, attribute)| attribute.of.holds_names());
+    for value in attributes.filter_map(|(name, _)| context.get(name)) {
+        named_in(&value, &mut named);
+    }
+    named
 }
 
 /// The policies that can apply.

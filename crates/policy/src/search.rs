@@ -9,7 +9,7 @@ use crate::{
     Bundle, Code, Party, Properties, Query, Verdict,
     compiled::{Compiled, Said},
     decide::Tally,
-    evaluate::{Placed, Prepared, applies},
+    evaluate::{Placed, Prepared, applies, given},
     index::Index,
     schema::Deed,
 };
@@ -178,47 +178,36 @@ impl Bundle {
             return Ok(());
         }
         let mut notes = Vec::new();
+        let (fixed, sought) = match side {
+            Side::Subject => ((resource, &query.resource, "resource"), query.subject.properties),
+            Side::Resource => ((subject, &query.subject, "subject"), query.resource.properties),
+        };
+        let (of, party, role) = fixed;
+        let known = given(of, party.properties, role, &mut notes)?;
+        let fixed = self.place_with(of, party.id, &known)?;
+        // The same for each candidate.
+        let said = given(kind, sought, "candidate", &mut notes)?;
         let (subject, resource) = match side {
-            Side::Subject => {
-                let resource = self.place(resource, &query.resource, "resource", &mut notes)?;
-                (Placed::anyone(subject), resource)
-            }
-            Side::Resource => {
-                let subject = self.place(subject, &query.subject, "subject", &mut notes)?;
-                (subject, Placed::anyone(resource))
-            }
+            Side::Subject => (Placed::anyone(subject), fixed),
+            Side::Resource => (fixed, Placed::anyone(resource)),
         };
         let mut prepared = self.prepare(query, deed, subject, resource, notes)?;
         found.notes.append(&mut prepared.notes);
         let Some(index) = self.indexes.get(&deed.uid) else {
             return Ok(());
         };
-        let given = if side == Side::Subject {
-            query.subject.properties
-        } else {
-            query.resource.properties
-        };
-        let given = given.is_some_and(|given| !given.is_empty());
-        let shared = match Shared::new(self, side, index, &prepared, given) {
+        let shared = match Shared::new(self, side, index, &prepared, !said.is_empty()) {
             Ok(Some(shared)) => shared,
             Ok(None) => return Ok(()),
             Err(error) => return Err(Verdict::refused(Code::EvaluationError, error)),
         };
-        // What does not count of the candidates' properties is the same for each: once is enough.
-        let mut notes = Vec::new();
         collect(found, candidates, page, |id| {
             let candidate = with(side, query, id);
-            let party = if side == Side::Subject {
-                &candidate.subject
-            } else {
-                &candidate.resource
-            };
-            notes.clear();
             // What is subject and resource at once is one entity, of which the request speaks twice.
             if (candidate.subject.kind, candidate.subject.id) == (candidate.resource.kind, candidate.resource.id) {
                 return self.evaluate(&candidate).is_permit();
             }
-            let Ok(placed) = self.place(kind, party, "candidate", &mut notes) else {
+            let Ok(placed) = self.place_with(kind, id, &said) else {
                 return false;
             };
             match side {
@@ -227,7 +216,6 @@ impl Bundle {
             }
             shared.permits(self, index, &prepared).unwrap_or(false)
         });
-        found.notes.append(&mut notes);
         Ok(())
     }
 }
@@ -253,13 +241,13 @@ struct Shared<'a> {
 
 impl<'a> Shared<'a> {
     /// `None` where a policy that looks at nothing of the candidate forbids. Where the request says something of the
-    /// candidate (`given`), any policy may look at it: by its name, or by way of what names it.
+    /// candidate (`told`), any policy may look at it: by its name, or by way of what names it.
     fn new(
         bundle: &Bundle,
         side: Side,
         index: &'a Index,
         template: &Prepared<'_>,
-        given: bool,
+        told: bool,
     ) -> Result<Option<Self>, String> {
         let (request, entities) = (template.request()?, bundle.entities_for(template, index)?);
         let names = (&*template.subject.lineage, &*template.resource.lineage);
@@ -270,7 +258,7 @@ impl<'a> Shared<'a> {
                 Side::Subject => policy.mentions.principal,
                 Side::Resource => policy.mentions.resource,
             };
-            let looks = given || mentions;
+            let looks = told || mentions;
             if looks {
                 looking.push(policy);
             } else {

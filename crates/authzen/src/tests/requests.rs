@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::{Evaluation, Evaluations, MAX_DEPTH, PageRequest, Search, Semantic, Target};
+use crate::{Evaluation, Evaluations, MAX_DEPTH, NAME_BYTES, PageRequest, Search, Semantic, Target};
 
 fn question() -> Value {
     json!({
@@ -55,6 +55,11 @@ fn what_is_not_an_evaluation_is_told() {
         refused(&without(path), &format!("`{shown}` is missing"));
         refused(&with(path, json!(123)), &format!("`{shown}` has to be a string"));
         refused(&with(path, json!(null)), &format!("`{shown}` has to be a string"));
+        refused(
+            &with(path, json!("x".repeat(NAME_BYTES + 1))),
+            &format!("`{shown}` is longer than"),
+        );
+        assert!(Evaluation::parse(&with(path, json!("x".repeat(NAME_BYTES)))).is_ok());
     }
     refused(&with("/context", json!("x")), "`context` has to be an object");
     refused(b"", "is empty");

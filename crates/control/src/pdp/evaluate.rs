@@ -6,7 +6,7 @@ use authzen::{Answer, Decision, Evaluation, Evaluations, Invalid, Semantic};
 use entry::{Decided, DecidedCall, PepRight};
 use policy::{Bundle, Party, Query, Verdict};
 
-use super::{Grounds, PepAnswer, PepError, PepSession};
+use super::{Grounds, PepAnswer, PepError, PepSession, recording::Room};
 use crate::Control;
 
 /// A batch of more items is decided beside the requests, which it would hold up.
@@ -62,19 +62,22 @@ impl Control {
         let query = query(evaluation);
         let (verdict, decision) = grounds.verdict(&query);
         let mut decided = self.decided(grounds, call);
-        decided.items.push(self.item(grounds, &query, &verdict));
+        let mut room = Room::new();
+        decided.items.push(self.item(grounds, &query, &verdict, &mut room));
+        decided.left_out = room.left_out();
         (decided, Answer::One(decision))
     }
 
     fn many(&self, grounds: &Grounds, items: &[Result<Evaluation, Invalid>], semantic: Semantic) -> (Decided, Answer) {
         let mut decided = self.decided(grounds, DecidedCall::Evaluations);
         let mut decisions = Vec::with_capacity(items.len());
+        let mut room = Room::new();
         for item in items {
             let decision = match item {
                 Ok(evaluation) => {
                     let query = query(evaluation);
                     let (verdict, decision) = grounds.verdict(&query);
-                    decided.items.push(self.item(grounds, &query, &verdict));
+                    decided.items.push(self.item(grounds, &query, &verdict, &mut room));
                     decision
                 }
                 Err(invalid) => {
@@ -88,6 +91,7 @@ impl Control {
                 break;
             }
         }
+        decided.left_out = room.left_out();
         (decided, Answer::Many(decisions))
     }
 }

@@ -1,16 +1,16 @@
-//! Pages of searches without a memory: where a page ended stands in the token of the next, under a key of the tenant's.
+//! Pages of searches without a memory: where a page ended stands in the token of the next, sealed under a key of the
+//! tenant's. Where it ended may be somebody's name, and tokens travel through other people's logs.
 
 use authzen::{PageRequest, Search};
-use aws_lc_rs::hmac;
+use aws_lc_rs::aead::{Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use data_encoding::BASE64URL_NOPAD;
 use model::TenantName;
 
 use super::PepError;
 use crate::privacy::Privacy;
 
-const TAG: usize = 32;
 /// The form of the tokens.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const BAD: &str = "`page.token` is not one that an answer to this search had as `next_token`, or something else of the \
                    request has changed since: between pages only the token changes";
 
@@ -38,7 +38,8 @@ impl Place {
                 ..Self::default()
             });
         };
-        let place = read(token, search, tenant, privacy).ok_or_else(|| PepError::Invalid(BAD.to_owned()))?;
+        let key = privacy.pages(tenant).ok_or(PepError::Unavailable)?;
+        let place = read(token, search, &key).ok_or_else(|| PepError::Invalid(BAD.to_owned()))?;
         // The text has the limit be the same, and its example leaves it out: absent, it is the one from before.
         match limit {
             Some(limit) if place.limit != Some(*limit) => Err(PepError::Invalid(BAD.to_owned())),
@@ -47,39 +48,39 @@ impl Place {
     }
 
     /// The token of a page that begins here.
-    pub(super) fn token(&self, search: &Search, tenant: &TenantName, privacy: &Privacy) -> String {
-        let mut payload = vec![VERSION, u8::from(self.limit.is_some())];
+    ///
+    /// # Errors
+    /// The system has no random numbers.
+    pub(super) fn token(&self, search: &Search, tenant: &TenantName, privacy: &Privacy) -> Result<String, PepError> {
+        let mut payload = vec![u8::from(self.limit.is_some())];
         payload.extend(self.limit.unwrap_or_default().to_be_bytes());
         payload.extend(self.before.to_be_bytes());
         payload.extend(self.after.as_deref().unwrap_or_default().as_bytes());
-        let tag = sign(&payload, search, tenant, privacy);
-        BASE64URL_NOPAD.encode(&[tag.as_ref(), &payload].concat())
+        let key = privacy.pages(tenant).ok_or(PepError::Unavailable)?;
+        let nonce = key.seal_in_place_append_tag(Aad::from(search.canonical().as_bytes()), &mut payload);
+        let nonce = nonce.map_err(|_| PepError::Unavailable)?;
+        Ok(BASE64URL_NOPAD.encode(&[&[VERSION], nonce.as_ref().as_slice(), &payload].concat()))
     }
 }
 
-fn sign(payload: &[u8], search: &Search, tenant: &TenantName, privacy: &Privacy) -> hmac::Tag {
-    let mut context = hmac::Context::with_key(&privacy.pages(tenant));
-    let canonical = search.canonical();
-    let length = u64::try_from(canonical.len()).unwrap_or(u64::MAX);
-    context.update(&length.to_be_bytes());
-    context.update(canonical.as_bytes());
-    context.update(payload);
-    context.sign()
-}
-
-fn read(token: &str, search: &Search, tenant: &TenantName, privacy: &Privacy) -> Option<Place> {
+fn read(token: &str, search: &Search, key: &RandomizedNonceKey) -> Option<Place> {
     let bytes = BASE64URL_NOPAD.decode(token.as_bytes()).ok()?;
-    let (tag, payload) = bytes.split_at_checked(TAG)?;
-    let expected = sign(payload, search, tenant, privacy);
-    aws_lc_rs::constant_time::verify_slices_are_equal(expected.as_ref(), tag).ok()?;
-    let (head, rest) = payload.split_first_chunk::<2>()?;
+    let (VERSION, rest) = bytes.split_first().map(|(version, rest)| (*version, rest))? else {
+        return None;
+    };
+    let (nonce, sealed) = rest.split_first_chunk::<NONCE_LEN>()?;
+    let mut sealed = sealed.to_vec();
+    let nonce = Nonce::assume_unique_for_key(*nonce);
+    let payload = key
+        .open_in_place(nonce, Aad::from(search.canonical().as_bytes()), &mut sealed)
+        .ok()?;
+    let (given, rest) = payload.split_first()?;
     let (limit, rest) = rest.split_first_chunk::<8>()?;
     let (before, after) = rest.split_first_chunk::<8>()?;
-    let [VERSION, given] = *head else { return None };
     Some(Place {
         after: Some(std::str::from_utf8(after).ok()?.to_owned()),
         before: u64::from_be_bytes(*before),
-        limit: (given == 1).then(|| u64::from_be_bytes(*limit)),
+        limit: (*given == 1).then(|| u64::from_be_bytes(*limit)),
     })
 }
 
@@ -104,7 +105,13 @@ mod tests {
             before: 7,
             limit: Some(2),
         };
-        let token = place.token(&search("a", "{}"), &tenant, &privacy);
+        let token = place.token(&search("a", "{}"), &tenant, &privacy).unwrap();
+        let bytes = BASE64URL_NOPAD.decode(token.as_bytes()).unwrap();
+        assert!(
+            !bytes
+                .windows(3)
+                .any(|window| window == b"ad\0" || window == &"éa".as_bytes()[..3])
+        );
         let of = |id: &str, page: &str| Place::of(&search(id, page), &tenant, &privacy);
         let with = |rest: &str| format!("{{\"token\":\"{token}\"{rest}}}");
         assert_eq!(of("a", &with("")), Ok(place.clone()));

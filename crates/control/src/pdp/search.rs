@@ -53,6 +53,7 @@ impl Control {
             };
             next.token(search, &grounds.name, self.privacy())
         });
+        let next_token = next_token.transpose()?;
         let page = (search.page.is_some() || next_token.is_some()).then(|| Page {
             next_token: next_token.clone().unwrap_or_default(),
             count,

@@ -32,7 +32,7 @@ const SAYING: usize = 160;
 
 fn shorten(decided: &mut Decided, bytes: usize) -> Result<(), EntryError> {
     let mut over = bytes.saturating_add(SAYING).saturating_sub(MAX_ENTRY_BYTES);
-    let mut left_out = LeftOut::default();
+    let mut left_out = decided.left_out.take().unwrap_or_default();
     let whole = decided.items.clone();
     over = drop_inputs(&mut decided.items, over, &mut left_out)?;
     if let Some(found) = decided
