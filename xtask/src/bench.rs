@@ -100,7 +100,7 @@ fn measure(bins: &Path, dir: &Path, options: &Options, workspace: &Workspace) ->
     )?;
     let ready = started.elapsed();
     let idle_kib = machine::resident_kib(serve.child.id())?;
-    let key = issue_key(&bailiwick, &config)?;
+    let key = issue_key(&bailiwick, &config, &["bench"])?;
     let path = "/openai/v1/chat/completions";
     let targets = [
         Target {
@@ -213,22 +213,26 @@ fn turn(
 }
 
 fn build(workspace: &Workspace) -> Result<PathBuf> {
+    release(workspace, &["-p", "bailiwick", "-p", "bailiwick-testkit"])?;
+    Ok(workspace.target.join("release"))
+}
+
+/// Builds an example that measures, and says where it is.
+fn example(workspace: &Workspace, package: &str, name: &str) -> Result<PathBuf> {
+    release(workspace, &["-p", package, "--example", name])?;
+    Ok(workspace.target.join("release/examples").join(name))
+}
+
+fn release(workspace: &Workspace, what: &[&str]) -> Result<()> {
     let status = Command::new(env!("CARGO"))
-        .args([
-            "build",
-            "--release",
-            "--locked",
-            "-p",
-            "bailiwick",
-            "-p",
-            "bailiwick-testkit",
-        ])
+        .args(["build", "--release", "--locked"])
+        .args(what)
         .current_dir(&workspace.root)
         .status()?;
     if !status.success() {
         bail!("the release build failed");
     }
-    Ok(workspace.target.join("release"))
+    Ok(())
 }
 
 /// A configuration with one agent that calls, and as many policies as asked for, of which a handful concern it.
@@ -270,9 +274,12 @@ struct Issued {
     key: String,
 }
 
-fn issue_key(bailiwick: &Path, config: &Path) -> Result<String> {
+/// Issues a credential to what the arguments name.
+fn issue_key(bailiwick: &Path, config: &Path, of: &[&str]) -> Result<String> {
     let output = Command::new(bailiwick)
-        .args(["key", "issue", "bench", "--json", "-c"])
+        .args(["key", "issue"])
+        .args(of)
+        .args(["--json", "-c"])
         .arg(config)
         .output()?;
     let issued: Issued = serde_json::from_slice(&output.stdout)

@@ -99,16 +99,8 @@ pub(crate) async fn put(
     request: Request,
 ) -> Result<Response, Problem> {
     Control::require(&actor, Permission::Operate)?;
-    let body = body(request, "application/json").await?;
-    one(
-        &shared,
-        &actor,
-        place,
-        change,
-        body.headers,
-        EntityEdit::Put(body.value),
-    )
-    .await
+    let Read { headers, value } = body(request, "application/json").await?;
+    one(&shared, &actor, place, change, headers, EntityEdit::Put(value)).await
 }
 
 pub(crate) async fn patch(
@@ -119,16 +111,8 @@ pub(crate) async fn patch(
     request: Request,
 ) -> Result<Response, Problem> {
     Control::require(&actor, Permission::Operate)?;
-    let body = body(request, "application/json-patch+json").await?;
-    one(
-        &shared,
-        &actor,
-        place,
-        change,
-        body.headers,
-        EntityEdit::Patch(body.value),
-    )
-    .await
+    let Read { headers, value } = body(request, "application/json-patch+json").await?;
+    one(&shared, &actor, place, change, headers, EntityEdit::Patch(value)).await
 }
 
 pub(crate) async fn delete(

@@ -181,15 +181,19 @@ impl AgentReport {
     }
 }
 
+/// The word for what a credential is good for.
+fn key_state(revoked: bool, expires: Option<Timestamp>, now: Timestamp) -> &'static str {
+    match (revoked, expires.is_some_and(|at| at <= now)) {
+        (true, _) => "revoked",
+        (false, true) => "expired",
+        (false, false) => "active",
+    }
+}
+
 impl KeyReport {
     pub(crate) fn of(view: &View, key: &KeyState, now: Timestamp) -> Self {
         let record = &key.record;
-        let expired = record.expires.is_some_and(|at| at <= now);
-        let state = match (key.revoked, expired) {
-            (Some(_), _) => "revoked",
-            (None, true) => "expired",
-            (None, false) => "active",
-        };
+        let state = key_state(key.revoked.is_some(), record.expires, now);
         Self {
             tenant: view.tenant.to_string(),
             id: record.id.to_string(),

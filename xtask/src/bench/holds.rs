@@ -7,7 +7,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{extra, machine, report, tempdir};
@@ -82,7 +82,7 @@ impl Run {
 }
 
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
-    let program = build(workspace)?;
+    let program = super::example(workspace, "bailiwick-store", "holds")?;
     let dir = tempdir()?;
     let text = measure(&program, &dir, options);
     let _ = fs::remove_dir_all(&dir);
@@ -92,25 +92,6 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         report::write(&workspace.root.join("docs/performance.md"), "bench holds", &text)?;
     }
     Ok(())
-}
-
-fn build(workspace: &Workspace) -> Result<PathBuf> {
-    let status = Command::new(env!("CARGO"))
-        .args([
-            "build",
-            "--release",
-            "--locked",
-            "-p",
-            "bailiwick-store",
-            "--example",
-            "holds",
-        ])
-        .current_dir(&workspace.root)
-        .status()?;
-    if !status.success() {
-        bail!("the release build failed");
-    }
-    Ok(workspace.target.join("release/examples/holds"))
 }
 
 fn measure(program: &Path, dir: &Path, options: &Options) -> Result<String> {

@@ -3,14 +3,14 @@
 use std::{
     fmt::Write as _,
     fs,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Stdio},
 };
 
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 
-use super::{Running, build, machine, report, tempdir};
+use super::{Running, build, issue_key, machine, report, tempdir};
 use crate::workspace::Workspace;
 
 const POLICIES: [usize; 4] = [10, 100, 1_000, 10_000];
@@ -53,7 +53,7 @@ struct Served {
 }
 
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
-    let program = example(workspace)?;
+    let program = super::example(workspace, "bailiwick-policy", "decisions")?;
     let mut decided = Vec::new();
     for entities in ENTITIES {
         for policies in POLICIES {
@@ -78,25 +78,6 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     Ok(())
 }
 
-fn example(workspace: &Workspace) -> Result<PathBuf> {
-    let status = Command::new(env!("CARGO"))
-        .args([
-            "build",
-            "--release",
-            "--locked",
-            "-p",
-            "bailiwick-policy",
-            "--example",
-            "decisions",
-        ])
-        .current_dir(&workspace.root)
-        .status()?;
-    if !status.success() {
-        bail!("the release build failed");
-    }
-    Ok(workspace.target.join("release/examples/decisions"))
-}
-
 /// A server with 100 policies and 1,000 entities, asked by somebody on the same machine.
 fn serve(program: &Path, bins: &Path, dir: &Path, options: &Options) -> Result<Vec<Served>> {
     let mut served = Vec::new();
@@ -106,7 +87,7 @@ fn serve(program: &Path, bins: &Path, dir: &Path, options: &Options) -> Result<V
         let config = home.join("bailiwick.toml");
         let bailiwick = bins.join("bailiwick");
         let server = Running::start(Command::new(&bailiwick).arg("serve").arg("-c").arg(&config))?;
-        let key = issue_key(&bailiwick, &config)?;
+        let key = issue_key(&bailiwick, &config, &["--pep", "bench"])?;
         let url = format!("http://{}/access/v1/evaluation", server.address("agents")?);
         for connections in CONNECTIONS {
             let mut rounds = Vec::new();
@@ -150,21 +131,6 @@ fn declare(program: &Path, home: &Path, mode: &str) -> Result<()> {
         bail!("the example wrote no configuration");
     }
     Ok(())
-}
-
-#[derive(Deserialize)]
-struct Issued {
-    key: String,
-}
-
-fn issue_key(bailiwick: &Path, config: &Path) -> Result<String> {
-    let output = Command::new(bailiwick)
-        .args(["key", "issue", "--pep", "bench", "--json", "-c"])
-        .arg(config)
-        .output()?;
-    let issued: Issued = serde_json::from_slice(&output.stdout)
-        .with_context(|| format!("no credential was issued: {}", String::from_utf8_lossy(&output.stderr)))?;
-    Ok(issued.key)
 }
 
 fn load(bins: &Path, url: &str, key: &str, home: &Path, connections: usize, millis: u64) -> Result<report::Load> {

@@ -25,16 +25,17 @@ Examples:
   bailiwick check -c mydir/bailiwick.toml --json")]
 pub(super) struct Args {}
 
-/// What was found.
+/// What a check says.
 #[derive(Serialize)]
-struct Report<'a> {
+struct Report<'a, F> {
     ok: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    found: Option<Found>,
-    problems: Vec<&'a Problem>,
-    warnings: Vec<&'a Problem>,
+    found: Option<&'a F>,
+    problems: &'a [&'a Problem],
+    warnings: &'a [&'a Problem],
 }
 
+/// What was found.
 #[derive(Clone, Copy, Serialize)]
 struct Found {
     tenants: usize,
@@ -52,35 +53,58 @@ pub(super) fn run(common: &Common, _: &Args, out: &mut Output) -> Result<(), Fai
                 policy_files: checked.policy_files,
                 upstreams: checked.upstreams,
             };
-            show(out, Some(found), &Problems::default(), &checked.warnings)
+            let warnings: Vec<_> = checked.warnings.iter().collect();
+            show_right(out, &found, &sentence(found), &warnings, one_line)
         }
-        Err(problems) => {
-            show(out, None, &problems, &Problems::default())?;
-            Err(Failure::SaidConfig)
-        }
+        Err(problems) => show_wrong(out, &problems, one_line),
     }
 }
 
-fn show(out: &mut Output, found: Option<Found>, problems: &Problems, warnings: &Problems) -> Result<(), Failure> {
+fn one_line(problem: &Problem) -> String {
+    clean_lines(&problem.to_string()).into_owned()
+}
+
+/// Says that all is right, what was found, and what may be a mistake all the same.
+pub(super) fn show_right<F: Serialize>(
+    out: &mut Output,
+    found: &F,
+    sentence: &str,
+    warnings: &[&Problem],
+    told: fn(&Problem) -> String,
+) -> Result<(), Failure> {
     let report = Report {
-        ok: problems.is_empty(),
-        found,
-        problems: problems.iter().collect(),
-        warnings: warnings.iter().collect(),
+        ok: true,
+        found: Some(found),
+        problems: &[],
+        warnings,
     };
     out.show(&report, |out| {
-        for problem in &report.problems {
-            out.line(format_args!("{BAD}error:{BAD:#} {}", clean_lines(&problem.to_string())))?;
+        for warning in warnings {
+            out.line(format_args!("{DOUBTFUL}warning:{DOUBTFUL:#} {}", told(warning)))?;
         }
-        for warning in &report.warnings {
-            let warning = warning.to_string();
-            out.line(format_args!("{DOUBTFUL}warning:{DOUBTFUL:#} {}", clean_lines(&warning)))?;
-        }
-        match report.found {
-            Some(found) => out.line(format_args!("{GOOD}ok:{GOOD:#} {}", sentence(found))),
-            None => out.line(format_args!("{} found", counted(report.problems.len(), "problem"))),
-        }
+        out.line(format_args!("{GOOD}ok:{GOOD:#} {sentence}"))
     })
+}
+
+/// Says what is wrong.
+///
+/// # Errors
+/// That something is.
+pub(super) fn show_wrong(out: &mut Output, problems: &Problems, told: fn(&Problem) -> String) -> Result<(), Failure> {
+    let problems: Vec<_> = problems.iter().collect();
+    let report = Report::<()> {
+        ok: false,
+        found: None,
+        problems: &problems,
+        warnings: &[],
+    };
+    out.show(&report, |out| {
+        for problem in &problems {
+            out.line(format_args!("{BAD}error:{BAD:#} {}", told(problem)))?;
+        }
+        out.line(format_args!("{} found", counted(problems.len(), "problem")))
+    })?;
+    Err(Failure::SaidConfig)
 }
 
 fn sentence(found: Found) -> String {

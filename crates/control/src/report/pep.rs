@@ -78,12 +78,7 @@ pub struct PepKeyReport {
 impl PepKeyReport {
     pub(crate) fn of(view: &View, key: &PepKeyState, now: Timestamp) -> Self {
         let record = &key.record;
-        let expired = record.expires.is_some_and(|at| at <= now);
-        let state = match (key.revoked, expired) {
-            (Some(_), _) => "revoked",
-            (None, true) => "expired",
-            (None, false) => "active",
-        };
+        let state = super::key_state(key.revoked.is_some(), record.expires, now);
         Self {
             tenant: view.tenant.to_string(),
             id: record.id.to_string(),

@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-use config::{Problem, Problems};
+use config::Problem;
 use serde::Serialize;
 
 use super::{
     super::{
         Common, Failure,
-        check::counted,
-        output::{BAD, DOUBTFUL, GOOD, Output, QUIET},
+        check::{counted, show_right, show_wrong},
+        output::{Output, QUIET},
         table::clean_lines,
     },
     load,
@@ -36,15 +36,6 @@ pub(in crate::cli) struct Args {
 }
 
 /// What was found.
-#[derive(Serialize)]
-struct Report<'a> {
-    ok: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    found: Option<Found>,
-    problems: Vec<&'a Problem>,
-    warnings: Vec<&'a Problem>,
-}
-
 #[derive(Clone, Copy, Serialize)]
 struct Found {
     policies: usize,
@@ -54,10 +45,7 @@ struct Found {
 pub(super) fn run(common: &Common, args: &Args, out: &mut Output) -> Result<(), Failure> {
     let (all, warnings) = match load(common, args.dir.as_deref()) {
         Ok(loaded) => loaded,
-        Err(problems) => {
-            show(out, None, &problems, &[])?;
-            return Err(Failure::SaidConfig);
-        }
+        Err(problems) => return show_wrong(out, &problems, told),
     };
     let mut warnings: Vec<Problem> = warnings.iter().cloned().collect();
     for policies in all.values() {
@@ -73,36 +61,12 @@ pub(super) fn run(common: &Common, args: &Args, out: &mut Output) -> Result<(), 
         policies: all.values().map(|policies| policies.bundle.policy_ids().len()).sum(),
         tests: all.values().map(|policies| policies.tests.len()).sum(),
     };
-    show(out, Some(found), &Problems::default(), &warnings)
-}
-
-fn show(out: &mut Output, found: Option<Found>, problems: &Problems, warnings: &[Problem]) -> Result<(), Failure> {
-    let report = Report {
-        ok: problems.is_empty(),
-        found,
-        problems: problems.iter().collect(),
-        warnings: warnings.iter().collect(),
+    let policies = match found.policies {
+        1 => "1 policy".to_owned(),
+        number => format!("{number} policies"),
     };
-    out.show(&report, |out| {
-        for problem in &report.problems {
-            out.line(format_args!("{BAD}error:{BAD:#} {}", told(problem)))?;
-        }
-        for warning in &report.warnings {
-            out.line(format_args!("{DOUBTFUL}warning:{DOUBTFUL:#} {}", told(warning)))?;
-        }
-        match report.found {
-            Some(found) => out.line(format_args!(
-                "{GOOD}ok:{GOOD:#} {}, {}",
-                if found.policies == 1 {
-                    "1 policy".to_owned()
-                } else {
-                    format!("{} policies", found.policies)
-                },
-                counted(found.tests, "test")
-            )),
-            None => out.line(format_args!("{} found", counted(report.problems.len(), "problem"))),
-        }
-    })
+    let sentence = format!("{policies}, {}", counted(found.tests, "test"));
+    show_right(out, &found, &sentence, &warnings.iter().collect::<Vec<_>>(), told)
 }
 
 /// The problem, the line of the source it is about, and the help.
