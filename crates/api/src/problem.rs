@@ -242,7 +242,7 @@ mod tests {
         check(AdminError::Conflict("twice".to_owned()), 409, "conflict", "twice").await;
         check(AdminError::Invalid("too long".to_owned()), 422, "invalid", "too long").await;
         let problems = AdminError::Problems(vec![load_problem()]);
-        let detail = "the declarations do not load; what was in effect stays";
+        let detail = "this does not load; what was in effect stays";
         check(problems, 422, "declarations_invalid", detail).await;
         check(
             AdminError::Unavailable("disk full".to_owned()),

@@ -5,7 +5,7 @@ mod peps;
 
 use entry::{AdminRecord, Event, KeyRecord, Role};
 use futures_util::{StreamExt as _, pin_mut};
-use model::{AdminName, AgentName, KeyId, TenantName, Tier, Timestamp, UpstreamName};
+use model::{AdminName, AgentName, KeyId, PepName, TenantName, Tier, Timestamp, UpstreamName};
 use secrecy::SecretString;
 use tlog::leaf_hash;
 
@@ -173,6 +173,12 @@ impl Control {
             .get(&order.tenant)
             .is_some_and(|tenant| tenant.agents.contains_key(&order.agent));
         if !known {
+            let pep = PepName::new(order.agent.as_str()).ok();
+            if pep.is_some_and(|pep| snapshot.peps.knows(&order.tenant, &pep)) {
+                let name = &order.agent;
+                let message = format!("{name} is an enforcement point: `bailiwick key issue --pep {name}`");
+                return Err(AdminError::Invalid(message));
+            }
             return Err(AdminError::NotFound {
                 what: "agent",
                 name: order.agent.to_string(),

@@ -18,7 +18,12 @@ pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
         let meant = plain(candidate);
         let mistakes = distance(&written, &meant);
         let close = mistakes <= (written.len().max(meant.len()) / 3).max(1) && mistakes < written.len();
-        (close || part_of(&written, &meant) || part_of(&meant, &written)).then_some((mistakes, candidate))
+        // Of two that are as near, the one that is written more alike.
+        let alike = distance(
+            &word.chars().collect::<Vec<_>>(),
+            &candidate.chars().collect::<Vec<_>>(),
+        );
+        (close || part_of(&written, &meant) || part_of(&meant, &written)).then_some(((mistakes, alike), candidate))
     });
     scored
         .min_by_key(|&(mistakes, _)| mistakes)
@@ -83,6 +88,8 @@ mod tests {
         ] {
             assert_eq!(nearest(written, &keys), meant, "{written}");
         }
+        assert_eq!(nearest("usr", &["User", "user"]), Some("user"));
+        assert_eq!(nearest("Usr", &["User", "user"]), Some("User"));
         assert_eq!(nearest(&"o".repeat(100_000), &keys), None);
     }
 }

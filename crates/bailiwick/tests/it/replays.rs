@@ -304,6 +304,9 @@ async fn mistakes_are_told() {
         ("diff_both", &["policy", "diff", "governance", "wrong.cedar"]),
         ("diff_nowhere", &["policy", "diff", "nowhere.cedar"]),
         ("diff_tenant", &["policy", "diff", "--tenant", "acme"]),
+        ("diff_pep", &["policy", "diff", "governance", "--pep", "nope"]),
+        ("diff_agent", &["policy", "diff", "governance", "--agent", "nope"]),
+        ("diff_action", &["policy", "diff", "governance", "--action", "redd"]),
         (
             "diff_period",
             &["policy", "diff", "--since", "2026-01-02", "--until", "2026-01-01"],

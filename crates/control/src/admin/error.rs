@@ -62,7 +62,7 @@ pub enum AdminError {
     #[error("{0}")]
     Precondition(String),
     /// The declarations do not load; what was in effect stays.
-    #[error("the declarations do not load; what was in effect stays")]
+    #[error("this does not load; what was in effect stays")]
     Problems(Vec<LoadProblem>),
     /// Nothing can be recorded or read now.
     #[error("{0}")]

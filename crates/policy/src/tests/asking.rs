@@ -456,6 +456,43 @@ fn what_a_search_says_of_candidates_is_seen_by_way_of_what_names_them() {
     assert_eq!(all_pages(9, 9, |page| bundle.search_subject(&search, page)), ["p0"]);
 }
 
+/// A `forbid` that cannot be evaluated denies, and says nothing of itself: its reasons need not be true of the question.
+#[test]
+fn a_policy_that_fails_gives_no_reasons() {
+    let schema = r#"entity person; entity doc { rank: Long };
+        action "read" appliesTo { principal: [person], resource: [doc], context: {} };"#;
+    let policies = r#"@id("secret") @reason_user("It is secret.") @obligation_notification("security")
+        forbid (principal, action == Action::"read", resource) when { resource.rank > 5 };"#;
+    let sources = Sources {
+        schemas: vec![source("s", schema)],
+        policies: vec![source("p", policies)],
+        entities: Vec::new(),
+    };
+    let bundle = Bundle::compile(&sources, &[]).unwrap_or_else(|problems| panic!("{}", lines(&problems)));
+    let ranked = members(vec![("rank", Some(json!(9)))]);
+    for (properties, code, reasons) in [(None, Code::EvaluationError, 0), (Some(&ranked), Code::Forbidden, 1)] {
+        let verdict = bundle.evaluate(&Query {
+            subject: Party {
+                kind: "person",
+                id: "ann",
+                properties: None,
+            },
+            action: "read",
+            action_properties: None,
+            resource: Party {
+                kind: "doc",
+                id: "d",
+                properties,
+            },
+            context: None,
+            approved: false,
+        });
+        assert_eq!((verdict.code, verdict.policies.len()), (code, 1));
+        assert_eq!(bundle.reasons(&verdict).user.len(), reasons);
+        assert_eq!(bundle.obligations(&verdict).len(), reasons);
+    }
+}
+
 /// What is said of the resource counts too where it is the subject, and a search sees it as a question does.
 #[test]
 fn who_is_subject_and_resource_at_once_is_one_entity() {

@@ -26,7 +26,8 @@ const MAX_BYTES: u64 = 1024 * 1024;
 /// Explain why a request is permitted or denied
 ///
 /// Tells which policies are about the request, which of their clauses hold, and the values that were read; of a request that
-/// nothing permits, which policies come nearest. Asks the files, and no server. A request is one of an enforcement point
+/// nothing permits, which policies come nearest. Asks the files, and no server: entities that administrators stored in one
+/// are not among them. A request is one of an enforcement point
 /// (--subject, --action, --resource), or a model call (--agent, --model).
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

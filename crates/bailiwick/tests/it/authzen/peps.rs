@@ -50,6 +50,13 @@ async fn only_enforcement_points_are_answered() {
         .chat(pdp.key("default"), &crate::harness::chat("gpt-4o-mini"))
         .await;
     assert_eq!(chat.status, 401);
+    assert!(chat.text().contains("enforcement point"), "{}", chat.text());
+    let issued = pdp.world.run(&["key", "issue", "suite"]).exits(1);
+    assert!(
+        issued.stderr.contains("bailiwick key issue --pep suite"),
+        "{}",
+        issued.stderr
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -206,6 +213,8 @@ async fn what_was_answered_stands_in_the_log() {
         "evaluations": [{ "action": { "name": "read" } }, {}] });
     pdp.ask("default", "evaluations", &batch).await.is(200);
     pdp.ask("default", "evaluation", &json!({})).await.is(400);
+    let shown = pdp.world.run(&["audit", "show", &id]).exits(0);
+    assert!(shown.stdout.contains("decided at"), "{}", shown.stdout);
     let decided = pdp.decided();
     assert_eq!(decided.len(), 2);
     assert_eq!((decided[0].id.to_string(), decided[0].seq, decided[1].seq), (id, 1, 2));

@@ -40,6 +40,13 @@ async fn what_is_stored_decides_at_once_and_stays() {
     pdp.admin(Method::PATCH, CAROL, &[kind, ("if-match", "\"v7\"")], &patch)
         .await
         .is(412);
+    // An ETag that nothing here ever had, and what is none.
+    pdp.admin(Method::PATCH, CAROL, &[kind, ("if-match", "\"nope\"")], &patch)
+        .await
+        .is(412);
+    pdp.admin(Method::PATCH, CAROL, &[kind, ("if-match", "nope")], &patch)
+        .await
+        .is(400);
     pdp.admin(Method::PATCH, CAROL, &[kind, ("if-match", "\"v1\"")], &patch)
         .await
         .is(204);
