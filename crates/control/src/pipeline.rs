@@ -11,7 +11,7 @@
 use std::{borrow::Cow, future::Future, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use entry::{DenialInput, Why, recorded_tools};
+use entry::Why;
 use llm::{Call, Endpoint, Target};
 use model::{ActionId, Principal, Reason};
 use policy::{Decision, Question, Resource, UnknownAction};
@@ -24,7 +24,7 @@ use crate::{
     bound, fail_open,
     meter::Cleared,
     quote::Quote,
-    record::{ids, who},
+    record::{ids, told, who},
     repeat::RepeatKey,
     route::{Cause, Fallback, Plan, Route, Step},
     snapshot::{Key, Tenant},
@@ -443,18 +443,6 @@ impl Control {
             lifetime_us: i64::try_from(lifetime.as_micros()).unwrap_or(i64::MAX),
             idempotency: attempt.ask.idempotency.as_ref().map(RepeatKey::to_string),
         }
-    }
-}
-
-/// What policies were told, as the denial's entry has it.
-pub(crate) fn told(question: &Question<'_>, names: bool) -> DenialInput {
-    let tools = names.then(|| recorded_tools(question.tools)).flatten();
-    DenialInput {
-        stream: question.stream,
-        limit: question.max_output_tokens,
-        worst_case: question.worst_case,
-        tool_count: u64::try_from(question.tools.len()).unwrap_or(u64::MAX),
-        tools: tools.unwrap_or_default(),
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use entry::{Action, DenialInput, Why};
+use entry::{Action, DenialInput, Why, recorded_tools};
 use model::{ActionId, Principal, Reason, UpstreamName};
+use policy::Question;
 use store::{Ask as Who, Denied};
 
 use crate::{Ask, Control, Refusal, Session, pipeline::Attempt, snapshot::Tenant};
@@ -152,4 +153,16 @@ fn action(
 /// The names of the policies that decided.
 pub(crate) fn ids(policies: &[Arc<str>]) -> Vec<String> {
     policies.iter().take(POLICIES_MAX).map(ToString::to_string).collect()
+}
+
+/// What policies were told, as the denial's entry has it.
+pub(crate) fn told(question: &Question<'_>, names: bool) -> DenialInput {
+    let tools = names.then(|| recorded_tools(question.tools)).flatten();
+    DenialInput {
+        stream: question.stream,
+        limit: question.max_output_tokens,
+        worst_case: question.worst_case,
+        tool_count: u64::try_from(question.tools.len()).unwrap_or(u64::MAX),
+        tools: tools.unwrap_or_default(),
+    }
 }

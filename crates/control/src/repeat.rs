@@ -13,8 +13,8 @@ use store::Replayed;
 
 use crate::{
     Ask, Control, Refusal, Session,
-    pipeline::{REMOVED, question, told},
-    record::{ids, who},
+    pipeline::{REMOVED, question},
+    record::{ids, told, who},
 };
 
 /// An agent's idempotency key as the log knows it.

@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use entry::{
-    Action, AskEnd, Denial, Entry, EntryError, Event, Intent, Over, Replay, Status, Stopper, ThresholdReached, VERSION,
-    recorded_tools,
+    Action, AskEnd, Denial, Entry, EntryError, Event, Intent, Over, Replay, Status, Stopper, VERSION, recorded_tools,
 };
 use ledger::{Attempt, BreakerStop, Limited, NotAdmitted, Pot};
 use model::{ActionId, AdminName, AgentName, BatchId, NanoUsd, Reason, TenantName, Timestamp};
@@ -12,7 +11,7 @@ use tlog::{CompactRange, leaf_hash};
 
 use super::{
     command::{Ask, ChangeError, Changed, Denied, HoldRequest, Replayed, View},
-    stats::Stats,
+    telling::is_told,
 };
 use crate::{
     Batch, Ending, Head,
@@ -30,7 +29,7 @@ pub(crate) struct Shard {
     /// The pots that agents' allowances are reserved in, and the control epoch as of which.
     pub(super) standing: (u64, HashMap<AgentName, Vec<Pot>>),
     /// What operators are to be told of the entries that wait: thresholds, and what breakers do.
-    told: Vec<Event>,
+    pub(super) told: Vec<Event>,
     /// Why what an entry owes could not be paid. From then on this state takes no entry, and what waits must not be
     /// written: the log could never go on.
     pub(super) unpaid: Option<String>,
@@ -366,34 +365,6 @@ impl Shard {
         Ok(())
     }
 
-    /// Tells operators of the thresholds that were reached and of what breakers did, once that is durable.
-    pub(super) fn tell(&mut self, stats: &Stats) {
-        let tenant = &self.state.tenant;
-        for event in self.told.drain(..) {
-            match event {
-                Event::ThresholdReached(ThresholdReached { reached, .. }) => {
-                    let (budget, percent) = (&reached.budget, reached.percent);
-                    stats.reached(tenant, budget, percent);
-                    let (spent, limit) = (reached.unit.show(reached.spent), reached.unit.show(reached.limit));
-                    tracing::warn!(%tenant, %budget, of = reached.of.join(", "), percent, spent, limit, "a budget reached a threshold");
-                }
-                Event::BreakerWarned(warning) => {
-                    stats.breaker(tenant, &warning.breaker, "warned", warning.cause.rule());
-                    tracing::warn!(%tenant, "{warning}");
-                }
-                Event::BreakerTripped(trip) => {
-                    stats.breaker(tenant, &trip.breaker, "tripped", trip.cause.rule());
-                    tracing::warn!(%tenant, "{trip}");
-                }
-                Event::BreakerClosed(closing) => {
-                    stats.breaker(tenant, &closing.breaker, "closed", "probe");
-                    tracing::info!(%tenant, "{closing}");
-                }
-                _ => {}
-            }
-        }
-    }
-
     /// Books in full every hold that `dead` says has no owner any more. Returns how many.
     pub(crate) fn book(&mut self, wall: Timestamp, dead: impl Fn(&Attempt, &ledger::Hold, Timestamp) -> bool) -> usize {
         let now = self.at(wall);
@@ -511,12 +482,4 @@ impl Shard {
                 .collect(),
         }
     }
-}
-
-/// Whether operators are told of an entry.
-fn is_told(event: &Event) -> bool {
-    matches!(
-        event,
-        Event::ThresholdReached(_) | Event::BreakerWarned(_) | Event::BreakerTripped(_) | Event::BreakerClosed(_)
-    )
 }
