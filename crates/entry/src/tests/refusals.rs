@@ -83,7 +83,7 @@ fn order() {
                 v: VERSION + 1,
                 ..right.clone()
             },
-            "the entry has version 5",
+            "the entry has version 6",
         ),
         (
             "an older version",
@@ -91,7 +91,7 @@ fn order() {
                 v: VERSION - 1,
                 ..right.clone()
             },
-            "the entry has version 3, behind entries of version 4",
+            "the entry has version 4, behind entries of version 5",
         ),
         (
             "another tenant",
