@@ -17,6 +17,7 @@ mod distrust;
 mod error;
 mod event;
 mod evidence;
+mod kinds;
 mod pep;
 mod record;
 mod repeats;
