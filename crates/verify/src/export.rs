@@ -306,20 +306,13 @@ impl<'a> Check<'a> {
 
 fn not_proven(files: &Files, size: u64, found: &Found) -> Vec<NotProven> {
     let mut open = vec![
-        NotProven::new(
-            "keys",
-            "that the key you named is the log's own: have it from when the log was new, or from somebody who has, and not \
-             from the log's directory",
-        ),
+        NotProven::keys(),
         NotProven::new(
             "newest",
             "that this is all of the log: entries may have come after this checkpoint. Compare with a later one, if you know \
              of any (--since)",
         ),
-        NotProven::new(
-            "witnesses",
-            "that everybody is shown this history: no cosignatures of witnesses were asked for",
-        ),
+        NotProven::witnesses(),
     ];
     open.extend(about_entries(found));
     let beyond = files.beyond(size);

@@ -62,6 +62,23 @@ impl NotProven {
         let what = what.into();
         Self { code, what }
     }
+
+    /// Whose the keys are.
+    pub(crate) fn keys() -> Self {
+        Self::new(
+            "keys",
+            "that the keys you named are the log's own: have them from when the log was new, or from somebody who has, and \
+             not from the log's directory",
+        )
+    }
+
+    /// Whether everybody is shown the same.
+    pub(crate) fn witnesses() -> Self {
+        Self::new(
+            "witnesses",
+            "that everybody is shown the same history: no cosignatures of witnesses were asked for (--witness, --quorum)",
+        )
+    }
 }
 
 /// An instant as RFC 3339 has it, to the microsecond.
