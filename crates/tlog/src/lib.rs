@@ -4,11 +4,13 @@
 //! - [`proof`]: that a leaf is in a tree, that a tree goes on from an earlier one; made and checked.
 //! - [`note`]: C2SP signed notes, a text with Ed25519 signatures under it.
 //! - [`checkpoint`]: the signed statement of a log's size and root.
+//! - [`cosignature`]: what witnesses sign under a checkpoint, and how many of them are enough.
 //!
 //! Everything here is pure: no I/O, no clock, no randomness. Whoever checks a log needs this crate and nothing else of
 //! the server.
 
 pub mod checkpoint;
+pub mod cosignature;
 mod hash;
 pub mod note;
 pub mod proof;
