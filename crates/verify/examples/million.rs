@@ -23,6 +23,7 @@ fn main() {
     }
     let trust = verify::Trust {
         keys: vec![key.verifier().clone()],
+        quorum: None,
         since: Vec::new(),
     };
     let started = Instant::now();
@@ -30,5 +31,10 @@ fn main() {
     let took = started.elapsed();
     assert!(report.ok, "{:#?}", report.troubles);
     eprintln!("{report:#?}");
-    println!("{} entries verified in {:.2} s: {:.0} a second", report.size, took.as_secs_f64(), report.size as f64 / took.as_secs_f64());
+    println!(
+        "{} entries verified in {:.2} s: {:.0} a second",
+        report.size,
+        took.as_secs_f64(),
+        report.size as f64 / took.as_secs_f64()
+    );
 }

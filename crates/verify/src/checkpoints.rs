@@ -6,6 +6,7 @@ use serde::Serialize;
 use tlog::{
     Hash,
     checkpoint::Checkpoint,
+    cosignature::Quorum,
     note::{Note, VerifierKey},
     proof::verify_extension,
     tile,
@@ -13,7 +14,7 @@ use tlog::{
 
 use crate::{
     files::{FileError, Files},
-    report::NotProven,
+    report::{NotProven, rfc3339_seconds},
 };
 
 /// What is known of a checkpoint whose signature holds.
@@ -29,6 +30,9 @@ pub struct CheckpointReport {
     pub root: String,
     /// The keys that signed it, of those that are known: name and id.
     pub signed_by: Vec<String>,
+    /// The witnesses that cosigned it, where a quorum was asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub witnesses: Vec<Witnessed>,
     /// Why it is not to be believed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
@@ -54,6 +58,15 @@ pub struct ConsistencyReport {
     pub not_proven: Vec<NotProven>,
 }
 
+/// A witness's word that it saw the log like this, and never otherwise.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Witnessed {
+    /// The witness.
+    pub name: String,
+    /// When, by its own clock.
+    pub at: String,
+}
+
 /// Where the hashes come from that show that a log goes on.
 #[derive(Clone, Copy, Debug)]
 pub enum Way<'a> {
@@ -63,30 +76,53 @@ pub enum Way<'a> {
     Proof(&'a str),
 }
 
-/// Verifies the signature of a checkpoint.
-pub fn verify_checkpoint(text: &str, keys: &[VerifierKey]) -> CheckpointReport {
+/// Verifies the signature of a checkpoint, and that enough witnesses cosigned it, where that is asked for.
+pub fn verify_checkpoint(text: &str, keys: &[VerifierKey], quorum: Option<&Quorum>) -> CheckpointReport {
     let mut report = CheckpointReport::default();
-    let opened = Checkpoint::open(text, keys).map_err(|error| error.to_string());
-    let signers = Note::parse(text).and_then(|note| {
-        let signers = note.verify(keys)?;
-        Ok(signers.iter().map(|key| format!("{} ({})", key.name(), key.id())).collect())
-    });
-    match opened {
-        Ok(Checkpoint { origin, size, root }) => {
+    match open(text, keys, quorum) {
+        Ok((Checkpoint { origin, size, root }, witnesses)) => {
             report.ok = true;
             report.origin = origin.to_string();
             report.size = size;
             report.root = root.to_string();
-            report.signed_by = signers.unwrap_or_default();
-            report.not_proven = vec![
-                NotProven::keys(),
-                NotProven::new("entries", "what the entries are: only their number and the root over them are signed"),
-                NotProven::witnesses(),
-            ];
+            report.signed_by = signers(text, keys);
+            let entries = "what the entries are: only their number and the root over them are signed";
+            report.not_proven = vec![NotProven::keys(), NotProven::new("entries", entries)];
+            report.not_proven.push(NotProven::witnesses(quorum));
+            report.witnesses = witnesses;
         }
         Err(error) => report.trouble = Some(error),
     }
     report
+}
+
+/// Reads a checkpoint and believes it if the log signed it and enough witnesses did.
+pub(crate) fn open(
+    text: &str,
+    keys: &[VerifierKey],
+    quorum: Option<&Quorum>,
+) -> Result<(Checkpoint, Vec<Witnessed>), String> {
+    let checkpoint = Checkpoint::open(text, keys).map_err(|error| error.to_string())?;
+    let Some(quorum) = quorum else {
+        return Ok((checkpoint, Vec::new()));
+    };
+    let note = Note::parse(text).map_err(|error| error.to_string())?;
+    let met = quorum.met(&note).map_err(|error| error.to_string())?;
+    let witnessed = met.iter().map(|cosignature| Witnessed {
+        name: cosignature.cosigner.name().to_owned(),
+        at: rfc3339_seconds(cosignature.time),
+    });
+    Ok((checkpoint, witnessed.collect()))
+}
+
+/// The known keys that signed: name and id.
+fn signers(text: &str, keys: &[VerifierKey]) -> Vec<String> {
+    let Ok(note) = Note::parse(text) else { return Vec::new() };
+    let signers = note.verify(keys).unwrap_or_default();
+    signers
+        .iter()
+        .map(|key| format!("{} ({})", key.name(), key.id()))
+        .collect()
 }
 
 /// Verifies that the log of one checkpoint goes on from that of an older one.
@@ -95,12 +131,14 @@ pub fn verify_consistency(old: &str, new: &str, keys: &[VerifierKey], way: Way<'
     let open = |text: &str, which: &str| {
         Checkpoint::open(text, keys).map_err(|error| format!("the {which} checkpoint is not to be believed: {error}"))
     };
-    let found = open(old, "old").and_then(|old| Ok((old, open(new, "new")?))).and_then(|(old, new)| {
-        report.origin = new.origin.to_string();
-        report.old_size = old.size;
-        report.new_size = new.size;
-        goes_on(&old, &new, way)
-    });
+    let found = open(old, "old")
+        .and_then(|old| Ok((old, open(new, "new")?)))
+        .and_then(|(old, new)| {
+            report.origin = new.origin.to_string();
+            report.old_size = old.size;
+            report.new_size = new.size;
+            goes_on(&old, &new, way)
+        });
     match found {
         Ok(()) => {
             report.ok = true;
@@ -110,7 +148,7 @@ pub fn verify_consistency(old: &str, new: &str, keys: &[VerifierKey], way: Way<'
                     "entries",
                     "what the entries are: only that the first of them are the same in both",
                 ),
-                NotProven::witnesses(),
+                NotProven::witnesses(None),
             ];
         }
         Err(trouble) => report.trouble = Some(trouble),
@@ -141,14 +179,18 @@ fn goes_on(old: &Checkpoint, new: &Checkpoint, way: Way<'_>) -> Result<(), Strin
         Way::Proof(text) => from_text(text)?,
     };
     let shown = verify_extension(old.size, new.size, old.root, new.root, &hashes);
-    shown.map_err(|error| format!("the log of the new checkpoint is not shown to go on from that of the old one: {error}"))
+    shown.map_err(|error| {
+        format!("the log of the new checkpoint is not shown to go on from that of the old one: {error}")
+    })
 }
 
 fn from_tiles(dir: &Path, old: u64, new: u64) -> Result<Vec<Hash>, String> {
     let files = Files::list(dir).map_err(|error| format!("{} cannot be read: {error}", dir.display()))?;
     let fetch = |tile: tile::TileId| {
         let wide = files.tiles(tile).into_iter().next();
-        let file = wide.filter(|file| file.width() >= tile.width()).ok_or(FileError::Missing)?;
+        let file = wide
+            .filter(|file| file.width() >= tile.width())
+            .ok_or(FileError::Missing)?;
         let mut bytes = files.read(&file.to_string())?;
         if bytes.len() == file.bytes() {
             bytes.truncate(tile.bytes());

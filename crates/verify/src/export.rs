@@ -7,11 +7,13 @@ use serde::Serialize;
 use tlog::{
     bundle::BundleId,
     checkpoint::Checkpoint,
+    cosignature::Quorum,
     note::VerifierKey,
     tile::{FULL, FullTile, Growing, TileId},
 };
 
 use crate::{
+    checkpoints::{self, Witnessed},
     files::{FileError, Files},
     fold::{Fold, Found},
     pipeline,
@@ -30,6 +32,8 @@ const CHECKPOINT: &str = "checkpoint";
 pub struct Trust {
     /// The log's keys.
     pub keys: Vec<VerifierKey>,
+    /// How many of which witnesses must have cosigned its checkpoint, if any.
+    pub quorum: Option<Quorum>,
     /// Texts of earlier checkpoints of the log: it must go on from each.
     pub since: Vec<String>,
 }
@@ -45,6 +49,9 @@ pub struct LogReport {
     pub size: u64,
     /// The root that was signed, in base64.
     pub root: String,
+    /// The witnesses that cosigned the checkpoint, where a quorum was asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub witnesses: Vec<Witnessed>,
     /// The sizes of the earlier checkpoints that the log goes on from.
     pub goes_on_from: Vec<u64>,
     /// What the entries say.
@@ -64,8 +71,11 @@ pub struct LogReport {
 pub fn verify_log(dir: &Path, trust: &Trust) -> io::Result<LogReport> {
     let files = Files::list(dir)?;
     let mut report = LogReport::default();
-    match open(&files, &trust.keys) {
-        Ok(checkpoint) => Check::new(&files, checkpoint, trust).run(&mut report),
+    match open(&files, trust) {
+        Ok((checkpoint, witnesses)) => {
+            report.witnesses = witnesses;
+            Check::new(&files, checkpoint, trust).run(&mut report);
+        }
         Err(trouble) => report.troubles.push(trouble),
     }
     report.troubles.truncate(MOST_TROUBLES);
@@ -73,11 +83,12 @@ pub fn verify_log(dir: &Path, trust: &Trust) -> io::Result<LogReport> {
     Ok(report)
 }
 
-fn open(files: &Files, keys: &[VerifierKey]) -> Result<Checkpoint, Trouble> {
+fn open(files: &Files, trust: &Trust) -> Result<(Checkpoint, Vec<Witnessed>), Trouble> {
     let wrong = |what: String| Trouble::in_file(CHECKPOINT, what);
     let text = files.read(CHECKPOINT).map_err(|error| wrong(error.to_string()))?;
     let text = String::from_utf8(text).map_err(|_| wrong("a checkpoint is a text".to_owned()))?;
-    Checkpoint::open(&text, keys).map_err(|error| wrong(format!("the checkpoint is not to be believed: {error}")))
+    let opened = checkpoints::open(&text, &trust.keys, trust.quorum.as_ref());
+    opened.map_err(|error| wrong(format!("the checkpoint is not to be believed: {error}")))
 }
 
 /// A bundle that was read by a thread of its own.
@@ -96,6 +107,7 @@ struct Piece {
 struct Check<'a> {
     files: &'a Files,
     checkpoint: Checkpoint,
+    quorum: Option<&'a Quorum>,
     since: Vec<Checkpoint>,
     fold: Fold,
     tree: Growing,
@@ -112,7 +124,7 @@ struct Check<'a> {
 }
 
 impl<'a> Check<'a> {
-    fn new(files: &'a Files, checkpoint: Checkpoint, trust: &Trust) -> Self {
+    fn new(files: &'a Files, checkpoint: Checkpoint, trust: &'a Trust) -> Self {
         let mut others = Vec::new();
         let mut since = Vec::new();
         for (text, number) in trust.since.iter().zip(1..) {
@@ -135,6 +147,7 @@ impl<'a> Check<'a> {
         Self {
             files,
             checkpoint,
+            quorum: trust.quorum.as_ref(),
             since,
             fold: Fold::new(tenant),
             tree: Growing::new(),
@@ -202,7 +215,8 @@ impl<'a> Check<'a> {
     fn compare(&mut self, id: TileId, bytes: &[u8]) {
         let there = self.files.tiles(id);
         if there.first().is_none_or(|widest| widest.width() < id.width()) {
-            self.others.push(Trouble::in_file(id.to_string(), FileError::Missing.to_string()));
+            self.others
+                .push(Trouble::in_file(id.to_string(), FileError::Missing.to_string()));
         }
         for file in there {
             self.compared += 1;
@@ -220,7 +234,10 @@ impl<'a> Check<'a> {
                 continue;
             }
             let pairs = bytes.as_chunks::<32>().0.iter().zip(stored.as_chunks::<32>().0);
-            if let Some(place) = pairs.zip(0_u64..).find_map(|((ours, theirs), at)| (ours != theirs).then_some(at)) {
+            if let Some(place) = pairs
+                .zip(0_u64..)
+                .find_map(|((ours, theirs), at)| (ours != theirs).then_some(at))
+            {
                 self.hashes.push(differs(id, path, place));
             }
         }
@@ -236,7 +253,8 @@ impl<'a> Check<'a> {
             if old.root == self.tree.root() {
                 self.met.push(size);
             } else {
-                let what = format!("the first {size} entries are not the ones that the earlier checkpoint was signed over");
+                let what =
+                    format!("the first {size} entries are not the ones that the earlier checkpoint was signed over");
                 self.others.push(Trouble::in_file(CHECKPOINT, what));
             }
         }
@@ -258,7 +276,10 @@ impl<'a> Check<'a> {
             // The entries are what was signed, so it is the tiles that are wrong.
             for tile in &mut self.hashes {
                 tile.entry = None;
-                tile.what = format!("{}; the entries are those that were signed, so the tile is damaged", tile.what);
+                tile.what = format!(
+                    "{}; the entries are those that were signed, so the tile is damaged",
+                    tile.what
+                );
             }
             let misfit = misfit.map(|misfit| Trouble {
                 what: format!("{} (it was signed so)", misfit.what),
@@ -299,12 +320,12 @@ impl<'a> Check<'a> {
         report.troubles = troubles;
         report.found = self.fold.found();
         report.files = self.compared + 1;
-        report.not_proven = not_proven(self.files, size, &report.found);
+        report.not_proven = not_proven(self.files, size, &report.found, self.quorum);
         report.goes_on_from = self.met;
     }
 }
 
-fn not_proven(files: &Files, size: u64, found: &Found) -> Vec<NotProven> {
+fn not_proven(files: &Files, size: u64, found: &Found, quorum: Option<&Quorum>) -> Vec<NotProven> {
     let mut open = vec![
         NotProven::keys(),
         NotProven::new(
@@ -312,7 +333,7 @@ fn not_proven(files: &Files, size: u64, found: &Found) -> Vec<NotProven> {
             "that this is all of the log: entries may have come after this checkpoint. Compare with a later one, if you know \
              of any (--since)",
         ),
-        NotProven::witnesses(),
+        NotProven::witnesses(quorum),
     ];
     open.extend(about_entries(found));
     let beyond = files.beyond(size);
@@ -321,7 +342,10 @@ fn not_proven(files: &Files, size: u64, found: &Found) -> Vec<NotProven> {
         open.push(NotProven::new("beyond", what));
     }
     if let Some(first) = files.strange.first() {
-        let what = format!("what is in {} files that no log has, such as {first}", files.strange.len());
+        let what = format!(
+            "what is in {} files that no log has, such as {first}",
+            files.strange.len()
+        );
         open.push(NotProven::new("strange_files", what));
     }
     open
@@ -331,7 +355,10 @@ fn not_proven(files: &Files, size: u64, found: &Found) -> Vec<NotProven> {
 fn differs(id: TileId, path: String, place: u64) -> Trouble {
     let first = id.index().saturating_mul(256).saturating_add(place);
     let (entry, what) = match id.level() {
-        0 => (Some(first), "the hash of the entry is not the one in the tile".to_owned()),
+        0 => (
+            Some(first),
+            "the hash of the entry is not the one in the tile".to_owned(),
+        ),
         level => {
             let span = 256_u64.saturating_pow(u32::from(level));
             let first = first.saturating_mul(span);

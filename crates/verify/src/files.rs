@@ -75,7 +75,10 @@ impl Files {
 
     /// The files that have this tile, or the beginning of it, or more of it, the one to read first.
     pub(crate) fn tiles(&self, tile: TileId) -> Vec<TileId> {
-        let widths = self.tiles.get(&(tile.level(), tile.index())).map_or(&[][..], Vec::as_slice);
+        let widths = self
+            .tiles
+            .get(&(tile.level(), tile.index()))
+            .map_or(&[][..], Vec::as_slice);
         let of = |width| TileId::new(tile.level(), tile.index(), width);
         by_use(widths, tile.width()).into_iter().filter_map(of).collect()
     }
@@ -91,7 +94,10 @@ impl Files {
     pub(crate) fn beyond(&self, size: u64) -> usize {
         let tiles = self.tiles.keys();
         let tiles = tiles.filter(|(level, index)| TileId::in_tree(*level, *index, size).is_none());
-        let bundles = self.bundles.keys().filter(|index| BundleId::in_log(**index, size).is_none());
+        let bundles = self
+            .bundles
+            .keys()
+            .filter(|index| BundleId::in_log(**index, size).is_none());
         tiles.count() + bundles.count()
     }
 

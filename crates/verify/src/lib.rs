@@ -16,7 +16,7 @@ mod proof;
 mod read;
 mod report;
 
-pub use checkpoints::{CheckpointReport, ConsistencyReport, Way, verify_checkpoint, verify_consistency};
+pub use checkpoints::{CheckpointReport, ConsistencyReport, Way, Witnessed, verify_checkpoint, verify_consistency};
 pub use export::{LogReport, Trust, verify_log};
 pub use fold::{Fold, Found, Misfit};
 pub use prices::Costs;

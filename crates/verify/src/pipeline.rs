@@ -37,7 +37,9 @@ pub(crate) fn in_order<T: Send>(
         let mut turns = results.iter().cycle();
         for _ in 0..count {
             // A thread that is gone without its piece has panicked; leaving the scope says so.
-            let Some(Ok(piece)) = turns.next().map(Receiver::recv) else { return };
+            let Some(Ok(piece)) = turns.next().map(Receiver::recv) else {
+                return;
+            };
             if take(piece).is_break() {
                 return;
             }

@@ -41,7 +41,7 @@ pub(crate) struct Prices {
     in_effect: Option<u64>,
     upstreams: HashMap<UpstreamName, Provider>,
     /// The tariffs of the book and the upstreams in effect, by upstream and model.
-    tariffs: HashMap<UpstreamName, HashMap<String, Vec<(u64, Kind, Arc<Tariff>)>>>,
+    tariffs: HashMap<UpstreamName, HashMap<String, Vec<Looked>>>,
     open: HashMap<Attempt, Open>,
     pub(crate) costs: Costs,
 }
@@ -59,6 +59,14 @@ struct Book {
 struct Provider {
     prices: String,
     region: Region,
+}
+
+/// What was looked up for a model.
+#[derive(Debug)]
+struct Looked {
+    prices: u64,
+    kind: Kind,
+    tariff: Arc<Tariff>,
 }
 
 #[derive(Debug)]
@@ -147,7 +155,9 @@ impl Prices {
         let shipped = self.shipped.get_or_insert_with(PriceBook::builtin).clone();
         let own = overrides.iter().filter_map(|record| Some((record, own_price(record)?)));
         let (records, own): (Vec<&PriceRecord>, Vec<Override>) = own.unzip();
-        let names = records.iter().map(|record| (record.provider.clone(), record.model.clone()));
+        let names = records
+            .iter()
+            .map(|record| (record.provider.clone(), record.model.clone()));
         let own_names = names.collect();
         let prices = shipped.clone().with_overrides(own).unwrap_or(shipped);
         let whole = prices.digest() == digest;
@@ -172,7 +182,9 @@ impl Prices {
             });
         }
         let Some(book) = self.books.get(&named) else {
-            return Err(format!("the intent names entry {named} for its prices, which loads none"));
+            return Err(format!(
+                "the intent names entry {named} for its prices, which loads none"
+            ));
         };
         let action = &intent.action;
         let kind = Kind::of(&action.name);
@@ -180,16 +192,19 @@ impl Prices {
             self.tariffs.insert(action.upstream.clone(), HashMap::new());
         }
         let models = self.tariffs.get_mut(&action.upstream).ok_or("no such upstream")?;
-        let known = models.get(&action.model).and_then(|tariffs| {
-            let mut tariffs = tariffs.iter();
-            tariffs.find(|(of, is, _)| (*of, *is) == (named, kind))
+        let known = models.get(&action.model).and_then(|looked| {
+            let mut looked = looked.iter();
+            looked.find(|looked| (looked.prices, looked.kind) == (named, kind))
         });
         let tariff = match known {
-            Some((.., tariff)) => Arc::clone(tariff),
+            Some(looked) => Arc::clone(&looked.tariff),
             None => {
                 let tariff = Arc::new(book.tariff(self.upstreams.get(&action.upstream), &action.model, kind));
-                let tariffs = models.entry(action.model.clone()).or_default();
-                tariffs.push((named, kind, Arc::clone(&tariff)));
+                models.entry(action.model.clone()).or_default().push(Looked {
+                    prices: named,
+                    kind,
+                    tariff: Arc::clone(&tariff),
+                });
                 tariff
             }
         };

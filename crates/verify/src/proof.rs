@@ -46,12 +46,7 @@ pub fn verify_proof(text: &str, entry: Option<&[u8]>, keys: &[VerifierKey]) -> P
     report
 }
 
-fn fill(
-    report: &mut ProofReport,
-    text: &str,
-    entry: Option<&[u8]>,
-    keys: &[VerifierKey],
-) -> Result<(), String> {
+fn fill(report: &mut ProofReport, text: &str, entry: Option<&[u8]>, keys: &[VerifierKey]) -> Result<(), String> {
     let file = ProofFile::parse(text).map_err(|error| error.to_string())?;
     let checkpoint = file.verify(entry, keys).map_err(|error| error.to_string())?;
     report.origin = checkpoint.origin.to_string();
@@ -62,7 +57,7 @@ fn fill(
     report.entry = std::str::from_utf8(bytes).ok().map(str::to_owned);
     report.not_proven = vec![
         NotProven::keys(),
-        NotProven::witnesses(),
+        NotProven::witnesses(None),
         NotProven::new(
             "others",
             "anything about the entries before and behind it: that their order and their sums are right is what \

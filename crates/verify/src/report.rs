@@ -2,6 +2,7 @@
 
 use model::Timestamp;
 use serde::Serialize;
+use tlog::cosignature::Quorum;
 
 use crate::fold::Found;
 
@@ -73,11 +74,21 @@ impl NotProven {
     }
 
     /// Whether everybody is shown the same.
-    pub(crate) fn witnesses() -> Self {
-        Self::new(
-            "witnesses",
-            "that everybody is shown the same history: no cosignatures of witnesses were asked for (--witness, --quorum)",
-        )
+    pub(crate) fn witnesses(quorum: Option<&Quorum>) -> Self {
+        match quorum {
+            None => Self::new(
+                "witnesses",
+                "that everybody is shown the same history: no cosignatures of witnesses were asked for (--witness, --quorum)",
+            ),
+            Some(quorum) => Self::new(
+                "witnesses",
+                format!(
+                    "that the witnesses are run by others than the log: then {} of the {} you named saw no other history",
+                    quorum.needed(),
+                    quorum.known().len()
+                ),
+            ),
+        }
     }
 }
 
@@ -87,6 +98,17 @@ pub fn rfc3339(at: Timestamp) -> String {
     jiff::Timestamp::from_microsecond(at.unix_micros()).map_or_else(
         |_| at.unix_micros().to_string(),
         |at| at.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string(),
+    )
+}
+
+/// A number of seconds since 1970 in the same form.
+pub(crate) fn rfc3339_seconds(seconds: u64) -> String {
+    let micros = i64::try_from(seconds)
+        .ok()
+        .and_then(|seconds| seconds.checked_mul(1_000_000));
+    micros.map_or_else(
+        || seconds.to_string(),
+        |micros| rfc3339(Timestamp::from_unix_micros(micros)),
     )
 }
 

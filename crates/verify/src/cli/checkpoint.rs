@@ -7,7 +7,7 @@ use verify::{CheckpointReport, verify_checkpoint};
 use super::{
     Outcome,
     show::Text,
-    source::{Keys, read_text},
+    source::{Keys, Witnesses, read_text},
 };
 
 /// Check the signatures of a checkpoint
@@ -17,17 +17,20 @@ use super::{
 #[command(after_help = "\
 Examples:
   bailiwick-verify checkpoint export/default/checkpoint --key @default.vkey
-  bailiwick-verify checkpoint checkpoint --key @default.vkey --json")]
+  bailiwick-verify checkpoint checkpoint --key @default.vkey --witness @a.vkey --witness @b.vkey --quorum 1")]
 pub(super) struct Args {
     /// The checkpoint
     file: PathBuf,
     #[command(flatten)]
     keys: Keys,
+    #[command(flatten)]
+    witnesses: Witnesses,
 }
 
 pub(super) fn run(args: &Args) -> Result<CheckpointReport, String> {
     let keys = args.keys.read()?;
-    Ok(verify_checkpoint(&read_text(&args.file)?, &keys))
+    let quorum = args.witnesses.read()?;
+    Ok(verify_checkpoint(&read_text(&args.file)?, &keys, quorum.as_ref()))
 }
 
 impl Outcome for CheckpointReport {
@@ -41,6 +44,7 @@ impl Outcome for CheckpointReport {
             text.fact("entries", self.size);
             text.fact("root", &self.root);
             text.fact("signed by", self.signed_by.join(", "));
+            text.witnesses(&self.witnesses);
         }
         let troubles: Vec<String> = self.trouble.clone().into_iter().collect();
         text.verdict("the log's key signed this", &troubles, &self.not_proven);

@@ -66,7 +66,10 @@ impl Outcome for ConsistencyReport {
             text.fact("new", format_args!("{} entries", self.new_size));
         }
         let troubles: Vec<String> = self.trouble.clone().into_iter().collect();
-        let holds = format!("the log only grew: its first {} entries are the same in both", self.old_size);
+        let holds = format!(
+            "the log only grew: its first {} entries are the same in both",
+            self.old_size
+        );
         text.verdict(&holds, &troubles, &self.not_proven);
     }
 }

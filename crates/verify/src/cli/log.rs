@@ -7,7 +7,7 @@ use verify::{LogReport, Trust, verify_log};
 use super::{
     Outcome,
     show::Text,
-    source::{Keys, read_texts},
+    source::{Keys, Witnesses, read_texts},
 };
 
 /// Check a whole exported log
@@ -29,11 +29,14 @@ pub(super) struct Args {
     /// An earlier checkpoint that the log must go on from; may be repeated
     #[arg(long, value_name = "FILE")]
     since: Vec<PathBuf>,
+    #[command(flatten)]
+    witnesses: Witnesses,
 }
 
 pub(super) fn run(args: &Args) -> Result<LogReport, String> {
     let trust = Trust {
         keys: args.keys.read()?,
+        quorum: args.witnesses.read()?,
         since: read_texts(&args.since)?,
     };
     let wrong = |error: std::io::Error| format!("{} cannot be read: {error}", args.dir.display());
@@ -52,6 +55,7 @@ impl Outcome for LogReport {
         if !self.origin.is_empty() {
             text.fact("log", &self.origin);
             text.fact("signed", format_args!("{} entries, root {}", self.size, self.root));
+            text.witnesses(&self.witnesses);
         }
         if let (Some(first), Some(last)) = (&found.first, &found.last) {
             text.fact("entries", format_args!("{} in order, {first} to {last}", found.entries));
@@ -62,7 +66,10 @@ impl Outcome for LogReport {
                     found.holds_ended, found.holds_open, found.denials
                 ),
             );
-            text.fact("spent", format_args!("{} USD, {} USD of it past holds", found.spent_usd, found.overrun_usd));
+            text.fact(
+                "spent",
+                format_args!("{} USD, {} USD of it past holds", found.spent_usd, found.overrun_usd),
+            );
             let costs = &found.costs;
             text.fact(
                 "costs",

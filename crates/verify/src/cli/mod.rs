@@ -71,7 +71,9 @@ pub(super) fn main() -> ExitCode {
 
 fn show<T: Outcome>(outcome: &T, json: bool) -> ExitCode {
     let printed = if json {
-        serde_json::to_string(outcome).map_err(std::io::Error::from).and_then(|line| show::print(&format!("{line}\n")))
+        serde_json::to_string(outcome)
+            .map_err(std::io::Error::from)
+            .and_then(|line| show::print(&format!("{line}\n")))
     } else {
         let mut text = Text::default();
         outcome.tell(&mut text);

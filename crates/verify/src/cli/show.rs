@@ -5,7 +5,7 @@ use std::{
     io::{self, Write as _},
 };
 
-use verify::NotProven;
+use verify::{NotProven, Witnessed};
 
 /// The width of the first column.
 const COLUMN: usize = 11;
@@ -26,8 +26,16 @@ impl Text {
         // Writing to a text does not fail.
         let _ = write!(self.0, "{line}");
         let written = self.0.split_off(from);
-        self.0.extend(written.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }));
+        self.0
+            .extend(written.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }));
         self.0.push('\n');
+    }
+
+    /// Who cosigned.
+    pub(super) fn witnesses(&mut self, witnesses: &[Witnessed]) {
+        for witness in witnesses {
+            self.fact("witnessed", format_args!("{}, {}", witness.name, witness.at));
+        }
     }
 
     /// The last word: that all holds, and what was not proven, or what does not hold.

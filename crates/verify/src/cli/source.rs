@@ -7,7 +7,7 @@ use std::{
     str::FromStr,
 };
 
-use tlog::note::VerifierKey;
+use tlog::{cosignature::Quorum, note::VerifierKey};
 
 /// The longest file that is read whole: more than any proof or checkpoint has.
 const MOST_BYTES: u64 = 4 << 20;
@@ -24,6 +24,29 @@ impl Keys {
     /// Reads them.
     pub(super) fn read(&self) -> Result<Vec<VerifierKey>, String> {
         keys(&self.keys)
+    }
+}
+
+/// The witnesses whose word is asked for.
+#[derive(Debug, clap::Args)]
+pub(super) struct Witnesses {
+    /// The public key of a witness that must have cosigned, as text or @FILE; may be repeated
+    #[arg(long = "witness", value_name = "KEY")]
+    witnesses: Vec<String>,
+    /// How many of the witnesses are enough [default: all]
+    #[arg(long, value_name = "K", requires = "witnesses", value_parser = clap::value_parser!(u16).range(1..))]
+    quorum: Option<u16>,
+}
+
+impl Witnesses {
+    /// Reads them. `None` if none are named.
+    pub(super) fn read(&self) -> Result<Option<Quorum>, String> {
+        let known = keys(&self.witnesses)?;
+        if known.is_empty() {
+            return Ok(None);
+        }
+        let needed = self.quorum.map_or(known.len(), usize::from);
+        Quorum::new(known, needed).map(Some).map_err(|error| error.to_string())
     }
 }
 

@@ -13,8 +13,8 @@ use entry::{
 };
 use ledger::{Amount, Attempt, BudgetSpec, Charge, Measure, NotAdmitted, Unit, Window};
 use model::{
-    ActionId, AdminName, AgentName, BudgetName, Digest, KeyId, NanoUsd, Pseudonym, Reason, ServiceTier, TenantName, Tier,
-    Timestamp, UpstreamName, Usage, UsageSource,
+    ActionId, AdminName, AgentName, BudgetName, Digest, KeyId, NanoUsd, Pseudonym, Reason, ServiceTier, TenantName,
+    Tier, Timestamp, UpstreamName, Usage, UsageSource,
 };
 use pricing::{ModelPrices, PriceBook};
 use tlog::{
@@ -313,7 +313,9 @@ impl Log {
     }
 
     fn end(&mut self) {
-        let Some((attempt, model)) = self.open.pop_front() else { return };
+        let Some((attempt, model)) = self.open.pop_front() else {
+            return;
+        };
         let usage = Usage {
             input: 1_102 + self.calls % 977,
             cache_read: 5_120,
