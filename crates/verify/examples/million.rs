@@ -1,7 +1,7 @@
 //! How fast a log is verified: `million [ENTRIES] [DIR]` makes an exported log, if the directory is not there, verifies it
 //! and says how long that took.
 
-#[path = "../tests/support/mod.rs"]
+#[path = "../tests/it/support.rs"]
 mod support;
 
 fn main() {

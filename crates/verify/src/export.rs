@@ -1,6 +1,10 @@
 //! A whole exported log: every byte of every file against the signed checkpoint, and every entry against the ones before.
 
-use std::{io, ops::ControlFlow, path::Path};
+use std::{
+    io,
+    ops::{ControlFlow, Range},
+    path::Path,
+};
 
 use model::TenantName;
 use serde::Serialize;
@@ -117,7 +121,7 @@ struct Check<'a> {
     /// Entries that cannot be read at all.
     missing: Option<Trouble>,
     /// Hashes in tiles that are not those of the entries.
-    hashes: Vec<Trouble>,
+    hashes: Vec<Differs>,
     /// Whatever else is wrong.
     others: Vec<Trouble>,
     met: Vec<u64>,
@@ -169,7 +173,7 @@ impl<'a> Check<'a> {
             Some(piece) => self.take(piece),
             None => ControlFlow::Break(()),
         });
-        if self.missing.is_none() {
+        if self.tree.size() == size {
             let edge: Vec<_> = self.tree.edge().collect();
             for (id, bytes) in edge {
                 self.compare(id, &bytes);
@@ -238,7 +242,7 @@ impl<'a> Check<'a> {
                 .zip(0_u64..)
                 .find_map(|((ours, theirs), at)| (ours != theirs).then_some(at))
             {
-                self.hashes.push(differs(id, path, place));
+                self.hashes.push(Differs::at(id, path, place));
             }
         }
     }
@@ -269,27 +273,21 @@ impl<'a> Check<'a> {
         let whole = self.tree.size() == size;
         let signed = whole && self.tree.root() == root;
         let mut troubles = Vec::new();
-        // What cannot be read comes where it stands: nothing behind it was looked at.
-        troubles.extend(self.missing.take());
-        let misfit = self.misfit.take();
+        let (misfit, missing) = (self.misfit.take(), self.missing.take());
         if signed {
             // The entries are what was signed, so it is the tiles that are wrong.
-            for tile in &mut self.hashes {
-                tile.entry = None;
-                tile.what = format!(
-                    "{}; the entries are those that were signed, so the tile is damaged",
-                    tile.what
-                );
-            }
             let misfit = misfit.map(|misfit| Trouble {
                 what: format!("{} (it was signed so)", misfit.what),
                 ..misfit
             });
             troubles.extend(misfit);
-            troubles.append(&mut self.hashes);
+            // Behind the last entry there is more, which is none.
+            troubles.extend(missing);
+            troubles.extend(self.hashes.drain(..).map(Differs::is_damaged));
         } else {
-            troubles.append(&mut self.hashes);
+            troubles.extend(altered(&self.hashes));
             troubles.extend(misfit);
+            troubles.extend(missing);
             troubles.sort_by_key(|trouble| trouble.entry.unwrap_or(u64::MAX));
             if whole && troubles.is_empty() {
                 let what = format!(
@@ -351,30 +349,66 @@ fn not_proven(files: &Files, size: u64, found: &Found, quorum: Option<&Quorum>) 
     open
 }
 
-/// Says that a tile has another hash at a place than the entries give.
-fn differs(id: TileId, path: String, place: u64) -> Trouble {
-    let first = id.index().saturating_mul(256).saturating_add(place);
-    let (entry, what) = match id.level() {
-        0 => (
-            Some(first),
-            "the hash of the entry is not the one in the tile".to_owned(),
-        ),
-        level => {
-            let span = 256_u64.saturating_pow(u32::from(level));
-            let first = first.saturating_mul(span);
-            let what = format!(
+/// A hash in a tile that is not the one that the entries give.
+struct Differs {
+    /// The level of the tile.
+    level: u8,
+    /// The entries that the hash is over.
+    entries: Range<u64>,
+    trouble: Trouble,
+}
+
+impl Differs {
+    fn at(id: TileId, path: String, place: u64) -> Self {
+        let first = id.index().saturating_mul(FULL.into()).saturating_add(place);
+        let span = u64::from(FULL).saturating_pow(id.level().into());
+        let first = first.saturating_mul(span);
+        let entries = first..first.saturating_add(span);
+        let what = match id.level() {
+            0 => "the hash of the entry is not the one in the tile".to_owned(),
+            _ => format!(
                 "the hash over the entries {first} to {} is not the one in the tile",
-                first.saturating_add(span - 1)
-            );
-            (Some(first), what)
+                entries.end.saturating_sub(1)
+            ),
+        };
+        let trouble = Trouble {
+            entry: Some(first),
+            file: Some(path),
+            offset: Some(place * 32),
+            what,
+        };
+        Self {
+            level: id.level(),
+            entries,
+            trouble,
         }
-    };
-    Trouble {
-        entry,
-        file: Some(path),
-        offset: Some(place * 32),
-        what,
     }
+
+    /// What to say where the entries are those that were signed.
+    fn is_damaged(self) -> Trouble {
+        Trouble {
+            entry: None,
+            what: format!(
+                "{}; the entries are those that were signed, so it is the tile that was changed",
+                self.trouble.what
+            ),
+            ..self.trouble
+        }
+    }
+}
+
+/// What to say where the entries are not those that were signed. A hash over several says nothing new where that of one of
+/// them differs already.
+fn altered(hashes: &[Differs]) -> impl Iterator<Item = Trouble> {
+    let one_of = |all: &Differs| {
+        hashes
+            .iter()
+            .any(|one| one.level == 0 && all.entries.contains(&one.entries.start))
+    };
+    let told = hashes
+        .iter()
+        .filter(move |differs| differs.level == 0 || !one_of(differs));
+    told.map(|differs| differs.trouble.clone())
 }
 
 /// Reads one bundle, and every file that has the beginning of it.

@@ -36,7 +36,6 @@ pub struct Costs {
 /// The prices that a log names, and the attempts whose cost is to come.
 #[derive(Debug, Default)]
 pub(crate) struct Prices {
-    shipped: Option<PriceBook>,
     books: HashMap<u64, Arc<Book>>,
     in_effect: Option<u64>,
     upstreams: HashMap<UpstreamName, Provider>,
@@ -103,6 +102,16 @@ enum Tariff {
     Unpriced(String),
 }
 
+/// The prices that this program ships, and what they are known by: both take a while to make.
+fn shipped() -> &'static (PriceBook, Digest) {
+    static SHIPPED: OnceLock<(PriceBook, Digest)> = OnceLock::new();
+    SHIPPED.get_or_init(|| {
+        let book = PriceBook::builtin();
+        let digest = book.digest();
+        (book, digest)
+    })
+}
+
 impl Kind {
     fn of(name: &str) -> Self {
         match name {
@@ -152,15 +161,20 @@ impl Prices {
 
     fn load(&mut self, index: u64, digest: Digest, overrides: &[PriceRecord]) {
         self.tariffs.clear();
-        let shipped = self.shipped.get_or_insert_with(PriceBook::builtin).clone();
+        let (shipped, shipped_digest) = shipped();
         let own = overrides.iter().filter_map(|record| Some((record, own_price(record)?)));
         let (records, own): (Vec<&PriceRecord>, Vec<Override>) = own.unzip();
         let names = records
             .iter()
             .map(|record| (record.provider.clone(), record.model.clone()));
         let own_names = names.collect();
-        let prices = shipped.clone().with_overrides(own).unwrap_or(shipped);
-        let whole = prices.digest() == digest;
+        let prices = shipped.clone().with_overrides(own);
+        let whole = match &prices {
+            Ok(_) if overrides.is_empty() => *shipped_digest == digest,
+            Ok(prices) => prices.digest() == digest,
+            Err(_) => false,
+        };
+        let prices = prices.unwrap_or_else(|_| shipped.clone());
         let book = Book {
             prices,
             whole,

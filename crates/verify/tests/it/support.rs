@@ -28,7 +28,7 @@ use tlog::{
 /// 2026-09-21T12:00:00Z.
 const NOON: i64 = 1_789_992_000_000_000;
 /// The name of the logs that are made here.
-pub const ORIGIN: &str = "agents.example/default";
+pub(crate) const ORIGIN: &str = "agents.example/default";
 /// Agents.
 const AGENTS: usize = 8;
 /// What they call, with its prices' provider and what a call may cost.
@@ -39,13 +39,13 @@ const MODELS: [(&str, &str); 3] = [
 ];
 
 /// The key that signs them.
-pub fn key() -> SigningKey {
+pub(crate) fn key() -> SigningKey {
     SigningKey::from_seed(ORIGIN, &[7; 32]).unwrap()
 }
 
 /// A log that grows the way the committer grows one.
-pub struct Log {
-    pub state: State,
+pub(crate) struct Log {
+    pub(crate) state: State,
     now: i64,
     prices: Vec<ModelPrices>,
     sink: Box<dyn FnMut(Vec<u8>)>,
@@ -72,8 +72,19 @@ fn day() -> Window {
 
 impl Log {
     /// A log with agents, budgets, prices and upstreams. Each entry's bytes go to the sink.
-    pub fn furnished(sink: impl FnMut(Vec<u8>) + 'static) -> Self {
+    pub(crate) fn furnished(sink: impl FnMut(Vec<u8>) + 'static) -> Self {
         let book = PriceBook::builtin();
+        let digest = book.digest();
+        Self::with_prices(sink, &book, digest, &[])
+    }
+
+    /// The same with other prices, and what the log says of them.
+    pub(crate) fn with_prices(
+        sink: impl FnMut(Vec<u8>) + 'static,
+        book: &PriceBook,
+        digest: Digest,
+        overrides: &[PriceRecord],
+    ) -> Self {
         let prices = MODELS.map(|(provider, model)| book.require(provider, model).unwrap());
         let mut log = Self {
             state: State::new(TenantName::default_tenant()),
@@ -85,18 +96,18 @@ impl Log {
             calls: 0,
             open: VecDeque::new(),
         };
-        log.furnish(&book, &[]);
+        log.furnish(digest, overrides);
         log
     }
 
-    fn furnish(&mut self, book: &PriceBook, overrides: &[PriceRecord]) {
+    fn furnish(&mut self, digest: Digest, overrides: &[PriceRecord]) {
         self.bundle = self.push(Event::PolicyLoaded {
             bundle: Digest([1; 32]),
             files: Vec::new(),
             by: by(),
         });
         self.book = self.push(Event::PricesLoaded {
-            book: book.digest(),
+            book: digest,
             overrides: overrides.to_vec(),
             by: by(),
         });
@@ -181,7 +192,7 @@ impl Log {
     }
 
     /// Appends an event, and what it owes.
-    pub fn push(&mut self, event: Event) -> u64 {
+    pub(crate) fn push(&mut self, event: Event) -> u64 {
         let index = self.state.size;
         self.push_alone(event);
         while let Some(owed) = self.state.owed.front().cloned() {
@@ -203,7 +214,7 @@ impl Log {
     }
 
     /// Goes on with calls until there are so many entries: up to 50 at once, some refused.
-    pub fn grow(&mut self, size: u64) {
+    pub(crate) fn grow(&mut self, size: u64) {
         while self.state.size < size {
             self.now += 1_370;
             if self.open.len() > 50 || (self.calls % 3 == 0 && self.open.len() > 20) {
@@ -212,13 +223,6 @@ impl Log {
             if self.state.size < size {
                 self.begin();
             }
-        }
-    }
-
-    /// Ends every call that is open.
-    pub fn finish(&mut self) {
-        while !self.open.is_empty() {
-            self.end();
         }
     }
 
@@ -360,15 +364,15 @@ fn key_of(number: usize) -> KeyId {
 }
 
 /// Writes an exported log.
-pub struct Exporter {
+pub(crate) struct Exporter {
     dir: PathBuf,
     tree: Growing,
     bundle: Vec<u8>,
-    pub bytes: u64,
+    pub(crate) bytes: u64,
 }
 
 impl Exporter {
-    pub fn new(dir: &Path) -> Self {
+    pub(crate) fn new(dir: &Path) -> Self {
         fs::create_dir_all(dir).unwrap();
         Self {
             dir: dir.to_owned(),
@@ -384,7 +388,7 @@ impl Exporter {
         File::create(path).unwrap().write_all(bytes).unwrap();
     }
 
-    pub fn push(&mut self, entry: &[u8]) {
+    pub(crate) fn push(&mut self, entry: &[u8]) {
         self.bytes += u64::try_from(entry.len()).unwrap();
         bundle::push(&mut self.bundle, entry).unwrap();
         let mut full = Vec::new();
@@ -400,7 +404,7 @@ impl Exporter {
     }
 
     /// Writes what is not full, and signs.
-    pub fn sign(&self, key: &SigningKey) -> String {
+    pub(crate) fn sign(&self, key: &SigningKey) -> String {
         let size = self.tree.size();
         for (id, bytes) in self.tree.edge() {
             self.write(&id.to_string(), &bytes);
