@@ -283,7 +283,7 @@ impl<'a> Check<'a> {
             troubles.extend(misfit);
             // Behind the last entry there is more, which is none.
             troubles.extend(missing);
-            troubles.extend(self.hashes.drain(..).map(Differs::is_damaged));
+            troubles.extend(self.hashes.drain(..).map(Differs::damaged));
         } else {
             troubles.extend(altered(&self.hashes));
             troubles.extend(misfit);
@@ -385,7 +385,7 @@ impl Differs {
     }
 
     /// What to say where the entries are those that were signed.
-    fn is_damaged(self) -> Trouble {
+    fn damaged(self) -> Trouble {
         Trouble {
             entry: None,
             what: format!(

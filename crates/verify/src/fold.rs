@@ -1,5 +1,7 @@
 //! The sequential part of verifying a log: order, ledger, prices.
 
+use std::iter::Sum;
+
 use entry::{Entry, EntryError, Event, State};
 use model::{TenantName, Timestamp};
 use serde::Serialize;
@@ -109,5 +111,32 @@ impl Fold {
             overrun_usd: state.overrun.to_string(),
             costs: self.prices.costs.clone(),
         }
+    }
+}
+
+/// What several logs say together, as far as it can be counted.
+impl Sum for Found {
+    fn sum<I: Iterator<Item = Self>>(logs: I) -> Self {
+        logs.fold(Self::default(), |mut sum, log| {
+            sum.entries += log.entries;
+            sum.denials += log.denials;
+            sum.holds_ended += log.holds_ended;
+            sum.holds_open += log.holds_open;
+            let Costs {
+                computed,
+                otherwise,
+                held,
+                nothing,
+                unknown_book,
+                pictures,
+            } = log.costs;
+            sum.costs.computed += computed;
+            sum.costs.otherwise += otherwise;
+            sum.costs.held += held;
+            sum.costs.nothing += nothing;
+            sum.costs.unknown_book += unknown_book;
+            sum.costs.pictures += pictures;
+            sum
+        })
     }
 }
