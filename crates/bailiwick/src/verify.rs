@@ -69,14 +69,45 @@ pub(crate) enum VerifyError {
     Store(#[from] StoreError),
 }
 
-/// A checkpoint that was signed, and where it was found.
-struct Signed {
-    source: &'static str,
-    checkpoint: Checkpoint,
+/// Something that says how long a log was, and the root of its tree then.
+#[derive(Clone, Debug)]
+struct Mark {
+    size: u64,
+    root: Hash,
+    source: Source,
 }
 
-const DATABASE: &str = "database";
-const GUARD: &str = "guard file";
+/// What says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    /// The checkpoint in the database.
+    Database,
+    /// The checkpoint in the guard file.
+    Guard,
+    /// An entry of the server's own log.
+    Heads(u64),
+}
+
+impl Mark {
+    fn of(checkpoint: Checkpoint, source: Source) -> Self {
+        let Checkpoint { size, root, .. } = checkpoint;
+        Self { size, root, source }
+    }
+
+    fn is_signed(&self) -> bool {
+        matches!(self.source, Source::Database | Source::Guard)
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Database => f.write_str("the checkpoint in the database"),
+            Self::Guard => f.write_str("the checkpoint in the guard file"),
+            Self::Heads(entry) => write!(f, "entry {entry} of the server's log"),
+        }
+    }
+}
 
 /// Verifies the logs of a data directory, or that of one tenant.
 pub(crate) async fn verify(data: &Path, guards: &Path, only: Option<&TenantName>) -> Result<Report, VerifyError> {
@@ -98,8 +129,21 @@ pub(crate) async fn verify(data: &Path, guards: &Path, only: Option<&TenantName>
         tenants = BTreeSet::from([only.clone()]);
     }
     let mut reports = Vec::new();
-    for tenant in tenants {
-        reports.push(verify_tenant(&reader, guards, &keys, &tenant).await?);
+    let mut heads = Heads::new();
+    // The server's own log comes first: it says how long the others were.
+    let system = TenantName::system();
+    let first = tenants.take(&system);
+    for tenant in first.into_iter().chain(tenants) {
+        let mut fold = Fold::new(tenant.clone(), heads.remove(&tenant).unwrap_or_default());
+        let trouble = verify_tenant(&reader, guards, &keys, &mut fold).await?;
+        for (entry, head) in fold.fold.heads() {
+            heads.entry(head.tenant.clone()).or_default().push(Mark {
+                size: head.size,
+                root: Hash(head.root.0),
+                source: Source::Heads(*entry),
+            });
+        }
+        reports.push(fold.report(trouble));
     }
     Ok(Report {
         ok: reports.iter().all(|report| report.trouble.is_none()),
@@ -107,29 +151,47 @@ pub(crate) async fn verify(data: &Path, guards: &Path, only: Option<&TenantName>
     })
 }
 
+/// What the server's own log says of others.
+type Heads = BTreeMap<TenantName, Vec<Mark>>;
+
+/// Folds a log, and says what the first thing is that does not fit.
 async fn verify_tenant(
     reader: &Reader,
     guards: &Path,
     keys: &BTreeMap<TenantName, String>,
-    tenant: &TenantName,
-) -> Result<TenantReport, StoreError> {
+    fold: &mut Fold,
+) -> Result<Option<Trouble>, StoreError> {
+    let tenant = fold.fold.state().tenant.clone();
     let mut trouble = None;
-    let database = reader.checkpoint(tenant).await.map_err(|error| error.to_string());
-    let guard = GuardFile::new(guards, tenant).read().map_err(|error| error.to_string());
-    let mut signed = Vec::new();
-    for (source, note) in [(DATABASE, database), (GUARD, guard)] {
-        let opened = note.and_then(|note| note.map(|note| open(&note, keys.get(tenant))).transpose());
+    let row = reader.checkpoint_row(&tenant).await;
+    let (beside, note) = match row {
+        Ok(row) => {
+            let (size, note) = row.unzip();
+            (size, Ok(note))
+        }
+        Err(error) => (None, Err(error)),
+    };
+    let guard = GuardFile::new(guards, &tenant).read();
+    for (source, note) in [(Source::Database, note), (Source::Guard, guard)] {
+        let opened = match note {
+            Ok(note) => note.map(|note| open(&note, keys.get(&tenant))).transpose(),
+            Err(error) => Err(error.to_string()),
+        };
         match opened {
-            Ok(checkpoint) => signed.extend(checkpoint.map(|checkpoint| Signed { source, checkpoint })),
-            Err(why) => trouble = Some(format!("the checkpoint in the {source} is not to be believed: {why}")),
+            Ok(None) => {}
+            Ok(Some(Checkpoint { size, .. })) if source == Source::Database && beside != Some(size) => {
+                trouble = Some(format!(
+                    "{source} is over {size} entries, but the size beside it is another"
+                ));
+            }
+            Ok(Some(checkpoint)) => fold.marks.push(Mark::of(checkpoint, source)),
+            Err(why) => trouble = Some(format!("{source} is not to be believed: {why}")),
         }
     }
-    let mut fold = Fold::new(tenant.clone(), signed);
     let broken = fold.take_all(reader).await;
     // Entries come first: what is wrong with them explains the rest.
-    let of_checkpoint = |what| Trouble { entry: None, what };
-    let trouble = broken.or_else(|| fold.unmet().or(trouble).map(of_checkpoint));
-    Ok(fold.report(trouble))
+    let of_marks = |what| Trouble { entry: None, what };
+    Ok(broken.or_else(|| fold.unmet().or(trouble).map(of_marks)))
 }
 
 fn open(note: &str, key: Option<&String>) -> Result<Checkpoint, String> {
@@ -147,17 +209,20 @@ const AT_ONCE: u64 = 8_192;
 struct Fold {
     fold: verify::Fold,
     range: CompactRange,
-    signed: Vec<Signed>,
-    /// The roots at the sizes that checkpoints speak of.
+    /// Which start of the server wrote the last batch.
+    boot: u64,
+    marks: Vec<Mark>,
+    /// The roots at the sizes that marks speak of.
     roots: BTreeMap<u64, Hash>,
 }
 
 impl Fold {
-    fn new(tenant: TenantName, signed: Vec<Signed>) -> Self {
+    fn new(tenant: TenantName, marks: Vec<Mark>) -> Self {
         Self {
             fold: verify::Fold::new(tenant),
             range: CompactRange::new(),
-            signed,
+            boot: 0,
+            marks,
             roots: BTreeMap::new(),
         }
     }
@@ -167,7 +232,8 @@ impl Fold {
         let tenant = self.fold.state().tenant.clone();
         let batches = reader.batches(&tenant, 0);
         pin_mut!(batches);
-        self.note_root();
+        let wanted: BTreeSet<u64> = self.marks.iter().map(|mark| mark.size).collect();
+        self.note_root(&wanted);
         let (mut waiting, mut entries) = (Vec::new(), 0);
         loop {
             let next = batches.next().await;
@@ -181,7 +247,7 @@ impl Fold {
                 None => (true, None),
             };
             if done || entries >= AT_ONCE {
-                if let Err(trouble) = self.take(&waiting) {
+                if let Err(trouble) = self.take(&waiting, &wanted) {
                     return Some(trouble);
                 }
                 (waiting, entries) = (Vec::new(), 0);
@@ -197,7 +263,7 @@ impl Fold {
     }
 
     /// Folds some batches: their entries are read by all processors, and then taken one after the other.
-    fn take(&mut self, batches: &[Batch]) -> Result<(), Trouble> {
+    fn take(&mut self, batches: &[Batch], wanted: &BTreeSet<u64>) -> Result<(), Trouble> {
         let mut divided = Vec::new();
         let mut broken = None;
         for batch in batches {
@@ -225,47 +291,57 @@ impl Fold {
                     .and_then(|entry| self.fold.take(&entry));
                 taken.map_err(|why| in_batch(batch, index, &format_args!("entry {index}: {why}")))?;
                 self.range.append(read.leaf);
+                self.note_root(wanted);
             }
             let state = self.fold.state();
+            if batch.boot < self.boot.max(state.boot) {
+                let what = format!(
+                    "start {} of the server wrote this, after a later one had written",
+                    batch.boot
+                );
+                return Err(in_batch(batch, batch.first_index, &what));
+            }
+            self.boot = batch.boot;
             let head = batch.check_head(state, &self.range);
             head.map_err(|error| in_batch(batch, state.size.saturating_sub(1), &error))?;
-            self.note_root();
         }
         broken.map_or(Ok(()), Err)
     }
 
-    fn note_root(&mut self) {
+    /// Remembers the root, if something says what it should be here.
+    fn note_root(&mut self, wanted: &BTreeSet<u64>) {
         let size = self.fold.state().size;
-        if self.signed.iter().any(|signed| signed.checkpoint.size == size) {
+        if wanted.contains(&size) {
             self.roots.insert(size, self.range.root());
         }
     }
 
-    /// The first checkpoint that the log does not bear out.
+    /// The first mark that the log does not bear out.
     fn unmet(&self) -> Option<String> {
-        self.signed.iter().find_map(|Signed { source, checkpoint }| {
-            let size = checkpoint.size;
-            let entries = self.fold.state().size;
-            if size > entries {
+        let entries = self.fold.state().size;
+        self.marks.iter().find_map(|Mark { size, root, source }| {
+            let (had, were) = match source {
+                Source::Heads(_) => ("says that it had", "speaks of"),
+                Source::Database | Source::Guard => ("was signed over", "was signed over"),
+            };
+            if *size > entries {
                 return Some(format!(
-                    "the log ends with {entries} entries, but the checkpoint in the {source} was signed over {size}: entries \
-                     are missing"
+                    "the log ends with {entries} entries, but {source} {had} {size}: entries are missing"
                 ));
             }
-            let same = self.roots.get(&size) == Some(&checkpoint.root);
-            (!same).then(|| {
-                format!("the first {size} entries are not the ones that the checkpoint in the {source} was signed over")
-            })
+            let same = self.roots.get(size) == Some(root);
+            (!same).then(|| format!("the first {size} entries are not the ones that {source} {were}"))
         })
     }
 
     fn report(self, trouble: Option<Trouble>) -> TenantReport {
-        let covered = |signed: &Signed| signed.checkpoint.size;
+        let signed = || self.marks.iter().filter(|mark| mark.is_signed());
+        let guarded = || self.marks.iter().find(|mark| mark.source == Source::Guard);
         TenantReport {
             found: self.fold.found(),
             root: self.range.root().to_string(),
-            signed: self.signed.iter().map(covered).max(),
-            guarded: self.signed.iter().find(|signed| signed.source == GUARD).map(covered),
+            signed: signed().map(|mark| mark.size).max(),
+            guarded: guarded().map(|mark| mark.size),
             entry: trouble.as_ref().and_then(|trouble| trouble.entry),
             trouble: trouble.map(|trouble| trouble.what),
         }
@@ -294,5 +370,48 @@ impl Trouble {
             entry: Some(entry),
             what,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tlog::empty_root;
+
+    use super::*;
+
+    /// What is said of a log without entries by somebody who says how long it was.
+    fn check(size: u64, root: Hash, source: Source, says: Option<&str>) {
+        let mark = Mark { size, root, source };
+        let mut fold = Fold::new(TenantName::default_tenant(), vec![mark]);
+        fold.note_root(&BTreeSet::from([size]));
+        assert_eq!(fold.unmet().as_deref(), says);
+    }
+
+    #[test]
+    fn the_servers_own_log_tells_of_logs_that_were_cut_off() {
+        let other = Hash([7; 32]);
+        check(0, empty_root(), Source::Heads(4), None);
+        check(
+            3,
+            other,
+            Source::Heads(4),
+            Some(
+                "the log ends with 0 entries, but entry 4 of the server's log says that it had 3: entries are missing",
+            ),
+        );
+        check(
+            0,
+            other,
+            Source::Heads(4),
+            Some("the first 0 entries are not the ones that entry 4 of the server's log speaks of"),
+        );
+        check(
+            3,
+            other,
+            Source::Guard,
+            Some(
+                "the log ends with 0 entries, but the checkpoint in the guard file was signed over 3: entries are missing",
+            ),
+        );
     }
 }

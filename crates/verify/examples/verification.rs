@@ -1,6 +1,14 @@
 //! How fast an exported log is verified: `verification [ENTRIES [ROUNDS]]` makes one of calls as a busy deployment has them,
 //! verifies it so often, and says as JSON how long the rounds took.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a measuring program: what goes wrong ends it"
+)]
+
 #[path = "../tests/it/support.rs"]
 mod support;
 

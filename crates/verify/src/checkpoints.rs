@@ -97,22 +97,21 @@ pub fn verify_checkpoint(text: &str, keys: &[VerifierKey], quorum: Option<&Quoru
 }
 
 /// Reads a checkpoint and believes it if the log signed it and enough witnesses did.
-pub(crate) fn open(
-    text: &str,
-    keys: &[VerifierKey],
-    quorum: Option<&Quorum>,
-) -> Result<(Checkpoint, Vec<Witnessed>), String> {
+fn open(text: &str, keys: &[VerifierKey], quorum: Option<&Quorum>) -> Result<(Checkpoint, Vec<Witnessed>), String> {
     let checkpoint = Checkpoint::open(text, keys).map_err(|error| error.to_string())?;
-    let Some(quorum) = quorum else {
-        return Ok((checkpoint, Vec::new()));
-    };
+    let witnesses = quorum.map(|quorum| witnessed(text, quorum)).transpose()?;
+    Ok((checkpoint, witnesses.unwrap_or_default()))
+}
+
+/// The witnesses that cosigned a checkpoint, if there are enough.
+pub(crate) fn witnessed(text: &str, quorum: &Quorum) -> Result<Vec<Witnessed>, String> {
     let note = Note::parse(text).map_err(|error| error.to_string())?;
     let met = quorum.met(&note).map_err(|error| error.to_string())?;
     let witnessed = met.iter().map(|cosignature| Witnessed {
         name: cosignature.cosigner.name().to_owned(),
         at: rfc3339_seconds(cosignature.time),
     });
-    Ok((checkpoint, witnessed.collect()))
+    Ok(witnessed.collect())
 }
 
 /// The known keys that signed: name and id.

@@ -2,11 +2,12 @@
 
 use std::iter::Sum;
 
-use entry::{Entry, EntryError, Event, State};
+use entry::{Entry, EntryError, Event, LogHead, State};
 use model::{TenantName, Timestamp};
 use serde::Serialize;
 
 use crate::{
+    presence::{Presence, Watch},
     prices::{Costs, Prices},
     report::rfc3339,
 };
@@ -16,6 +17,9 @@ use crate::{
 pub struct Fold {
     state: State,
     prices: Prices,
+    watch: Watch,
+    signers: Vec<(u64, Signer)>,
+    heads: Vec<(u64, LogHead)>,
     first: Option<Timestamp>,
     denials: u64,
     ended: u64,
@@ -57,6 +61,22 @@ pub struct Found {
     pub overrun_usd: String,
     /// How costs were checked.
     pub costs: Costs,
+    /// When the server was there.
+    pub presence: Presence,
+}
+
+/// What an entry says of the keys that sign the log, as verifier keys in text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Signer {
+    /// A key signs from now on, beside one that does already.
+    Added {
+        /// The new one.
+        key: String,
+        /// The one that does already.
+        beside: String,
+    },
+    /// A key signs no more.
+    Retired(String),
 }
 
 impl Fold {
@@ -65,6 +85,9 @@ impl Fold {
         Self {
             state: State::new(tenant),
             prices: Prices::default(),
+            watch: Watch::default(),
+            signers: Vec::new(),
+            heads: Vec::new(),
             first: None,
             denials: 0,
             ended: 0,
@@ -78,9 +101,16 @@ impl Fold {
     pub fn take(&mut self, entry: &Entry) -> Result<(), Misfit> {
         self.state.apply(entry)?;
         self.first.get_or_insert(entry.time);
-        match entry.event {
+        self.watch.take(entry);
+        match &entry.event {
             Event::Denial(_) => self.denials += 1,
             Event::Outcome(_) => self.ended += 1,
+            Event::Heads { heads, .. } => self.heads.extend(heads.iter().map(|head| (entry.index, head.clone()))),
+            Event::SigningKeyAdded { key, beside, .. } => {
+                let (key, beside) = (key.clone(), beside.clone());
+                self.signers.push((entry.index, Signer::Added { key, beside }));
+            }
+            Event::SigningKeyRetired { key, .. } => self.signers.push((entry.index, Signer::Retired(key.clone()))),
             _ => {}
         }
         self.prices.take(entry).map_err(Misfit::Prices)
@@ -89,6 +119,16 @@ impl Fold {
     /// The state of the log so far.
     pub fn state(&self) -> &State {
         &self.state
+    }
+
+    /// How long other logs were, and the roots of their trees, by the entries that say so: in the server's own log.
+    pub fn heads(&self) -> &[(u64, LogHead)] {
+        &self.heads
+    }
+
+    /// What the log says of the keys that sign it, by the entries that say so.
+    pub(crate) fn signers(&self) -> &[(u64, Signer)] {
+        &self.signers
     }
 
     /// What follows from the last entry and is not there: both are written at once.
@@ -110,6 +150,7 @@ impl Fold {
             spent_usd: state.spent.to_string(),
             overrun_usd: state.overrun.to_string(),
             costs: self.prices.costs.clone(),
+            presence: self.watch.presence(),
         }
     }
 }
@@ -136,6 +177,9 @@ impl Sum for Found {
             sum.costs.nothing += nothing;
             sum.costs.unknown_book += unknown_book;
             sum.costs.pictures += pictures;
+            sum.presence.silences += log.presence.silences;
+            sum.presence.silent.extend(log.presence.silent);
+            sum.presence.unheard_s = sum.presence.unheard_s.max(log.presence.unheard_s);
             sum
         })
     }

@@ -11,14 +11,16 @@ mod export;
 mod files;
 mod fold;
 mod pipeline;
+mod presence;
 mod prices;
 mod proof;
 mod read;
 mod report;
 
 pub use checkpoints::{CheckpointReport, ConsistencyReport, Way, Witnessed, verify_checkpoint, verify_consistency};
-pub use export::{LogReport, Trust, verify_log};
+pub use export::{AddedKey, LogReport, Trust, verify_log};
 pub use fold::{Fold, Found, Misfit};
+pub use presence::{Presence, Silence};
 pub use prices::Costs;
 pub use proof::{ProofReport, verify_proof};
 pub use read::Read;

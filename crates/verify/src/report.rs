@@ -4,7 +4,7 @@ use model::Timestamp;
 use serde::Serialize;
 use tlog::cosignature::Quorum;
 
-use crate::fold::Found;
+use crate::{fold::Found, presence::Silence};
 
 /// Something that does not hold, and where.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -144,6 +144,14 @@ pub fn about_entries(found: &Found) -> Vec<NotProven> {
         "held",
         "what # calls used that are booked at their hold, because nobody knows",
     );
+    let presence = &found.presence;
+    if let Some(Silence { from, to, .. }) = presence.silent.first() {
+        let what = format!(
+            "what happened while the log was silent for longer than its server's heartbeat: {} times, first from {from} to {to}",
+            presence.silences
+        );
+        open.push(NotProven::new("silence", what));
+    }
     open.extend([
         NotProven::new(
             "usage",

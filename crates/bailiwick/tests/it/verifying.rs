@@ -245,6 +245,14 @@ async fn every_column_that_says_what_happened_is_covered() {
             "expected the entry with index",
         ),
         (
+            format!("UPDATE batch SET boot = boot - 1 {at};"),
+            "after a later one had written",
+        ),
+        (
+            "UPDATE checkpoint SET size = size + 1 WHERE tenant = 'default';".to_owned(),
+            "but the size beside it is another",
+        ),
+        (
             "UPDATE checkpoint SET note = replace(note, 'default', 'defaulu') WHERE tenant = 'default';".to_owned(),
             "the checkpoint in the database is not to be believed",
         ),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use verify::{LogReport, Trust, verify_log};
+use verify::{AddedKey, LogReport, Presence, Silence, Trust, verify_log};
 
 use super::{
     Outcome,
@@ -26,7 +26,8 @@ pub(super) struct Args {
     dir: PathBuf,
     #[command(flatten)]
     keys: Keys,
-    /// An earlier checkpoint that the log must go on from; may be repeated
+    /// An earlier checkpoint that the log must go on from; may be repeated. Where the log's key was exchanged since, one
+    /// that the known key signed leads to the new key
     #[arg(long, value_name = "FILE")]
     since: Vec<PathBuf>,
     #[command(flatten)]
@@ -81,12 +82,54 @@ impl Outcome for LogReport {
                     costs.unknown_book + costs.pictures
                 ),
             );
+            server(text, &found.presence);
             text.fact("files", format_args!("{} compared byte for byte", self.files));
+        }
+        for AddedKey { entry, key } in &self.keys_added {
+            text.fact("key", format_args!("{key}, added by entry {entry}"));
         }
         for size in &self.goes_on_from {
             text.fact("since", format_args!("goes on from the checkpoint over {size} entries"));
         }
         let troubles: Vec<String> = self.troubles.iter().map(ToString::to_string).collect();
         text.verdict("everything fits together", &troubles, &self.not_proven);
+    }
+}
+
+/// When the server was there, where the log says anything of it.
+fn server(text: &mut Text, presence: &Presence) {
+    let Presence {
+        starts,
+        after_a_crash,
+        silences,
+        silent,
+        unheard_s,
+    } = presence;
+    if *starts > 0 || *silences > 0 {
+        text.fact(
+            "server",
+            format_args!(
+                "{starts} starts, {after_a_crash} of them after a crash; {silences} silences that no heartbeat fills"
+            ),
+        );
+    }
+    for Silence {
+        entry,
+        from,
+        to,
+        seconds,
+        every_s,
+    } in silent
+    {
+        text.fact(
+            "silent",
+            format_args!("{seconds} s behind entry {entry}, {from} to {to}; heartbeats come every {every_s} s"),
+        );
+    }
+    if *unheard_s > 60 {
+        text.fact(
+            "unheard",
+            format_args!("up to {unheard_s} s without an entry, where no heartbeat says how long is too long"),
+        );
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, rc::Rc};
 
-use entry::PriceRecord;
+use entry::{PriceRecord, VERSION};
 use model::Digest;
 use pricing::{Override, PriceBook};
 use serde_json::Value;
@@ -98,7 +98,8 @@ fn a_hold_that_ends_twice_is_found() {
         .to_owned();
     let event = again.split_once("\"event\":").unwrap().1;
     entries.push(
-        format!("{{\"v\":4,\"tenant\":\"default\",\"index\":{index},\"time\":{time},\"event\":{event}").into_bytes(),
+        format!("{{\"v\":{VERSION},\"tenant\":\"default\",\"index\":{index},\"time\":{time},\"event\":{event}")
+            .into_bytes(),
     );
     let report = verified(&export(&entries));
     assert_eq!(

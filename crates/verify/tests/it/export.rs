@@ -9,6 +9,7 @@ use std::{
 };
 
 use tempfile::TempDir;
+use tlog::note::SigningKey;
 use verify::{LogReport, Trust, verify_log};
 
 use crate::support::{Exporter, Log, key};
@@ -16,25 +17,35 @@ use crate::support::{Exporter, Log, key};
 /// An exported log: the bytes of each file, by its path.
 pub(crate) type Export = BTreeMap<String, Vec<u8>>;
 
-/// An honest log of about so many entries, its checkpoint and its entries.
+/// An honest log of about so many entries: its export and its entries.
 pub(crate) fn honest(entries: u64) -> (Export, Vec<Vec<u8>>) {
+    let entries = grown(|log| log.grow(entries));
+    (export(&entries), entries)
+}
+
+/// The entries of a log that grows in some way.
+pub(crate) fn grown(grow: impl FnOnce(&mut Log)) -> Vec<Vec<u8>> {
     let kept = Rc::new(RefCell::new(Vec::new()));
     let sink = Rc::clone(&kept);
     let mut log = Log::furnished(move |bytes| sink.borrow_mut().push(bytes));
-    log.grow(entries);
+    grow(&mut log);
     drop(log);
-    let entries = Rc::try_unwrap(kept).unwrap().into_inner();
-    (export(&entries), entries)
+    Rc::try_unwrap(kept).unwrap().into_inner()
 }
 
 /// Exports entries, whatever they say, and signs them.
 pub(crate) fn export(entries: &[Vec<u8>]) -> Export {
+    export_by(entries, &[&key()])
+}
+
+/// The same by other keys.
+pub(crate) fn export_by(entries: &[Vec<u8>], keys: &[&SigningKey]) -> Export {
     let dir = TempDir::new().unwrap();
     let mut exporter = Exporter::new(dir.path());
     for entry in entries {
         exporter.push(entry);
     }
-    exporter.sign(&key());
+    exporter.sign_by(keys);
     let mut files = Export::new();
     let mut open = vec![PathBuf::new()];
     while let Some(path) = open.pop() {

@@ -217,7 +217,7 @@ impl Log {
     pub(crate) fn grow(&mut self, size: u64) {
         while self.state.size < size {
             self.now += 1_370;
-            if self.open.len() > 50 || (self.calls % 3 == 0 && self.open.len() > 20) {
+            if self.open.len() > 50 || (self.calls.is_multiple_of(3) && self.open.len() > 20) {
                 self.end();
             }
             if self.state.size < size {
@@ -396,7 +396,7 @@ impl Exporter {
         for tile in full {
             self.write(&tile.id.to_string(), &tile.bytes);
         }
-        if self.tree.size() % 256 == 0 {
+        if self.tree.size().is_multiple_of(256) {
             let id = BundleId::in_log(self.tree.size() / 256 - 1, self.tree.size()).unwrap();
             self.write(&id.to_string(), &self.bundle);
             self.bundle.clear();
@@ -405,6 +405,14 @@ impl Exporter {
 
     /// Writes what is not full, and signs.
     pub(crate) fn sign(&self, key: &SigningKey) -> String {
+        self.sign_by(&[key])
+    }
+
+    /// The same by several keys.
+    pub(crate) fn sign_by(&self, keys: &[&SigningKey]) -> String {
+        let [key, further @ ..] = keys else {
+            panic!("nobody signs")
+        };
         let size = self.tree.size();
         for (id, bytes) in self.tree.edge() {
             self.write(&id.to_string(), &bytes);
@@ -417,7 +425,10 @@ impl Exporter {
             size,
             root: self.tree.root(),
         };
-        let note = checkpoint.sign(key).unwrap().to_string();
+        let note = checkpoint
+            .sign_by_all(key, further.iter().copied())
+            .unwrap()
+            .to_string();
         self.write("checkpoint", note.as_bytes());
         self.write("vkey", format!("{}\n", key.verifier()).as_bytes());
         note
