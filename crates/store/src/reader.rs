@@ -132,11 +132,16 @@ impl Reader {
 
     /// The last signed checkpoint of a tenant, as note text.
     pub async fn checkpoint(&self, tenant: &TenantName) -> Result<Option<String>, StoreError> {
-        let row: Option<(String,)> = sqlx::query_as("SELECT note FROM checkpoint WHERE tenant = $1")
+        Ok(self.checkpoint_row(tenant).await?.map(|(_, note)| note))
+    }
+
+    /// The same with the size that the database keeps beside it, which must be the same.
+    pub async fn checkpoint_row(&self, tenant: &TenantName) -> Result<Option<(u64, String)>, StoreError> {
+        let row: Option<(i64, String)> = sqlx::query_as("SELECT size, note FROM checkpoint WHERE tenant = $1")
             .bind(tenant.as_str())
             .fetch_optional(&self.pool)
             .await?;
-        Ok(row.map(|(note,)| note))
+        Ok(row.map(|(size, note)| (unsigned(size), note)))
     }
 
     /// Who is behind a pseudonym, if that was not erased.

@@ -94,6 +94,19 @@ impl Checkpoint {
         Ok(key.sign(self.to_string())?)
     }
 
+    /// Signs the checkpoint with all keys that the log has at the time: more than one while a key is being exchanged, so
+    /// that whoever knows one of them believes it.
+    pub fn sign_by_all<'k>(
+        &self,
+        first: &SigningKey,
+        further: impl IntoIterator<Item = &'k SigningKey>,
+    ) -> Result<Note, CheckpointError> {
+        further.into_iter().try_fold(self.sign(first)?, |note, key| {
+            let signed = self.sign(key)?;
+            Ok(note.with(signed.signatures().iter().cloned())?)
+        })
+    }
+
     /// Reads a signed checkpoint and believes it if a known key that bears the name of its origin signed it.
     pub fn open(text: &str, known: &[VerifierKey]) -> Result<Self, CheckpointError> {
         let note = Note::parse(text)?;

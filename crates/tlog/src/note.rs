@@ -1,7 +1,8 @@
 //! C2SP signed notes (<https://c2sp.org/signed-note>): a text, an empty line, and signatures of the text.
 //!
 //! A note is read with [`Note::parse`] and means nothing before [`Note::verify`]. Only Ed25519 signatures are made and
-//! checked; those of other kinds are read and kept as signatures by unknown keys.
+//! checked here, and witnesses' in [`cosignature`](crate::cosignature); those of other kinds are read and kept as signatures
+//! by unknown keys.
 
 mod key;
 
@@ -11,6 +12,7 @@ use data_encoding::BASE64;
 
 use crate::hash::base64;
 
+pub(crate) use key::Vkey;
 pub use key::{KeyError, KeyId, SigningKey, VerifierKey};
 
 /// The longest note, in bytes: room for [`MAX_SIGNATURES`] post-quantum signatures of 5 kB.
@@ -83,20 +85,31 @@ impl Note {
         check_characters(text)?;
         // The last empty line: bodies may have empty lines too, signatures may not.
         let (body, signatures) = text.rsplit_once("\n\n").ok_or(NoteError::NoSignatures)?;
-        if signatures.matches('\n').count() > MAX_SIGNATURES {
-            return Err(NoteError::TooManySignatures);
-        }
-        let lines = signatures.split_inclusive('\n').zip(1..);
-        let signatures = lines
-            .map(|(line, number)| Signature::parse(line).ok_or(NoteError::SignatureLine(number)))
-            .collect::<Result<Vec<_>, _>>()?;
-        if signatures.is_empty() {
-            return Err(NoteError::NoSignatures);
-        }
         Ok(Self {
             body: format!("{body}\n"),
-            signatures,
+            signatures: Signature::parse_lines(signatures)?,
         })
+    }
+
+    /// The note with further signatures of it, such as witnesses give. One that takes the place of an earlier one by the
+    /// same key stands where that was.
+    ///
+    /// # Errors
+    /// When it would have too many signatures, or be too long.
+    pub fn with(mut self, signatures: impl IntoIterator<Item = Signature>) -> Result<Self, NoteError> {
+        for signature in signatures {
+            let same = |other: &&mut Signature| other.name == signature.name && other.id == signature.id;
+            let full = self.signatures.len() >= MAX_SIGNATURES;
+            match self.signatures.iter_mut().find(same) {
+                Some(earlier) => *earlier = signature,
+                None if full => return Err(NoteError::TooManySignatures),
+                None => self.signatures.push(signature),
+            }
+        }
+        match self.to_string().len() {
+            0..=MAX_NOTE_BYTES => Ok(self),
+            long => Err(NoteError::TooLong(long)),
+        }
     }
 
     /// The signed text, with its last newline. Not to be relied on before [`verify`](Self::verify).
@@ -151,6 +164,22 @@ impl Signature {
         })
     }
 
+    /// Reads signature lines, at least one and at most [`MAX_SIGNATURES`]: what stands below a note's body, and what
+    /// witnesses answer. Nothing of them is believed.
+    pub fn parse_lines(text: &str) -> Result<Vec<Self>, NoteError> {
+        if text.matches('\n').count() > MAX_SIGNATURES {
+            return Err(NoteError::TooManySignatures);
+        }
+        let lines = text.split_inclusive('\n').zip(1..);
+        let signatures = lines
+            .map(|(line, number)| Self::parse(line).ok_or(NoteError::SignatureLine(number)))
+            .collect::<Result<Vec<_>, _>>()?;
+        match signatures.is_empty() {
+            true => Err(NoteError::NoSignatures),
+            false => Ok(signatures),
+        }
+    }
+
     /// Name of the key that is said to have signed.
     pub fn name(&self) -> &str {
         &self.name
@@ -159,6 +188,20 @@ impl Signature {
     /// Id of the key that is said to have signed.
     pub fn id(&self) -> KeyId {
         self.id
+    }
+
+    /// One made by a key.
+    pub(crate) fn new(name: &str, id: KeyId, bytes: Vec<u8>) -> Self {
+        Self {
+            name: name.to_owned(),
+            id,
+            bytes,
+        }
+    }
+
+    /// What was signed with, after the key's id.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 }
 
@@ -170,19 +213,18 @@ impl SigningKey {
         if !body.ends_with('\n') {
             return Err(NoteError::Body);
         }
-        let signature = Signature {
-            name: self.verifier().name().to_owned(),
-            id: self.verifier().id(),
-            bytes: self.sign_bytes(body.as_bytes())?,
-        };
-        let note = Note {
+        let signature = self.signature(&body)?;
+        Note {
             body,
-            signatures: vec![signature],
-        };
-        match note.to_string().len() {
-            0..=MAX_NOTE_BYTES => Ok(note),
-            long => Err(NoteError::TooLong(long)),
+            signatures: Vec::new(),
         }
+        .with([signature])
+    }
+
+    /// Its signature of a note's body, to be added to a note that others have signed.
+    pub fn signature(&self, body: &str) -> Result<Signature, NoteError> {
+        let bytes = self.sign_bytes(body.as_bytes())?;
+        Ok(Signature::new(self.verifier().name(), self.verifier().id(), bytes))
     }
 }
 

@@ -108,6 +108,18 @@ fn one_log_cannot_speak_for_another() {
     assert_eq!(Checkpoint::open(&cosigned, &known), Ok(checkpoint));
 }
 
+#[test]
+fn while_a_key_is_exchanged_either_is_enough() {
+    let (old, new, checkpoint) = (key(ORIGIN, 1), key(ORIGIN, 2), checkpoint(5));
+    let text = checkpoint.sign_by_all(&old, [&new]).unwrap().to_string();
+    for known in [&old, &new] {
+        let known = [known.verifier().clone()];
+        assert_eq!(Checkpoint::open(&text, &known), Ok(checkpoint.clone()));
+    }
+    let foreign = Err(CheckpointError::Signer(checkpoint.origin.clone()));
+    assert_eq!(checkpoint.sign_by_all(&old, [&key("other.example", 3)]), foreign);
+}
+
 proptest! {
     #[test]
     fn every_checkpoint_has_one_body(name in "[a-z.]{1,20}(/[a-z0-9]{1,9})?", size: u64, root: [u8; 32]) {

@@ -47,6 +47,9 @@ pub enum KeyError {
     /// The key is of the signature type given here, not the one supported: plain Ed25519.
     #[error("the verifier key has type {0:#04x}, not Ed25519 (0x01)")]
     Type(u8),
+    /// The key is of the signature type given here, and not a witness's: Ed25519 cosignatures.
+    #[error("the verifier key has type {0:#04x}, not that of a witness's Ed25519 key (0x04){help}", help = witness_help(*.0))]
+    CosignerType(u8),
     /// The id in the text is not the id of the key: name or key were altered or mistyped.
     #[error("the verifier key says its id is {stated}, but it is {actual}")]
     Id {
@@ -60,15 +63,23 @@ pub enum KeyError {
     Crypto,
 }
 
+/// What is said of the types that are likely to be met in the place of a witness's.
+fn witness_help(kind: u8) -> &'static str {
+    match kind {
+        ED25519_TYPE => ": it is the key of a log",
+        0x06 => ": cosignatures of ML-DSA-44 are not verified; ask the witness for its Ed25519 key",
+        _ => "",
+    }
+}
+
 impl VerifierKey {
     fn new(name: &str, public: [u8; 32]) -> Result<Self, KeyError> {
         if !is_name(name) {
             return Err(KeyError::Name(name.to_owned()));
         }
-        let Hash([a, b, c, d, ..]) = sha256(&[name.as_bytes(), b"\n", &[ED25519_TYPE], &public]);
         Ok(Self {
             name: name.to_owned(),
-            id: KeyId([a, b, c, d]),
+            id: KeyId::of(name, ED25519_TYPE, &public),
             public,
         })
     }
@@ -112,10 +123,32 @@ impl SigningKey {
     }
 }
 
-impl FromStr for VerifierKey {
-    type Err = KeyError;
+impl KeyId {
+    /// The id of a public key with this name and of this signature type.
+    pub(crate) fn of(name: &str, kind: u8, public: &[u8]) -> Self {
+        let Hash([a, b, c, d, ..]) = sha256(&[name.as_bytes(), b"\n", &[kind], public]);
+        Self([a, b, c, d])
+    }
 
-    fn from_str(text: &str) -> Result<Self, KeyError> {
+    /// Refuses a key whose text states another id.
+    pub(crate) fn stands(self, stated: Self) -> Result<(), KeyError> {
+        match self == stated {
+            true => Ok(()),
+            false => Err(KeyError::Id { stated, actual: self }),
+        }
+    }
+}
+
+/// The parts of a `vkey`, nothing of which is checked but its form.
+pub(crate) struct Vkey<'t> {
+    pub(crate) name: &'t str,
+    pub(crate) stated: KeyId,
+    pub(crate) kind: u8,
+    pub(crate) public: Vec<u8>,
+}
+
+impl<'t> Vkey<'t> {
+    pub(crate) fn parse(text: &'t str) -> Result<Self, KeyError> {
         // Names have no '+', base64 may.
         let (name, rest) = text.split_once('+').ok_or(KeyError::Format)?;
         let (id, key) = rest.split_once('+').ok_or(KeyError::Format)?;
@@ -123,21 +156,38 @@ impl FromStr for VerifierKey {
         let stated = KeyId(id.try_into().map_err(|_| KeyError::Format)?);
         let key = base64(key).map_err(|_| KeyError::Format)?;
         let (kind, public) = key.split_first().ok_or(KeyError::Format)?;
-        if *kind != ED25519_TYPE {
-            return Err(KeyError::Type(*kind));
+        Ok(Self {
+            name,
+            stated,
+            kind: *kind,
+            public: public.to_vec(),
+        })
+    }
+
+    /// Writes one.
+    pub(crate) fn write(f: &mut fmt::Formatter<'_>, name: &str, id: KeyId, kind: u8, public: &[u8]) -> fmt::Result {
+        let key = [&[kind], public].concat();
+        write!(f, "{name}+{id}+{}", BASE64.encode_display(&key))
+    }
+}
+
+impl FromStr for VerifierKey {
+    type Err = KeyError;
+
+    fn from_str(text: &str) -> Result<Self, KeyError> {
+        let vkey = Vkey::parse(text)?;
+        if vkey.kind != ED25519_TYPE {
+            return Err(KeyError::Type(vkey.kind));
         }
-        let key = Self::new(name, public.try_into().map_err(|_| KeyError::Format)?)?;
-        if key.id != stated {
-            return Err(KeyError::Id { stated, actual: key.id });
-        }
+        let key = Self::new(vkey.name, vkey.public.try_into().map_err(|_| KeyError::Format)?)?;
+        key.id.stands(vkey.stated)?;
         Ok(key)
     }
 }
 
 impl fmt::Display for VerifierKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let key = [&[ED25519_TYPE], self.public.as_slice()].concat();
-        write!(f, "{}+{}+{}", self.name, self.id, BASE64.encode_display(&key))
+        Vkey::write(f, &self.name, self.id, ED25519_TYPE, &self.public)
     }
 }
 

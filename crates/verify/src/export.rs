@@ -1,0 +1,141 @@
+//! A whole exported log: every byte of every file against the signed checkpoint, and every entry against the ones before.
+
+mod check;
+mod differs;
+mod piece;
+mod signers;
+
+use std::{io, path::Path};
+
+use serde::Serialize;
+use tlog::{checkpoint::Checkpoint, cosignature::Quorum, note::VerifierKey};
+
+use check::Check;
+use signers::Signatures;
+
+use crate::{
+    checkpoints::Witnessed,
+    files::Files,
+    fold::Found,
+    report::{NotProven, Trouble, about_entries},
+};
+
+/// The longest list of what is wrong: the first few say what happened.
+const MOST_TROUBLES: usize = 20;
+
+/// The file of the signed checkpoint.
+const CHECKPOINT: &str = "checkpoint";
+
+/// What is known of an exported log before it is looked at.
+#[derive(Clone, Debug)]
+pub struct Trust {
+    /// The log's keys.
+    pub keys: Vec<VerifierKey>,
+    /// How many of which witnesses must have cosigned its checkpoint, if any.
+    pub quorum: Option<Quorum>,
+    /// Texts of earlier checkpoints of the log: it must go on from each. Where its key was exchanged since, one that a known
+    /// key signed leads to the new one.
+    pub since: Vec<String>,
+}
+
+/// A key that a log added.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AddedKey {
+    /// The entry that says so.
+    pub entry: u64,
+    /// The key, as C2SP writes verifier keys.
+    pub key: String,
+}
+
+/// What was found in an exported log.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LogReport {
+    /// Whether everything fits together.
+    pub ok: bool,
+    /// The log's name, as its checkpoint has it.
+    pub origin: String,
+    /// How many entries the checkpoint is over.
+    pub size: u64,
+    /// The root that was signed, in base64.
+    pub root: String,
+    /// The witnesses that cosigned the checkpoint, where a quorum was asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub witnesses: Vec<Witnessed>,
+    /// The keys that the log added to those that were named, with the entries that say so: they are as good as these.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub keys_added: Vec<AddedKey>,
+    /// The sizes of the earlier checkpoints that the log goes on from.
+    pub goes_on_from: Vec<u64>,
+    /// What the entries say.
+    pub found: Found,
+    /// How many files were compared, byte by byte.
+    pub files: u64,
+    /// What does not hold, the first first; not more than a few.
+    pub troubles: Vec<Trouble>,
+    /// What all this says nothing about.
+    pub not_proven: Vec<NotProven>,
+}
+
+/// Verifies the log in a directory.
+///
+/// # Errors
+/// The directory cannot be listed.
+pub fn verify_log(dir: &Path, trust: &Trust) -> io::Result<LogReport> {
+    let files = Files::list(dir)?;
+    let mut report = LogReport::default();
+    if let Err(trouble) = look(&files, trust, &mut report) {
+        report.troubles.push(trouble);
+    }
+    report.troubles.truncate(MOST_TROUBLES);
+    report.ok = report.troubles.is_empty();
+    Ok(report)
+}
+
+fn look(files: &Files, trust: &Trust, report: &mut LogReport) -> Result<(), Trouble> {
+    let wrong = |what: String| Trouble::in_file(CHECKPOINT, what);
+    let text = files.read(CHECKPOINT).map_err(|error| wrong(error.to_string()))?;
+    let text = String::from_utf8(text).map_err(|_| wrong("a checkpoint is a text".to_owned()))?;
+    let mut signatures = Signatures::read(text, trust).map_err(wrong)?;
+    let Checkpoint { origin, size, root } = &signatures.checkpoint().checkpoint;
+    let size = *size;
+    report.origin = origin.to_string();
+    report.size = size;
+    report.root = root.to_string();
+    let checked = Check::new(files, &signatures.checkpoint().checkpoint, signatures.since()).run();
+    report.troubles = checked.troubles;
+    let (keys, troubles) = signatures.verify(checked.fold.signers(), checked.signed, &checked.met);
+    report.troubles.extend(troubles.into_iter().map(wrong));
+    report.keys_added = keys;
+    report.witnesses = std::mem::take(&mut signatures.witnesses);
+    report.found = checked.fold.found();
+    report.files = checked.files + 1;
+    report.goes_on_from = checked.met;
+    report.not_proven = not_proven(files, size, &report.found, trust.quorum.as_ref());
+    Ok(())
+}
+
+fn not_proven(files: &Files, size: u64, found: &Found, quorum: Option<&Quorum>) -> Vec<NotProven> {
+    let mut open = vec![
+        NotProven::keys(),
+        NotProven::new(
+            "newest",
+            "that this is all of the log: entries may have come after this checkpoint. Compare with a later one, if you know \
+             of any (--since)",
+        ),
+        NotProven::witnesses(quorum),
+    ];
+    open.extend(about_entries(found));
+    let beyond = files.beyond(size);
+    if beyond > 0 {
+        let what = format!("what is in {beyond} files that lie behind the entries of the checkpoint");
+        open.push(NotProven::new("beyond", what));
+    }
+    if let Some(first) = files.strange.first() {
+        let what = format!(
+            "what is in {} files that no log has, such as {first}",
+            files.strange.len()
+        );
+        open.push(NotProven::new("strange_files", what));
+    }
+    open
+}
