@@ -1,5 +1,6 @@
 //! The API over a real control in a temporary directory.
 
+mod deciding;
 mod guards;
 mod listening;
 mod roles;

@@ -15,7 +15,7 @@ pub use peps::PepKeyOrder;
 use crate::{
     ADMIN_PREFIX, AGENT_PREFIX, Actor, AdminReport, AgentReport, Control, EntryReport, KeyReport, LoadReport,
     UpstreamReport,
-    credential::{make, recognise},
+    credential::{NewCredential, make, recognise},
     privacy::KEY_EPOCH,
 };
 
@@ -91,6 +91,11 @@ pub struct IssuedAdmin {
     pub credential: SecretString,
 }
 
+/// Whether a text that people gave is short enough to be recorded, and can do nothing to a terminal.
+pub(crate) fn is_text(text: &str) -> bool {
+    text.len() <= TEXT_MAX && !text.chars().any(char::is_control)
+}
+
 impl Control {
     /// Who presents this credential.
     pub fn authenticate_admin(&self, credential: Option<&str>) -> Result<Actor, AdminError> {
@@ -121,9 +126,7 @@ impl Control {
     pub async fn issue_key(&self, actor: &Actor, order: KeyOrder) -> Result<IssuedKey, AdminError> {
         Self::require(actor, Permission::Operate)?;
         self.check_order(&order)?;
-        let new = make(AGENT_PREFIX, self.random_secret());
-        let id = KeyId::new(&format!("key-{}", self.random_name()))
-            .map_err(|error| AdminError::Invalid(error.to_string()))?;
+        let (id, new) = self.new_key(AGENT_PREFIX)?;
         let user = order
             .user
             .as_deref()
@@ -194,14 +197,9 @@ impl Control {
                 name: unknown.to_string(),
             });
         }
-        if order.expires.is_some_and(|at| at <= self.now_of(&order.tenant)) {
-            return Err(AdminError::Invalid("the expiry lies in the past".to_owned()));
-        }
-        let texts = order.models.iter().chain([&order.label]).chain(&order.user);
-        if texts
-            .clone()
-            .any(|text| text.len() > TEXT_MAX || text.chars().any(char::is_control))
-        {
+        self.check_expiry(&order.tenant, order.expires)?;
+        let mut texts = order.models.iter().chain([&order.label]).chain(&order.user);
+        if !texts.all(|text| is_text(text)) {
             let message = format!("a label, user or model has at most {TEXT_MAX} characters and no control characters");
             return Err(AdminError::Invalid(message));
         }
@@ -216,6 +214,20 @@ impl Control {
             .tariffs
             .check_models(&upstreams.collect::<Vec<_>>(), &order.models);
         checked.map_err(AdminError::Invalid)
+    }
+
+    fn check_expiry(&self, tenant: &TenantName, expires: Option<Timestamp>) -> Result<(), AdminError> {
+        match expires.is_some_and(|at| at <= self.now_of(tenant)) {
+            true => Err(AdminError::Invalid("the expiry lies in the past".to_owned())),
+            false => Ok(()),
+        }
+    }
+
+    /// A credential that nobody has yet, and its public name.
+    fn new_key(&self, prefix: &str) -> Result<(KeyId, NewCredential), AdminError> {
+        let id = KeyId::new(&format!("key-{}", self.random_name()));
+        let id = id.map_err(|error| AdminError::Invalid(error.to_string()))?;
+        Ok((id, make(prefix, self.random_secret())))
     }
 
     /// Revokes a credential: when this returns, no request of it starts, and those in flight were told to end.

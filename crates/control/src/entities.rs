@@ -10,7 +10,11 @@ use store::{ENTITY_CHANGES_MAX, EntityChanges, EntityDeed, EntityError, EntityRo
 
 pub use store::EntityExpected;
 
-use crate::{Actor, AdminError, Control, Permission, admin::TEXT_MAX, stored};
+use crate::{
+    Actor, AdminError, Control, Permission,
+    admin::{TEXT_MAX, is_text},
+    stored,
+};
 
 /// The most entities on a page.
 pub const ENTITIES_PAGE: usize = 1_000;
@@ -131,7 +135,7 @@ impl Control {
     ) -> Result<u64, AdminError> {
         Self::require(actor, Permission::Operate)?;
         self.known_tenant(&tenant)?;
-        if note.len() > TEXT_MAX || note.chars().any(char::is_control) {
+        if !is_text(&note) {
             let message = format!("a note has at most {TEXT_MAX} characters and no control characters");
             return Err(AdminError::Invalid(message));
         }

@@ -3,7 +3,7 @@
 use entry::Event;
 use model::{TenantName, UpstreamName};
 
-use crate::{Actor, AdminError, Control, OverrunReport, Permission, admin::TEXT_MAX, snapshot::Snapshot};
+use crate::{Actor, AdminError, Control, OverrunReport, Permission, rules::check_reason, snapshot::Snapshot};
 
 /// What an administrator accepts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,15 +41,7 @@ impl Control {
             model,
             note,
         } = accepted;
-        if note.trim().is_empty() {
-            let message = "say in the note why the overrun is accepted, such as \"the provider refunded it\"";
-            return Err(AdminError::Invalid(message.to_owned()));
-        }
-        if note.len() > TEXT_MAX || note.chars().any(char::is_control) {
-            return Err(AdminError::Invalid(format!(
-                "a note has at most {TEXT_MAX} characters and no control characters"
-            )));
-        }
+        check_reason(&note, "the provider refunded it")?;
         if !self.snapshot().tenants.contains_key(&tenant) {
             return Err(AdminError::NotFound {
                 what: "tenant",

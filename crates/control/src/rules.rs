@@ -6,7 +6,7 @@ use store::RulesQuery;
 
 use crate::{
     Actor, AdminError, BreakerReport, Control, LimitReport, Permission,
-    admin::TEXT_MAX,
+    admin::{TEXT_MAX, is_text},
     report::rules::{breaker_reports, limit_reports},
 };
 
@@ -128,7 +128,7 @@ pub(crate) fn check_reason(note: &str, example: &str) -> Result<(), AdminError> 
         let message = format!("say in the note why, such as {example:?}: it stands in the audit trail");
         return Err(AdminError::Invalid(message));
     }
-    if note.len() > TEXT_MAX || note.chars().any(char::is_control) {
+    if !is_text(note) {
         return Err(AdminError::Invalid(format!(
             "a note has at most {TEXT_MAX} characters and no control characters"
         )));

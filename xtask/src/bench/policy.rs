@@ -44,9 +44,17 @@ struct Decided {
     search_us: f64,
 }
 
+/// How much is declared at a server that is asked over HTTP, and in which way it records.
+#[derive(Clone, Copy)]
+struct Declared {
+    policies: usize,
+    entities: usize,
+    mode: &'static str,
+}
+
 /// One measurement over HTTP.
 struct Served {
-    mode: &'static str,
+    of: Declared,
     connections: usize,
     load: report::Load,
     cpu_us: f64,
@@ -68,9 +76,10 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     }
     let bins = build(workspace)?;
     let dir = tempdir()?;
-    let served = serve(&program, &bins, &dir, options);
+    let served = serve_all(&program, &bins, &dir, options);
     let _ = fs::remove_dir_all(&dir);
-    let text = render(&decided, &served?);
+    let (modes, sizes) = served?;
+    let text = render(&decided, &modes, &sizes);
     println!("{text}");
     if options.write {
         report::write(&workspace.root.join("docs/performance.md"), "bench policy", &text)?;
@@ -78,45 +87,75 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// A server with 100 policies and 1,000 entities, asked by somebody on the same machine.
-fn serve(program: &Path, bins: &Path, dir: &Path, options: &Options) -> Result<Vec<Served>> {
-    let mut served = Vec::new();
+/// Servers asked by somebody on the same machine: with one size in both modes and by few and many, and with every size.
+fn serve_all(program: &Path, bins: &Path, dir: &Path, options: &Options) -> Result<(Vec<Served>, Vec<Served>)> {
+    let (mut modes, mut sizes) = (Vec::new(), Vec::new());
     for mode in MODES {
-        let home = dir.join(mode);
-        declare(program, &home, mode)?;
-        let config = home.join("bailiwick.toml");
-        let bailiwick = bins.join("bailiwick");
-        let server = Running::start(Command::new(&bailiwick).arg("serve").arg("-c").arg(&config))?;
-        let key = issue_key(&bailiwick, &config, &["--pep", "bench"])?;
-        let url = format!("http://{}/access/v1/evaluation", server.address("agents")?);
-        for connections in CONNECTIONS {
-            let mut rounds = Vec::new();
-            for _ in 0..options.rounds.max(1) {
-                let before = machine::cpu_micros(server.child.id())?;
-                let load = load(bins, &url, &key, &home, connections, options.millis)?;
-                let cpu = machine::cpu_micros(server.child.id())?.saturating_sub(before);
-                rounds.push((load, cpu));
-                eprint!(".");
-            }
-            rounds.sort_by(|one, other| one.0.rate.total_cmp(&other.0.rate));
-            let middle = rounds.len() / 2;
-            let (load, cpu) = rounds.into_iter().nth(middle).context("no round")?;
-            #[expect(clippy::cast_precision_loss, reason = "figures for people")]
-            let cpu_us = cpu as f64 / load.answered.max(1) as f64;
-            served.push(Served {
-                mode,
-                connections,
-                load,
-                cpu_us,
-            });
-        }
-        eprintln!();
+        let of = Declared {
+            policies: 100,
+            entities: 1_000,
+            mode,
+        };
+        modes.extend(serve(program, bins, dir, options, of, &CONNECTIONS)?);
     }
+    for entities in ENTITIES {
+        for policies in POLICIES {
+            let mode = "durable";
+            let of = Declared {
+                policies,
+                entities,
+                mode,
+            };
+            sizes.extend(serve(program, bins, dir, options, of, &[64])?);
+        }
+    }
+    Ok((modes, sizes))
+}
+
+fn serve(
+    program: &Path,
+    bins: &Path,
+    dir: &Path,
+    options: &Options,
+    of: Declared,
+    connections: &[usize],
+) -> Result<Vec<Served>> {
+    let home = dir.join(format!("{}-{}-{}", of.policies, of.entities, of.mode));
+    declare(program, &home, of)?;
+    let config = home.join("bailiwick.toml");
+    let bailiwick = bins.join("bailiwick");
+    let server = Running::start(Command::new(&bailiwick).arg("serve").arg("-c").arg(&config))?;
+    let key = issue_key(&bailiwick, &config, &["--pep", "bench"])?;
+    let url = format!("http://{}/access/v1/evaluation", server.address("agents")?);
+    let mut served = Vec::new();
+    for &connections in connections {
+        let mut rounds = Vec::new();
+        for _ in 0..options.rounds.max(1) {
+            let before = machine::cpu_micros(server.child.id())?;
+            let load = load(bins, &url, &key, &home, connections, options.millis)?;
+            let cpu = machine::cpu_micros(server.child.id())?.saturating_sub(before);
+            rounds.push((load, cpu));
+            eprint!(".");
+        }
+        rounds.sort_by(|one, other| one.0.rate.total_cmp(&other.0.rate));
+        let middle = rounds.len() / 2;
+        let (load, cpu) = rounds.into_iter().nth(middle).context("no round")?;
+        #[expect(clippy::cast_precision_loss, reason = "figures for people")]
+        let cpu_us = cpu as f64 / load.answered.max(1) as f64;
+        served.push(Served {
+            of,
+            connections,
+            load,
+            cpu_us,
+        });
+    }
+    eprintln!();
     Ok(served)
 }
 
 /// Writes a configuration with the example's policies, entities and questions.
-fn declare(program: &Path, home: &Path, mode: &str) -> Result<()> {
+fn declare(program: &Path, home: &Path, of: Declared) -> Result<()> {
+    let mode = of.mode;
     fs::create_dir_all(home)?;
     let config = format!(
         "trust_domain = \"bench.example\"\n[listen]\nagents = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n\
@@ -124,7 +163,8 @@ fn declare(program: &Path, home: &Path, mode: &str) -> Result<()> {
     );
     fs::write(home.join("bailiwick.toml"), config)?;
     let status = Command::new(program)
-        .args(["100", "1000", "--write"])
+        .args([of.policies, of.entities].map(|number| number.to_string()))
+        .arg("--write")
         .arg(home)
         .status()?;
     if !status.success() {
@@ -152,8 +192,7 @@ fn load(bins: &Path, url: &str, key: &str, home: &Path, connections: usize, mill
     Ok(load)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "figures for people")]
-fn render(decided: &[Decided], served: &[Served]) -> String {
+fn render(decided: &[Decided], modes: &[Served], sizes: &[Served]) -> String {
     let mut text = format!("{}\n\n", machine::describe());
     text.push_str(
         "From a parsed request to a verdict with its reasons, one after the other on one core; nothing is remembered from \
@@ -182,14 +221,31 @@ fn render(decided: &[Decided], served: &[Served]) -> String {
          | entries | connections | evaluations/s | p50 ms | p99 ms | CPU us/evaluation |\n\
          | --- | --: | --: | --: | --: | --: |\n",
     );
-    for row in served {
-        let millis = |micros: u64| micros as f64 / 1e3;
-        let (p50, p99) = (millis(row.load.p50_us), millis(row.load.p99_us));
+    for row in modes {
+        let _ = writeln!(text, "| {} | {} | {} |", row.of.mode, row.connections, row.figures());
+    }
+    text.push_str(
+        "\nThe same, `durable` and with 64 connections, by how much is declared.\n\n\
+         | policies | entities | evaluations/s | p50 ms | p99 ms | CPU us/evaluation |\n\
+         | --: | --: | --: | --: | --: | --: |\n",
+    );
+    for row in sizes {
         let _ = writeln!(
             text,
-            "| {} | {} | {:.0} | {p50:.2} | {p99:.2} | {:.1} |",
-            row.mode, row.connections, row.load.rate, row.cpu_us,
+            "| {} | {} | {} |",
+            row.of.policies,
+            row.of.entities,
+            row.figures()
         );
     }
     text
+}
+
+impl Served {
+    #[expect(clippy::cast_precision_loss, reason = "figures for people")]
+    fn figures(&self) -> String {
+        let millis = |micros: u64| micros as f64 / 1e3;
+        let (p50, p99) = (millis(self.load.p50_us), millis(self.load.p99_us));
+        format!("{:.0} | {p50:.2} | {p99:.2} | {:.1}", self.load.rate, self.cpu_us)
+    }
 }

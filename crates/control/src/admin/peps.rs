@@ -1,10 +1,10 @@
 //! Enforcement points and their credentials.
 
 use entry::{Event, PepKeyRecord};
-use model::{KeyId, PepName, TenantName, Timestamp};
+use model::{PepName, TenantName, Timestamp};
 
-use super::{AdminError, IssuedKey, Permission, TEXT_MAX};
-use crate::{Actor, Control, PEP_PREFIX, PepKeyReport, PepReport, credential::make};
+use super::{AdminError, IssuedKey, Permission, TEXT_MAX, is_text};
+use crate::{Actor, Control, PEP_PREFIX, PepKeyReport, PepReport};
 
 /// An order for a credential of an enforcement point.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,16 +35,12 @@ impl Control {
                 name: pep.to_string(),
             });
         }
-        if expires.is_some_and(|at| at <= self.now_of(&tenant)) {
-            return Err(AdminError::Invalid("the expiry lies in the past".to_owned()));
-        }
-        if label.len() > TEXT_MAX || label.chars().any(char::is_control) {
+        self.check_expiry(&tenant, expires)?;
+        if !is_text(&label) {
             let message = format!("a label has at most {TEXT_MAX} characters and no control characters");
             return Err(AdminError::Invalid(message));
         }
-        let new = make(PEP_PREFIX, self.random_secret());
-        let id = KeyId::new(&format!("key-{}", self.random_name()))
-            .map_err(|error| AdminError::Invalid(error.to_string()))?;
+        let (id, new) = self.new_key(PEP_PREFIX)?;
         let key = PepKeyRecord {
             id: id.clone(),
             label: if label.is_empty() { pep.to_string() } else { label },

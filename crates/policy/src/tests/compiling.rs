@@ -288,6 +288,7 @@ fn entities_fit_the_schema_and_are_declared_once() {
         "e.json:1:2: entity does not conform to the schema: `Team::\"x\"` is not allowed to have an ancestor of type \
          `User` according to the schema",
     );
+    check_entities(&format!("[{}]", team("", "")), "e.json:1:2: `Team::\"\"` has no id");
     check_entities(
         &format!("[{},\n {}]", team("x", ""), team("x", "")),
         "e.json:2:2: `Team::\"x\"` is already declared at e.json:1:2",
