@@ -4,14 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use api::wire;
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::{body::Incoming, client::conn::http1};
-use hyper_util::rt::TokioIo;
+use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
 use rustls::ClientConfig;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Serialize, de::DeserializeOwned};
-use transport::Stream;
+use transport::{Answer, Bounds, ClientError};
 use zeroize::Zeroizing;
 
 use super::{Failure, table::clean};
@@ -27,18 +24,16 @@ const ANSWER_MAX: usize = 64 * 1024 * 1024;
 
 /// A client of one server, as one administrator.
 pub(crate) struct Client {
-    base: Uri,
+    server: transport::Client,
     credential: SecretString,
     /// Where the credential is from, for messages.
     source: String,
-    /// For a base of https.
-    tls: Option<Arc<ClientConfig>>,
 }
 
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Client")
-            .field("base", &self.base)
+            .field("base", self.server.base())
             .finish_non_exhaustive()
     }
 }
@@ -46,11 +41,15 @@ impl std::fmt::Debug for Client {
 impl Client {
     /// Of the server at `base`, which is reached with TLS if there is a configuration for it.
     pub(crate) fn new(base: Uri, credential: SecretString, source: String, tls: Option<Arc<ClientConfig>>) -> Self {
+        let bounds = Bounds {
+            connect: CONNECT_TIMEOUT,
+            exchange: ANSWER_TIMEOUT,
+            answer: ANSWER_MAX,
+        };
         Self {
-            base,
+            server: transport::Client::new(base, tls, bounds),
             credential,
             source,
-            tls,
         }
     }
 
@@ -101,63 +100,43 @@ impl Client {
         body: Option<Vec<u8>>,
     ) -> Result<Bytes, Failure> {
         let request = self.request(method, path, body)?;
-        let answered = async {
-            let stream = self.connect().await?;
-            let broken = |error| self.broken(&error);
-            let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
-            // It ends with the answer, whose error says more than its own.
-            let connection = tokio::spawn(connection);
-            let response = sender.send_request(request).await.map_err(broken)?;
-            let received = self.receive(response).await;
-            connection.abort();
-            received
-        };
-        let answered = tokio::time::timeout(most, answered).await;
-        answered.unwrap_or_else(|_| {
-            let seconds = most.as_secs();
-            Err(Failure::failed(format!(
-                "{} did not answer within {seconds} s",
-                self.name()
-            )))
-        })
+        let answered = self.server.send_within(most, request).await;
+        self.receive(answered.map_err(|error| self.unanswered(&error))?)
     }
 
-    fn request(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> Result<Request<Full<Bytes>>, Failure> {
+    fn request(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> Result<Request<Bytes>, Failure> {
         let bearer = Zeroizing::new(format!("Bearer {}", self.credential.expose_secret()));
         let mut bearer = HeaderValue::from_str(&bearer)
             .map_err(|_| Failure::failed(format!("{} holds something that is not a credential", self.source)))?;
         bearer.set_sensitive(true);
-        let host = self.base.authority().map_or("", http::uri::Authority::as_str);
         let mut request = Request::builder()
             .method(method)
             .uri(path)
-            .header(header::HOST, host)
             .header(header::AUTHORIZATION, bearer);
         if body.is_some() {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
-        let body = Full::from(body.unwrap_or_default());
+        let body = Bytes::from(body.unwrap_or_default());
         request
             .body(body)
             .map_err(|error| Failure::failed(format!("no request: {error}")))
     }
 
-    async fn receive(&self, response: Response<Incoming>) -> Result<Bytes, Failure> {
-        let (head, body) = response.into_parts();
-        let body = Limited::new(body, ANSWER_MAX).collect().await;
-        let body = body
-            .map_err(|error| Failure::failed(format!("the answer of {} broke off: {error}", self.name())))?
-            .to_bytes();
-        if head.status.is_success() {
+    fn receive(&self, answer: Answer) -> Result<Bytes, Failure> {
+        let body = answer.body.map_err(|error| match error {
+            ClientError::Late(_) => self.unanswered(&error),
+            error => Failure::failed(format!("the answer of {} is not whole: {error}", self.name())),
+        })?;
+        if answer.status.is_success() {
             return Ok(body);
         }
-        let kind = head
+        let kind = answer
             .headers
             .get(header::CONTENT_TYPE)
             .and_then(|kind| kind.to_str().ok());
         match serde_json::from_slice(&body) {
-            Ok(problem) if kind == Some("application/problem+json") => Err(self.refused(head.status, problem)),
-            _ => Err(self.stranger(&format!("it answered {}", head.status))),
+            Ok(problem) if kind == Some("application/problem+json") => Err(self.refused(answer.status, problem)),
+            _ => Err(self.stranger(&format!("it answered {}", answer.status))),
         }
     }
 
@@ -181,47 +160,28 @@ impl Client {
         Failure::Failed(text)
     }
 
-    async fn connect(&self) -> Result<Stream, Failure> {
-        let host = self.base.host().unwrap_or_default();
-        let usual = if self.tls.is_some() { 443 } else { 80 };
-        let port = self.base.port_u16().unwrap_or(usual);
-        let connected = tokio::time::timeout(CONNECT_TIMEOUT, Stream::connect(host, port, self.tls.clone())).await;
-        match connected {
-            Ok(Ok(stream)) => Ok(stream),
-            Ok(Err(error)) if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
-                Err(Failure::failed(format!(
-                    "no TLS with {}: {error}. Name the authority its certificate is from with --ca FILE; if its files were \
-                     just replaced, it takes a few seconds until they are in use",
-                    self.name()
-                )))
-            }
-            Ok(Err(_)) | Err(_) => Err(Failure::failed(format!(
-                "no server answers at {}: start it with `bailiwick serve`, or say with --admin URL where it is",
-                self.name()
-            ))),
-        }
-    }
-
-    fn broken(&self, error: &hyper::Error) -> Failure {
-        // What a server with TLS says to plain HTTP is an alert, which is no HTTP.
-        if self.tls.is_none() && error.is_parse() {
-            return Failure::failed(format!(
-                "what answers at {0} does not speak plain HTTP, but probably TLS: write --admin https://{1}",
-                self.name(),
-                self.base.authority().map_or("", http::uri::Authority::as_str)
-            ));
-        }
-        if asks_for_certificate(error) {
-            return Failure::failed(format!(
-                "{} wants a certificate of its callers: name one and its key with --client-certificate FILE and \
-                 --client-key FILE",
-                self.name()
-            ));
-        }
-        let cause = std::error::Error::source(error)
-            .map(|cause| format!(": {cause}"))
-            .unwrap_or_default();
-        Failure::failed(format!("the connection to {} broke off: {error}{cause}", self.name()))
+    fn unanswered(&self, error: &ClientError) -> Failure {
+        let name = self.name();
+        Failure::failed(match error {
+            ClientError::Connect(_) => format!(
+                "no server answers at {name}: start it with `bailiwick serve`, or say with --admin URL where it is"
+            ),
+            ClientError::Tls(error) => format!(
+                "no TLS with {name}: {error}. Name the authority its certificate is from with --ca FILE; if its files were \
+                 just replaced, it takes a few seconds until they are in use"
+            ),
+            ClientError::Late(most) => format!("{name} did not answer within {} s", most.as_secs()),
+            // What a server with TLS says to plain HTTP is an alert, which is no HTTP.
+            ClientError::Broken(error) if !self.server.has_tls() && error.is_parse() => format!(
+                "what answers at {name} does not speak plain HTTP, but probably TLS: write --admin https://{}",
+                self.server.base().authority().map_or("", http::uri::Authority::as_str)
+            ),
+            error if error.wants_certificate() => format!(
+                "{name} wants a certificate of its callers: name one and its key with --client-certificate FILE and \
+                 --client-key FILE"
+            ),
+            error => format!("no answer of {name}: {error}"),
+        })
     }
 
     fn stranger(&self, why: &str) -> Failure {
@@ -233,33 +193,12 @@ impl Client {
     }
 
     fn name(&self) -> String {
-        self.base.to_string().trim_end_matches('/').to_owned()
+        self.server.base().to_string().trim_end_matches('/').to_owned()
     }
 }
 
 fn json(body: &impl Serialize) -> Result<Vec<u8>, Failure> {
     serde_json::to_vec(body).map_err(|error| Failure::failed(format!("no JSON: {error}")))
-}
-
-/// Whether a connection ended because the server wants to be shown a certificate (RFC 8446, section 6.2).
-fn asks_for_certificate(error: &(dyn std::error::Error + 'static)) -> bool {
-    let required = |error: &rustls::Error| {
-        matches!(
-            error,
-            rustls::Error::AlertReceived(rustls::AlertDescription::CertificateRequired)
-        )
-    };
-    let mut next = Some(error);
-    while let Some(error) = next {
-        // An I/O error hides the error that it wraps: its source is that error's source.
-        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        let inner = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
-        if inner.or(error.downcast_ref()).is_some_and(required) {
-            return true;
-        }
-        next = error.source();
-    }
-    false
 }
 
 /// A query: the parameters that are there, each encoded.
