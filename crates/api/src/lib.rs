@@ -37,6 +37,7 @@ mod replay;
 mod routes;
 mod rules;
 mod simulate;
+mod sinks;
 mod upstreams;
 pub mod wire;
 

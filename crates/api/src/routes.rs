@@ -16,7 +16,7 @@ use crate::{
     listener::Shared,
     operations, overruns, peps,
     problem::{Kind, Problem},
-    reload, replay, rules, simulate, upstreams,
+    reload, replay, rules, simulate, sinks, upstreams,
 };
 
 /// One thing that can be asked.
@@ -119,6 +119,7 @@ pub(crate) fn routes() -> Vec<Route> {
         get_("/api/v1/overruns", overruns::list),
         post_("/api/v1/overruns/accept", overruns::accept),
         get_("/api/v1/upstreams", upstreams::list),
+        get_("/api/v1/sinks", sinks::list),
         get_("/api/v1/admins", admins::list),
         post_("/api/v1/admins", admins::add),
         delete_("/api/v1/admins/{name}", admins::remove),

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, fmt};
 
 use control::{
     AdminReport, AgentReport, AskReport, AtLimitForm, BreakerReport, BudgetForm, EntryReport, KeyReport, LimitReport,
-    LoadProblem, OverrunReport, PepKeyReport, PepReport, UpstreamReport, Values,
+    LoadProblem, OverrunReport, PepKeyReport, PepReport, SinkReport, UpstreamReport, Values,
 };
 use entry::Role;
 use ledger::BudgetSpec;
@@ -238,6 +238,13 @@ pub struct AcceptOverrun {
 pub struct Upstreams {
     /// By name.
     pub upstreams: Vec<UpstreamReport>,
+}
+
+/// `GET /api/v1/sinks`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sinks {
+    /// In the order of the configuration.
+    pub sinks: Vec<SinkReport>,
 }
 
 /// `GET /api/v1/admins`

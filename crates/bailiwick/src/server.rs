@@ -19,6 +19,7 @@ use gateway::{Gateway, Mount, Mounted, RequestBody};
 use http::request::Parts;
 use model::AdminName;
 use serde::Serialize;
+use sinks::{SinkError, Sinks};
 use store::{DataDir, StoreError};
 
 use crate::certificates::Certificates;
@@ -32,6 +33,8 @@ pub(crate) const AGENTS_ADDRESS_FILE: &str = "agents.addr";
 const GUARD_DIR: &str = "guard";
 /// How long the administration listener may take to answer what it is in the middle of.
 const API_DRAIN: Duration = Duration::from_secs(5);
+/// How long sinks may take to hand over what they are in the middle of, and to keep their place.
+const SINKS_LEAVE: Duration = Duration::from_secs(8);
 /// Who reloads when a signal says so. Names that start with `_` are nobody's.
 const SIGNALLER: &str = "_signal";
 
@@ -53,6 +56,9 @@ pub(crate) enum ServerError {
     /// The data directory or the database cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Entries cannot be streamed as declared.
+    #[error(transparent)]
+    Sinks(#[from] SinkError),
     /// The pipeline does not start.
     #[error(transparent)]
     Start(StartError),
@@ -75,6 +81,7 @@ pub(crate) struct Server {
     control: Control,
     gateway: Gateway,
     api: Api,
+    sinks: Sinks,
     /// Looks after the listeners' certificates.
     renewing: tokio::task::JoinHandle<()>,
 }
@@ -87,6 +94,7 @@ impl Server {
         let loaded = config::load_governance(&settings, &environment).map_err(ServerError::Declarations)?;
         warn_of(&loaded.warnings);
         let certificates = Certificates::load(&settings).map_err(ServerError::Declarations)?;
+        let sinks = config::load_sinks(&settings, &environment).map_err(ServerError::Declarations)?;
         let options = Options {
             dir: DataDir::open(&settings.data_dir)?,
             trust_domain: settings.trust_domain.clone(),
@@ -104,13 +112,18 @@ impl Server {
             StartError::Store(error) => ServerError::Store(error),
             error => ServerError::Start(error),
         })?;
-        match listen(&settings, &control, &certificates).await {
-            Ok((gateway, api)) => Ok(Self {
+        let started = async {
+            let (gateway, api) = listen(&settings, &control, &certificates).await?;
+            Ok((gateway, api, Sinks::start(sinks, &control)?))
+        };
+        match started.await {
+            Ok((gateway, api, sinks)) => Ok(Self {
                 renewing: tokio::spawn(certificates.watch(control.clone())),
                 settings,
                 control,
                 gateway,
                 api,
+                sinks,
             }),
             Err(error) => {
                 control.stop("not started").await;
@@ -145,6 +158,8 @@ impl Server {
         if !self.api.drain(API_DRAIN).await {
             tracing::warn!("administrators' requests were still being answered when the time for that was over");
         }
+        // What a stop itself writes into the log is handed over after the next start.
+        self.sinks.stop(SINKS_LEAVE).await;
         self.control.stop(why).await;
         for name in [ADMIN_ADDRESS_FILE, AGENTS_ADDRESS_FILE] {
             // A file left behind only leads a command to a port where nobody answers.
@@ -260,6 +275,7 @@ fn needs_restart(running: &Settings, new: &Settings) -> Vec<&'static str> {
         ("limits, timeouts", running.limits != new.limits),
         ("audit", running.audit != new.audit),
         ("authzen", running.authzen != new.authzen),
+        ("sinks", running.sinks != new.sinks),
     ];
     let changed = changed.into_iter().filter(|(_, changed)| *changed);
     changed.map(|(name, _)| name).collect()

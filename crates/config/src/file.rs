@@ -9,6 +9,7 @@ mod log;
 mod price;
 mod route;
 mod secrets;
+mod sink;
 mod tls;
 mod transport;
 mod upstream;
@@ -19,7 +20,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use control::{AuthzenSettings, Limits, RouteSpec, UpstreamSpec};
+use control::{AuthzenSettings, Limits, RouteSpec, SinkSpec, UpstreamSpec};
 use pricing::{Override, PriceBook};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -29,6 +30,7 @@ pub(crate) use key::KeyReference;
 pub(crate) use limits::{OUTPUT_LIMITS, within};
 pub use log::{LogFormat, LogLevel, LogSettings};
 pub(crate) use secrets::Missing;
+pub use sink::Sink;
 pub use tls::{OutsideDates, ServerFiles, ServerPem};
 pub(crate) use upstream::Upstream;
 
@@ -40,6 +42,7 @@ use self::{
     log::RawLog,
     price::RawPrice,
     route::RawRoute,
+    sink::{RawSink, sinks},
     upstream::{MAX_UPSTREAMS, RawUpstream},
 };
 use super::{
@@ -85,6 +88,8 @@ pub(crate) struct RawFile {
     routes: Field<Keyed<RawRoute>>,
     /// Prices that the shipped catalogue does not have, or has wrong.
     prices: Field<Vec<Field<RawPrice>>>,
+    /// Where entries of the audit log are streamed to as they are committed.
+    sinks: Field<Vec<Field<RawSink>>>,
 }
 
 /// What `bailiwick.toml` says.
@@ -120,6 +125,8 @@ pub struct Settings {
     pub(crate) routes: Vec<RouteSpec>,
     /// Prices over those of the catalogue.
     pub(crate) prices: Vec<Override>,
+    /// Where entries are streamed to, secrets and certificates as references.
+    pub sinks: Vec<Sink>,
     /// What is legal but looks like a mistake.
     pub(crate) warnings: Problems,
 }
@@ -177,6 +184,21 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// The sinks with their secrets and certificates, from the environment as `env` knows it and from files.
+    ///
+    /// # Errors
+    /// Every secret and certificate that is not there or cannot be used.
+    pub(crate) fn resolve_sinks(&self, env: &dyn Fn(&str) -> Option<String>) -> Result<Vec<SinkSpec>, Missing<'_>> {
+        let mut missing = Missing::of(&self.file);
+        let specs = self.sinks.iter().map(|sink| sink.resolve(env, &mut missing)).collect();
+        match missing.absent.is_empty() && missing.wrong.is_empty() {
+            true => Ok(specs),
+            false => Err(missing),
+        }
+    }
+}
+
 /// Settings and what was noticed while checking them.
 struct Checked {
     settings: Settings,
@@ -225,6 +247,8 @@ impl TryFrom<(RawFile, &Path)> for Checked {
         let usual = limits.clone().unwrap_or_default();
         let routes = route::routes(raw.routes, &upstreams, &usual, &mut findings, &mut warnings);
         let prices = prices(raw.prices, &mut findings);
+        let data = data_dir.as_deref().unwrap_or(dir);
+        let sinks = sinks(raw.sinks, dir, data, &mut findings, &mut warnings);
         warn_of_unknown_providers(&upstreams, &prices, &mut warnings);
         upstreams
             .iter()
@@ -246,6 +270,7 @@ impl TryFrom<(RawFile, &Path)> for Checked {
                 upstreams,
                 routes,
                 prices,
+                sinks,
                 warnings: Problems::default(),
             })
         };

@@ -24,11 +24,12 @@ use std::{
     time::SystemTime,
 };
 
+use control::SinkSpec;
 use ledger::{BudgetSpec, Label, Selector};
 
 use self::manifest::Document;
 
-pub use file::{Audit, LogFormat, LogLevel, LogSettings, OutsideDates, ServerFiles, ServerPem, Settings};
+pub use file::{Audit, LogFormat, LogLevel, LogSettings, OutsideDates, ServerFiles, ServerPem, Settings, Sink};
 pub use governance::{Loaded, PolicyPlace, TenantPolicies, load_governance, load_policies};
 pub use init::{Template, init, init_from};
 pub use policy_test::{AskedCall, AskedParty, AskedQuery, PolicyTest, TestRequest, parse_request};
@@ -53,6 +54,14 @@ pub fn load(path: &Path) -> Result<Settings, Problems> {
             Err(problem::of_file_with_help(shown, format!("cannot be read: {error}"), help).into())
         }
     }
+}
+
+/// The sinks of a configuration, with their secrets and certificates.
+///
+/// # Errors
+/// Every secret and certificate that is not there or cannot be used.
+pub fn load_sinks(settings: &Settings, env: &dyn Fn(&str) -> Option<String>) -> Result<Vec<SinkSpec>, Problems> {
+    settings.resolve_sinks(env).map_err(file::Missing::all)
 }
 
 /// What a check found right, and what it would warn of.
@@ -81,6 +90,10 @@ pub fn check(path: &Path, env: &dyn Fn(&str) -> Option<String>, now: SystemTime)
     let mut warnings = all.warnings;
     warnings.extend(settings.warnings.clone());
     if let Err(missing) = settings.resolve_secrets(env) {
+        warnings.extend(missing.absent);
+        missing.wrong.or_value(())?;
+    }
+    if let Err(missing) = settings.resolve_sinks(env) {
         warnings.extend(missing.absent);
         missing.wrong.or_value(())?;
     }

@@ -20,6 +20,7 @@ mod entering;
 mod entities;
 mod expiry;
 mod fail_open;
+mod feed;
 mod governance;
 mod load;
 mod meter;
@@ -39,6 +40,7 @@ mod route;
 mod rules;
 mod signer;
 mod simulate;
+mod sinks;
 mod snapshot;
 mod start;
 mod step;
@@ -60,6 +62,7 @@ pub use credential::{ADMIN_PREFIX, AGENT_PREFIX, PEP_PREFIX, recognise};
 pub use entities::{
     ENTITIES_BULK, ENTITIES_PAGE, EntityEdit, EntityExpected, EntityOrder, EntityPlace, StoredEntities, StoredEntity,
 };
+pub use feed::Feed;
 pub use governance::{
     AgentSpec, AuthzenSettings, Governance, Limits, LoadProblem, PepSpec, Recording, TenantGovernance,
 };
@@ -82,10 +85,11 @@ pub use route::{Bounds, Cause, Fallback, ModelPattern, Places, Retry, RouteSpec}
 pub use rules::Reset;
 pub use signer::{GuardFile, KeyFiles, log_keys};
 pub use simulate::Proposal;
+pub use sinks::{Rotation, SinkFormat, SinkReport, SinkSpec, SinkStart, SinkStatus, SinkTarget, Webhook};
 pub use snapshot::Actor;
 pub use start::{Control, Loader, Options, StartError};
-pub use store::CostLabel;
 pub use store::Warning;
+pub use store::{CostLabel, Fed, LogFeed, StoreError};
 pub use upstream::{
     ClientIdentity, Fingerprint, HeaderTemplate, Http2, MAX_TEMPLATE, NoSegment, PathTemplate, Preset, Proxy,
     QueryTemplate, Secret, TemplateError, Transport, TransportSpec, UpstreamSpec,

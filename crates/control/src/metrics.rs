@@ -19,6 +19,7 @@ use store::{Ending, Handle};
 
 use self::decisions::Decisions;
 pub(crate) use self::decisions::Outcomes;
+use crate::sinks::SinkBoard;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Labels {
@@ -251,7 +252,7 @@ impl Metrics {
     }
 
     /// The text format, with the committer's numbers as they are now.
-    pub(crate) fn render(&self, committer: &Handle, behind: u64) -> String {
+    pub(crate) fn render(&self, committer: &Handle, behind: u64, sinks: &SinkBoard) -> String {
         let mut out = String::new();
         // Writing to a `String` does not fail.
         let _ = text::encode_registry(&mut out, &self.registry);
@@ -371,6 +372,7 @@ impl Metrics {
                 "bailiwick_budget_thresholds_total{{tenant=\"{tenant}\",budget=\"{budget}\",percent=\"{percent}\"}} {times}"
             );
         }
+        sinks.render(&committer.heads().borrow(), &mut out);
         out.push_str(trailer);
         out
     }

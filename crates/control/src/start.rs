@@ -24,6 +24,7 @@ use crate::{
     pdp::PdpKey,
     privacy::Privacy,
     signer::{Signer, expect_key},
+    sinks::SinkBoard,
     snapshot::Snapshot,
     stored::Merged,
 };
@@ -108,6 +109,11 @@ pub(crate) struct Inner {
     pub(crate) committer: Handle,
     pub(crate) reader: Reader,
     pub(crate) projection: Projection,
+    pub(crate) trust_domain: String,
+    /// How many bytes of the data directory's disk are kept for the log.
+    pub(crate) reserve: u64,
+    /// How the sinks stand that were announced.
+    pub(crate) sinks: SinkBoard,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) privacy: Privacy,
     pub(crate) limits: Arc<Limits>,
@@ -158,7 +164,7 @@ impl Control {
         let compiled = Arc::new(loader().and_then(load::compile).map_err(StartError::Problems)?);
         let random = SystemRandom::new();
         DataDir::make_at(&guards)?;
-        let mut signer = Signer::new(trust_domain, guards);
+        let mut signer = Signer::new(trust_domain.clone(), guards);
         let store = Store::open(&dir).await?;
         let reader = store.reader().clone();
         let mut tenants = reader.tenants().await?;
@@ -206,6 +212,9 @@ impl Control {
             committer,
             reader,
             projection,
+            trust_domain,
+            reserve,
+            sinks: SinkBoard::default(),
             clock,
             privacy: Privacy::new(&privacy),
             waiting: Arc::new(room_for_bodies(&limits)),
@@ -369,7 +378,9 @@ impl Control {
     /// The metrics, in Prometheus' text format.
     pub fn render_metrics(&self) -> String {
         let behind = self.inner.projection.behind();
-        self.inner.metrics.render(&self.inner.committer, behind)
+        self.inner
+            .metrics
+            .render(&self.inner.committer, behind, &self.inner.sinks)
     }
 
     /// Whether the store can record, as it changes.

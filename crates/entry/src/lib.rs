@@ -16,6 +16,7 @@ mod decided;
 mod distrust;
 mod error;
 mod event;
+mod kinds;
 mod pep;
 mod record;
 mod repeats;

@@ -110,6 +110,10 @@ name! {
     LimitName
 }
 name! {
+    /// Where entries are streamed to, unique within a configuration.
+    SinkName
+}
+name! {
     /// A circuit breaker, unique within its tenant.
     BreakerName
 }

@@ -17,7 +17,7 @@ pub use feature::{Feature, FeatureUse, ServiceTier, Work};
 pub use hash::{Digest, HexError};
 pub use id::{
     ActionId, AdminName, AgentName, BatchId, BreakerName, BudgetName, IdError, KeyId, LimitName, MAX_NAME, PepName,
-    TenantName, UpstreamName,
+    SinkName, TenantName, UpstreamName,
 };
 pub use money::{MoneyError, NanoUsd};
 pub use nearest::nearest;

@@ -10,6 +10,7 @@ mod datadir;
 mod db;
 mod entity;
 mod error;
+mod feed;
 mod hold;
 mod log;
 mod projection;
@@ -29,6 +30,7 @@ pub use entity::{
     EntityExpected, EntityName, EntityPage, EntityRow,
 };
 pub use error::StoreError;
+pub use feed::{Fed, LogFeed};
 pub use hold::{Ending, Hold, Pending, Warning};
 pub use log::{Batch, BatchError};
 pub use projection::{

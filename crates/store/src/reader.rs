@@ -92,7 +92,13 @@ impl Reader {
 
     /// Some of the batches from entry `from` on; none if there are none.
     pub(crate) async fn page(&self, tenant: &TenantName, from: u64) -> Result<Vec<Batch>, StoreError> {
-        let page = page(&self.pool, tenant, from).await;
+        self.page_within(tenant, from, PAGE_BYTES).await
+    }
+
+    /// Some of the batches from entry `from` on, the first of which may begin before it; none if there are none. The page
+    /// ends with the batch that brings its entries to `most` bytes.
+    pub async fn page_within(&self, tenant: &TenantName, from: u64, most: usize) -> Result<Vec<Batch>, StoreError> {
+        let page = page_within(&self.pool, tenant, from, most).await;
         page.inspect_err(|error| {
             if error.is_damage() {
                 self.suspect();
@@ -159,6 +165,15 @@ pub(crate) async fn page<'c>(
     tenant: &TenantName,
     from: u64,
 ) -> Result<Vec<Batch>, StoreError> {
+    page_within(database, tenant, from, PAGE_BYTES).await
+}
+
+async fn page_within<'c>(
+    database: impl SqliteExecutor<'c>,
+    tenant: &TenantName,
+    from: u64,
+    most: usize,
+) -> Result<Vec<Batch>, StoreError> {
     // The batch that holds entry `from` may start before it.
     let mut rows = sqlx::query(
         "SELECT first_index, count, batch_id, boot, epoch, time_us, root, range, entries FROM batch
@@ -172,7 +187,7 @@ pub(crate) async fn page<'c>(
     .bind(PAGE)
     .fetch(database);
     let (mut page, mut bytes) = (Vec::new(), 0);
-    while bytes < PAGE_BYTES
+    while bytes < most
         && let Some(row) = rows.try_next().await?
     {
         let batch = read(&row, tenant)?;

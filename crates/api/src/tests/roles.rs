@@ -180,6 +180,7 @@ fn table() -> Vec<Line> {
             operates_on_nothing,
         ),
         line("GET /api/v1/upstreams", "/api/v1/upstreams", none.clone(), reads_state),
+        line("GET /api/v1/sinks", "/api/v1/sinks", none.clone(), reads_state),
         line("GET /api/v1/admins", "/api/v1/admins", none.clone(), reads_state),
         line(
             "POST /api/v1/admins",

@@ -74,6 +74,7 @@ async fn state_is_listed() {
         world.get(Role::Viewer, "/api/v1/upstreams").await,
         json!({ "upstreams": [] })
     );
+    assert_eq!(world.get(Role::Auditor, "/api/v1/sinks").await, json!({ "sinks": [] }));
     assert_eq!(
         world.ask(None, "GET", "/readyz", Value::Null).await.json(),
         json!({ "ready": true })

@@ -27,6 +27,7 @@ mod overrun;
 mod policy;
 mod prices;
 mod serve;
+mod sink;
 mod table;
 mod target;
 
@@ -113,6 +114,9 @@ enum Command {
     /// Read and verify the audit trail
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Show where entries are streamed to
+    #[command(subcommand)]
+    Sink(sink::Command),
     /// Look at price catalogues
     #[command(subcommand)]
     Prices(prices::Command),
@@ -151,6 +155,7 @@ fn run(common: &Common, command: Command) -> Result<(), Failure> {
         Command::Policy(command) => policy::run(common, &command, &mut out),
         Command::Admin(command) => wait_for(admin::run(common, &command, &mut out)),
         Command::Audit(command) => wait_for(audit::run(common, &command, &mut out)),
+        Command::Sink(command) => wait_for(sink::run(common, &command, &mut out)),
         Command::Prices(command) => prices::run(&command, &mut out),
         Command::Config(command) => config::run(&command, &mut out),
         Command::Fake(args) => wait_for(fake::run(&args, &mut out)),

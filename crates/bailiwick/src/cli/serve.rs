@@ -1,9 +1,6 @@
 //! `bailiwick serve`
 
-use std::{
-    io::{self, Write as _},
-    time::Duration,
-};
+use std::{io, time::Duration};
 
 use control::{AdminError, Control};
 use serde::Serialize;
@@ -17,7 +14,8 @@ use crate::{
 
 /// Run the server
 ///
-/// Prints one line of JSON with the bound addresses when it is ready. SIGHUP reads the declarations again, SIGTERM and
+/// Prints one line of JSON with the bound addresses when it is ready: on standard output, or, where a sink of the kind
+/// `stdout` writes entries there, on standard error. SIGHUP reads the declarations again, SIGTERM and
 /// SIGINT finish what is in flight and stop; a second one stops at once.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -59,13 +57,21 @@ pub(super) fn run(common: &Common, _: &Args) -> Result<(), Failure> {
 }
 
 async fn serve(settings: config::Settings, mut hangup: Signal, mut stop: Stop) -> Result<(), Failure> {
+    let entries_on_stdout = settings.sinks.iter().any(config::Sink::is_stdout);
     let server = tokio::select! {
         started = Server::start(settings) => started.map_err(failure)?,
         () = stop.asked() => return Err(Failure::failed("stopped before it was ready")),
     };
     let listening = server.addresses();
     tracing::info!(agents = %listening.agents, admin = %listening.admin, "listening");
-    announce(&Listening { listening });
+    let written = match entries_on_stdout {
+        false => announce(io::stdout().lock(), &Listening { listening }),
+        true => announce(io::stderr().lock(), &Listening { listening }),
+    };
+    // Nobody may be reading: that is no reason to stop.
+    if let Err(error) = written {
+        tracing::warn!(%error, "the addresses cannot be written");
+    }
     loop {
         tokio::select! {
             _ = hangup.recv() => drop(tokio::spawn(reload(server.control().clone()))),
@@ -81,16 +87,10 @@ async fn serve(settings: config::Settings, mut hangup: Signal, mut stop: Stop) -
     }
 }
 
-/// Nobody may be reading: that is no reason to stop.
-fn announce(listening: &Listening) {
-    let mut out = io::stdout().lock();
-    let written = serde_json::to_writer(&mut out, listening)
-        .map_err(io::Error::from)
-        .and_then(|()| out.write_all(b"\n"))
-        .and_then(|()| out.flush());
-    if let Err(error) = written {
-        tracing::warn!(%error, "the addresses cannot be written to standard output");
-    }
+fn announce(mut out: impl io::Write, listening: &Listening) -> io::Result<()> {
+    serde_json::to_writer(&mut out, listening)?;
+    out.write_all(b"\n")?;
+    out.flush()
 }
 
 async fn reload(control: Control) {

@@ -30,6 +30,7 @@ mod policies;
 mod replays;
 mod rollback;
 mod serving;
+mod sinks;
 mod storage;
 mod tls;
 mod verifying;

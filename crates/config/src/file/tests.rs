@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use control::{Cause, Fallback, ModelPattern, Places, Retry};
+use control::{Cause, Fallback, ModelPattern, Places, Retry, Rotation, SinkFormat, SinkStart, SinkTarget};
 use llm::Dialect;
 use model::UpstreamName;
 use proptest::prelude::*;
@@ -44,6 +44,7 @@ fn what_is_left_out_has_defaults() {
         upstreams: Vec::new(),
         routes: Vec::new(),
         prices: Vec::new(),
+        sinks: Vec::new(),
         warnings: Problems::default(),
     };
     assert_eq!(format!("{settings:?}"), format!("{expected:?}"));
@@ -634,5 +635,71 @@ proptest! {
                 prop_assert!(!problems.is_empty());
             }
         }
+    }
+}
+
+#[test]
+fn sinks_are_read_with_their_secrets() {
+    let text = r#"
+        [[sinks]]
+        name = "siem"
+        kind = "webhook"
+        format = "cloudevents"
+        url = "https://siem.acme.example/hook"
+        secret = { env = "SIEM" }
+        batch = 7
+        timeout = "3s"
+        tenants = ["default", "_system"]
+        kinds = ["denial", "outcome"]
+        agents = ["reader"]
+        from = "beginning"
+        [[sinks]]
+        name = "archive"
+        kind = "file"
+        path = "./archive/entries.jsonl"
+        rotate_size = "1MiB"
+        rotate_keep = 9
+        [[sinks]]
+        name = "out"
+        kind = "stdout"
+    "#;
+    let settings = Settings::parse(&named(text), "conf/bailiwick.toml", Path::new("conf")).unwrap();
+    assert_eq!(settings.sinks.iter().filter(|sink| sink.is_stdout()).count(), 1);
+    let good = format!("whsec_{}", "A".repeat(32));
+    let specs = settings.resolve_sinks(&env(&[("SIEM", &good)])).unwrap();
+    let shown = format!("{specs:?}");
+    assert!(!shown.contains("AAAA"), "{shown}");
+    let SinkTarget::Webhook(webhook) = &specs[0].target else {
+        panic!("{shown}")
+    };
+    assert_eq!((webhook.batch, webhook.timeout.as_secs()), (7, 3));
+    assert_eq!(webhook.secret.as_ref().unwrap().expose_secret(), "A".repeat(32));
+    assert_eq!(
+        (specs[0].format, specs[0].start),
+        (SinkFormat::CloudEvents, SinkStart::Beginning)
+    );
+    assert_eq!(
+        (specs[0].kinds.len(), specs[0].tenants.len(), specs[0].agents.len()),
+        (2, 2, 1)
+    );
+    let SinkTarget::File { path, rotation } = &specs[1].target else {
+        panic!("{shown}")
+    };
+    assert_eq!(path, Path::new("conf/archive/entries.jsonl"));
+    assert_eq!(*rotation, Some(Rotation { size: 1 << 20, keep: 9 }));
+    assert_eq!((specs[1].format, specs[1].start), (SinkFormat::Json, SinkStart::Now));
+    for (secret, expected) in [
+        (None, "the environment variable SIEM is not set"),
+        (Some("canary"), "is not one of Standard Webhooks"),
+        (Some("whsec_canary"), "is not one of Standard Webhooks"),
+        (Some("whsec_AAAA"), "is not one of Standard Webhooks"),
+    ] {
+        let variables: Vec<_> = secret.map(|secret| ("SIEM", secret)).into_iter().collect();
+        let problems = settings.resolve_sinks(&env(&variables)).unwrap_err().all().to_string();
+        assert!(
+            problems.contains(expected) && !problems.contains("canary"),
+            "{problems}"
+        );
+        assert!(problems.starts_with("conf/bailiwick.toml:8:9"), "{problems}");
     }
 }

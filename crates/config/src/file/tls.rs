@@ -82,6 +82,16 @@ pub(crate) struct RawClientTls {
     key: Field<String>,
 }
 
+impl RawClientTls {
+    /// Only the authorities.
+    pub(super) fn with_ca(ca: Placed<String>) -> Self {
+        Self {
+            ca: Field::Given(ca),
+            ..Self::default()
+        }
+    }
+}
+
 /// The files of a listener's TLS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerFiles {

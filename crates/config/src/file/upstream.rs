@@ -4,6 +4,8 @@ mod host;
 mod templates;
 mod url;
 
+pub(super) use host::is_loopback;
+
 use std::{borrow::Cow, path::Path};
 
 use control::{Preset, Secret, UpstreamSpec};

@@ -78,7 +78,7 @@ fn is_numeric(host: &str) -> bool {
 }
 
 /// Whether it is this machine.
-pub(super) fn is_loopback(host: &str) -> bool {
+pub(in crate::file) fn is_loopback(host: &str) -> bool {
     host == "localhost" || address(host).is_some_and(|address| address.to_canonical().is_loopback())
 }
 
