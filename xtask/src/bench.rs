@@ -17,6 +17,7 @@ use serde::Deserialize;
 
 use crate::workspace::Workspace;
 
+mod audit;
 mod breakers;
 mod extra;
 mod holds;
@@ -50,6 +51,8 @@ pub(crate) struct Options {
 /// What else is measured.
 #[derive(clap::Subcommand)]
 enum What {
+    /// How fast an exported log is verified. Needs no build of the server.
+    Audit(audit::Options),
     /// How often breakers stop healthy agents, and how soon those that run away. Needs no build of the server.
     Breakers(breakers::Options),
     /// How many holds a second the committer makes durable, with many budgets.
@@ -72,6 +75,7 @@ struct Target {
 
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     match &options.what {
+        Some(What::Audit(options)) => return audit::run(workspace, options),
         Some(What::Breakers(options)) => return breakers::run(workspace, options),
         Some(What::Holds(options)) => return holds::run(workspace, options),
         Some(What::Policy(options)) => return policy::run(workspace, options),

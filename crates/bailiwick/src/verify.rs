@@ -1,21 +1,22 @@
-//! What a data directory proves by itself, with no server: every log is folded again from its stored bytes, and its tree
-//! is compared with the checkpoints that were signed.
+//! What a data directory proves by itself, with no server: every log is folded again from its stored bytes, by the library
+//! that `bailiwick-verify` checks exported logs with, and its tree is compared with the checkpoints that were signed.
 //!
 //! It works beside a running server too: checkpoints are read before the entries, so that the log is at least as long as
 //! what they say.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     path::{Path, PathBuf},
 };
 
-use control::{GuardFile, log_keys, rfc3339};
-use entry::{Entry, Event, State};
+use control::{GuardFile, log_keys};
 use futures_util::{StreamExt as _, pin_mut};
-use model::{TenantName, Timestamp};
+use model::TenantName;
 use serde::Serialize;
-use store::{DataDir, Reader, StoreError};
+use store::{Batch, DataDir, Reader, StoreError};
 use tlog::{CompactRange, Hash, checkpoint::Checkpoint, note::VerifierKey};
+use verify::{Found, Misfit, Read};
 
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -29,29 +30,18 @@ pub(crate) struct Report {
 /// What was found about one tenant's log.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct TenantReport {
-    /// Whose log.
-    pub(crate) tenant: String,
-    /// How many entries fit: all of them, unless `trouble` says otherwise.
-    pub(crate) entries: u64,
+    /// What its entries say.
+    #[serde(flatten)]
+    pub(crate) found: Found,
     /// The root of the tree over them (RFC 6962), in base64 as checkpoints have it.
     pub(crate) root: String,
-    /// The time of the last of them.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) last: Option<String>,
     /// How many of them the last checkpoint covers, wherever it was found; `None` if there is no checkpoint.
     pub(crate) signed: Option<u64>,
     /// How many of them the checkpoint in the guard file covers; `None` if there is no guard file.
     pub(crate) guarded: Option<u64>,
-    /// How many actions were refused.
-    pub(crate) denials: u64,
-    /// How many holds ended.
-    pub(crate) holds_ended: u64,
-    /// How many holds have not.
-    pub(crate) holds_open: u64,
-    /// Everything booked, in US dollars.
-    pub(crate) spent_usd: String,
-    /// What of it was booked past its hold.
-    pub(crate) overrun_usd: String,
+    /// The first entry that does not fit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) entry: Option<u64>,
     /// The first thing that does not fit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) trouble: Option<String>,
@@ -124,11 +114,12 @@ async fn verify_tenant(
     tenant: &TenantName,
 ) -> Result<TenantReport, StoreError> {
     let mut trouble = None;
-    let database = reader.checkpoint(tenant).await?;
-    let guard = GuardFile::new(guards, tenant).read()?;
+    let database = reader.checkpoint(tenant).await.map_err(|error| error.to_string());
+    let guard = GuardFile::new(guards, tenant).read().map_err(|error| error.to_string());
     let mut signed = Vec::new();
     for (source, note) in [(DATABASE, database), (GUARD, guard)] {
-        match note.map(|note| open(&note, keys.get(tenant))).transpose() {
+        let opened = note.and_then(|note| note.map(|note| open(&note, keys.get(tenant))).transpose());
+        match opened {
             Ok(checkpoint) => signed.extend(checkpoint.map(|checkpoint| Signed { source, checkpoint })),
             Err(why) => trouble = Some(format!("the checkpoint in the {source} is not to be believed: {why}")),
         }
@@ -136,7 +127,8 @@ async fn verify_tenant(
     let mut fold = Fold::new(tenant.clone(), signed);
     let broken = fold.take_all(reader).await;
     // Entries come first: what is wrong with them explains the rest.
-    let trouble = broken.or_else(|| fold.unmet()).or(trouble);
+    let of_checkpoint = |what| Trouble { entry: None, what };
+    let trouble = broken.or_else(|| fold.unmet().or(trouble).map(of_checkpoint));
     Ok(fold.report(trouble))
 }
 
@@ -148,61 +140,102 @@ fn open(note: &str, key: Option<&String>) -> Result<Checkpoint, String> {
     Checkpoint::open(note, &[key]).map_err(|error| error.to_string())
 }
 
+/// How many entries are read at a time, by all processors.
+const AT_ONCE: u64 = 8_192;
+
 /// A log on its way through the verifier.
 struct Fold {
-    state: State,
+    fold: verify::Fold,
     range: CompactRange,
     signed: Vec<Signed>,
     /// The roots at the sizes that checkpoints speak of.
     roots: BTreeMap<u64, Hash>,
-    denials: u64,
-    ended: u64,
 }
 
 impl Fold {
     fn new(tenant: TenantName, signed: Vec<Signed>) -> Self {
         Self {
-            state: State::new(tenant),
+            fold: verify::Fold::new(tenant),
             range: CompactRange::new(),
             signed,
             roots: BTreeMap::new(),
-            denials: 0,
-            ended: 0,
         }
     }
 
     /// Folds the log to its end, or says what the first thing is that does not fit.
-    async fn take_all(&mut self, reader: &Reader) -> Option<String> {
-        let batches = reader.batches(&self.state.tenant, 0);
+    async fn take_all(&mut self, reader: &Reader) -> Option<Trouble> {
+        let tenant = self.fold.state().tenant.clone();
+        let batches = reader.batches(&tenant, 0);
         pin_mut!(batches);
         self.note_root();
-        while let Some(batch) = batches.next().await {
-            let batch = match batch {
-                Ok(batch) => batch,
-                Err(error) => return Some(format!("entry {} cannot be read: {error}", self.state.size)),
+        let (mut waiting, mut entries) = (Vec::new(), 0);
+        loop {
+            let next = batches.next().await;
+            let (done, broken) = match next {
+                Some(Ok(batch)) => {
+                    entries += batch.count;
+                    waiting.push(batch);
+                    (false, None)
+                }
+                Some(Err(error)) => (true, Some(error)),
+                None => (true, None),
             };
-            let (mut denials, mut ended) = (0, 0);
-            let each = |entry: &Entry, _: &[u8]| match entry.event {
-                Event::Denial(_) => denials += 1,
-                Event::Outcome(_) => ended += 1,
-                _ => {}
-            };
-            if let Err(error) = batch.fold(&mut self.state, &mut self.range, each) {
-                let last = batch.first_index.saturating_add(batch.count).saturating_sub(1);
-                return Some(format!(
-                    "{error} (stored in one batch: entries {} to {last})",
-                    batch.first_index
-                ));
+            if done || entries >= AT_ONCE {
+                if let Err(trouble) = self.take(&waiting) {
+                    return Some(trouble);
+                }
+                (waiting, entries) = (Vec::new(), 0);
             }
-            self.denials += denials;
-            self.ended += ended;
+            if let Some(error) = broken {
+                let size = self.fold.state().size;
+                return Some(Trouble::at(size, format!("entry {size} cannot be read: {error}")));
+            }
+            if done {
+                return None;
+            }
+        }
+    }
+
+    /// Folds some batches: their entries are read by all processors, and then taken one after the other.
+    fn take(&mut self, batches: &[Batch]) -> Result<(), Trouble> {
+        let mut divided = Vec::new();
+        let mut broken = None;
+        for batch in batches {
+            match batch.entries() {
+                Ok(entries) => divided.push((batch, entries)),
+                Err(error) => {
+                    broken = Some(in_batch(batch, batch.first_index, &error));
+                    break;
+                }
+            }
+        }
+        let bytes: Vec<&[u8]> = divided
+            .iter()
+            .flat_map(|(_, entries)| entries.iter().copied())
+            .collect();
+        let mut read = Read::all(&bytes).into_iter();
+        for (batch, entries) in divided {
+            let misplaced = batch.check_place(self.fold.state().size);
+            misplaced.map_err(|error| in_batch(batch, self.fold.state().size, &error))?;
+            for read in read.by_ref().take(entries.len()) {
+                let index = self.fold.state().size;
+                let taken = read
+                    .entry
+                    .map_err(Misfit::from)
+                    .and_then(|entry| self.fold.take(&entry));
+                taken.map_err(|why| in_batch(batch, index, &format_args!("entry {index}: {why}")))?;
+                self.range.append(read.leaf);
+            }
+            let state = self.fold.state();
+            let head = batch.check_head(state, &self.range);
+            head.map_err(|error| in_batch(batch, state.size.saturating_sub(1), &error))?;
             self.note_root();
         }
-        None
+        broken.map_or(Ok(()), Err)
     }
 
     fn note_root(&mut self) {
-        let size = self.state.size;
+        let size = self.fold.state().size;
         if self.signed.iter().any(|signed| signed.checkpoint.size == size) {
             self.roots.insert(size, self.range.root());
         }
@@ -212,11 +245,11 @@ impl Fold {
     fn unmet(&self) -> Option<String> {
         self.signed.iter().find_map(|Signed { source, checkpoint }| {
             let size = checkpoint.size;
-            if size > self.state.size {
+            let entries = self.fold.state().size;
+            if size > entries {
                 return Some(format!(
-                    "the log ends with {} entries, but the checkpoint in the {source} was signed over {size}: entries are \
-                     missing",
-                    self.state.size
+                    "the log ends with {entries} entries, but the checkpoint in the {source} was signed over {size}: entries \
+                     are missing"
                 ));
             }
             let same = self.roots.get(&size) == Some(&checkpoint.root);
@@ -226,23 +259,40 @@ impl Fold {
         })
     }
 
-    fn report(self, trouble: Option<String>) -> TenantReport {
-        let state = self.state;
+    fn report(self, trouble: Option<Trouble>) -> TenantReport {
         let covered = |signed: &Signed| signed.checkpoint.size;
-        let time = (state.time != Timestamp::default()).then(|| rfc3339(state.time));
         TenantReport {
-            tenant: state.tenant.to_string(),
-            entries: state.size,
+            found: self.fold.found(),
             root: self.range.root().to_string(),
-            last: time,
             signed: self.signed.iter().map(covered).max(),
             guarded: self.signed.iter().find(|signed| signed.source == GUARD).map(covered),
-            denials: self.denials,
-            holds_ended: self.ended,
-            holds_open: u64::try_from(state.open.len()).unwrap_or(u64::MAX),
-            spent_usd: state.spent.to_string(),
-            overrun_usd: state.overrun.to_string(),
-            trouble,
+            entry: trouble.as_ref().and_then(|trouble| trouble.entry),
+            trouble: trouble.map(|trouble| trouble.what),
+        }
+    }
+}
+
+/// Something that does not fit, in a batch.
+fn in_batch(batch: &Batch, entry: u64, what: &dyn fmt::Display) -> Trouble {
+    let last = batch.first_index.saturating_add(batch.count).saturating_sub(1);
+    let first = batch.first_index;
+    Trouble::at(
+        entry,
+        format!("{what} (stored in one batch: entries {first} to {last})"),
+    )
+}
+
+/// Something that does not fit, and the entry that it is found at.
+struct Trouble {
+    entry: Option<u64>,
+    what: String,
+}
+
+impl Trouble {
+    fn at(entry: u64, what: String) -> Self {
+        Self {
+            entry: Some(entry),
+            what,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Bytes of an entry.
 
+use std::io;
+
 use serde::Deserialize;
 
 use crate::{Entry, EntryError};
@@ -13,6 +15,21 @@ pub const MAX_ENTRY_BYTES: usize = 16 * 1024;
 #[derive(Deserialize)]
 struct Versioned {
     v: u32,
+}
+
+/// What is still expected to be written. Anything else is an error.
+struct Expected<'a>(&'a [u8]);
+
+impl io::Write for Expected<'_> {
+    fn write(&mut self, part: &[u8]) -> io::Result<usize> {
+        let rest = self.0.strip_prefix(part).ok_or(io::ErrorKind::InvalidData)?;
+        self.0 = rest;
+        Ok(part.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 impl Entry {
@@ -45,10 +62,17 @@ impl Entry {
         };
         let entry: Self = serde_json::from_slice(bytes).map_err(unreadable)?;
         entry.check_version()?;
-        if entry.encode()? != bytes {
+        if !entry.is_written_as(bytes) {
             return Err(EntryError::Unreadable("not in the form it is written in".to_owned()));
         }
         Ok(entry)
+    }
+
+    /// Whether these are the bytes that [`Entry::encode`] gives. They are compared while they are made: whoever reads a log
+    /// does this for each entry.
+    fn is_written_as(&self, bytes: &[u8]) -> bool {
+        let mut rest = Expected(bytes);
+        serde_json::to_writer(&mut rest, self).is_ok() && rest.0.is_empty()
     }
 
     /// Whether the bytes of an entry, which were written as entries are, say what an enforcement point was answered. For

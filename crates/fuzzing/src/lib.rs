@@ -19,6 +19,7 @@ mod gate;
 mod json;
 mod log;
 mod prices;
+mod published;
 mod replies;
 mod steps;
 mod streams;
@@ -31,6 +32,7 @@ pub use gate::{credentials, headers, names, routes};
 pub use json::json;
 pub use log::{entries, log_fold, notes, proofs};
 pub use prices::{amounts, catalogue, price_bond};
+pub use published::published;
 pub use replies::reply;
 pub use steps::step;
 pub use streams::{sse, stream, stream_memory};
@@ -66,6 +68,7 @@ pub const TARGETS: &[Target] = &[
     target("policy_schema", policy_schema),
     target("price_bond", price_bond),
     target("proofs", proofs),
+    target("published", published),
     target("reply", reply),
     target("routes", routes),
     target("sse", sse),

@@ -105,12 +105,7 @@ impl Batch {
         range: &mut CompactRange,
         mut each: impl FnMut(&Entry, &[u8]),
     ) -> Result<(), BatchError> {
-        if self.first_index != state.size {
-            return Err(BatchError::Gap {
-                expected: state.size,
-                found: self.first_index,
-            });
-        }
+        self.check_place(state.size)?;
         for bytes in self.entries()? {
             let at = |source| BatchError::Entry {
                 index: state.size,
@@ -124,6 +119,23 @@ impl Batch {
             range.append(leaf_hash(bytes));
             each(&entry, bytes);
         }
+        self.check_head(state, range)
+    }
+
+    /// Checks that the batch comes next, where so many entries were before.
+    pub fn check_place(&self, size: u64) -> Result<(), BatchError> {
+        if self.first_index == size {
+            return Ok(());
+        }
+        Err(BatchError::Gap {
+            expected: size,
+            found: self.first_index,
+        })
+    }
+
+    /// Checks what the batch says of the log after it, given the log after it: for whoever folds the entries otherwise than
+    /// by [`Batch::fold`].
+    pub fn check_head(&self, state: &State, range: &CompactRange) -> Result<(), BatchError> {
         let last = state.size.saturating_sub(1);
         if !state.owed.is_empty() {
             return Err(BatchError::Owed(last));

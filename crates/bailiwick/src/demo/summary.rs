@@ -105,7 +105,7 @@ impl Summary {
             && audit
                 .tenants
                 .iter()
-                .all(|log| log.signed.is_some() && log.holds_open == 0);
+                .all(|log| log.signed.is_some() && log.found.holds_open == 0);
         troubles.splice(0..0, log_troubles(&audit));
         let ledger_agrees = differences.is_empty();
         troubles.extend(differences);
@@ -207,19 +207,19 @@ fn unexpected(row: &Row, told: &Account) -> Vec<String> {
 fn log_troubles(audit: &Report) -> Vec<String> {
     let mut troubles = Vec::new();
     for log in &audit.tenants {
-        let tenant = &log.tenant;
+        let tenant = &log.found.tenant;
         if let Some(trouble) = &log.trouble {
             troubles.push(format!("the audit log of {tenant}: {trouble}"));
         } else if log.signed.is_none() {
             troubles.push(format!("the audit log of {tenant} has no signed checkpoint"));
-        } else if log.holds_open > 0 {
+        } else if log.found.holds_open > 0 {
             troubles.push(format!(
                 "the audit log of {tenant} has {} holds that never ended",
-                log.holds_open
+                log.found.holds_open
             ));
         }
-        if log.overrun_usd != "0" {
-            troubles.push(format!("{} USD were booked past their holds", log.overrun_usd));
+        if log.found.overrun_usd != "0" {
+            troubles.push(format!("{} USD were booked past their holds", log.found.overrun_usd));
         }
     }
     troubles

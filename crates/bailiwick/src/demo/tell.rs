@@ -143,10 +143,10 @@ fn sentences(summary: &Summary) -> Vec<String> {
 fn proofs(summary: &Summary) -> Vec<String> {
     let logs = &summary.audit.tenants;
     let sum = |count: fn(&crate::verify::TenantReport) -> u64| logs.iter().map(count).sum::<u64>();
-    let (entries, holds) = (sum(|log| log.entries), sum(|log| log.holds_ended));
+    let (entries, holds) = (sum(|log| log.found.entries), sum(|log| log.found.holds_ended));
     let head = logs
         .iter()
-        .find(|log| log.tenant == "default")
+        .find(|log| log.found.tenant == "default")
         .map(|log| log.root.as_str());
     let signed = sum(|log| log.signed.unwrap_or_default());
     vec![

@@ -144,13 +144,16 @@ fn provider() -> Accounts {
 
 fn audit() -> Report {
     let log = |tenant: &str, entries, holds_ended| TenantReport {
-        tenant: tenant.to_owned(),
-        entries,
+        found: verify::Found {
+            tenant: tenant.to_owned(),
+            entries,
+            holds_ended,
+            spent_usd: "0.024355900".to_owned(),
+            overrun_usd: "0".to_owned(),
+            ..verify::Found::default()
+        },
         root: "R54LRrAK7P4+8Ou2zXqm+1JtkniiwfJQ36CVmhYrqWw=".to_owned(),
         signed: Some(entries),
-        holds_ended,
-        spent_usd: "0.024355900".to_owned(),
-        overrun_usd: "0".to_owned(),
         ..TenantReport::default()
     };
     Report {
@@ -225,11 +228,11 @@ fn what_does_not_hold_is_said() {
         "the audit log of _system has no signed checkpoint",
     );
     check(
-        |_, _, audit| audit.tenants[1].holds_open = 2,
+        |_, _, audit| audit.tenants[1].found.holds_open = 2,
         "the audit log of default has 2 holds that never ended",
     );
     check(
-        |_, _, audit| audit.tenants[1].overrun_usd = "0.5".to_owned(),
+        |_, _, audit| audit.tenants[1].found.overrun_usd = "0.5".to_owned(),
         "0.5 USD were booked past their holds",
     );
 }

@@ -101,7 +101,7 @@ async fn init_serve_key_call_budget_audit() {
         "{}",
         verified.stdout
     );
-    assert!(verified.stdout.contains("not proven: "), "{}", verified.stdout);
+    assert!(verified.stdout.contains("not proven:"), "{}", verified.stdout);
 
     server.signal("TERM");
     assert_eq!(server.wait(), 0);

@@ -1,6 +1,6 @@
 //! `audit verify` against copies that somebody tampered with.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, process::Command};
 
 use entry::Entry;
 use serde_json::Value;
@@ -178,4 +178,121 @@ async fn the_guard_files_may_be_elsewhere() {
     assert_eq!(guarded(told), report["tenants"][1]["entries"]);
     let text = world.run(&["audit", "verify", "--data", "data"]).exits(0).stdout;
     assert!(text.contains("a guard file is missing"), "{text}");
+}
+
+/// Runs SQL on the database of a data directory. `None` where there is no Python with SQLite.
+fn sql(data: &Path, statements: &str) -> Option<()> {
+    let script = "import sqlite3, sys\n\
+                  c = sqlite3.connect(sys.argv[1])\n\
+                  c.executescript(sys.argv[2])\n\
+                  c.commit()\n";
+    let mut python = Command::new("python3");
+    python
+        .args(["-c", script])
+        .arg(data.join("bailiwick.db"))
+        .arg(statements);
+    let done = python.output().ok()?;
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    if said.contains("ModuleNotFoundError") {
+        return None;
+    }
+    assert!(done.status.success(), "{statements}: {said}");
+    Some(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_column_that_says_what_happened_is_covered() {
+    let (world, entries) = used().await;
+    let intent = entries.iter().rfind(|entry| entry.event.kind() == "intent").unwrap();
+    let at = format!(
+        "WHERE tenant = 'default' AND first_index <= {0} AND first_index + count > {0}",
+        intent.index
+    );
+    let last = entries.last().unwrap().index;
+    let flip = |column: &str, place: &str| {
+        // The byte at a place becomes zero, or one where it was zero.
+        format!(
+            "UPDATE batch SET {column} = CAST(substr({column}, 1, {place} - 1)
+                || CASE WHEN substr({column}, {place}, 1) = X'00' THEN X'01' ELSE X'00' END
+                || substr({column}, {place} + 1) AS BLOB) {at};"
+        )
+    };
+    let missing = "entries are missing";
+    let checks = [
+        (flip("root", "1"), "the tree head after entry"),
+        (flip("root", "32"), "the tree head after entry"),
+        (flip("range", "1"), "the tree head after entry"),
+        (flip("range", "length(range)"), "the tree head after entry"),
+        (flip("entries", "1"), "does not divide into its entries"),
+        (flip("entries", "3"), "not a readable entry"),
+        (flip("entries", "length(entries)"), "not a readable entry"),
+        (format!("UPDATE batch SET count = count + 1 {at};"), "does not divide into its entries"),
+        (format!("UPDATE batch SET epoch = epoch + 1 {at};"), "another epoch or time"),
+        (format!("UPDATE batch SET time_us = time_us - 1 {at};"), "another epoch or time"),
+        (format!("UPDATE batch SET batch_id = X'00' {at};"), "unreadable batch_id"),
+        (format!("DELETE FROM batch {at};"), "should come next"),
+        (
+            format!("DELETE FROM batch WHERE tenant = 'default' AND first_index + count > {last};"),
+            missing,
+        ),
+        ("DELETE FROM batch WHERE tenant = 'default';".to_owned(), missing),
+        (
+            "UPDATE batch SET tenant = 'other' WHERE tenant = 'default';".to_owned(),
+            missing,
+        ),
+        (
+            format!("UPDATE batch SET entries = (SELECT entries FROM batch WHERE tenant = 'default' AND first_index = 0) {at};"),
+            "expected the entry with index",
+        ),
+        (
+            "UPDATE checkpoint SET note = replace(note, 'default', 'defaulu') WHERE tenant = 'default';".to_owned(),
+            "the checkpoint in the database is not to be believed",
+        ),
+        (
+            "UPDATE checkpoint SET note = substr(note, 1, length(note) - 10) WHERE tenant = 'default';".to_owned(),
+            "the checkpoint in the database is not to be believed",
+        ),
+        (
+            "UPDATE checkpoint SET note = (SELECT note FROM checkpoint WHERE tenant = '_system') WHERE tenant = 'default';"
+                .to_owned(),
+            "the checkpoint in the database is not to be believed",
+        ),
+    ];
+    for (statements, says) in checks {
+        let mut able = true;
+        let report = tampered(&world, |data| {
+            able = sql(data, &statements).is_some();
+            if !able {
+                // Something else that is wrong, for the report.
+                fs::remove_file(data.join("keys/log.default.vkey")).unwrap();
+            }
+        });
+        if !able {
+            eprintln!("not here: run Python with SQLite");
+            return;
+        }
+        assert!(trouble(&report).contains(says), "{statements}: {}", trouble(&report));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_byte_of_a_guard_file_is_covered() {
+    let (world, _) = used().await;
+    let path = world.data().join("guard/default.checkpoint");
+    let note = fs::read(&path).unwrap();
+    // Through the program a few, and each kind of place: the name, the size, the root, the signature's name and bytes.
+    let lines: Vec<usize> = (0..note.len()).filter(|at| *at == 0 || note[at - 1] == b'\n').collect();
+    let places = lines
+        .iter()
+        .map(|line| line + 1)
+        .chain([note.len() - 5, note.len() - 1]);
+    for at in places.filter(|at| *at < note.len()) {
+        let report = tampered(&world, |data| {
+            let mut changed = note.clone();
+            changed[at] ^= 2;
+            fs::write(data.join("guard/default.checkpoint"), changed).unwrap();
+        });
+        let (found, expected) = (trouble(&report), "guard file");
+        assert!(found.contains(expected), "byte {at}: {found}");
+    }
 }

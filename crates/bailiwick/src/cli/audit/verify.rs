@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use model::TenantName;
+use verify::{Found, about_entries};
 
 use crate::{
     cli::{
@@ -58,14 +59,17 @@ pub(super) async fn run(common: &Common, args: &Args, out: &mut Output) -> Resul
             if let Some(trouble) = &tenant.trouble {
                 out.line(format_args!(
                     "{BAD}does not fit:{BAD:#} {}: {}",
-                    tenant.tenant,
+                    tenant.found.tenant,
                     clean(trouble)
                 ))?;
             }
         }
         if report.ok {
             out.line(format_args!("{GOOD}verified:{GOOD:#} everything fits together"))?;
-            out.line(format_args!("{QUIET}{}{QUIET:#}", not_proven(&report, &data)))?;
+            out.line(format_args!("{QUIET}not proven:{QUIET:#}"))?;
+            for open in not_proven(&report, &data) {
+                out.line(format_args!("{QUIET}  - {open}{QUIET:#}"))?;
+            }
         }
         Ok(())
     })?;
@@ -85,14 +89,15 @@ fn table(report: &Report) -> Table {
         ("ROOT", Left),
     ]);
     for tenant in &report.tenants {
+        let found = &tenant.found;
         table.row([
-            tenant.tenant.clone(),
-            tenant.entries.to_string(),
-            tenant.denials.to_string(),
-            tenant.holds_ended.to_string(),
-            tenant.holds_open.to_string(),
-            money(&tenant.spent_usd),
-            money(&tenant.overrun_usd),
+            found.tenant.clone(),
+            found.entries.to_string(),
+            found.denials.to_string(),
+            found.holds_ended.to_string(),
+            found.holds_open.to_string(),
+            money(&found.spent_usd),
+            money(&found.overrun_usd),
             signed(tenant),
             tenant.root.clone(),
         ]);
@@ -104,13 +109,13 @@ fn signed(tenant: &TenantReport) -> String {
     match (tenant.signed, &tenant.trouble) {
         (_, Some(_)) => "does not fit".to_owned(),
         (None, None) => "not yet".to_owned(),
-        (Some(size), None) if size == tenant.entries => "all".to_owned(),
+        (Some(size), None) if size == tenant.found.entries => "all".to_owned(),
         (Some(size), None) => format!("the first {size}"),
     }
 }
 
 /// What all this says nothing about.
-fn not_proven(report: &Report, data: &Path) -> String {
+fn not_proven(report: &Report, data: &Path) -> Vec<String> {
     let keys = data.join("keys");
     let mut open = vec![format!(
         "that the public keys in {} are the ones you know",
@@ -119,7 +124,7 @@ fn not_proven(report: &Report, data: &Path) -> String {
     let unsigned = report
         .tenants
         .iter()
-        .map(|tenant| tenant.entries - tenant.signed.unwrap_or(0).min(tenant.entries));
+        .map(|tenant| tenant.found.entries.saturating_sub(tenant.signed.unwrap_or(0)));
     let unsigned: u64 = unsigned.sum();
     if unsigned > 0 {
         open.push(format!(
@@ -129,5 +134,7 @@ fn not_proven(report: &Report, data: &Path) -> String {
     if report.tenants.iter().any(|tenant| tenant.guarded.is_none()) {
         open.push("that this is the newest copy (a guard file is missing)".to_owned());
     }
-    format!("not proven: {}", open.join("; "))
+    let found: Found = report.tenants.iter().map(|tenant| tenant.found.clone()).sum();
+    open.extend(about_entries(&found).into_iter().map(|open| open.what));
+    open
 }

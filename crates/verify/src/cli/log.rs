@@ -1,0 +1,92 @@
+//! `bailiwick-verify log`
+
+use std::path::PathBuf;
+
+use verify::{LogReport, Trust, verify_log};
+
+use super::{
+    Outcome,
+    show::Text,
+    source::{Keys, Witnesses, read_texts},
+};
+
+/// Check a whole exported log
+///
+/// DIR is a log as c2sp.org/tlog-tiles has it: `checkpoint` and `tile/`, as `bailiwick audit export --tiles` writes them or
+/// as they were fetched from `/log/TENANT/`. Every file is compared byte for byte with the signed root, and every entry with
+/// the entries before it: their order, each hold and its end, each balance and limit, and what each call cost. A file
+/// `vkey` in DIR is not read: whoever made the log could have made it too.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  bailiwick-verify log export/default --key @default.vkey
+  bailiwick-verify log export/default --key @default.vkey --since kept/2026-08.checkpoint --json")]
+pub(super) struct Args {
+    /// The directory of the log
+    dir: PathBuf,
+    #[command(flatten)]
+    keys: Keys,
+    /// An earlier checkpoint that the log must go on from; may be repeated
+    #[arg(long, value_name = "FILE")]
+    since: Vec<PathBuf>,
+    #[command(flatten)]
+    witnesses: Witnesses,
+}
+
+pub(super) fn run(args: &Args) -> Result<LogReport, String> {
+    let trust = Trust {
+        keys: args.keys.read()?,
+        quorum: args.witnesses.read()?,
+        since: read_texts(&args.since)?,
+    };
+    let wrong = |error: std::io::Error| format!("{} cannot be read: {error}", args.dir.display());
+    // A directory that is not there is no log that does not hold.
+    std::fs::read_dir(&args.dir).map_err(wrong)?;
+    verify_log(&args.dir, &trust).map_err(wrong)
+}
+
+impl Outcome for LogReport {
+    fn holds(&self) -> bool {
+        self.ok
+    }
+
+    fn tell(&self, text: &mut Text) {
+        let found = &self.found;
+        if !self.origin.is_empty() {
+            text.fact("log", &self.origin);
+            text.fact("signed", format_args!("{} entries, root {}", self.size, self.root));
+            text.witnesses(&self.witnesses);
+        }
+        if let (Some(first), Some(last)) = (&found.first, &found.last) {
+            text.fact("entries", format_args!("{} in order, {first} to {last}", found.entries));
+            text.fact(
+                "calls",
+                format_args!(
+                    "{} holds ended once, {} are open; {} actions were refused",
+                    found.holds_ended, found.holds_open, found.denials
+                ),
+            );
+            text.fact(
+                "spent",
+                format_args!("{} USD, {} USD of it past holds", found.spent_usd, found.overrun_usd),
+            );
+            let costs = &found.costs;
+            text.fact(
+                "costs",
+                format_args!(
+                    "{} computed again, {} at their hold, {} nothing, {} not known",
+                    costs.computed,
+                    costs.held,
+                    costs.nothing,
+                    costs.unknown_book + costs.pictures
+                ),
+            );
+            text.fact("files", format_args!("{} compared byte for byte", self.files));
+        }
+        for size in &self.goes_on_from {
+            text.fact("since", format_args!("goes on from the checkpoint over {size} entries"));
+        }
+        let troubles: Vec<String> = self.troubles.iter().map(ToString::to_string).collect();
+        text.verdict("everything fits together", &troubles, &self.not_proven);
+    }
+}

@@ -1,0 +1,117 @@
+//! The files of an exported log.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use tlog::{
+    bundle::{BundleId, Resource},
+    tile::TileId,
+};
+
+/// The directory of an exported log, and which files are in it.
+#[derive(Debug)]
+pub(crate) struct Files {
+    dir: PathBuf,
+    /// The widths in which each tile is there, by level and index; all but one are of earlier checkpoints.
+    tiles: BTreeMap<(u8, u64), Vec<u16>>,
+    bundles: BTreeMap<u64, Vec<u16>>,
+    /// Files below `tile/` that no log has.
+    pub(crate) strange: Vec<String>,
+}
+
+/// Why a piece of a log cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FileError {
+    #[error("the file is missing")]
+    Missing,
+    #[error("the file cannot be read: {0}")]
+    Io(#[from] io::Error),
+}
+
+impl Files {
+    /// Looks what is there.
+    pub(crate) fn list(dir: &Path) -> io::Result<Self> {
+        let mut files = Self {
+            dir: dir.to_owned(),
+            tiles: BTreeMap::new(),
+            bundles: BTreeMap::new(),
+            strange: Vec::new(),
+        };
+        // Nobody's log nests deeper: a level, seven groups of digits, a width.
+        let mut open = vec![("tile".to_owned(), 0_u32)];
+        while let Some((path, depth)) = open.pop() {
+            let listed = match fs::read_dir(dir.join(&path)) {
+                // A log without entries has no tiles.
+                Err(error) if error.kind() == io::ErrorKind::NotFound && depth == 0 => continue,
+                listed => listed?,
+            };
+            for file in listed {
+                let file = file?;
+                let path = format!("{path}/{}", file.file_name().to_string_lossy());
+                if fs::metadata(file.path())?.is_dir() && depth < 12 {
+                    open.push((path, depth + 1));
+                } else {
+                    files.add(path);
+                }
+            }
+        }
+        files.strange.sort();
+        Ok(files)
+    }
+
+    fn add(&mut self, path: String) {
+        match path.parse() {
+            Ok(Resource::Tile(tile)) => {
+                let widths = self.tiles.entry((tile.level(), tile.index())).or_default();
+                widths.push(tile.width());
+            }
+            Ok(Resource::Entries(bundle)) => self.bundles.entry(bundle.index()).or_default().push(bundle.width()),
+            Ok(Resource::Checkpoint) | Err(_) => self.strange.push(path),
+        }
+    }
+
+    /// The files that have this tile, or the beginning of it, or more of it, the one to read first.
+    pub(crate) fn tiles(&self, tile: TileId) -> Vec<TileId> {
+        let widths = self
+            .tiles
+            .get(&(tile.level(), tile.index()))
+            .map_or(&[][..], Vec::as_slice);
+        let of = |width| TileId::new(tile.level(), tile.index(), width);
+        by_use(widths, tile.width()).into_iter().filter_map(of).collect()
+    }
+
+    /// The same for a bundle of entries.
+    pub(crate) fn bundles(&self, bundle: BundleId) -> Vec<BundleId> {
+        let widths = self.bundles.get(&bundle.index()).map_or(&[][..], Vec::as_slice);
+        let of = |width| BundleId::new(bundle.index(), width);
+        by_use(widths, bundle.width()).into_iter().filter_map(of).collect()
+    }
+
+    /// How many files have only what is behind the tree of `size` leaves.
+    pub(crate) fn beyond(&self, size: u64) -> usize {
+        let tiles = self.tiles.keys();
+        let tiles = tiles.filter(|(level, index)| TileId::in_tree(*level, *index, size).is_none());
+        let bundles = self
+            .bundles
+            .keys()
+            .filter(|index| BundleId::in_log(**index, size).is_none());
+        tiles.count() + bundles.count()
+    }
+
+    pub(crate) fn read(&self, path: &str) -> Result<Vec<u8>, FileError> {
+        fs::read(self.dir.join(path)).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => FileError::Missing,
+            _ => FileError::Io(error),
+        })
+    }
+}
+
+/// Widths, the one that is wanted first, then wider ones, then narrower ones, which begin alike.
+fn by_use(widths: &[u16], wanted: u16) -> Vec<u16> {
+    let mut widths = widths.to_vec();
+    widths.sort_by_key(|width| (*width < wanted, *width));
+    widths
+}

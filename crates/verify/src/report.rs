@@ -1,0 +1,163 @@
+//! What is found, what does not hold, and what is not proven.
+
+use model::Timestamp;
+use serde::Serialize;
+use tlog::cosignature::Quorum;
+
+use crate::fold::Found;
+
+/// Something that does not hold, and where.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Trouble {
+    /// The entry, where it is about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entry: Option<u64>,
+    /// The file, below the directory of the log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// Where in the file, in bytes from its start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offset: Option<u64>,
+    /// What is wrong, for people.
+    pub what: String,
+}
+
+impl Trouble {
+    /// Something about a file.
+    pub fn in_file(file: impl Into<String>, what: impl Into<String>) -> Self {
+        Self {
+            entry: None,
+            file: Some(file.into()),
+            offset: None,
+            what: what.into(),
+        }
+    }
+}
+
+impl std::fmt::Display for Trouble {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(entry) = self.entry {
+            write!(f, "entry {entry}: ")?;
+        }
+        write!(f, "{}", self.what)?;
+        match (&self.file, self.offset) {
+            (Some(file), Some(offset)) => write!(f, " ({file}, byte {offset})"),
+            (Some(file), None) => write!(f, " ({file})"),
+            (None, _) => Ok(()),
+        }
+    }
+}
+
+/// Something that a report says nothing about, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NotProven {
+    /// A stable word for it.
+    pub code: &'static str,
+    /// What it is, for people.
+    pub what: String,
+}
+
+impl NotProven {
+    /// Something that is not proven.
+    pub fn new(code: &'static str, what: impl Into<String>) -> Self {
+        let what = what.into();
+        Self { code, what }
+    }
+
+    /// Whose the keys are.
+    pub(crate) fn keys() -> Self {
+        Self::new(
+            "keys",
+            "that the keys you named are the log's own: have them from when the log was new, or from somebody who has, and \
+             not from the log's directory",
+        )
+    }
+
+    /// Whether everybody is shown the same.
+    pub(crate) fn witnesses(quorum: Option<&Quorum>) -> Self {
+        match quorum {
+            None => Self::new(
+                "witnesses",
+                "that everybody is shown the same history: no cosignatures of witnesses were asked for (--witness, --quorum)",
+            ),
+            Some(quorum) => Self::new(
+                "witnesses",
+                format!(
+                    "that the witnesses are run by others than the log: then {} of the {} you named saw no other history",
+                    quorum.needed(),
+                    quorum.known().len()
+                ),
+            ),
+        }
+    }
+}
+
+/// An instant as RFC 3339 has it, to the microsecond.
+pub fn rfc3339(at: Timestamp) -> String {
+    // Instants outside the calendar's years do not occur in a log; they are shown as their number.
+    jiff::Timestamp::from_microsecond(at.unix_micros()).map_or_else(
+        |_| at.unix_micros().to_string(),
+        |at| at.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string(),
+    )
+}
+
+/// A number of seconds since 1970 in the same form.
+pub(crate) fn rfc3339_seconds(seconds: u64) -> String {
+    let micros = i64::try_from(seconds)
+        .ok()
+        .and_then(|seconds| seconds.checked_mul(1_000_000));
+    micros.map_or_else(
+        || seconds.to_string(),
+        |micros| rfc3339(Timestamp::from_unix_micros(micros)),
+    )
+}
+
+/// What no verifier can know from the entries of a log, as far as it applies to what was found in one.
+pub fn about_entries(found: &Found) -> Vec<NotProven> {
+    let costs = &found.costs;
+    let mut open = Vec::new();
+    let mut counted = |count: u64, code, what: &str| {
+        if count > 0 {
+            open.push(NotProven::new(code, what.replace('#', &count.to_string())));
+        }
+    };
+    counted(found.holds_open, "open", "how the # holds end that are open");
+    counted(
+        costs.unknown_book,
+        "prices",
+        "what # calls cost: the log names a price catalogue that this program does not have. The verifier that was shipped \
+         with the server of that time has it",
+    );
+    counted(
+        costs.otherwise,
+        "tiers",
+        "in which service tier or region # calls were served, and whether they sent audio or images: the log does not say, \
+         but their costs are only right if they did",
+    );
+    counted(
+        costs.pictures,
+        "pictures",
+        "what # calls for pictures cost: their prices depend on sizes that are not in the log",
+    );
+    counted(
+        costs.held,
+        "held",
+        "what # calls used that are booked at their hold, because nobody knows",
+    );
+    open.extend([
+        NotProven::new(
+            "usage",
+            "that providers counted rightly, and that each hold was the most its request could cost: requests and replies \
+             are in the log as commitments only",
+        ),
+        NotProven::new(
+            "decisions",
+            "that policies decide as the entries say: they are not evaluated, but stand in the log whole",
+        ),
+        NotProven::new(
+            "outside",
+            "that what happened outside was recorded: compare with the providers' invoices",
+        ),
+    ]);
+    open
+}
