@@ -49,6 +49,7 @@ mod tariffs;
 #[cfg(test)]
 mod testing;
 mod upstream;
+mod witnesses;
 
 pub use admin::{AdminError, IssuedAdmin, IssuedKey, KeyOrder, PepKeyOrder, Permission};
 pub use audience::{Audience, Seat};
@@ -94,3 +95,4 @@ pub use upstream::{
     ClientIdentity, Fingerprint, HeaderTemplate, Http2, MAX_TEMPLATE, NoSegment, PathTemplate, Preset, Proxy,
     QueryTemplate, Secret, TemplateError, Transport, TransportSpec, UpstreamSpec,
 };
+pub use witnesses::{AskWitness, Asked, WitnessAnswer, WitnessSpec, Witnesses};
