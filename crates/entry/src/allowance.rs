@@ -4,7 +4,7 @@ use ledger::{Booking, Charge, Ended, Hold};
 use model::{AgentName, NanoUsd, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::{Entry, EntryError, Intent, Outcome, State, budgets::booked_in, state::unknown};
+use crate::{Entry, EntryError, Intent, Outcome, State, budgets::booked_in, error::unknown};
 
 /// An agent's allowance, reserved while all is well.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use crate::{Entry, EntryError};
 
 /// The version of the schema that is written now.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// The longest entry, in bytes.
 pub const MAX_ENTRY_BYTES: usize = 16 * 1024;

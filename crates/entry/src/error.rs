@@ -115,3 +115,10 @@ fn asker(pep: Option<&PepName>) -> String {
         None => "nobody in particular".to_owned(),
     }
 }
+
+pub(crate) fn unknown(what: &'static str, name: &dyn ToString) -> EntryError {
+    EntryError::Unknown {
+        what,
+        name: name.to_string(),
+    }
+}

@@ -13,6 +13,7 @@ use crate::{
     ask::{AskEnded, AskRefused, Asked},
     budgets::{Declared, ThresholdReached},
     decided::Decided,
+    evidence::{Absent, Class, Expired, LogHead},
     pep::{PepKeyRecord, PepRecord},
     record::{AdminRecord, AgentRecord, KeyRecord, PolicyFile, PriceRecord, UpstreamRecord},
 };
@@ -217,7 +218,7 @@ pub enum Event {
         /// Who removed them.
         by: AdminName,
     },
-    /// The server started.
+    /// The server started. Since version 5 every log that was there then says so.
     Started {
         /// Which machine or container: random, kept in the data directory.
         node: String,
@@ -287,6 +288,85 @@ pub enum Event {
     },
     /// An enforcement point asked, and was answered.
     Decided(Decided),
+    /// How long all logs were when the server started or stopped. Stands behind its `started` and before its `stopped`, in
+    /// the server's own log.
+    Heads {
+        /// Which start.
+        boot: u64,
+        /// The logs by tenant, but this one; at most [`HEADS_MAX`](crate::HEADS_MAX) in an entry.
+        heads: Vec<LogHead>,
+    },
+    /// The server was there, and nothing happened. Written when the log had no entry for so long.
+    Heartbeat {
+        /// Which start.
+        boot: u64,
+        /// After how many seconds without an entry one is written.
+        every_s: u32,
+    },
+    /// Another key signs this log's checkpoints from now on, beside those that do.
+    SigningKeyAdded {
+        /// The new public key, as C2SP writes verifier keys.
+        key: String,
+        /// A key that signs already, so that whoever knows it can go on to the new one.
+        beside: String,
+        /// Who added it.
+        by: AdminName,
+    },
+    /// A key signs no more.
+    SigningKeyRetired {
+        /// The public key.
+        key: String,
+        /// Who retired it.
+        by: AdminName,
+    },
+    /// An older copy of this log was put in the place of a newer one, and accepted.
+    Restored {
+        /// The checkpoint that was signed over what is lost, as text.
+        checkpoint: String,
+        /// Why, in the words of who accepted it.
+        note: String,
+        /// Who accepted it.
+        by: AdminName,
+    },
+    /// Not enough witnesses signed a checkpoint in time.
+    QuorumMissed {
+        /// The checkpoint's size.
+        size: u64,
+        /// How many have to sign.
+        quorum: u32,
+        /// Who did not, at most [`ABSENT_MAX`](crate::ABSENT_MAX) of them.
+        absent: Vec<Absent>,
+    },
+    /// Enough witnesses signed again.
+    QuorumMet {
+        /// The size of the checkpoint that they signed.
+        size: u64,
+    },
+    /// What follows from all entries before this one was written down: the log can be replayed from there.
+    SnapshotTaken {
+        /// SHA-256 of it.
+        digest: Digest,
+    },
+    /// Entries were let go because their time was over.
+    Expired(Expired),
+    /// Nothing of this log may be let go while this stands.
+    LegalHoldSet {
+        /// What people call it.
+        name: String,
+        /// Why, in the words of who set it.
+        note: String,
+        /// Who set it.
+        by: AdminName,
+    },
+    /// A legal hold is over.
+    LegalHoldLifted {
+        /// Which.
+        name: String,
+        /// Why, in the words of who lifted it.
+        note: String,
+        /// Who lifted it.
+        by: AdminName,
+    },
 }
 
 impl Event {
@@ -334,12 +414,83 @@ impl Event {
             Self::PepKeyIssued { .. } => "pep_key_issued",
             Self::EntitiesChanged { .. } => "entities_changed",
             Self::Decided(_) => "decided",
+            Self::Heads { .. } => "heads",
+            Self::Heartbeat { .. } => "heartbeat",
+            Self::SigningKeyAdded { .. } => "signing_key_added",
+            Self::SigningKeyRetired { .. } => "signing_key_retired",
+            Self::Restored { .. } => "restored",
+            Self::QuorumMissed { .. } => "quorum_missed",
+            Self::QuorumMet { .. } => "quorum_met",
+            Self::SnapshotTaken { .. } => "snapshot_taken",
+            Self::Expired(_) => "expired",
+            Self::LegalHoldSet { .. } => "legal_hold_set",
+            Self::LegalHoldLifted { .. } => "legal_hold_lifted",
+        }
+    }
+
+    /// What kind of evidence it is.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Intent(_)
+            | Self::Outcome(_)
+            | Self::Denial(_)
+            | Self::Replay(_)
+            | Self::Asked(_)
+            | Self::AskRefused(_)
+            | Self::AskEnded(_)
+            | Self::AllowanceHeld(_)
+            | Self::AllowanceReleased { .. }
+            | Self::SpoolApplied(_)
+            | Self::Overrun(_)
+            | Self::ThresholdReached(_)
+            | Self::BreakerWarned(_)
+            | Self::BreakerTripped(_)
+            | Self::BreakerClosed(_) => Class::Calls,
+            Self::Decided(_) => Class::Decisions,
+            Self::Started { .. }
+            | Self::Stopped { .. }
+            | Self::Heads { .. }
+            | Self::Heartbeat { .. }
+            | Self::QuorumMissed { .. }
+            | Self::QuorumMet { .. }
+            | Self::SnapshotTaken { .. } => Class::Server,
+            Self::AgentLoaded { .. }
+            | Self::AgentRemoved { .. }
+            | Self::BudgetLoaded { .. }
+            | Self::BudgetRemoved { .. }
+            | Self::BudgetEdited { .. }
+            | Self::LimitLoaded { .. }
+            | Self::LimitRemoved { .. }
+            | Self::BreakerLoaded { .. }
+            | Self::BreakerRemoved { .. }
+            | Self::BreakerReset { .. }
+            | Self::PolicyFile(_)
+            | Self::PolicyLoaded { .. }
+            | Self::PricesLoaded { .. }
+            | Self::UpstreamsLoaded { .. }
+            | Self::KeyIssued { .. }
+            | Self::KeyRevoked { .. }
+            | Self::AdminAdded { .. }
+            | Self::AdminRemoved { .. }
+            | Self::OverrunCleared { .. }
+            | Self::PepLoaded { .. }
+            | Self::PepRemoved { .. }
+            | Self::PepKeyIssued { .. }
+            | Self::EntitiesChanged { .. }
+            | Self::SigningKeyAdded { .. }
+            | Self::SigningKeyRetired { .. }
+            | Self::Restored { .. }
+            | Self::Expired(_)
+            | Self::LegalHoldSet { .. }
+            | Self::LegalHoldLifted { .. } => Class::Administration,
         }
     }
 
     /// The first version of the schema that can say this.
     pub fn since(&self) -> u32 {
-        if self.is_fourth() {
+        if self.is_fifth() {
+            5
+        } else if self.is_fourth() {
             4
         } else if self.is_third() {
             3
@@ -421,6 +572,23 @@ impl Event {
             Self::Denial(denial) => denial.input.is_some(),
             _ => false,
         }
+    }
+
+    fn is_fifth(&self) -> bool {
+        matches!(
+            self,
+            Self::Heads { .. }
+                | Self::Heartbeat { .. }
+                | Self::SigningKeyAdded { .. }
+                | Self::SigningKeyRetired { .. }
+                | Self::Restored { .. }
+                | Self::QuorumMissed { .. }
+                | Self::QuorumMet { .. }
+                | Self::SnapshotTaken { .. }
+                | Self::Expired(_)
+                | Self::LegalHoldSet { .. }
+                | Self::LegalHoldLifted { .. }
+        )
     }
 
     /// Whether decisions taken before this event must be taken again: it advances the control epoch. Of the overruns of a

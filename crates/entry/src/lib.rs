@@ -16,6 +16,7 @@ mod decided;
 mod distrust;
 mod error;
 mod event;
+mod evidence;
 mod kinds;
 mod pep;
 mod record;
@@ -35,6 +36,7 @@ pub use decided::{Condensed, Decided, DecidedCall, DecidedItem, Decision, Found,
 pub use distrust::Distrust;
 pub use error::EntryError;
 pub use event::{Entry, Event};
+pub use evidence::{ABSENT_MAX, Absence, Absent, Class, Evidence, Expired, HEADS_MAX, LEGAL_HOLDS_MAX, LogHead};
 pub use pep::{DECIDED_LATE_US, PepKeyRecord, PepKeyState, PepReasons, PepRecord, PepRight, PepState, Peps};
 pub use record::{AdminRecord, AgentRecord, KeyRecord, PolicyFile, PriceRecord, Role, UpstreamRecord};
 pub use repeats::{REPEATS_REMEMBERED, REPEATS_REMEMBERED_US, Repeats};

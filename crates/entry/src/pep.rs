@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use model::{Digest, KeyId, PepName, Pseudonym, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::{Decided, EntryError, State, state::unknown};
+use crate::{Decided, EntryError, State, error::unknown};
 
 /// How long after something else took effect a decision may still rest on what was there before, in microseconds. Somebody
 /// who was just being answered when a reload came is answered by what was in effect when the question came.

@@ -12,7 +12,7 @@ use crate::{
     EntryError, Event, MAX_ENTRY_BYTES, State,
     action::{Intent, Outcome, Status},
     budgets::{check_note, labels},
-    state::unknown,
+    error::unknown,
 };
 
 /// What has to be recorded of requests because some rule of the tenant counts it.

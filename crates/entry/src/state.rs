@@ -12,6 +12,8 @@ use crate::{
     ask::Asks,
     budgets::{BudgetFacts, LastEdit},
     distrust::Distrust,
+    error::unknown,
+    evidence::Evidence,
     pep::Peps,
     record::{AdminRecord, AgentRecord, KeyRecord, PolicyFile, UpstreamRecord},
     rules::Counted,
@@ -75,7 +77,7 @@ pub struct State {
     pub time: Timestamp,
     /// The control epoch: how many entries changed what decisions depend on.
     pub epoch: u64,
-    /// How often the server started (in the log of the reserved tenant).
+    /// The last start that the log knows of.
     pub boot: u64,
     /// Budgets and holds.
     pub ledger: Ledger,
@@ -117,6 +119,8 @@ pub struct State {
     pub overrun: NanoUsd,
     /// The models that are not trusted to keep to output limits, by upstream and as requests spell them.
     pub distrusted: BTreeMap<(UpstreamName, String), Distrust>,
+    /// What the log says of itself.
+    pub evidence: Evidence,
     /// What has to be the next entries, because it follows from the last outcome.
     pub owed: VecDeque<Event>,
 }
@@ -151,6 +155,7 @@ impl State {
             spent: NanoUsd::ZERO,
             overrun: NanoUsd::ZERO,
             distrusted: BTreeMap::new(),
+            evidence: Evidence::default(),
             owed: VecDeque::new(),
         }
     }
@@ -221,7 +226,7 @@ impl State {
             Event::PricesLoaded { book, .. } => self.prices = Some((*book, entry.index)),
             Event::UpstreamsLoaded { upstreams, .. } => self.upstreams.clone_from(upstreams),
             Event::Started { boot, .. } => self.started(*boot)?,
-            Event::Stopped { .. } => {}
+            Event::Stopped { boot, .. } => self.stopped(*boot, entry.v)?,
             Event::Overrun(overrun) => self.overrun(overrun, entry),
             Event::OverrunCleared { upstream, model, .. } => self.overrun_cleared(upstream, model)?,
             Event::PepLoaded { pep, .. } => self.pep_loaded(pep, entry.time),
@@ -231,6 +236,17 @@ impl State {
                 version, put, removed, ..
             } => self.entities_changed(*version, put.saturating_add(*removed), entry.time)?,
             Event::Decided(decided) => self.decided(decided, entry.time)?,
+            Event::Heads { boot, heads } => self.heads(*boot, heads)?,
+            Event::Heartbeat { boot, .. } => self.check_boot(*boot)?,
+            Event::SigningKeyAdded { key, beside, .. } => self.signing_key_added(key, beside)?,
+            Event::SigningKeyRetired { key, .. } => self.signing_key_retired(key)?,
+            Event::Restored { .. } => self.evidence.restores += 1,
+            Event::QuorumMissed { absent, .. } => self.quorum_missed(absent, entry.index)?,
+            Event::QuorumMet { .. } => self.quorum_met()?,
+            Event::SnapshotTaken { digest } => self.evidence.snapshot = Some((entry.index, *digest)),
+            Event::Expired(expired) => self.expired(expired)?,
+            Event::LegalHoldSet { name, by, .. } => self.legal_hold_set(name, by)?,
+            Event::LegalHoldLifted { name, .. } => self.legal_hold_lifted(name)?,
         }
         // What was owed before this entry is this entry; what this entry owes was put behind it.
         if self.owed.front().is_some_and(|owed| *owed == entry.event) {
@@ -472,22 +488,5 @@ impl State {
             self.peps.bundle_gone(before, entry.time);
         }
         Ok(())
-    }
-
-    fn started(&mut self, boot: u64) -> Result<(), EntryError> {
-        if boot != self.boot + 1 {
-            return Err(EntryError::Mismatch(
-                "the number of the start does not follow the one before",
-            ));
-        }
-        self.boot = boot;
-        Ok(())
-    }
-}
-
-pub(crate) fn unknown(what: &'static str, name: &dyn ToString) -> EntryError {
-    EntryError::Unknown {
-        what,
-        name: name.to_string(),
     }
 }

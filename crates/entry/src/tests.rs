@@ -6,6 +6,7 @@ mod budgets;
 mod bytes;
 mod changes;
 mod decisions;
+mod evidence;
 mod history;
 mod log;
 mod more;

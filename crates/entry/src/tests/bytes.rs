@@ -72,10 +72,21 @@ fn number(event: &Event) -> usize {
         Event::PepKeyIssued { .. } => 38,
         Event::EntitiesChanged { .. } => 39,
         Event::Decided(_) => 40,
+        Event::Heads { .. } => 41,
+        Event::Heartbeat { .. } => 42,
+        Event::SigningKeyAdded { .. } => 43,
+        Event::SigningKeyRetired { .. } => 44,
+        Event::Restored { .. } => 45,
+        Event::QuorumMissed { .. } => 46,
+        Event::QuorumMet { .. } => 47,
+        Event::SnapshotTaken { .. } => 48,
+        Event::Expired(_) => 49,
+        Event::LegalHoldSet { .. } => 50,
+        Event::LegalHoldLifted { .. } => 51,
     }
 }
 
-const KINDS: usize = 41;
+const KINDS: usize = 52;
 
 #[test]
 fn every_kind_has_these_bytes() {
@@ -117,7 +128,7 @@ fn examples_in_the_documentation_are_entries() {
         .collect();
     let docs = include_str!("../../../../docs/entries.md");
     let examples: BTreeSet<&str> = docs.lines().filter(|line| line.starts_with("{\"")).collect();
-    let (frame, booking) = ("{\"v\":4,\"tenant\":", "{\"budget\":\"runs\",\"of\":");
+    let (frame, booking) = ("{\"v\":5,\"tenant\":", "{\"budget\":\"runs\",\"of\":");
     for example in &examples {
         let part = example.starts_with(booking) && known.iter().any(|event| event.contains(example));
         assert!(
@@ -199,7 +210,7 @@ fn in_five_budgets() -> Intent {
 
 /// Changes to the bytes of an entry: what | which entry | from | to | the words of the refusal.
 const NOT_ENTRIES: &str = r#"
-an unknown field of the entry    | started       | "v":4,          | "v":4,"w":0,            | unknown field `w`
+an unknown field of the entry    | started       | "v":5,          | "v":5,"w":0,            | unknown field `w`
 an unknown field of the event    | started       | "boot":         | "more":1,"boot":        | unknown field `more`
 an unknown field of a booking    | intent        | "used":         | "note":"x","used":      | not a readable entry
 an unknown field of the usage    | outcome       | "output":       | "note":"x","output":    | not a readable entry
@@ -213,11 +224,11 @@ an amount as text                | outcome       | :50172000       | :"50172000"
 an amount too large              | outcome       | :50172000       | :9223372036854775808    | invalid value: integer
 an impossible name               | budget_loaded | :"nightly       | :"Nightly               | a name starts with
 a short digest                   | policy_loaded | 0101            | 01                      | 64 hexadecimal digits
-another version                  | started       | "v":4,          | "v":5,                  | the entry has version 5; this program reads up to version 4
-another version's fields         | started       | "v":4,          | "v":5,"w":0,            | the entry has version 5
-version 0                        | started       | "v":4,          | "v":0,                  | the entry has version 0
-a kind before its version        | overrun       | "v":4,          | "v":1,                  | an entry of kind overrun has version 1, but says what only version 2 can say
-a kind before its version        | asked         | "v":4,          | "v":2,                  | an entry of kind asked has version 2, but says what only version 3 can say
+another version                  | started       | "v":5,          | "v":6,                  | the entry has version 6; this program reads up to version 5
+another version's fields         | started       | "v":5,          | "v":6,"w":0,            | the entry has version 6
+version 0                        | started       | "v":5,          | "v":0,                  | the entry has version 0
+a kind before its version        | overrun       | "v":5,          | "v":1,                  | an entry of kind overrun has version 1, but says what only version 2 can say
+a kind before its version        | asked         | "v":5,          | "v":2,                  | an entry of kind asked has version 2, but says what only version 3 can say
 an unknown edit                  | budget_edited | {"limit":{      | {"lowered":{            | unknown variant `lowered`
 an unknown field of an edit      | budget_edited | {"limit":{      | {"limit":{"more":1,     | unknown field `more`
 an edit of two parts             | budget_edited | "edit":{        | "edit":{"paused":{},    | not a readable entry
@@ -231,17 +242,17 @@ an unknown label                 | budget_loaded | }}},"by"        | }},"select"
 labels in another order          | budget_loaded | }}},"by"        | }},"select":{"team":["a"],"product":["b"]}},"by" | not in the form it is written in
 what happens anyway, written out | budget_loaded | }}},"by"        | }},"at_limit":"deny"},"by" | not in the form it is written in
 where files are, written out     | budget_loaded | ,"by"           | ,"declared":"files","by" | not in the form it is written in
-a field before its version       | upstreams_loaded | "v":4,"tenant":"default","index":184467,"time":1789992000000000,"event":{"upstreams_loaded":{"upstreams":[{"name":"anthropic","kind":"anthropic","base_url":"https://api.anthropic.com","prices":"anthropic" | "v":1,"tenant":"default","index":184467,"time":1789992000000000,"event":{"upstreams_loaded":{"upstreams":[{"name":"anthropic","kind":"anthropic","base_url":"https://api.anthropic.com","prices":"anthropic","honours_output_limit":false | but says what only version 2 can say
-another field before its version | upstreams_loaded | "v":4,"tenant":"default","index":184467,"time":1789992000000000,"event":{"upstreams_loaded":{"upstreams":[{"name":"anthropic","kind":"anthropic","base_url":"https://api.anthropic.com","prices":"anthropic" | "v":1,"tenant":"default","index":184467,"time":1789992000000000,"event":{"upstreams_loaded":{"upstreams":[{"name":"anthropic","kind":"anthropic","base_url":"https://api.anthropic.com","prices":"anthropic","proxy":"10.0.0.1:3128" | but says what only version 2 can say
-another field before its version | upstreams_loaded | "v":4,"tenant":"default","index":184467,"time":1789992000000000,"event":{"upstreams_loaded":{"upstreams":[{"name":"anthropic","kind":"anthropic","base_url":"https://api.anthropic.com","prices":"anthropic" | "v":1,"tenant":"default","index":184467,"time":1789992000000000,"event":{"upstreams_loaded":{"upstreams":[{"name":"anthropic","kind":"anthropic","base_url":"https://api.anthropic.com","prices":"anthropic","http2":"never" | but says what only version 2 can say
-another field before its version | upstreams_loaded | "v":4,"tenant":"default","index":184467,"time":1789992000000000,"event":{"upstreams_loaded":{"upstreams":[{"name":"anthropic","kind":"anthropic","base_url":"https://api.anthropic.com","prices":"anthropic" | "v":1,"tenant":"default","index":184467,"time":1789992000000000,"event":{"upstreams_loaded":{"upstreams":[{"name":"anthropic","kind":"anthropic","base_url":"https://api.anthropic.com","prices":"anthropic","ca":"0101010101010101010101010101010101010101010101010101010101010101" | but says what only version 2 can say
-another field before its version | upstreams_loaded | "v":4,"tenant":"default","index":184467,"time":1789992000000000,"event":{"upstreams_loaded":{"upstreams":[{"name":"anthropic","kind":"anthropic","base_url":"https://api.anthropic.com","prices":"anthropic" | "v":1,"tenant":"default","index":184467,"time":1789992000000000,"event":{"upstreams_loaded":{"upstreams":[{"name":"anthropic","kind":"anthropic","base_url":"https://api.anthropic.com","prices":"anthropic","client_certificate":"0101010101010101010101010101010101010101010101010101010101010101" | but says what only version 2 can say
+a field before its version       | upstreams_loaded | "v":5,"tenant":"default","index":184467,"time":1789992000000000,"event":{"upstreams_loaded":{"upstreams":[{"name":"anthropic","kind":"anthropic","base_url":"https://api.anthropic.com","prices":"anthropic" | "v":1,"tenant":"default","index":184467,"time":1789992000000000,"event":{"upstreams_loaded":{"upstreams":[{"name":"anthropic","kind":"anthropic","base_url":"https://api.anthropic.com","prices":"anthropic","honours_output_limit":false | but says what only version 2 can say
+another field before its version | upstreams_loaded | "v":5,"tenant":"default","index":184467,"time":1789992000000000,"event":{"upstreams_loaded":{"upstreams":[{"name":"anthropic","kind":"anthropic","base_url":"https://api.anthropic.com","prices":"anthropic" | "v":1,"tenant":"default","index":184467,"time":1789992000000000,"event":{"upstreams_loaded":{"upstreams":[{"name":"anthropic","kind":"anthropic","base_url":"https://api.anthropic.com","prices":"anthropic","proxy":"10.0.0.1:3128" | but says what only version 2 can say
+another field before its version | upstreams_loaded | "v":5,"tenant":"default","index":184467,"time":1789992000000000,"event":{"upstreams_loaded":{"upstreams":[{"name":"anthropic","kind":"anthropic","base_url":"https://api.anthropic.com","prices":"anthropic" | "v":1,"tenant":"default","index":184467,"time":1789992000000000,"event":{"upstreams_loaded":{"upstreams":[{"name":"anthropic","kind":"anthropic","base_url":"https://api.anthropic.com","prices":"anthropic","http2":"never" | but says what only version 2 can say
+another field before its version | upstreams_loaded | "v":5,"tenant":"default","index":184467,"time":1789992000000000,"event":{"upstreams_loaded":{"upstreams":[{"name":"anthropic","kind":"anthropic","base_url":"https://api.anthropic.com","prices":"anthropic" | "v":1,"tenant":"default","index":184467,"time":1789992000000000,"event":{"upstreams_loaded":{"upstreams":[{"name":"anthropic","kind":"anthropic","base_url":"https://api.anthropic.com","prices":"anthropic","ca":"0101010101010101010101010101010101010101010101010101010101010101" | but says what only version 2 can say
+another field before its version | upstreams_loaded | "v":5,"tenant":"default","index":184467,"time":1789992000000000,"event":{"upstreams_loaded":{"upstreams":[{"name":"anthropic","kind":"anthropic","base_url":"https://api.anthropic.com","prices":"anthropic" | "v":1,"tenant":"default","index":184467,"time":1789992000000000,"event":{"upstreams_loaded":{"upstreams":[{"name":"anthropic","kind":"anthropic","base_url":"https://api.anthropic.com","prices":"anthropic","client_certificate":"0101010101010101010101010101010101010101010101010101010101010101" | but says what only version 2 can say
 something behind                 | started       | }}}             | }}}x                    | trailing characters
 another entry behind             | started       | }}}             | }}}{}                   | trailing characters
 an end too early                 | started       | }}}             | }}                      | EOF
 a space                          | started       | :12             | : 12                    | not in the form it is written in
 another spelling of a letter     | started       | 0.1.0           | 0.1.\u0030              | not in the form it is written in
-another order                    | admin_removed | "v":4,"tenant":"default" | "tenant":"default","v":2 | not in the form it is written in
+another order                    | admin_removed | "v":5,"tenant":"default" | "tenant":"default","v":2 | not in the form it is written in
 a default written out            | outcome       | ,"duration_us"  | ,"overrun":0,"duration_us" | not in the form it is written in
 an absent field written out      | key_issued    | "tier"          | "user":null,"tier"      | not in the form it is written in
 an upper-case digest             | key_issued    | "verifier":"07  | "verifier":"0A          | not in the form it is written in

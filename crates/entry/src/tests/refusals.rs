@@ -83,7 +83,7 @@ fn order() {
                 v: VERSION + 1,
                 ..right.clone()
             },
-            "the entry has version 5",
+            "the entry has version 6",
         ),
         (
             "an older version",

@@ -188,6 +188,17 @@ fn histories_have_entries_of_every_kind_of_a_call() {
         "pep_key_issued",
         "entities_changed",
         "decided",
+        "heads",
+        "heartbeat",
+        "signing_key_added",
+        "signing_key_retired",
+        "restored",
+        "quorum_missed",
+        "quorum_met",
+        "snapshot_taken",
+        "expired",
+        "legal_hold_set",
+        "legal_hold_lifted",
     ];
     let all: BTreeSet<&str> = every_event().iter().map(Event::kind).collect();
     let missing: Vec<_> = all

@@ -8,7 +8,7 @@ use model::{
     UpstreamName, Usage, UsageSource,
 };
 
-use super::{decisions::decision_events, more::over, rules::rule_events};
+use super::{decisions::decision_events, evidence::evidence_events, more::over, rules::rule_events};
 use crate::{
     Action, AdminRecord, AgentRecord, Allowance, AskEnd, AskEnded, AskRefused, Asked, Declared, Denial, Event, Intent,
     KeyRecord, Outcome, Over, Overrun, PolicyFile, PriceRecord, Replay, Role, SpoolApplied, Status, ThresholdReached,
@@ -379,6 +379,7 @@ pub(super) fn every_event() -> Vec<Event> {
     .into_iter()
     .chain(rule_events())
     .chain(decision_events())
+    .chain(evidence_events())
     .collect()
 }
 

@@ -1,14 +1,14 @@
 //! An entry in a few words.
 
 use entry::{
-    Action, AskEnd, Closed, Decided, DecidedItem, Denial, Event, Intent, Outcome, Over, Overrun, Party, Status,
-    ThresholdReached,
+    Action, AskEnd, Closed, Decided, DecidedItem, Denial, Event, Expired, Intent, Outcome, Over, Overrun, Party,
+    Status, ThresholdReached,
 };
 use ledger::{Edit, Measure, Reached};
 use model::{BudgetName, NanoUsd};
 
 /// The kinds of entries, as the log spells them.
-pub(super) const KINDS: [&str; 41] = [
+pub(super) const KINDS: [&str; 52] = [
     "intent",
     "outcome",
     "denial",
@@ -50,6 +50,17 @@ pub(super) const KINDS: [&str; 41] = [
     "pep_key_issued",
     "entities_changed",
     "decided",
+    "heads",
+    "heartbeat",
+    "signing_key_added",
+    "signing_key_retired",
+    "restored",
+    "quorum_missed",
+    "quorum_met",
+    "snapshot_taken",
+    "expired",
+    "legal_hold_set",
+    "legal_hold_lifted",
 ];
 
 /// What happened, in a few words. Nothing of it is cleaned for a terminal.
@@ -158,7 +169,31 @@ pub(super) fn describe(event: &Event) -> String {
             of_note(note)
         ),
         Event::Decided(decided) => of_decided(decided),
+        Event::Heads { boot, heads } => {
+            let heads = heads.iter().map(|head| format!("{} {}", head.tenant, head.size));
+            format!("at start {boot}: {}", heads.collect::<Vec<_>>().join(", "))
+        }
+        Event::Heartbeat { every_s, .. } => format!("nothing for {every_s} s"),
+        Event::SigningKeyAdded { key, by, .. } => format!("{key} by {by}"),
+        Event::SigningKeyRetired { key, by } => format!("{key} by {by}"),
+        Event::Restored { note, by, .. } => format!("an older copy accepted by {by}: {note}"),
+        Event::QuorumMissed { size, quorum, absent } => {
+            let absent: Vec<_> = absent.iter().map(|absent| absent.witness.as_str()).collect();
+            format!("size {size}, {quorum} have to sign, without {}", absent.join(", "))
+        }
+        Event::QuorumMet { size } => format!("size {size}"),
+        Event::SnapshotTaken { digest } => digest.short(),
+        Event::Expired(expired) => of_expired(expired),
+        Event::LegalHoldSet { name, note, by } | Event::LegalHoldLifted { name, note, by } => {
+            format!("{name} by {by}: {note}")
+        }
     }
+}
+
+fn of_expired(expired: &Expired) -> String {
+    let classes = expired.before.iter();
+    let classes = classes.map(|(class, before)| format!("{} before entry {before}", class.as_str()));
+    format!("{} by {}", classes.collect::<Vec<_>>().join(", "), expired.by)
 }
 
 fn of_decided(decided: &Decided) -> String {
