@@ -1,7 +1,7 @@
 //! One binary: wiring, shutdown, command line.
 //!
 //! `cli` has a file for each command, `server.rs` puts a server together and takes it apart, `certificates.rs` renews its
-//! certificates, `verify.rs` checks a data directory without a server. What people write is read by the crate `config`.
+//! certificates, `witnesses.rs` asks others to cosign the logs, `verify.rs` checks a data directory without a server. What people write is read by the crate `config`.
 
 mod certificates;
 mod cli;
@@ -9,6 +9,7 @@ mod demo;
 mod logging;
 mod server;
 mod verify;
+mod witnesses;
 
 use std::process::ExitCode;
 

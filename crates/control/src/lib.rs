@@ -38,6 +38,7 @@ mod refusal;
 mod repeat;
 mod replay;
 mod report;
+mod rotation;
 mod route;
 mod rules;
 mod signer;
@@ -52,6 +53,7 @@ mod tariffs;
 mod testing;
 mod upstream;
 mod witnesses;
+mod witnessing;
 
 pub use admin::{AdminError, IssuedAdmin, IssuedKey, KeyOrder, PepKeyOrder, Permission};
 pub use audience::{Audience, Seat};
@@ -85,6 +87,7 @@ pub use report::{
     ReplayChange, ReplayDay, ReplayExample, ReplayReport, ReplaySet, SimulationReport, StandingReport, StopReport,
     StoppedReport, Unlike, UpstreamReport, rfc3339,
 };
+pub use rotation::LogKeyReport;
 pub use route::{Bounds, Cause, Fallback, ModelPattern, Places, Retry, RouteSpec};
 pub use rules::Reset;
 pub use signer::{GuardFile, KeyFiles, log_keys};
@@ -99,3 +102,4 @@ pub use upstream::{
     QueryTemplate, Secret, TemplateError, Transport, TransportSpec, UpstreamSpec,
 };
 pub use witnesses::{AskWitness, Asked, WitnessAnswer, WitnessSpec, Witnesses};
+pub use witnessing::cosigned_file;

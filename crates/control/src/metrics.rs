@@ -79,6 +79,18 @@ struct ListenerLabels {
     listener: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WitnessLabels {
+    tenant: String,
+    witness: String,
+    answer: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LogLabels {
+    tenant: String,
+}
+
 /// All metrics of the data plane.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -95,6 +107,9 @@ pub(crate) struct Metrics {
     edits: Family<EditLabels, Counter>,
     answers: Family<AnswerLabels, Counter>,
     stale_certificate: Family<ListenerLabels, Gauge>,
+    witness_answers: Family<WitnessLabels, Counter>,
+    cosigned: Family<LogLabels, Gauge>,
+    quorum_missed: Family<LogLabels, Gauge>,
     decisions: Decisions,
 }
 
@@ -117,6 +132,9 @@ impl Metrics {
         let edits = Family::default();
         let answers = Family::default();
         let stale_certificate = Family::default();
+        let witness_answers = Family::default();
+        let cosigned = Family::default();
+        let quorum_missed = Family::default();
         registry.register("calls", "Calls forwarded, by how they ended", calls.clone());
         registry.register("denials", "Actions refused, by reason", denials.clone());
         registry.register(
@@ -165,6 +183,21 @@ impl Metrics {
             "1 if the certificate files of a listener cannot be used, so that an older certificate stays in use",
             stale_certificate.clone(),
         );
+        registry.register(
+            "witness_answers",
+            "Checkpoints shown to witnesses, by what they answered",
+            witness_answers.clone(),
+        );
+        registry.register(
+            "cosigned_size",
+            "Entries covered by the last checkpoint that enough witnesses have cosigned",
+            cosigned.clone(),
+        );
+        registry.register(
+            "witness_quorum_missed",
+            "1 if too few witnesses have cosigned the log's checkpoints in time",
+            quorum_missed.clone(),
+        );
         let decisions = Decisions::register(&mut registry);
         Self {
             registry,
@@ -180,14 +213,48 @@ impl Metrics {
             edits,
             answers,
             stale_certificate,
+            witness_answers,
+            cosigned,
+            quorum_missed,
             decisions,
         }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
     }
 
     /// Says whether a listener goes on with an older certificate than its files hold.
     pub(crate) fn stale_certificate(&self, listener: &'static str, stale: bool) {
         let gauge = self.stale_certificate.get_or_create(&ListenerLabels { listener });
         gauge.set(i64::from(stale));
+    }
+
+    /// Counts what a witness has answered.
+    pub(crate) fn witness_answered(&self, tenant: &TenantName, witness: &str, answer: &'static str) {
+        let (tenant, witness) = (tenant.to_string(), witness.to_owned());
+        let labels = WitnessLabels {
+            tenant,
+            witness,
+            answer,
+        };
+        self.witness_answers.get_or_create(&labels).inc();
+    }
+
+    /// Says how much of a log enough witnesses have cosigned.
+    pub(crate) fn cosigned(&self, tenant: &TenantName, size: u64) {
+        let tenant = tenant.to_string();
+        let size = i64::try_from(size).unwrap_or(i64::MAX);
+        self.cosigned.get_or_create(&LogLabels { tenant }).set(size);
+    }
+
+    /// Says whether too few witnesses have cosigned a log's checkpoints in time.
+    pub(crate) fn quorum_missed(&self, tenant: &TenantName, missed: bool) {
+        let tenant = tenant.to_string();
+        self.quorum_missed
+            .get_or_create(&LogLabels { tenant })
+            .set(i64::from(missed));
     }
 
     /// Counts a change of a budget by an administrator.

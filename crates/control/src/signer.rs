@@ -17,18 +17,19 @@ use store::{DataDir, Head, Heads, Reader, StoreError};
 use tlog::{
     Hash,
     checkpoint::{Checkpoint, Origin},
-    note::{SigningKey, VerifierKey},
 };
 use tokio::sync::watch;
-use zeroize::Zeroizing;
 
 use crate::{
     StartError,
     public_log::{Checkpoints, Published},
 };
 
+mod keyring;
 mod steps;
 
+pub(crate) use keyring::Keyring;
+pub use keyring::{KeyFiles, log_keys};
 pub(crate) use steps::Durable;
 use steps::Steps;
 
@@ -36,34 +37,6 @@ use steps::Steps;
 const INTERVAL: Duration = Duration::from_secs(1);
 /// How long after a failure it is tried again.
 const AGAIN: Duration = Duration::from_secs(3);
-
-/// Where the keys of a data directory's logs are.
-#[derive(Clone, Debug)]
-pub struct KeyFiles;
-
-impl KeyFiles {
-    fn seed(tenant: &TenantName) -> String {
-        format!("keys/log.{tenant}.seed")
-    }
-
-    fn public(tenant: &TenantName) -> String {
-        format!("keys/log.{tenant}.vkey")
-    }
-}
-
-/// The public keys of all logs of a data directory, by tenant: what a verifier has to be given.
-pub fn log_keys(data: &Path) -> std::io::Result<BTreeMap<TenantName, String>> {
-    let mut keys = BTreeMap::new();
-    for file in std::fs::read_dir(data.join("keys"))? {
-        let file = file?;
-        let name = file.file_name().to_string_lossy().into_owned();
-        let tenant = name.strip_prefix("log.").and_then(|name| name.strip_suffix(".vkey"));
-        if let Some(tenant) = tenant.and_then(|tenant| TenantName::new(tenant).ok()) {
-            keys.insert(tenant, std::fs::read_to_string(file.path())?.trim().to_owned());
-        }
-    }
-    Ok(keys)
-}
 
 /// The file that remembers the last signed checkpoint of a tenant apart from the database, so that an old database put
 /// in the place of a newer one shows.
@@ -106,65 +79,28 @@ pub(crate) fn expect_key(dir: &DataDir, name: &str, was_used: bool) -> Result<()
 /// Signs for all tenants of a data directory.
 #[derive(Debug)]
 pub(crate) struct Signer {
-    trust_domain: String,
     guards: PathBuf,
-    keys: BTreeMap<TenantName, SigningKey>,
+    keyring: Arc<Keyring>,
     published: watch::Sender<Checkpoints>,
 }
 
 impl Signer {
-    pub(crate) fn new(trust_domain: String, guards: PathBuf) -> Self {
+    pub(crate) fn new(keyring: Arc<Keyring>, guards: PathBuf) -> Self {
         Self {
-            trust_domain,
             guards,
-            keys: BTreeMap::new(),
+            keyring,
             published: watch::Sender::default(),
         }
     }
 
-    /// Reads a tenant's key, making it the first time, and writes its public half beside it.
-    pub(crate) fn prepare(
-        &mut self,
-        dir: &DataDir,
-        tenant: &TenantName,
-        signed: bool,
-        random: impl FnOnce() -> Zeroizing<[u8; 32]>,
-    ) -> Result<(), StartError> {
-        expect_key(dir, &KeyFiles::seed(tenant), signed)?;
-        let hex = |bytes: &[u8]| data_encoding::HEXLOWER.encode(bytes).into_bytes();
-        let text = Zeroizing::new(dir.read_or_create(&KeyFiles::seed(tenant), || hex(random().as_slice()))?);
-        let seed = data_encoding::HEXLOWER
-            .decode(text.trim_ascii())
-            .ok()
-            .map(Zeroizing::new);
-        let seed = seed
-            .and_then(|seed| <[u8; 32]>::try_from(seed.as_slice()).ok())
-            .map(Zeroizing::new);
-        let unreadable = || StartError::Key(dir.path().join(KeyFiles::seed(tenant)));
-        // A key is bound to its log's name, so that it cannot vouch for another log.
-        let name = self.name(tenant);
-        let seed = seed.ok_or_else(unreadable)?;
-        let key = SigningKey::from_seed(&name, &seed).map_err(|_| unreadable())?;
-        dir.replace(&KeyFiles::public(tenant), format!("{}\n", key.verifier()).as_bytes())?;
-        self.keys.insert(tenant.clone(), key);
-        Ok(())
-    }
-
-    pub(crate) fn verifier(&self, tenant: &TenantName) -> Option<&VerifierKey> {
-        self.keys.get(tenant).map(SigningKey::verifier)
-    }
-
-    /// The name of a tenant's log, which its key bears too.
-    fn name(&self, tenant: &TenantName) -> String {
-        format!("{}/{tenant}", self.trust_domain)
-    }
-
     /// The checkpoint that the guard file of a tenant remembers.
     fn guarded(&self, tenant: &TenantName) -> Result<Option<Checkpoint>, StartError> {
-        let (Some(note), Some(verifier)) = (GuardFile::new(&self.guards, tenant).read()?, self.verifier(tenant)) else {
+        let known = self.keyring.known(tenant);
+        let note = GuardFile::new(&self.guards, tenant).read()?;
+        let Some(note) = note.filter(|_| !known.is_empty()) else {
             return Ok(None);
         };
-        let read = Checkpoint::open(&note, std::slice::from_ref(verifier));
+        let read = Checkpoint::open(&note, &known);
         read.map(Some).map_err(|error| StartError::Guard {
             tenant: tenant.clone(),
             why: format!("the guard file cannot be read: {error}"),
@@ -291,24 +227,38 @@ impl Signer {
     ///    signed it: a second server on a copy of the data and the keys is found out here at the latest.
     /// 3. The guard file, before anybody can read the checkpoint: one that left this process must never be forgotten,
     ///    or an older copy of the database could be taken for the newest and be continued to another history.
-    /// 4. The row in the database. From then on it is published.
+    /// 4. Where two keys sign: the first checkpoint that both have signed, for whoever knows the older one only. It is kept
+    ///    for ever, and the older key is not retired before it is there.
+    /// 5. The row in the database. From then on it is published.
     ///
     /// Any step may fail, and may have landed all the same. Nothing is taken back then: the next round makes the same
     /// checkpoint of the same head, or a longer one.
     async fn sign(&self, steps: &impl Steps, tenant: &TenantName, head: &Head) -> Result<(), StartError> {
-        let Some(key) = self.keys.get(tenant) else {
+        if self.keyring.is_to_ask(tenant) {
+            let (size, said) = steps.said(tenant).await?;
+            self.keyring.settle(tenant, size, &said)?;
+        }
+        let signing = self.keyring.signing(tenant).unwrap_or_default();
+        let Some((first, further)) = signing.keys.split_first() else {
             return Ok(());
         };
         let unsigned = |error: tlog::checkpoint::CheckpointError| StartError::Sign(error.to_string());
         let stored = steps.tiles(tenant, head.size).await?;
         let checkpoint = Checkpoint {
-            origin: Origin::new(self.name(tenant)).map_err(unsigned)?,
+            origin: Origin::new(self.keyring.name(tenant)).map_err(unsigned)?,
             size: head.size,
             root: agreed(head.size, stored, head.root)?,
         };
         self.keep_to_the_guarded(steps, tenant, &checkpoint).await?;
-        let note = checkpoint.sign(key).map_err(unsigned)?.to_string();
+        let note = checkpoint.sign_by_all(first, further.iter().map(AsRef::as_ref));
+        let note = note.map_err(unsigned)?.to_string();
         steps.guard(&GuardFile::new(&self.guards, tenant), &note).await?;
+        if head.size >= signing.since {
+            for key in further {
+                let path = self.keyring.handover(tenant, key.verifier().id());
+                steps.handover(&path, &note).await?;
+            }
+        }
         steps.save(tenant, head.size, note.clone()).await?;
         self.publish(tenant, note);
         Ok(())

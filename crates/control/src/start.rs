@@ -17,7 +17,7 @@ use tokio::{
 use zeroize::Zeroizing;
 
 use crate::{
-    ADMIN_PREFIX, AdminError, AuthzenSettings, Governance, Limits, LoadProblem, UpstreamSpec,
+    ADMIN_PREFIX, AdminError, AuthzenSettings, Governance, Limits, LoadProblem, UpstreamSpec, Witnesses,
     asking::room_for_bodies,
     credential::{make, recognise},
     load::{self, Compiled},
@@ -25,10 +25,11 @@ use crate::{
     pdp::PdpKey,
     privacy::Privacy,
     public_log::Checkpoints,
-    signer::{Durable, Signer, expect_key},
+    signer::{Durable, Keyring, Signer, expect_key},
     sinks::SinkBoard,
     snapshot::Snapshot,
     stored::Merged,
+    witnessing::{self, Witnessing, cosigned_file},
 };
 
 /// The actor of what a start loads.
@@ -59,6 +60,8 @@ pub struct Options {
     pub public_log: bool,
     /// Bounds.
     pub limits: Limits,
+    /// Who cosigns checkpoints, and how many of them have to before one is published; `None` if nobody does.
+    pub witnesses: Option<Witnesses>,
     /// How the decision point answers.
     pub authzen: AuthzenSettings,
     /// The program's version.
@@ -92,6 +95,17 @@ pub enum StartError {
     /// A key file is damaged.
     #[error("{} holds no usable key: restore it from a backup", .0.display())]
     Key(PathBuf),
+    /// The file of a key is gone by which the log says that it is signed.
+    #[error(
+        "the log of tenant {tenant} is signed by the key {key}, whose file is not in keys/ of the data directory: restore it \
+         from a backup"
+    )]
+    LostSigningKey {
+        /// Whose log.
+        tenant: TenantName,
+        /// The public key.
+        key: String,
+    },
     /// A key file is gone although there is a log that was made with it.
     #[error("{} is gone, and the log was made with it: restore it from a backup", .0.display())]
     LostKey(PathBuf),
@@ -109,6 +123,9 @@ pub enum StartError {
         /// The root that was acknowledged or signed.
         known: Hash,
     },
+    /// The witnesses make no quorum.
+    #[error("the witnesses: {0}")]
+    Witnesses(String),
     /// A head cannot be signed.
     #[error("the head cannot be signed: {0}")]
     Sign(String),
@@ -145,6 +162,9 @@ pub(crate) struct Inner {
     pub(crate) tiles: Tiles,
     pub(crate) public_log: bool,
     pub(crate) checkpoints: watch::Receiver<Checkpoints>,
+    pub(crate) keyring: Arc<Keyring>,
+    /// Held while keys of logs are exchanged: one after the other.
+    pub(crate) rotating: Mutex<()>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) privacy: Privacy,
     pub(crate) limits: Arc<Limits>,
@@ -188,6 +208,7 @@ impl Control {
             spool,
             public_log,
             limits,
+            witnesses,
             authzen,
             version,
             clock,
@@ -196,7 +217,8 @@ impl Control {
         let compiled = Arc::new(loader().and_then(load::compile).map_err(StartError::Problems)?);
         let random = SystemRandom::new();
         DataDir::make_at(&guards)?;
-        let mut signer = Signer::new(trust_domain.clone(), guards);
+        let keyring = Arc::new(Keyring::new(trust_domain.clone(), dir.path().to_owned()));
+        let signer = Signer::new(keyring.clone(), guards);
         let store = Store::open(&dir).await?;
         let reader = store.reader().clone();
         let mut tenants = reader.tenants().await?;
@@ -213,7 +235,7 @@ impl Control {
             any_log |= reader.size(&tenant).await? > 0;
             // A tenant that was declared while the server ran has a log, and a key only from its next start on.
             let signed = reader.checkpoint(&tenant).await?.is_some();
-            signer.prepare(&dir, &tenant, signed, || secret(&random))?;
+            keyring.prepare(&tenant, signed, || secret(&random))?;
             signer.check_guard(&reader, &tenant).await?;
             signer.take_up(&reader, &tenant).await?;
         }
@@ -236,12 +258,39 @@ impl Control {
             random: random_bytes,
         };
         let (committer, committing) = Committer::start(store, clock.clone(), config).await?;
+        for tenant in keyring.tenants() {
+            let view = committer.view(tenant.clone()).await.map_err(AdminError::from)?;
+            keyring.settle(&tenant, view.size, &view.evidence)?;
+        }
         let projection = Projection::start(dir.path(), reader.clone(), committer.heads(), reserve);
         let (stop_signer, stopping) = watch::channel(false);
         // Tiles of a log that has none yet are made in the signer's task: a start does not wait for them.
         let tiles = Tiles::new(dir.path(), reader.clone(), reserve);
         let durable = Durable::new(tiles.clone(), reader.clone(), committer.clone());
-        let checkpoints = signer.published();
+        let metrics = Arc::new(Metrics::new());
+        let around = witnessing::Server {
+            tiles: tiles.clone(),
+            committer: committer.clone(),
+            data: dir.path().to_owned(),
+        };
+        let witnessed = witnesses.map(|witnesses| Witnessing::new(around, witnesses, metrics.clone()));
+        let witnessed = witnessed
+            .transpose()
+            .map_err(|error| StartError::Witnesses(error.to_string()))?;
+        let checkpoints = match witnessed {
+            None => signer.published(),
+            Some(mut witnessing) => {
+                DataDir::make_at(&dir.path().join("cosigned"))?;
+                for tenant in keyring.tenants() {
+                    if let Ok(note) = std::fs::read_to_string(cosigned_file(dir.path(), &tenant)) {
+                        witnessing.take_up(&tenant, note);
+                    }
+                }
+                let published = witnessing.published();
+                tokio::spawn(witnessing.run(signer.published(), stop_signer.subscribe()));
+                published
+            }
+        };
         let signing = tokio::spawn(signer.run(durable, committer.heads(), stopping));
         let inner = Inner {
             snapshot: ArcSwap::from_pointee(Snapshot::empty(PriceBook::builtin())),
@@ -255,6 +304,8 @@ impl Control {
             tiles,
             public_log,
             checkpoints,
+            keyring,
+            rotating: Mutex::new(()),
             clock,
             privacy: Privacy::new(&privacy),
             waiting: Arc::new(room_for_bodies(&limits)),
@@ -263,7 +314,7 @@ impl Control {
             merged: Merged::default(),
             limits: Arc::new(limits),
             authzen,
-            metrics: Arc::new(Metrics::new()),
+            metrics,
             random,
             loader,
             loaded: Mutex::new(compiled.clone()),

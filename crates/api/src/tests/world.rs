@@ -105,6 +105,8 @@ impl World {
             guards: dir.path().join("guard"),
             reserve: 0,
             spool: None,
+            public_log: false,
+            witnesses: None,
             limits: Limits::default(),
             authzen: control::AuthzenSettings::default(),
             version: "test".to_owned(),

@@ -7,8 +7,11 @@ use model::{AdminName, Digest};
 use store::{Committer, Config, Handle, Store, SystemClock, Tiles};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
+use zeroize::Zeroizing;
 
 use super::*;
+
+mod rotation;
 
 /// What becomes of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +26,8 @@ enum Fate {
 enum Step {
     Tiles,
     Guard,
+    Handover,
+    Said,
     Save,
 }
 
@@ -80,6 +85,14 @@ impl Steps for Faulty {
         self.with(Step::Guard, self.durable.guard(file, note)).await
     }
 
+    async fn handover(&self, path: &Path, note: &str) -> Result<(), StoreError> {
+        self.with(Step::Handover, self.durable.handover(path, note)).await
+    }
+
+    async fn said(&self, tenant: &TenantName) -> Result<(u64, entry::Evidence), StoreError> {
+        self.with(Step::Said, self.durable.said(tenant)).await
+    }
+
     async fn save(&self, tenant: &TenantName, size: u64, note: String) -> Result<(), StoreError> {
         self.with(Step::Save, self.durable.save(tenant, size, note)).await
     }
@@ -97,6 +110,7 @@ impl Steps for Faulty {
 struct World {
     steps: Faulty,
     signer: Signer,
+    keyring: Arc<Keyring>,
     tiles: Tiles,
     reader: Reader,
     committer: Handle,
@@ -116,10 +130,9 @@ impl World {
         let data = DataDir::open(&dir.path().join("data")).unwrap();
         let guards = dir.path().join("guard");
         DataDir::make_at(&guards).unwrap();
-        let mut signer = Signer::new("test.example".to_owned(), guards);
-        signer
-            .prepare(&data, &tenant(), false, || Zeroizing::new([7; 32]))
-            .unwrap();
+        let keyring = Arc::new(Keyring::new("test.example".to_owned(), data.path().to_owned()));
+        keyring.prepare(&tenant(), false, || Zeroizing::new([7; 32])).unwrap();
+        let signer = Signer::new(keyring.clone(), guards);
         let store = Store::open(&data).await.unwrap();
         let reader = store.reader().clone();
         let config = Config {
@@ -143,6 +156,7 @@ impl World {
         let mut world = Self {
             steps,
             signer,
+            keyring,
             tiles,
             reader,
             committer,
@@ -179,8 +193,7 @@ impl World {
     }
 
     fn open(&self, note: &str) -> Checkpoint {
-        let key = self.signer.verifier(&tenant()).unwrap();
-        Checkpoint::open(note, std::slice::from_ref(key)).unwrap()
+        Checkpoint::open(note, &self.keyring.known(&tenant())).unwrap()
     }
 
     fn guarded(&self) -> Option<Checkpoint> {
@@ -310,8 +323,8 @@ async fn nothing_is_signed_beside_the_guard_file() {
     let head = world.head();
     let guard = GuardFile::new(&world.dir.path().join("guard"), &tenant());
     let sign = |checkpoint: &Checkpoint| {
-        let key = world.signer.keys.get(&tenant()).unwrap();
-        checkpoint.sign(key).unwrap().to_string()
+        let signing = world.keyring.signing(&tenant()).unwrap();
+        checkpoint.sign(&signing.keys[0]).unwrap().to_string()
     };
     // A second server on a copy of the data and the keys: it is ahead, or has another history.
     let ahead = Checkpoint {
@@ -353,7 +366,7 @@ async fn it_runs_until_it_is_stopped_and_signs_the_last_head() {
     world.append().await;
     let (stop, stopping) = watch::channel(false);
     let mut published = world.signer.published();
-    let signer = std::mem::replace(&mut world.signer, Signer::new(String::new(), PathBuf::new()));
+    let signer = std::mem::replace(&mut world.signer, Signer::new(world.keyring.clone(), PathBuf::new()));
     let steps = Durable::new(world.tiles.clone(), world.reader.clone(), world.committer.clone());
     let running = tokio::spawn(signer.run(steps, world.committer.heads(), stopping));
     let head = world.head();
