@@ -28,6 +28,7 @@ mod guard;
 mod input;
 mod keys;
 mod listener;
+mod log_keys;
 mod operations;
 mod overruns;
 mod peps;

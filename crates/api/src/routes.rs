@@ -14,7 +14,7 @@ use crate::{
     input::BODY_MAX,
     keys,
     listener::Shared,
-    operations, overruns, peps,
+    log_keys, operations, overruns, peps,
     problem::{Kind, Problem},
     reload, replay, rules, simulate, sinks, upstreams,
 };
@@ -123,6 +123,9 @@ pub(crate) fn routes() -> Vec<Route> {
         get_("/api/v1/admins", admins::list),
         post_("/api/v1/admins", admins::add),
         delete_("/api/v1/admins/{name}", admins::remove),
+        get_("/api/v1/log-keys", log_keys::list),
+        post_("/api/v1/log-keys", log_keys::rotate),
+        post_("/api/v1/log-keys/{id}/retire", log_keys::retire),
         post_("/api/v1/reload", reload::reload),
         get_("/api/v1/audit", audit::list),
         get_("/api/v1/audit/wait", audit::wait),

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, fmt};
 
 use control::{
     AdminReport, AgentReport, AskReport, AtLimitForm, BreakerReport, BudgetForm, EntryReport, KeyReport, LimitReport,
-    LoadProblem, OverrunReport, PepKeyReport, PepReport, SinkReport, UpstreamReport, Values,
+    LoadProblem, LogKeyReport, OverrunReport, PepKeyReport, PepReport, SinkReport, UpstreamReport, Values,
 };
 use entry::Role;
 use ledger::BudgetSpec;
@@ -330,6 +330,31 @@ pub struct IssuedPepKey {
     pub expires: Option<String>,
     /// The credential itself: shown this once, kept nowhere.
     pub key: Shown,
+}
+
+/// What `GET /api/v1/log-keys` can be asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogKeysOf {
+    /// Only those of this tenant's log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<TenantName>,
+}
+
+/// `GET /api/v1/log-keys`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogKeys {
+    /// The keys that sign, the older first, and those that did.
+    pub keys: Vec<LogKeyReport>,
+}
+
+/// `POST /api/v1/log-keys` and `POST /api/v1/log-keys/{id}/retire`. Answered with the key, a [`LogKeyReport`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogKeyOrder {
+    /// Whose log; `default` if absent.
+    #[serde(default = "TenantName::default_tenant")]
+    pub tenant: TenantName,
 }
 
 /// `GET /api/v1/pep-keys`

@@ -110,7 +110,7 @@ pub(crate) async fn verify(data: &Path, guards: &Path, only: Option<&TenantName>
 async fn verify_tenant(
     reader: &Reader,
     guards: &Path,
-    keys: &BTreeMap<TenantName, String>,
+    keys: &BTreeMap<TenantName, Vec<String>>,
     tenant: &TenantName,
 ) -> Result<TenantReport, StoreError> {
     let mut trouble = None;
@@ -132,12 +132,15 @@ async fn verify_tenant(
     Ok(fold.report(trouble))
 }
 
-fn open(note: &str, key: Option<&String>) -> Result<Checkpoint, String> {
-    let key = key.ok_or("the key of this log is missing")?;
-    let key: VerifierKey = key
-        .parse()
-        .map_err(|error| format!("the key of this log is damaged: {error}"))?;
-    Checkpoint::open(note, &[key]).map_err(|error| error.to_string())
+/// While a key is exchanged a log has two, of which one is enough.
+fn open(note: &str, keys: Option<&Vec<String>>) -> Result<Checkpoint, String> {
+    let keys = keys
+        .filter(|keys| !keys.is_empty())
+        .ok_or("the key of this log is missing")?;
+    let keys = keys.iter().map(|key| key.parse::<VerifierKey>());
+    let keys = keys.collect::<Result<Vec<_>, _>>();
+    let keys = keys.map_err(|error| format!("the key of this log is damaged: {error}"))?;
+    Checkpoint::open(note, &keys).map_err(|error| error.to_string())
 }
 
 /// How many entries are read at a time, by all processors.

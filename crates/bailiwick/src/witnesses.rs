@@ -121,12 +121,11 @@ fn said(answer: Result<Answer, String>) -> WitnessAnswer {
     match answer {
         Ok(Answer::Cosigned(signatures)) => WitnessAnswer::Cosigned(signatures),
         Ok(Answer::Refused(Refusal::OtherSize(size))) => WitnessAnswer::At(size),
-        Ok(Answer::Refused(refusal @ (Refusal::Forked(_) | Refusal::Unproved { .. }))) => {
-            WitnessAnswer::Fork(refusal.to_string())
-        }
-        Ok(Answer::Refused(refusal @ (Refusal::UnknownLog(_) | Refusal::Unsigned(_)))) => {
-            WitnessAnswer::Unknown(refusal.to_string())
-        }
+        // Of a stranger's refusal the text is its own.
+        Ok(Answer::Refused(Refusal::Unproved { why, .. })) => WitnessAnswer::Fork(why),
+        Ok(Answer::Refused(refusal @ Refusal::Forked(_))) => WitnessAnswer::Fork(refusal.to_string()),
+        Ok(Answer::Refused(Refusal::UnknownLog(why))) => WitnessAnswer::Unknown(why),
+        Ok(Answer::Refused(refusal @ Refusal::Unsigned(_))) => WitnessAnswer::Unknown(refusal.to_string()),
         Ok(Answer::Refused(refusal)) => WitnessAnswer::Failed(refusal.to_string()),
         Err(why) => WitnessAnswer::Failed(why),
     }

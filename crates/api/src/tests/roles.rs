@@ -194,6 +194,19 @@ fn table() -> Vec<Line> {
             none.clone(),
             owns_nothing,
         ),
+        line("GET /api/v1/log-keys", "/api/v1/log-keys", none.clone(), reads_state),
+        line(
+            "POST /api/v1/log-keys",
+            "/api/v1/log-keys",
+            json!({}),
+            [201, 403, 403, 403, 403, 401],
+        ),
+        line(
+            "POST /api/v1/log-keys/{id}/retire",
+            "/api/v1/log-keys/00000000/retire",
+            json!({}),
+            owns_nothing,
+        ),
         line(
             "POST /api/v1/reload",
             "/api/v1/reload",

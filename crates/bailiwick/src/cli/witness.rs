@@ -160,7 +160,8 @@ fn key(settings: &WitnessSettings) -> Result<CosigningKey, Failure> {
         .and_then(|seed| <[u8; 32]>::try_from(seed.as_slice()).ok())
         .map(Zeroizing::new);
     let unusable = || Failure::failed(format!("{} holds no key: it is 64 hexadecimal digits", path.display()));
-    CosigningKey::from_seed(&settings.name, &seed.ok_or_else(unusable)?).map_err(|_| unusable())
+    let seed = seed.ok_or_else(unusable)?;
+    CosigningKey::from_seed(&settings.name, &seed).map_err(|_| unusable())
 }
 
 fn start(settings: &WitnessSettings) -> Result<(), Failure> {

@@ -23,6 +23,7 @@ mod fail_open;
 mod first_steps;
 mod harness;
 mod keys;
+mod log_keys;
 #[cfg(target_os = "linux")]
 mod memory;
 mod overruns;
@@ -34,3 +35,4 @@ mod sinks;
 mod storage;
 mod tls;
 mod verifying;
+mod witnesses;
