@@ -102,7 +102,7 @@ impl Server {
             guards: guard_dir(&settings),
             reserve: settings.audit.reserve,
             spool: settings.audit.spool.clone(),
-            public_log: false,
+            public_log: settings.audit.public_log,
             witnesses,
             limits: settings.limits.clone(),
             authzen: settings.authzen.clone(),

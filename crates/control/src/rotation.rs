@@ -3,7 +3,7 @@
 use entry::{Event, Evidence};
 use model::TenantName;
 use serde::{Deserialize, Serialize};
-use tlog::note::SigningKey;
+use tlog::{checkpoint::Checkpoint, note::SigningKey};
 
 use crate::{Actor, AdminError, Control, Permission, StartError};
 
@@ -107,6 +107,16 @@ impl Control {
         if !newest.is_some_and(|path| path.is_file()) {
             return Err(AdminError::Conflict(
                 "no checkpoint was signed by both keys yet: ask again in a few seconds".to_owned(),
+            ));
+        }
+        // What is published must go on to be believed. Where witnesses are asked, it waits for them.
+        let published = self.inner.checkpoints.borrow().get(&tenant).cloned();
+        let left: Vec<_> = signing.iter().filter(|other| !named(other)).map(|key| key.verifier().clone()).collect();
+        if published.is_some_and(|published| Checkpoint::open(&published.note, &left).is_err()) {
+            return Err(AdminError::Conflict(
+                "the published checkpoint is not signed by both keys yet: ask again in a few seconds, and look at the \
+                 witnesses if that does not help"
+                    .to_owned(),
             ));
         }
         let event = Event::SigningKeyRetired {

@@ -29,7 +29,7 @@ use crate::{
     sinks::SinkBoard,
     snapshot::Snapshot,
     stored::Merged,
-    witnessing::{self, Witnessing, cosigned_file},
+    witnessing::{self, COSIGNED, Witnessing, cosigned_file},
 };
 
 /// The actor of what a start loads.
@@ -278,9 +278,12 @@ impl Control {
             .transpose()
             .map_err(|error| StartError::Witnesses(error.to_string()))?;
         let checkpoints = match witnessed {
-            None => signer.published(),
+            None => {
+                put_aside(&dir)?;
+                signer.published()
+            }
             Some(mut witnessing) => {
-                DataDir::make_at(&dir.path().join("cosigned"))?;
+                DataDir::make_at(&dir.path().join(COSIGNED))?;
                 for tenant in keyring.tenants() {
                     if let Ok(note) = std::fs::read_to_string(cosigned_file(dir.path(), &tenant)) {
                         witnessing.take_up(&tenant, note);
@@ -527,6 +530,23 @@ impl Control {
 )]
 fn fill(random: &SystemRandom, bytes: &mut [u8]) {
     random.fill(bytes).expect("the operating system gives randomness");
+}
+
+/// What witnesses had cosigned is what is published. Where none are asked any more it would stand still, and is put aside.
+fn put_aside(dir: &DataDir) -> Result<(), StoreError> {
+    let (cosigned, aside) = (dir.path().join(COSIGNED), dir.path().join("cosigned.old"));
+    if !cosigned.exists() {
+        return Ok(());
+    }
+    tracing::info!(from = %cosigned.display(), to = %aside.display(), "no witnesses are declared any more");
+    let failed = |source| StoreError::File {
+        path: aside.clone(),
+        source,
+    };
+    if aside.exists() {
+        std::fs::remove_dir_all(&aside).map_err(failed)?;
+    }
+    std::fs::rename(&cosigned, &aside).map_err(failed)
 }
 
 /// How much can run at once.

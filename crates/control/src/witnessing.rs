@@ -60,9 +60,12 @@ pub(crate) trait Surroundings: Send + Sync {
     fn keep(&self, tenant: &TenantName, note: &str) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
+/// The directory of what witnesses have cosigned, below the data directory.
+pub(crate) const COSIGNED: &str = "cosigned";
+
 /// Where the last checkpoint of a log is kept that enough witnesses have cosigned.
 pub fn cosigned_file(data: &Path, tenant: &TenantName) -> PathBuf {
-    data.join("cosigned").join(format!("{tenant}.checkpoint"))
+    data.join(COSIGNED).join(format!("{tenant}.checkpoint"))
 }
 
 /// The rest, as a server has it.

@@ -28,6 +28,7 @@ mod log_keys;
 mod memory;
 mod overruns;
 mod policies;
+mod public_log;
 mod replays;
 mod rollback;
 mod serving;

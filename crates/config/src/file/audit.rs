@@ -35,6 +35,9 @@ pub(crate) struct RawAudit {
     /// The directory of the spool, relative to this file, on another disk than `data_dir`: where the calls of agents with
     /// an allowance are recorded while the log cannot be written. Without it all calls are refused then.
     spool: Field<String>,
+    /// Whether the administration listener gives the logs below `/log/` to whoever asks, without a credential: for mirrors
+    /// and witnesses. They say who spent what, with pseudonyms for people.
+    public_log: Field<bool>,
     /// How many of the witnesses have to sign a checkpoint before it is published. All of them if absent.
     #[schemars(extend("minimum" = QUORUMS.start(), "maximum" = QUORUMS.end()))]
     quorum: Field<u64>,
@@ -54,6 +57,8 @@ pub struct Audit {
     pub reserve: u64,
     /// The directory of the spool.
     pub spool: Option<PathBuf>,
+    /// Whether the logs below `/log/` need no credential.
+    pub public_log: bool,
     /// Who cosigns checkpoints, certificates as references.
     pub witnesses: Vec<Witness>,
     /// How many of them are enough.
@@ -77,6 +82,7 @@ impl Default for Audit {
             checkpoint_guard: None,
             reserve: RESERVE,
             spool: None,
+            public_log: false,
             witnesses: Vec::new(),
             quorum: 0,
             witness_timeout: WITNESS_TIMEOUT,
@@ -108,6 +114,7 @@ impl TryFrom<(RawAudit, &Path)> for Audit {
             checkpoint_guard,
             reserve,
             spool,
+            public_log: raw.public_log.given().is_some_and(|public| public.value),
             witnesses,
             quorum,
             witness_timeout: timeout.map_or(WITNESS_TIMEOUT, |time| time.0),

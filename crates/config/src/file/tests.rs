@@ -39,6 +39,7 @@ fn what_is_left_out_has_defaults() {
             checkpoint_guard: None,
             reserve: 64 << 20,
             spool: None,
+            public_log: false,
             witnesses: Vec::new(),
             quorum: 0,
             witness_timeout: Duration::from_secs(30),
@@ -84,6 +85,7 @@ fn everything_can_be_said() {
         checkpoint_guard = "../guard"
         reserve = "1GiB"
         spool = "/mnt/second/spool"
+        public_log = true
         quorum = 1
         witness_timeout = "2m"
         [[audit.witnesses]]
@@ -151,6 +153,7 @@ fn everything_can_be_said() {
             checkpoint_guard: Some("etc/../guard".into()),
             reserve: 1 << 30,
             spool: Some("/mnt/second/spool".into()),
+            public_log: true,
             witnesses: settings.audit.witnesses.clone(),
             quorum: 1,
             witness_timeout: Duration::from_secs(120),
