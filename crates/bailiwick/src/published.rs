@@ -181,7 +181,10 @@ fn handovers(directory: &Path) -> Result<BTreeMap<String, String>, PublishedErro
     for file in files {
         let path = file.map_err(failed(directory))?.path();
         // What a kill leaves half-written has another name.
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let name = path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default();
         if name.len() == 8 {
             found.insert(name, std::fs::read_to_string(&path).map_err(failed(&path))?);
         }

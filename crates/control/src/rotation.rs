@@ -111,7 +111,11 @@ impl Control {
         }
         // What is published must go on to be believed. Where witnesses are asked, it waits for them.
         let published = self.inner.checkpoints.borrow().get(&tenant).cloned();
-        let left: Vec<_> = signing.iter().filter(|other| !named(other)).map(|key| key.verifier().clone()).collect();
+        let left: Vec<_> = signing
+            .iter()
+            .filter(|other| !named(other))
+            .map(|key| key.verifier().clone())
+            .collect();
         if published.is_some_and(|published| Checkpoint::open(&published.note, &left).is_err()) {
             return Err(AdminError::Conflict(
                 "the published checkpoint is not signed by both keys yet: ask again in a few seconds, and look at the \

@@ -19,6 +19,16 @@ async fn a_key_is_exchanged_and_whoever_knew_the_old_one_goes_on() {
         text.lines().map(|line| line.parse().unwrap()).collect()
     };
     let old = vkeys().remove(0);
+    let export = |world: &World| drop(world.run(&["audit", "export", "--tiles", "public"]).exits(0));
+    let began = Instant::now();
+    while world
+        .run(&["audit", "export", "--tiles", "public", "--tenant", "default"])
+        .code
+        != 0
+    {
+        assert!(began.elapsed() < PATIENCE, "nothing is signed");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     let only = world.run(&["audit", "retire-key", &old.id().to_string()]).exits(1);
     assert!(only.stderr.contains("only key"), "{}", only.stderr);
     let added = world.json(&["audit", "rotate-key"]);
@@ -67,6 +77,19 @@ async fn a_key_is_exchanged_and_whoever_knew_the_old_one_goes_on() {
     world.restart();
     world.stop();
     world.verify().exits(0);
+    export(&world);
+    let public = world.path().join("public/default");
+    let read = |name: &str| fs::read_to_string(public.join(name)).unwrap();
+    assert_eq!(
+        read("vkey"),
+        format!("{new}\n"),
+        "an export from before is gone on from"
+    );
+    assert_eq!(read(&format!("handover/{}", new.id())), note);
+    assert!(Checkpoint::open(&read("checkpoint"), std::slice::from_ref(&new)).is_ok());
+    world
+        .run(&["audit", "prove", "3", "--out", "entry-3.tlog-proof"])
+        .exits(0);
     let guard = fs::read_to_string(world.data().join("guard/default.checkpoint")).unwrap();
     assert!(Checkpoint::open(&guard, &[new]).is_ok() && Checkpoint::open(&guard, &[old]).is_err());
     // Without the key that signs, nothing starts.
