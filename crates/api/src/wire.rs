@@ -3,13 +3,14 @@
 //! What is listed is as in [`control`]'s reports: money is decimal text in US dollars, time RFC 3339, except inside an
 //! audit entry, which is shown as it stands in the log.
 
+mod log_keys;
 mod policies;
 
 use std::{collections::BTreeMap, fmt};
 
 use control::{
     AdminReport, AgentReport, AskReport, AtLimitForm, BreakerReport, BudgetForm, EntryReport, KeyReport, LimitReport,
-    LoadProblem, LogKeyReport, OverrunReport, PepKeyReport, PepReport, SinkReport, UpstreamReport, Values,
+    LoadProblem, OverrunReport, PepKeyReport, PepReport, SinkReport, UpstreamReport, Values,
 };
 use entry::Role;
 use ledger::BudgetSpec;
@@ -17,6 +18,7 @@ use model::{AdminName, AgentName, BreakerName, KeyId, PepName, TenantName, Tier,
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+pub use self::log_keys::{LogKeyOrder, LogKeys, LogKeysOf};
 pub use self::policies::{PolicyFile, PolicyFiles, ReplayPolicies};
 
 /// `GET /api/v1/agents`
@@ -330,31 +332,6 @@ pub struct IssuedPepKey {
     pub expires: Option<String>,
     /// The credential itself: shown this once, kept nowhere.
     pub key: Shown,
-}
-
-/// What `GET /api/v1/log-keys` can be asked.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LogKeysOf {
-    /// Only those of this tenant's log.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tenant: Option<TenantName>,
-}
-
-/// `GET /api/v1/log-keys`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LogKeys {
-    /// The keys that sign, the older first, and those that did.
-    pub keys: Vec<LogKeyReport>,
-}
-
-/// `POST /api/v1/log-keys` and `POST /api/v1/log-keys/{id}/retire`. Answered with the key, a [`LogKeyReport`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LogKeyOrder {
-    /// Whose log; `default` if absent.
-    #[serde(default = "TenantName::default_tenant")]
-    pub tenant: TenantName,
 }
 
 /// `GET /api/v1/pep-keys`

@@ -1,6 +1,7 @@
 //! Numbers for Prometheus. Labels come from declarations, never from callers, so their number is bounded.
 
 mod decisions;
+mod witnesses;
 
 use std::{
     fmt::Write as _,
@@ -17,8 +18,8 @@ use prometheus_client::{
 };
 use store::{Ending, Handle};
 
-use self::decisions::Decisions;
 pub(crate) use self::decisions::Outcomes;
+use self::{decisions::Decisions, witnesses::Vouched};
 use crate::sinks::SinkBoard;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -79,18 +80,6 @@ struct ListenerLabels {
     listener: &'static str,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct WitnessLabels {
-    tenant: String,
-    witness: String,
-    answer: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct LogLabels {
-    tenant: String,
-}
-
 /// All metrics of the data plane.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -107,9 +96,7 @@ pub(crate) struct Metrics {
     edits: Family<EditLabels, Counter>,
     answers: Family<AnswerLabels, Counter>,
     stale_certificate: Family<ListenerLabels, Gauge>,
-    witness_answers: Family<WitnessLabels, Counter>,
-    cosigned: Family<LogLabels, Gauge>,
-    quorum_missed: Family<LogLabels, Gauge>,
+    pub(crate) witnesses: Vouched,
     decisions: Decisions,
 }
 
@@ -132,9 +119,6 @@ impl Metrics {
         let edits = Family::default();
         let answers = Family::default();
         let stale_certificate = Family::default();
-        let witness_answers = Family::default();
-        let cosigned = Family::default();
-        let quorum_missed = Family::default();
         registry.register("calls", "Calls forwarded, by how they ended", calls.clone());
         registry.register("denials", "Actions refused, by reason", denials.clone());
         registry.register(
@@ -183,21 +167,7 @@ impl Metrics {
             "1 if the certificate files of a listener cannot be used, so that an older certificate stays in use",
             stale_certificate.clone(),
         );
-        registry.register(
-            "witness_answers",
-            "Checkpoints shown to witnesses, by what they answered",
-            witness_answers.clone(),
-        );
-        registry.register(
-            "cosigned_size",
-            "Entries covered by the last checkpoint that enough witnesses have cosigned",
-            cosigned.clone(),
-        );
-        registry.register(
-            "witness_quorum_missed",
-            "1 if too few witnesses have cosigned the log's checkpoints in time",
-            quorum_missed.clone(),
-        );
+        let witnesses = Vouched::register(&mut registry);
         let decisions = Decisions::register(&mut registry);
         Self {
             registry,
@@ -213,9 +183,7 @@ impl Metrics {
             edits,
             answers,
             stale_certificate,
-            witness_answers,
-            cosigned,
-            quorum_missed,
+            witnesses,
             decisions,
         }
     }
@@ -229,32 +197,6 @@ impl Metrics {
     pub(crate) fn stale_certificate(&self, listener: &'static str, stale: bool) {
         let gauge = self.stale_certificate.get_or_create(&ListenerLabels { listener });
         gauge.set(i64::from(stale));
-    }
-
-    /// Counts what a witness has answered.
-    pub(crate) fn witness_answered(&self, tenant: &TenantName, witness: &str, answer: &'static str) {
-        let (tenant, witness) = (tenant.to_string(), witness.to_owned());
-        let labels = WitnessLabels {
-            tenant,
-            witness,
-            answer,
-        };
-        self.witness_answers.get_or_create(&labels).inc();
-    }
-
-    /// Says how much of a log enough witnesses have cosigned.
-    pub(crate) fn cosigned(&self, tenant: &TenantName, size: u64) {
-        let tenant = tenant.to_string();
-        let size = i64::try_from(size).unwrap_or(i64::MAX);
-        self.cosigned.get_or_create(&LogLabels { tenant }).set(size);
-    }
-
-    /// Says whether too few witnesses have cosigned a log's checkpoints in time.
-    pub(crate) fn quorum_missed(&self, tenant: &TenantName, missed: bool) {
-        let tenant = tenant.to_string();
-        self.quorum_missed
-            .get_or_create(&LogLabels { tenant })
-            .set(i64::from(missed));
     }
 
     /// Counts a change of a budget by an administrator.

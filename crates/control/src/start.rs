@@ -29,7 +29,7 @@ use crate::{
     sinks::SinkBoard,
     snapshot::Snapshot,
     stored::Merged,
-    witnessing::{self, COSIGNED, Witnessing, cosigned_file},
+    witnessing,
 };
 
 /// The actor of what a start loads.
@@ -273,27 +273,8 @@ impl Control {
             committer: committer.clone(),
             data: dir.path().to_owned(),
         };
-        let witnessed = witnesses.map(|witnesses| Witnessing::new(around, witnesses, metrics.clone()));
-        let witnessed = witnessed
-            .transpose()
-            .map_err(|error| StartError::Witnesses(error.to_string()))?;
-        let checkpoints = match witnessed {
-            None => {
-                put_aside(&dir)?;
-                signer.published()
-            }
-            Some(mut witnessing) => {
-                DataDir::make_at(&dir.path().join(COSIGNED))?;
-                for tenant in keyring.tenants() {
-                    if let Ok(note) = std::fs::read_to_string(cosigned_file(dir.path(), &tenant)) {
-                        witnessing.take_up(&tenant, note);
-                    }
-                }
-                let published = witnessing.published();
-                tokio::spawn(witnessing.run(signer.published(), stop_signer.subscribe()));
-                published
-            }
-        };
+        let (signed, logs) = (signer.published(), keyring.tenants());
+        let checkpoints = witnessing::begin(around, witnesses, &metrics, &logs, signed, stop_signer.subscribe())?;
         let signing = tokio::spawn(signer.run(durable, committer.heads(), stopping));
         let inner = Inner {
             snapshot: ArcSwap::from_pointee(Snapshot::empty(PriceBook::builtin())),
@@ -530,23 +511,6 @@ impl Control {
 )]
 fn fill(random: &SystemRandom, bytes: &mut [u8]) {
     random.fill(bytes).expect("the operating system gives randomness");
-}
-
-/// What witnesses had cosigned is what is published. Where none are asked any more it would stand still, and is put aside.
-fn put_aside(dir: &DataDir) -> Result<(), StoreError> {
-    let (cosigned, aside) = (dir.path().join(COSIGNED), dir.path().join("cosigned.old"));
-    if !cosigned.exists() {
-        return Ok(());
-    }
-    tracing::info!(from = %cosigned.display(), to = %aside.display(), "no witnesses are declared any more");
-    let failed = |source| StoreError::File {
-        path: aside.clone(),
-        source,
-    };
-    if aside.exists() {
-        std::fs::remove_dir_all(&aside).map_err(failed)?;
-    }
-    std::fs::rename(&cosigned, &aside).map_err(failed)
 }
 
 /// How much can run at once.

@@ -24,7 +24,7 @@ use tlog::{
 use tokio::{sync::watch, time::Instant};
 
 use crate::{
-    AskWitness, WitnessAnswer, Witnesses,
+    AskWitness, StartError, WitnessAnswer, Witnesses,
     metrics::Metrics,
     public_log::{Checkpoints, Published},
 };
@@ -41,7 +41,7 @@ const LOGS_AT_ONCE: usize = 16;
 const AGAIN_MAX: Duration = Duration::from_secs(60);
 
 /// What the task needs of the rest.
-pub(crate) trait Surroundings: Send + Sync {
+trait Surroundings: Send + Sync {
     /// The proof that the first `new` entries of a log go on from its first `old`.
     fn proof(
         &self,
@@ -61,7 +61,7 @@ pub(crate) trait Surroundings: Send + Sync {
 }
 
 /// The directory of what witnesses have cosigned, below the data directory.
-pub(crate) const COSIGNED: &str = "cosigned";
+const COSIGNED: &str = "cosigned";
 
 /// Where the last checkpoint of a log is kept that enough witnesses have cosigned.
 pub fn cosigned_file(data: &Path, tenant: &TenantName) -> PathBuf {
@@ -101,8 +101,53 @@ impl Surroundings for Server {
     }
 }
 
+/// Begins to show signed checkpoints to the witnesses, if there are any, until it is told to stop. What is published: what
+/// enough of them have cosigned, or where there are none, what was signed.
+pub(crate) fn begin(
+    around: Server,
+    witnesses: Option<Witnesses>,
+    metrics: &Arc<Metrics>,
+    logs: &[TenantName],
+    signed: watch::Receiver<Checkpoints>,
+    stop: watch::Receiver<bool>,
+) -> Result<watch::Receiver<Checkpoints>, StartError> {
+    let data = around.data.clone();
+    let Some(witnesses) = witnesses else {
+        put_aside(&data)?;
+        return Ok(signed);
+    };
+    DataDir::make_at(&data.join(COSIGNED))?;
+    let task = Witnessing::new(around, witnesses, metrics.clone());
+    let mut task = task.map_err(|error| StartError::Witnesses(error.to_string()))?;
+    for tenant in logs {
+        if let Ok(note) = std::fs::read_to_string(cosigned_file(&data, tenant)) {
+            task.take_up(tenant, note);
+        }
+    }
+    let published = task.published();
+    tokio::spawn(task.run(signed, stop));
+    Ok(published)
+}
+
+/// What witnesses had cosigned is what is published. Where none are asked any more it would stand still, and is put aside.
+fn put_aside(data: &Path) -> Result<(), StoreError> {
+    let (cosigned, aside) = (data.join(COSIGNED), data.join("cosigned.old"));
+    if !cosigned.exists() {
+        return Ok(());
+    }
+    tracing::info!(from = %cosigned.display(), to = %aside.display(), "no witnesses are declared any more");
+    let failed = |source| StoreError::File {
+        path: aside.clone(),
+        source,
+    };
+    if aside.exists() {
+        std::fs::remove_dir_all(&aside).map_err(failed)?;
+    }
+    std::fs::rename(&cosigned, &aside).map_err(failed)
+}
+
 /// The task.
-pub(crate) struct Witnessing<S> {
+struct Witnessing<S> {
     around: S,
     ask: Box<dyn AskWitness>,
     quorum: Quorum,
@@ -149,7 +194,7 @@ impl<S: Surroundings> Witnessing<S> {
     ///
     /// # Errors
     /// When no quorum can be made of them.
-    pub(crate) fn new(around: S, witnesses: Witnesses, metrics: Arc<Metrics>) -> Result<Self, QuorumError> {
+    fn new(around: S, witnesses: Witnesses, metrics: Arc<Metrics>) -> Result<Self, QuorumError> {
         let Witnesses {
             known,
             quorum,
@@ -168,12 +213,12 @@ impl<S: Surroundings> Witnessing<S> {
     }
 
     /// What enough witnesses have cosigned, as it moves.
-    pub(crate) fn published(&self) -> watch::Receiver<Checkpoints> {
+    fn published(&self) -> watch::Receiver<Checkpoints> {
         self.published.subscribe()
     }
 
     /// Publishes what an earlier run had published, if it still has enough signatures: other witnesses may be asked for now.
-    pub(crate) fn take_up(&mut self, tenant: &TenantName, note: String) {
+    fn take_up(&mut self, tenant: &TenantName, note: String) {
         let read = Note::parse(&note).ok();
         if let Some(read) = read.filter(|read| self.quorum.met(read).is_ok()) {
             self.publish(tenant, &read);
@@ -181,7 +226,7 @@ impl<S: Surroundings> Witnessing<S> {
     }
 
     /// Has checkpoints cosigned as they are signed, until nobody signs any more.
-    pub(crate) async fn run(mut self, mut signed: watch::Receiver<Checkpoints>, mut stop: watch::Receiver<bool>) {
+    async fn run(mut self, mut signed: watch::Receiver<Checkpoints>, mut stop: watch::Receiver<bool>) {
         loop {
             let now = signed.borrow_and_update().clone();
             let rounds = self.rounds(&now);
@@ -367,7 +412,7 @@ impl<S: Surroundings> Witnessing<S> {
 
     fn settled(&self, tenant: &TenantName, index: usize, standing: &mut Standing) {
         let name = self.name(index);
-        self.metrics.witness_answered(tenant, name, "cosigned");
+        self.metrics.witnesses.answered(tenant, name, "cosigned");
         if standing.why.take().is_some() {
             tracing::info!(%tenant, witness = name, "the witness signs again");
         }
@@ -378,7 +423,7 @@ impl<S: Surroundings> Witnessing<S> {
     /// Notes that a witness has not signed. Each cause is told once until it signs or gives another.
     fn failed(&self, tenant: &TenantName, index: usize, standing: &mut Standing, why: Absence, text: String) {
         let name = self.name(index);
-        self.metrics.witness_answered(tenant, name, word(why));
+        self.metrics.witnesses.answered(tenant, name, word(why));
         let told = standing.why.as_ref().is_some_and(|(told, _)| *told == why);
         match why {
             _ if told => tracing::debug!(%tenant, witness = name, why = word(why), text, "the witness does not sign"),
@@ -412,7 +457,7 @@ impl<S: Surroundings> Witnessing<S> {
 
     fn publish(&self, tenant: &TenantName, note: &Note) {
         if let Some(published) = Published::read(note.to_string()) {
-            self.metrics.cosigned(tenant, published.size);
+            self.metrics.witnesses.cosigned(tenant, published.size);
             self.published
                 .send_modify(|all| drop(all.insert(tenant.clone(), Arc::new(published))));
         }
@@ -433,7 +478,9 @@ impl<S: Surroundings> Witnessing<S> {
             }
         }
         let late = log.unmet.is_some_and(|since| since.elapsed() >= self.timeout);
-        self.metrics.quorum_missed(tenant, log.missed == Some(true) || late);
+        self.metrics
+            .witnesses
+            .quorum_missed(tenant, log.missed == Some(true) || late);
         if !met && !late {
             return;
         }
@@ -461,7 +508,7 @@ impl<S: Surroundings> Witnessing<S> {
                 log.missed = None;
             }
         }
-        self.metrics.quorum_missed(tenant, !met);
+        self.metrics.witnesses.quorum_missed(tenant, !met);
     }
 
     fn absent(&self, note: &Note, log: &Log) -> Vec<Absent> {
