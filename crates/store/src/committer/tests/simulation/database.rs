@@ -235,9 +235,11 @@ impl Database {
                 self.hold(*request).await;
             }
         }
-        // If nothing was written meanwhile, this is: an agent that is not known is refused without a trace.
+        // What waits to be written is written with this: an agent that is not known is refused without a trace.
         let _ = self.world().handle.deny(denied(0)).await;
         self.rest().await;
+        // If nothing waited, because it was written before, the fate meets nothing. It is not to meet another step.
+        self.world().faults.appends_work();
     }
 
     /// Waits until everything that was sent is written.
