@@ -57,10 +57,14 @@ impl CompactRange {
 
     /// The root of the tree (RFC 6962, section 2.1: the Merkle Tree Hash).
     pub fn root(&self) -> Hash {
-        let smallest_first = self.hashes.iter().rev().copied();
-        smallest_first
+        self.smallest_first()
             .reduce(|right, left| node_hash(&left, &right))
             .unwrap_or_else(empty_root)
+    }
+
+    /// The roots of the perfect subtrees from right to left.
+    pub(crate) fn smallest_first(&self) -> impl Iterator<Item = Hash> {
+        self.hashes.iter().rev().copied()
     }
 
     /// The hashes one after the other, left to right, 32 bytes each. The size is kept beside them.
