@@ -6,7 +6,8 @@
 //! again), `asking.rs` and `audience.rs` (what waits for an administrator), `meter.rs` (what it used), `expiry.rs` (when its
 //! credential ends it), `governance.rs` and `upstream.rs` (what is declared), `load.rs` and `publish.rs`
 //! (how that takes effect), `snapshot.rs` (what requests read), `admin.rs`, `budgets.rs`, `rules.rs`, `overruns.rs`, `cost.rs`
-//! `simulate.rs` and `replay.rs` (what administrators may do and see), `signer.rs` (checkpoints), `start.rs` (how it all begins and ends).
+//! `simulate.rs` and `replay.rs` (what administrators may do and see), `signer.rs` (checkpoints), `public_log.rs` (the logs as
+//! mirrors read them), `start.rs` (how it all begins and ends).
 
 mod admin;
 mod asking;
@@ -28,6 +29,7 @@ mod overruns;
 mod pdp;
 mod pipeline;
 mod privacy;
+mod public_log;
 mod publish;
 mod quote;
 mod record;
@@ -69,6 +71,7 @@ pub use overruns::Acceptance;
 pub use pdp::{PepAnswer, PepError, PepSession, Presented, endpoints as pdp_endpoints};
 pub use pipeline::{Ask, Failure, Forwarded, Upstream};
 pub use policy::{Source as PolicySource, Sources as PolicySources};
+pub use public_log::{Checkpoints, Published};
 pub use refusal::Refusal;
 pub use repeat::RepeatKey;
 pub use replay::ReplayOrder;

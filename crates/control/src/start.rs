@@ -8,7 +8,8 @@ use entry::{AdminRecord, Event, Role};
 use model::{ActionId, AdminName, TenantName, Timestamp, UpstreamName};
 use pricing::PriceBook;
 use secrecy::ExposeSecret as _;
-use store::{Clock, Committer, DataDir, Handle, Health, Projection, Reader, Store, StoreError, View};
+use store::{Clock, Committer, DataDir, Handle, Health, Projection, Reader, Store, StoreError, Tiles, View};
+use tlog::Hash;
 use tokio::{
     sync::{Mutex, Semaphore, watch},
     task::JoinHandle,
@@ -23,7 +24,8 @@ use crate::{
     metrics::Metrics,
     pdp::PdpKey,
     privacy::Privacy,
-    signer::{Signer, expect_key},
+    public_log::Checkpoints,
+    signer::{Durable, Signer, expect_key},
     snapshot::Snapshot,
     stored::Merged,
 };
@@ -52,6 +54,8 @@ pub struct Options {
     pub reserve: u64,
     /// The directory of the spool, where calls on allowances are recorded while the log cannot be written.
     pub spool: Option<PathBuf>,
+    /// Whether the logs are published to whoever asks, without a credential.
+    pub public_log: bool,
     /// Bounds.
     pub limits: Limits,
     /// How the decision point answers.
@@ -90,9 +94,33 @@ pub enum StartError {
     /// A key file is gone although there is a log that was made with it.
     #[error("{} is gone, and the log was made with it: restore it from a backup", .0.display())]
     LostKey(PathBuf),
+    /// What is stored is not what was written, or not what was signed before.
+    #[error(
+        "the first {size} entries that are stored have the root {stored}, and {known} was acknowledged: what is stored was \
+         changed. No checkpoint says otherwise than those before it: keep a copy of the data directory, and see what \
+         `bailiwick audit verify` says of it"
+    )]
+    Differs {
+        /// How many entries.
+        size: u64,
+        /// The root over what is stored.
+        stored: Hash,
+        /// The root that was acknowledged or signed.
+        known: Hash,
+    },
     /// A head cannot be signed.
     #[error("the head cannot be signed: {0}")]
     Sign(String),
+}
+
+impl StartError {
+    /// Whether the error is evidence that stored data was damaged or changed.
+    pub(crate) fn is_evidence(&self) -> bool {
+        matches!(
+            self,
+            Self::Differs { .. } | Self::Guard { .. } | Self::Store(StoreError::Corrupt { .. })
+        )
+    }
 }
 
 /// The pipeline and the use cases of one server. Cheap to clone.
@@ -108,6 +136,9 @@ pub(crate) struct Inner {
     pub(crate) committer: Handle,
     pub(crate) reader: Reader,
     pub(crate) projection: Projection,
+    pub(crate) tiles: Tiles,
+    pub(crate) public_log: bool,
+    pub(crate) checkpoints: watch::Receiver<Checkpoints>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) privacy: Privacy,
     pub(crate) limits: Arc<Limits>,
@@ -149,6 +180,7 @@ impl Control {
             guards,
             reserve,
             spool,
+            public_log,
             limits,
             authzen,
             version,
@@ -177,6 +209,7 @@ impl Control {
             let signed = reader.checkpoint(&tenant).await?.is_some();
             signer.prepare(&dir, &tenant, signed, || secret(&random))?;
             signer.check_guard(&reader, &tenant).await?;
+            signer.take_up(&reader, &tenant).await?;
         }
         let hex = |bytes: &[u8]| data_encoding::HEXLOWER.encode(bytes).into_bytes();
         expect_key(&dir, PRIVACY_FILE, any_log)?;
@@ -199,13 +232,20 @@ impl Control {
         let (committer, committing) = Committer::start(store, clock.clone(), config).await?;
         let projection = Projection::start(dir.path(), reader.clone(), committer.heads(), reserve);
         let (stop_signer, stopping) = watch::channel(false);
-        let signing = tokio::spawn(signer.run(committer.clone(), stopping));
+        // Tiles of a log that has none yet are made in the signer's task: a start does not wait for them.
+        let tiles = Tiles::new(dir.path(), reader.clone(), reserve);
+        let durable = Durable::new(tiles.clone(), reader.clone(), committer.clone());
+        let checkpoints = signer.published();
+        let signing = tokio::spawn(signer.run(durable, committer.heads(), stopping));
         let inner = Inner {
             snapshot: ArcSwap::from_pointee(Snapshot::empty(PriceBook::builtin())),
             published: watch::Sender::new(0),
             committer,
             reader,
             projection,
+            tiles,
+            public_log,
+            checkpoints,
             clock,
             privacy: Privacy::new(&privacy),
             waiting: Arc::new(room_for_bodies(&limits)),
