@@ -16,7 +16,7 @@ use crate::{
     listener::Shared,
     operations, overruns, peps,
     problem::{Kind, Problem},
-    reload, replay, rules, simulate, upstreams,
+    public_log, reload, replay, rules, simulate, upstreams,
 };
 
 /// One thing that can be asked.
@@ -126,6 +126,8 @@ pub(crate) fn routes() -> Vec<Route> {
         get_("/api/v1/audit", audit::list),
         get_("/api/v1/audit/wait", audit::wait),
         get_("/api/v1/audit/{index}", audit::show),
+        get_("/log/{tenant}/checkpoint", public_log::piece),
+        get_("/log/{tenant}/tile/{*piece}", public_log::piece),
     ]
 }
 

@@ -2,6 +2,7 @@
 
 mod guards;
 mod listening;
+mod public_log;
 mod roles;
 mod shapes;
 mod world;

@@ -93,6 +93,7 @@ impl Server {
             guards: guard_dir(&settings),
             reserve: settings.audit.reserve,
             spool: settings.audit.spool.clone(),
+            public_log: settings.audit.public_log,
             limits: settings.limits.clone(),
             authzen: settings.authzen.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),

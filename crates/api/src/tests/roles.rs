@@ -206,13 +206,31 @@ fn table() -> Vec<Line> {
             none.clone(),
             reads_audit,
         ),
-        line("GET /api/v1/audit/{index}", "/api/v1/audit/0", none, reads_audit),
+        line(
+            "GET /api/v1/audit/{index}",
+            "/api/v1/audit/0",
+            none.clone(),
+            reads_audit,
+        ),
+        line(
+            "GET /log/{tenant}/checkpoint",
+            "/log/default/checkpoint",
+            none.clone(),
+            reads_audit,
+        ),
+        line(
+            "GET /log/{tenant}/tile/{*piece}",
+            "/log/default/tile/0/000.p/1",
+            none,
+            reads_audit,
+        ),
     ]
 }
 
 #[tokio::test]
 async fn each_role_gets_what_it_may() {
     let world = World::new().await;
+    world.published().await;
     for Line {
         route,
         path,

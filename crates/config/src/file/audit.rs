@@ -26,6 +26,9 @@ pub(crate) struct RawAudit {
     /// The directory of the spool, relative to this file, on another disk than `data_dir`: where the calls of agents with
     /// an allowance are recorded while the log cannot be written. Without it all calls are refused then.
     spool: Field<String>,
+    /// Whether the administration listener gives the logs below `/log/` to whoever asks, without a credential: for mirrors
+    /// and witnesses. They say who spent what, with pseudonyms for people.
+    public_log: Field<bool>,
 }
 
 /// What `[audit]` says.
@@ -37,6 +40,8 @@ pub struct Audit {
     pub reserve: u64,
     /// The directory of the spool.
     pub spool: Option<PathBuf>,
+    /// Whether the logs below `/log/` need no credential.
+    pub public_log: bool,
 }
 
 /// From "none is kept" to what no disk keeps for a log.
@@ -50,6 +55,7 @@ impl Default for Audit {
             checkpoint_guard: None,
             reserve: RESERVE,
             spool: None,
+            public_log: false,
         }
     }
 }
@@ -68,6 +74,7 @@ impl TryFrom<(RawAudit, &Path)> for Audit {
             checkpoint_guard,
             reserve,
             spool,
+            public_log: raw.public_log.given().is_some_and(|public| public.value),
         }))
     }
 }

@@ -39,6 +39,7 @@ fn what_is_left_out_has_defaults() {
             checkpoint_guard: None,
             reserve: 64 << 20,
             spool: None,
+            public_log: false,
         },
         authzen: AuthzenSettings::default(),
         upstreams: Vec::new(),
@@ -80,6 +81,7 @@ fn everything_can_be_said() {
         checkpoint_guard = "../guard"
         reserve = "1GiB"
         spool = "/mnt/second/spool"
+        public_log = true
         [authzen]
         public_url = "https://pdp.acme.example:8443/"
         record = "buffered"
@@ -138,6 +140,7 @@ fn everything_can_be_said() {
             checkpoint_guard: Some("etc/../guard".into()),
             reserve: 1 << 30,
             spool: Some("/mnt/second/spool".into()),
+            public_log: true,
         }
     );
     let authzen = AuthzenSettings {

@@ -426,6 +426,7 @@ async fn start(
         guards,
         reserve: 0,
         spool: None,
+        public_log: false,
         limits: limits.clone(),
         authzen: control::AuthzenSettings::default(),
         version: "test".to_owned(),
