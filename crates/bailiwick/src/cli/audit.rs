@@ -1,13 +1,18 @@
 //! `bailiwick audit`
 
 mod describe;
+mod export;
 mod list;
 mod pages;
+mod prove;
 mod show;
 mod tail;
 mod verify;
 
+use std::path::PathBuf;
+
 use super::{Common, Failure, output::Output};
+use crate::published::PublishedError;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -15,6 +20,8 @@ pub(super) enum Command {
     Show(show::Args),
     Tail(tail::Args),
     Verify(verify::Args),
+    Export(export::Args),
+    Prove(prove::Args),
 }
 
 pub(super) async fn run(common: &Common, command: &Command, out: &mut Output) -> Result<(), Failure> {
@@ -23,5 +30,21 @@ pub(super) async fn run(common: &Common, command: &Command, out: &mut Output) ->
         Command::Show(args) => show::run(common, args, out).await,
         Command::Tail(args) => tail::run(common, args, out).await,
         Command::Verify(args) => verify::run(common, args, out).await,
+        Command::Export(args) => export::run(common, args, out).await,
+        Command::Prove(args) => prove::run(common, args, out).await,
+    }
+}
+
+/// The data directory that a command without a server reads: the one that was named, or else the configured one.
+fn data_dir(common: &Common, named: Option<&PathBuf>) -> Result<PathBuf, Failure> {
+    match named {
+        Some(data) => Ok(data.clone()),
+        None => Ok(config::load(&common.config_file())?.data_dir),
+    }
+}
+
+impl From<PublishedError> for Failure {
+    fn from(error: PublishedError) -> Self {
+        Self::failed(error.to_string())
     }
 }

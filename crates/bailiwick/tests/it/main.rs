@@ -27,6 +27,7 @@ mod keys;
 mod memory;
 mod overruns;
 mod policies;
+mod public_log;
 mod replays;
 mod rollback;
 mod serving;
