@@ -5,7 +5,8 @@ use std::sync::{
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-use tlog::{CompactRange, checkpoint::Origin, cosignature::CosigningKey, leaf_hash, note::SigningKey, proof};
+use store::StoreError;
+use tlog::{CompactRange, Hash, checkpoint::Origin, cosignature::CosigningKey, leaf_hash, note::SigningKey, proof};
 use witness::{AddCheckpoint, Answer, KnownLog, Refusal, State, Witness};
 
 use super::*;
