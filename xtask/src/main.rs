@@ -13,6 +13,7 @@ use crate::{
 
 mod bench;
 mod fuzz;
+mod grown_log;
 mod prices;
 mod setup;
 mod steps;

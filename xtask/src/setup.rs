@@ -1,4 +1,4 @@
-//! Puts in place what the tests with real clients need: Python and Node from Debian, the SDKs from their registries.
+//! Puts in place what the tests with real clients need: Python, Node and Go from Debian, the SDKs from their registries.
 //!
 //! Everything is made once and used again until the list it was made from changes.
 
@@ -23,6 +23,11 @@ const NEEDS: &[(&[&str], &[&str])] = &[
     ),
     (&["node", "--version"], &["nodejs"]),
     (&["npm", "--version"], &["npm"]),
+    (&["go", "version"], &["golang-go"]),
+    (
+        &["test", "-d", "/usr/share/gocode/src/golang.org/x/mod/sumdb/tlog"],
+        &["golang-golang-x-mod-dev"],
+    ),
 ];
 
 /// Makes what is missing. Returns the Python that has the client libraries.

@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use serde::Deserialize;
 
 use crate::{
-    setup,
+    grown_log, setup,
     steps::{Steps, counts::Counts, show},
     workspace::Workspace,
 };
@@ -20,7 +20,7 @@ pub(crate) struct Options {
     /// Install and download nothing; fail when something is missing.
     #[arg(long)]
     no_setup: bool,
-    /// Leave out the tests with real clients, which need Python and Node.
+    /// Leave out the tests with real clients, which need Python, Node and Go.
     #[arg(long)]
     rust_only: bool,
 }
@@ -39,9 +39,11 @@ pub(crate) fn run(steps: &mut Steps, workspace: &Workspace, options: Options) ->
     })?;
     rust_tests(steps, workspace)?;
     if let Some(python) = python {
+        let grown_log = steps.call("a log for other readers", || grown_log::make(&workspace.target))?;
         let mut pytest = Command::new(python);
         pytest.args(["-m", "pytest", "clients"]).current_dir(&workspace.root);
         pytest.env("BAILIWICK_BIN", &binary).env("PYTHONDONTWRITEBYTECODE", "1");
+        pytest.env("BAILIWICK_GROWN_LOG", &grown_log);
         steps.run("client tests", &mut pytest, Counts::pytest())?;
     }
     Ok(())

@@ -22,7 +22,7 @@ pub const LONG_REQUEST_TIMEOUT: Duration = Duration::from_secs(600);
 /// The paths of those.
 const LONG: [&str; 2] = ["/api/v1/policy/replays", "/api/v1/simulations"];
 
-/// Nothing here is a page, is embedded, is cached, or is any other origin's business.
+/// Nothing here is a page, is embedded, is cached unless it says so, or is any other origin's business.
 const HEADERS: [(HeaderName, HeaderValue); 6] = [
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
     (
@@ -63,7 +63,8 @@ pub(crate) async fn guard(State(shared): State<Shared>, request: Request, next: 
 
 fn add_headers(headers: &mut HeaderMap) {
     for (name, value) in HEADERS {
-        headers.insert(name, value);
+        // What may be kept says so itself.
+        headers.entry(name).or_insert(value);
     }
 }
 

@@ -8,7 +8,8 @@
 //!
 //! # Who may ask
 //! Everything below `/api/v1` takes an administrator's credential as `Authorization: Bearer bwa_...`; what their role
-//! allows is `control`'s business. `/healthz` and `/readyz` take none. `/metrics` takes none where the listener's address
+//! allows is `control`'s business. So does everything below `/log`, unless the configuration makes the logs public.
+//! `/healthz` and `/readyz` take none. `/metrics` takes none where the listener's address
 //! is a loopback one, so that a collector beside the server needs no secret; on any other address it takes any
 //! administrator's, because labels name agents and the numbers are money.
 //!
@@ -28,10 +29,12 @@ mod guard;
 mod input;
 mod keys;
 mod listener;
+mod log_keys;
 mod operations;
 mod overruns;
 mod peps;
 mod problem;
+mod public_log;
 mod reload;
 mod replay;
 mod routes;

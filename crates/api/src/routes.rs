@@ -14,9 +14,9 @@ use crate::{
     input::BODY_MAX,
     keys,
     listener::Shared,
-    operations, overruns, peps,
+    log_keys, operations, overruns, peps,
     problem::{Kind, Problem},
-    reload, replay, rules, simulate, sinks, upstreams,
+    public_log, reload, replay, rules, simulate, sinks, upstreams,
 };
 
 /// One thing that can be asked.
@@ -123,10 +123,15 @@ pub(crate) fn routes() -> Vec<Route> {
         get_("/api/v1/admins", admins::list),
         post_("/api/v1/admins", admins::add),
         delete_("/api/v1/admins/{name}", admins::remove),
+        get_("/api/v1/log-keys", log_keys::list),
+        post_("/api/v1/log-keys", log_keys::rotate),
+        post_("/api/v1/log-keys/{id}/retire", log_keys::retire),
         post_("/api/v1/reload", reload::reload),
         get_("/api/v1/audit", audit::list),
         get_("/api/v1/audit/wait", audit::wait),
         get_("/api/v1/audit/{index}", audit::show),
+        get_("/log/{tenant}/checkpoint", public_log::piece),
+        get_("/log/{tenant}/tile/{*piece}", public_log::piece),
     ]
 }
 

@@ -3,6 +3,7 @@
 mod deciding;
 mod guards;
 mod listening;
+mod public_log;
 mod roles;
 mod shapes;
 mod world;

@@ -3,6 +3,7 @@
 //! What is listed is as in [`control`]'s reports: money is decimal text in US dollars, time RFC 3339, except inside an
 //! audit entry, which is shown as it stands in the log.
 
+mod log_keys;
 mod policies;
 
 use std::{collections::BTreeMap, fmt};
@@ -17,6 +18,7 @@ use model::{AdminName, AgentName, BreakerName, KeyId, PepName, TenantName, Tier,
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+pub use self::log_keys::{LogKeyOrder, LogKeys, LogKeysOf};
 pub use self::policies::{PolicyFile, PolicyFiles, ReplayPolicies};
 
 /// `GET /api/v1/agents`

@@ -8,6 +8,8 @@ use anstream::{AutoStream, ColorChoice};
 use config::{LogFormat, LogLevel, LogSettings};
 use tracing_subscriber::{EnvFilter, filter::ParseError};
 
+use crate::cli::Failure;
+
 /// A filter in the manner of `RUST_LOG`, over what the configuration says: `debug`, `info,control=trace`.
 pub(crate) const FILTER_VARIABLE: &str = "BAILIWICK_LOG";
 
@@ -39,6 +41,13 @@ pub(crate) fn start(settings: LogSettings) -> Result<(), ParseError> {
         log.with_ansi(colour).try_init()
     };
     Ok(())
+}
+
+/// What is said of a variable that holds no filter.
+pub(crate) fn no_filter(error: ParseError) -> Failure {
+    Failure::Usage(format!(
+        "{FILTER_VARIABLE} holds no filter: {error}. Write it as debug or info,gateway=trace"
+    ))
 }
 
 /// Below `info` the libraries say more about themselves than anybody wants to know.

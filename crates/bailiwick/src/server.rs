@@ -22,7 +22,7 @@ use serde::Serialize;
 use sinks::{SinkError, Sinks};
 use store::{DataDir, StoreError};
 
-use crate::certificates::Certificates;
+use crate::{certificates::Certificates, witnesses};
 
 /// Where a running server writes down its administration address, below the data directory. Commands find it there when
 /// the configuration leaves the port to the system.
@@ -95,12 +95,15 @@ impl Server {
         warn_of(&loaded.warnings);
         let certificates = Certificates::load(&settings).map_err(ServerError::Declarations)?;
         let sinks = config::load_sinks(&settings, &environment).map_err(ServerError::Declarations)?;
+        let witnesses = witnesses::load(&settings).map_err(ServerError::Declarations)?;
         let options = Options {
             dir: DataDir::open(&settings.data_dir)?,
             trust_domain: settings.trust_domain.clone(),
             guards: guard_dir(&settings),
             reserve: settings.audit.reserve,
             spool: settings.audit.spool.clone(),
+            public_log: settings.audit.public_log,
+            witnesses,
             limits: settings.limits.clone(),
             authzen: settings.authzen.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -158,7 +158,7 @@ type Heads = BTreeMap<TenantName, Vec<Mark>>;
 async fn verify_tenant(
     reader: &Reader,
     guards: &Path,
-    keys: &BTreeMap<TenantName, String>,
+    keys: &BTreeMap<TenantName, Vec<String>>,
     fold: &mut Fold,
 ) -> Result<Option<Trouble>, StoreError> {
     let tenant = fold.fold.state().tenant.clone();
@@ -194,12 +194,15 @@ async fn verify_tenant(
     Ok(broken.or_else(|| fold.unmet().or(trouble).map(of_marks)))
 }
 
-fn open(note: &str, key: Option<&String>) -> Result<Checkpoint, String> {
-    let key = key.ok_or("the key of this log is missing")?;
-    let key: VerifierKey = key
-        .parse()
-        .map_err(|error| format!("the key of this log is damaged: {error}"))?;
-    Checkpoint::open(note, &[key]).map_err(|error| error.to_string())
+/// While a key is exchanged a log has two, of which one is enough.
+fn open(note: &str, keys: Option<&Vec<String>>) -> Result<Checkpoint, String> {
+    let keys = keys
+        .filter(|keys| !keys.is_empty())
+        .ok_or("the key of this log is missing")?;
+    let keys = keys.iter().map(|key| key.parse::<VerifierKey>());
+    let keys = keys.collect::<Result<Vec<_>, _>>();
+    let keys = keys.map_err(|error| format!("the key of this log is damaged: {error}"))?;
+    Checkpoint::open(note, &keys).map_err(|error| error.to_string())
 }
 
 /// How many entries are read at a time, by all processors.

@@ -13,6 +13,7 @@ mod sink;
 mod tls;
 mod transport;
 mod upstream;
+mod witness;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,7 +21,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use control::{AuthzenSettings, Limits, RouteSpec, SinkSpec, UpstreamSpec};
+use control::{AuthzenSettings, Limits, RouteSpec, SinkSpec, UpstreamSpec, WitnessSpec};
 use pricing::{Override, PriceBook};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -28,18 +29,20 @@ use serde::Deserialize;
 pub use audit::Audit;
 pub(crate) use key::KeyReference;
 pub(crate) use limits::{OUTPUT_LIMITS, within};
+pub(crate) use log::RawLog;
 pub use log::{LogFormat, LogLevel, LogSettings};
 pub(crate) use secrets::Missing;
 pub use sink::Sink;
 pub use tls::{OutsideDates, ServerFiles, ServerPem};
+pub(crate) use tls::{RawServerTls, server_files};
 pub(crate) use upstream::Upstream;
+pub use witness::Witness;
 
 use self::{
     audit::RawAudit,
     authzen::RawAuthzen,
     limits::{RawBounds, RawLimits, RawTimeouts},
     listen::{Listen, RawListen, is_public},
-    log::RawLog,
     price::RawPrice,
     route::RawRoute,
     sink::{RawSink, sinks},
@@ -199,6 +202,22 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// The witnesses of the logs with their certificates.
+    ///
+    /// # Errors
+    /// Every certificate that is not there or cannot be used.
+    pub(crate) fn resolve_witnesses(&self) -> Result<Vec<WitnessSpec>, Missing<'_>> {
+        let mut missing = Missing::of(&self.file);
+        let witnesses = self.audit.witnesses.iter();
+        let specs = witnesses.map(|witness| witness.resolve(&mut missing)).collect();
+        match missing.absent.is_empty() && missing.wrong.is_empty() {
+            true => Ok(specs),
+            false => Err(missing),
+        }
+    }
+}
+
 /// Settings and what was noticed while checking them.
 struct Checked {
     settings: Settings,
@@ -301,7 +320,7 @@ fn directory(field: Field<String>, default: &str, dir: &Path, findings: &mut Fin
 }
 
 /// A path of the file, relative to the file's directory.
-fn below(dir: &Path, path: Placed<String>, findings: &mut Findings) -> Option<PathBuf> {
+pub(crate) fn below(dir: &Path, path: Placed<String>, findings: &mut Findings) -> Option<PathBuf> {
     let text = path.value.as_str();
     if text.is_empty() || text.contains('\0') {
         findings.add(path.mark, "this is not a path");

@@ -61,7 +61,7 @@ pub fn init_from(dir: &Path, templates: &[&Template]) -> Result<Vec<PathBuf>, Pr
 }
 
 /// Writes all files, or none if one of them is there already.
-fn write_all(paths: Vec<(PathBuf, &str)>) -> Result<Vec<PathBuf>, Problems> {
+pub(crate) fn write_all(paths: Vec<(PathBuf, &str)>) -> Result<Vec<PathBuf>, Problems> {
     let existing = paths.iter().filter(|(path, _)| fs::symlink_metadata(path).is_ok());
     let existing: Problems = existing
         .map(|(path, _)| {

@@ -18,23 +18,27 @@ mod schema;
 mod suggest;
 #[cfg(test)]
 mod testing;
+mod witness;
 
 use std::{
     path::{Component, Path, PathBuf},
     time::SystemTime,
 };
 
-use control::SinkSpec;
+use control::{SinkSpec, WitnessSpec};
 use ledger::{BudgetSpec, Label, Selector};
 
 use self::manifest::Document;
 
-pub use file::{Audit, LogFormat, LogLevel, LogSettings, OutsideDates, ServerFiles, ServerPem, Settings, Sink};
+pub use file::{
+    Audit, LogFormat, LogLevel, LogSettings, OutsideDates, ServerFiles, ServerPem, Settings, Sink, Witness,
+};
 pub use governance::{Loaded, PolicyPlace, TenantPolicies, load_governance, load_policies};
 pub use init::{Template, init, init_from};
 pub use policy_test::{AskedCall, AskedParty, AskedQuery, PolicyTest, TestRequest, parse_request};
 pub use problem::{Problem, Problems};
 pub use schema::schema;
+pub use witness::{WitnessSettings, init_witness, load_witness};
 
 /// Reads `bailiwick.toml`.
 ///
@@ -62,6 +66,14 @@ pub fn load(path: &Path) -> Result<Settings, Problems> {
 /// Every secret and certificate that is not there or cannot be used.
 pub fn load_sinks(settings: &Settings, env: &dyn Fn(&str) -> Option<String>) -> Result<Vec<SinkSpec>, Problems> {
     settings.resolve_sinks(env).map_err(file::Missing::all)
+}
+
+/// The witnesses of a configuration's logs, with their certificates.
+///
+/// # Errors
+/// Every certificate that is not there or cannot be used.
+pub fn load_witnesses(settings: &Settings) -> Result<Vec<WitnessSpec>, Problems> {
+    settings.resolve_witnesses().map_err(file::Missing::all)
 }
 
 /// What a check found right, and what it would warn of.
@@ -94,6 +106,10 @@ pub fn check(path: &Path, env: &dyn Fn(&str) -> Option<String>, now: SystemTime)
         missing.wrong.or_value(())?;
     }
     if let Err(missing) = settings.resolve_sinks(env) {
+        warnings.extend(missing.absent);
+        missing.wrong.or_value(())?;
+    }
+    if let Err(missing) = settings.resolve_witnesses() {
         warnings.extend(missing.absent);
         missing.wrong.or_value(())?;
     }

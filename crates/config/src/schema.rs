@@ -3,7 +3,7 @@
 use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
 
-use super::{file::RawFile, manifest::RawDocument, policy_test::RawTest};
+use super::{file::RawFile, manifest::RawDocument, policy_test::RawTest, witness::RawWitnessFile};
 
 /// The schemas (JSON Schema 2020-12) by the file they are of. They are made of the same structs that the files are read
 /// into; what a schema cannot say (a time zone exists, a policy compiles) only the loader checks.
@@ -13,6 +13,7 @@ pub fn schema() -> Value {
         "bailiwick.toml": generate().into_root_schema_for::<RawFile>(),
         // Those of `rules` are the same.
         "governance/agents/*.yaml": generate().into_root_schema_for::<RawDocument>(),
+        "witness.toml": generate().into_root_schema_for::<RawWitnessFile>(),
         // Or a list of such.
         "governance/tests/*.yaml": generate().into_root_schema_for::<RawTest>(),
     });

@@ -6,7 +6,8 @@
 //! again), `asking.rs` and `audience.rs` (what waits for an administrator), `meter.rs` (what it used), `expiry.rs` (when its
 //! credential ends it), `governance.rs` and `upstream.rs` (what is declared), `load.rs` and `publish.rs`
 //! (how that takes effect), `snapshot.rs` (what requests read), `admin.rs`, `budgets.rs`, `rules.rs`, `overruns.rs`, `cost.rs`
-//! `simulate.rs` and `replay.rs` (what administrators may do and see), `signer.rs` (checkpoints), `start.rs` (how it all begins and ends).
+//! `simulate.rs` and `replay.rs` (what administrators may do and see), `signer.rs` (checkpoints), `public_log.rs` (the logs as
+//! mirrors read them), `start.rs` (how it all begins and ends).
 
 mod admin;
 mod asking;
@@ -29,6 +30,7 @@ mod overruns;
 mod pdp;
 mod pipeline;
 mod privacy;
+mod public_log;
 mod publish;
 mod quote;
 mod record;
@@ -36,6 +38,7 @@ mod refusal;
 mod repeat;
 mod replay;
 mod report;
+mod rotation;
 mod route;
 mod rules;
 mod signer;
@@ -49,6 +52,8 @@ mod tariffs;
 #[cfg(test)]
 mod testing;
 mod upstream;
+mod witnesses;
+mod witnessing;
 
 pub use admin::{AdminError, IssuedAdmin, IssuedKey, KeyOrder, PepKeyOrder, Permission};
 pub use audience::{Audience, Seat};
@@ -72,6 +77,7 @@ pub use overruns::Acceptance;
 pub use pdp::{PepAnswer, PepError, PepSession, Presented, endpoints as pdp_endpoints};
 pub use pipeline::{Ask, Failure, Forwarded, Upstream};
 pub use policy::{Source as PolicySource, Sources as PolicySources};
+pub use public_log::{Checkpoints, Published};
 pub use refusal::Refusal;
 pub use repeat::RepeatKey;
 pub use replay::ReplayOrder;
@@ -81,6 +87,7 @@ pub use report::{
     ReplayChange, ReplayDay, ReplayExample, ReplayReport, ReplaySet, SimulationReport, StandingReport, StopReport,
     StoppedReport, Unlike, UpstreamReport, rfc3339,
 };
+pub use rotation::LogKeyReport;
 pub use route::{Bounds, Cause, Fallback, ModelPattern, Places, Retry, RouteSpec};
 pub use rules::Reset;
 pub use signer::{GuardFile, KeyFiles, log_keys};
@@ -94,3 +101,5 @@ pub use upstream::{
     ClientIdentity, Fingerprint, HeaderTemplate, Http2, MAX_TEMPLATE, NoSegment, PathTemplate, Preset, Proxy,
     QueryTemplate, Secret, TemplateError, Transport, TransportSpec, UpstreamSpec,
 };
+pub use witnesses::{AskWitness, Asked, WitnessAnswer, WitnessSpec, Witnesses};
+pub use witnessing::cosigned_file;

@@ -1,6 +1,7 @@
 //! Numbers for Prometheus. Labels come from declarations, never from callers, so their number is bounded.
 
 mod decisions;
+mod witnesses;
 
 use std::{
     fmt::Write as _,
@@ -17,8 +18,8 @@ use prometheus_client::{
 };
 use store::{Ending, Handle};
 
-use self::decisions::Decisions;
 pub(crate) use self::decisions::Outcomes;
+use self::{decisions::Decisions, witnesses::Vouched};
 use crate::sinks::SinkBoard;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -95,6 +96,7 @@ pub(crate) struct Metrics {
     edits: Family<EditLabels, Counter>,
     answers: Family<AnswerLabels, Counter>,
     stale_certificate: Family<ListenerLabels, Gauge>,
+    pub(crate) witnesses: Vouched,
     decisions: Decisions,
 }
 
@@ -165,6 +167,7 @@ impl Metrics {
             "1 if the certificate files of a listener cannot be used, so that an older certificate stays in use",
             stale_certificate.clone(),
         );
+        let witnesses = Vouched::register(&mut registry);
         let decisions = Decisions::register(&mut registry);
         Self {
             registry,
@@ -180,8 +183,14 @@ impl Metrics {
             edits,
             answers,
             stale_certificate,
+            witnesses,
             decisions,
         }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
     }
 
     /// Says whether a listener goes on with an older certificate than its files hold.

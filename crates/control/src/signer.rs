@@ -1,56 +1,42 @@
 //! Checkpoints: the signed statement of how long each log is and what its root is. Made off the hot path, of committed
 //! heads only, and kept twice: in the database, and in a guard file apart from it.
+//!
+//! What is signed was made twice: the committer's head says what it wrote, and the tiles say what is stored. Where they
+//! differ nothing is signed. The steps of a checkpoint are in `signer/steps.rs`, in their order.
 
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
 use futures_util::{StreamExt as _, pin_mut};
 use model::TenantName;
-use store::{DataDir, Handle, Head, Heads, Reader, StoreError};
+use store::{DataDir, Head, Heads, Reader, StoreError};
 use tlog::{
+    Hash,
     checkpoint::{Checkpoint, Origin},
-    note::{SigningKey, VerifierKey},
 };
 use tokio::sync::watch;
-use zeroize::Zeroizing;
 
-use crate::StartError;
+use crate::{
+    StartError,
+    public_log::{Checkpoints, Published},
+};
+
+mod keyring;
+mod steps;
+
+pub(crate) use keyring::Keyring;
+pub use keyring::{KeyFiles, log_keys};
+pub(crate) use steps::Durable;
+use steps::Steps;
 
 /// At most one checkpoint a tenant in this time.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// How long after a failure it is tried again.
 const AGAIN: Duration = Duration::from_secs(3);
-
-/// Where the keys of a data directory's logs are.
-#[derive(Clone, Debug)]
-pub struct KeyFiles;
-
-impl KeyFiles {
-    fn seed(tenant: &TenantName) -> String {
-        format!("keys/log.{tenant}.seed")
-    }
-
-    fn public(tenant: &TenantName) -> String {
-        format!("keys/log.{tenant}.vkey")
-    }
-}
-
-/// The public keys of all logs of a data directory, by tenant: what a verifier has to be given.
-pub fn log_keys(data: &Path) -> std::io::Result<BTreeMap<TenantName, String>> {
-    let mut keys = BTreeMap::new();
-    for file in std::fs::read_dir(data.join("keys"))? {
-        let file = file?;
-        let name = file.file_name().to_string_lossy().into_owned();
-        let tenant = name.strip_prefix("log.").and_then(|name| name.strip_suffix(".vkey"));
-        if let Some(tenant) = tenant.and_then(|tenant| TenantName::new(tenant).ok()) {
-            keys.insert(tenant, std::fs::read_to_string(file.path())?.trim().to_owned());
-        }
-    }
-    Ok(keys)
-}
 
 /// The file that remembers the last signed checkpoint of a tenant apart from the database, so that an old database put
 /// in the place of a newer one shows.
@@ -61,6 +47,10 @@ impl GuardFile {
     /// The guard file of a tenant below the guard directory.
     pub fn new(directory: &Path, tenant: &TenantName) -> Self {
         Self(directory.join(format!("{tenant}.checkpoint")))
+    }
+
+    fn path(&self) -> &Path {
+        &self.0
     }
 
     /// The checkpoint in it, as note text.
@@ -89,66 +79,43 @@ pub(crate) fn expect_key(dir: &DataDir, name: &str, was_used: bool) -> Result<()
 /// Signs for all tenants of a data directory.
 #[derive(Debug)]
 pub(crate) struct Signer {
-    trust_domain: String,
     guards: PathBuf,
-    keys: BTreeMap<TenantName, SigningKey>,
+    keyring: Arc<Keyring>,
+    published: watch::Sender<Checkpoints>,
 }
 
 impl Signer {
-    pub(crate) fn new(trust_domain: String, guards: PathBuf) -> Self {
+    pub(crate) fn new(keyring: Arc<Keyring>, guards: PathBuf) -> Self {
         Self {
-            trust_domain,
             guards,
-            keys: BTreeMap::new(),
+            keyring,
+            published: watch::Sender::default(),
         }
     }
 
-    /// Reads a tenant's key, making it the first time, and writes its public half beside it.
-    pub(crate) fn prepare(
-        &mut self,
-        dir: &DataDir,
-        tenant: &TenantName,
-        signed: bool,
-        random: impl FnOnce() -> Zeroizing<[u8; 32]>,
-    ) -> Result<(), StartError> {
-        expect_key(dir, &KeyFiles::seed(tenant), signed)?;
-        let hex = |bytes: &[u8]| data_encoding::HEXLOWER.encode(bytes).into_bytes();
-        let text = Zeroizing::new(dir.read_or_create(&KeyFiles::seed(tenant), || hex(random().as_slice()))?);
-        let seed = data_encoding::HEXLOWER
-            .decode(text.trim_ascii())
-            .ok()
-            .map(Zeroizing::new);
-        let seed = seed
-            .and_then(|seed| <[u8; 32]>::try_from(seed.as_slice()).ok())
-            .map(Zeroizing::new);
-        let unreadable = || StartError::Key(dir.path().join(KeyFiles::seed(tenant)));
-        // A key is bound to its log's name, so that it cannot vouch for another log.
-        let name = format!("{}/{tenant}", self.trust_domain);
-        let seed = seed.ok_or_else(unreadable)?;
-        let key = SigningKey::from_seed(&name, &seed).map_err(|_| unreadable())?;
-        dir.replace(&KeyFiles::public(tenant), format!("{}\n", key.verifier()).as_bytes())?;
-        self.keys.insert(tenant.clone(), key);
-        Ok(())
-    }
-
-    pub(crate) fn verifier(&self, tenant: &TenantName) -> Option<&VerifierKey> {
-        self.keys.get(tenant).map(SigningKey::verifier)
+    /// The checkpoint that the guard file of a tenant remembers.
+    fn guarded(&self, tenant: &TenantName) -> Result<Option<Checkpoint>, StartError> {
+        let known = self.keyring.known(tenant);
+        let note = GuardFile::new(&self.guards, tenant).read()?;
+        let Some(note) = note.filter(|_| !known.is_empty()) else {
+            return Ok(None);
+        };
+        let read = Checkpoint::open(&note, &known);
+        read.map(Some).map_err(|error| StartError::Guard {
+            tenant: tenant.clone(),
+            why: format!("the guard file cannot be read: {error}"),
+        })
     }
 
     /// Refuses a database that is older than, or differs from, the checkpoint its guard file remembers.
     pub(crate) async fn check_guard(&self, reader: &Reader, tenant: &TenantName) -> Result<(), StartError> {
-        let Some(note) = GuardFile::new(&self.guards, tenant).read()? else {
-            return Ok(());
-        };
-        let Some(verifier) = self.verifier(tenant) else {
+        let Some(guarded) = self.guarded(tenant)? else {
             return Ok(());
         };
         let differs = |why: String| StartError::Guard {
             tenant: tenant.clone(),
             why,
         };
-        let guarded = Checkpoint::open(&note, std::slice::from_ref(verifier))
-            .map_err(|error| differs(format!("the guard file cannot be read: {error}")))?;
         let size = reader.size(tenant).await?;
         if size < guarded.size {
             return Err(differs(format!(
@@ -172,16 +139,44 @@ impl Signer {
         }
     }
 
+    /// The published checkpoints, as they move.
+    pub(crate) fn published(&self) -> watch::Receiver<Checkpoints> {
+        self.published.subscribe()
+    }
+
+    /// Publishes what an earlier run had published.
+    pub(crate) async fn take_up(&self, reader: &Reader, tenant: &TenantName) -> Result<(), StoreError> {
+        if let Some(note) = reader.checkpoint(tenant).await? {
+            self.publish(tenant, note);
+        }
+        Ok(())
+    }
+
+    fn publish(&self, tenant: &TenantName, note: String) {
+        let published = Published::read(note).map(Arc::new);
+        self.published
+            .send_modify(|all| all.extend(published.map(|published| (tenant.clone(), published))));
+    }
+
     /// Signs heads as they move, until the committer is gone.
-    pub(crate) async fn run(self, committer: Handle, mut stop: watch::Receiver<bool>) {
-        let mut heads = committer.heads();
+    pub(crate) async fn run(
+        self,
+        steps: impl Steps,
+        mut heads: watch::Receiver<Heads>,
+        mut stop: watch::Receiver<bool>,
+    ) {
         let mut signed = BTreeMap::new();
         let mut failing = false;
         loop {
             let now = heads.borrow_and_update().clone();
-            let failed = self.sign_all(&committer, &now, &mut signed).await;
+            let failed = self.sign_all(&steps, &now, &mut signed).await;
             // Each time is tried again; the cause is told once.
             match (&failed, failing) {
+                (Some((tenant, error)), false) if error.is_evidence() => {
+                    tracing::error!(%tenant, %error, "the log's head is not signed: what is stored is not what was written");
+                    // The committer checks all that is stored, and lets nothing through if it is damaged.
+                    steps.suspect();
+                }
                 (Some((tenant, error)), false) => {
                     tracing::warn!(%tenant, %error, "the log's head could not be signed; it is tried again");
                 }
@@ -191,10 +186,10 @@ impl Signer {
             }
             failing = failed.is_some();
             if *stop.borrow() {
-                return;
+                return steps.close().await;
             }
             tokio::select! {
-                changed = heads.changed() => if changed.is_err() { return },
+                changed = heads.changed() => if changed.is_err() { return steps.close().await },
                 () = tokio::time::sleep(AGAIN), if failing => {}
                 _ = stop.changed() => continue,
             }
@@ -208,7 +203,7 @@ impl Signer {
     /// Signs what has moved; the last failure, if there was one.
     async fn sign_all(
         &self,
-        committer: &Handle,
+        steps: &impl Steps,
         heads: &Heads,
         signed: &mut BTreeMap<TenantName, u64>,
     ) -> Option<(TenantName, StartError)> {
@@ -217,7 +212,7 @@ impl Signer {
             if signed.get(tenant) == Some(&head.size) {
                 continue;
             }
-            match self.sign(committer, tenant, head).await {
+            match self.sign(steps, tenant, head).await {
                 Ok(()) => drop(signed.insert(tenant.clone(), head.size)),
                 Err(error) => failed = Some((tenant.clone(), error)),
             }
@@ -225,24 +220,84 @@ impl Signer {
         failed
     }
 
-    async fn sign(&self, committer: &Handle, tenant: &TenantName, head: &Head) -> Result<(), StartError> {
-        let Some(key) = self.keys.get(tenant) else {
+    /// Makes a head the published one, in steps that are durable one after the other:
+    ///
+    /// 1. The tiles go up to it, and their root is the head's. What is published later can be proved from then on.
+    /// 2. What the guard file remembers is a beginning of this log. So whatever was signed before is kept to, whoever
+    ///    signed it: a second server on a copy of the data and the keys is found out here at the latest.
+    /// 3. The guard file, before anybody can read the checkpoint: one that left this process must never be forgotten,
+    ///    or an older copy of the database could be taken for the newest and be continued to another history.
+    /// 4. Where two keys sign: the first checkpoint that both have signed, for whoever knows the older one only. It is kept
+    ///    for ever, and the older key is not retired before it is there.
+    /// 5. The row in the database. From then on it is published.
+    ///
+    /// Any step may fail, and may have landed all the same. Nothing is taken back then: the next round makes the same
+    /// checkpoint of the same head, or a longer one.
+    async fn sign(&self, steps: &impl Steps, tenant: &TenantName, head: &Head) -> Result<(), StartError> {
+        if self.keyring.is_to_ask(tenant) {
+            let (size, said) = steps.said(tenant).await?;
+            self.keyring.settle(tenant, size, &said)?;
+        }
+        let signing = self.keyring.signing(tenant).unwrap_or_default();
+        let Some((first, further)) = signing.keys.split_first() else {
             return Ok(());
         };
-        let name = format!("{}/{tenant}", self.trust_domain);
         let unsigned = |error: tlog::checkpoint::CheckpointError| StartError::Sign(error.to_string());
+        let stored = steps.tiles(tenant, head.size).await?;
         let checkpoint = Checkpoint {
-            origin: Origin::new(name).map_err(unsigned)?,
+            origin: Origin::new(self.keyring.name(tenant)).map_err(unsigned)?,
             size: head.size,
-            root: head.root,
+            root: agreed(head.size, stored, head.root)?,
         };
-        let note = checkpoint.sign(key).map_err(unsigned)?.to_string();
-        // The guard first: a checkpoint that left this process must never be forgotten.
-        let guard = GuardFile::new(&self.guards, tenant);
-        let (path, bytes) = (guard.0, note.clone().into_bytes());
-        let written = tokio::task::spawn_blocking(move || DataDir::replace_at(&path, &bytes)).await;
-        written.map_err(|error| StartError::Sign(error.to_string()))??;
-        committer.save_checkpoint(tenant.clone(), head.size, note).await?;
+        self.keep_to_the_guarded(steps, tenant, &checkpoint).await?;
+        let note = checkpoint.sign_by_all(first, further.iter().map(AsRef::as_ref));
+        let note = note.map_err(unsigned)?.to_string();
+        steps.guard(&GuardFile::new(&self.guards, tenant), &note).await?;
+        if head.size >= signing.since {
+            for key in further {
+                let path = self.keyring.handover(tenant, key.verifier().id());
+                steps.handover(&path, &note).await?;
+            }
+        }
+        steps.save(tenant, head.size, note.clone()).await?;
+        self.publish(tenant, note);
+        Ok(())
+    }
+
+    /// Refuses a checkpoint that contradicts the one in the guard file.
+    async fn keep_to_the_guarded(
+        &self,
+        steps: &impl Steps,
+        tenant: &TenantName,
+        next: &Checkpoint,
+    ) -> Result<(), StartError> {
+        let Some(guarded) = self.guarded(tenant)? else {
+            return Ok(());
+        };
+        if guarded.size > next.size {
+            return Err(StartError::Guard {
+                tenant: tenant.clone(),
+                why: format!(
+                    "the guard file remembers {} signed entries, and this server has {}: another server signs with the \
+                     same key",
+                    guarded.size, next.size
+                ),
+            });
+        }
+        let ours = steps.tiles(tenant, guarded.size).await?;
+        agreed(guarded.size, ours, guarded.root)?;
         Ok(())
     }
 }
+
+/// The root, if what is stored and what is known say the same.
+fn agreed(size: u64, stored: Hash, known: Hash) -> Result<Hash, StartError> {
+    if stored == known {
+        Ok(known)
+    } else {
+        Err(StartError::Differs { size, stored, known })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,8 @@ use entry::{AdminRecord, Event, Role};
 use model::{ActionId, AdminName, TenantName, Timestamp, UpstreamName};
 use pricing::PriceBook;
 use secrecy::ExposeSecret as _;
-use store::{Clock, Committer, DataDir, Handle, Health, Projection, Reader, Store, StoreError, View};
+use store::{Clock, Committer, DataDir, Handle, Health, Projection, Reader, Store, StoreError, Tiles, View};
+use tlog::Hash;
 use tokio::{
     sync::{Mutex, Semaphore, watch},
     task::JoinHandle,
@@ -16,17 +17,19 @@ use tokio::{
 use zeroize::Zeroizing;
 
 use crate::{
-    ADMIN_PREFIX, AdminError, AuthzenSettings, Governance, Limits, LoadProblem, UpstreamSpec,
+    ADMIN_PREFIX, AdminError, AuthzenSettings, Governance, Limits, LoadProblem, UpstreamSpec, Witnesses,
     asking::room_for_bodies,
     credential::{make, recognise},
     load::{self, Compiled},
     metrics::Metrics,
     pdp::PdpKey,
     privacy::Privacy,
-    signer::{Signer, expect_key},
+    public_log::Checkpoints,
+    signer::{Durable, Keyring, Signer, expect_key},
     sinks::SinkBoard,
     snapshot::Snapshot,
     stored::Merged,
+    witnessing,
 };
 
 /// The actor of what a start loads.
@@ -53,8 +56,12 @@ pub struct Options {
     pub reserve: u64,
     /// The directory of the spool, where calls on allowances are recorded while the log cannot be written.
     pub spool: Option<PathBuf>,
+    /// Whether the logs are published to whoever asks, without a credential.
+    pub public_log: bool,
     /// Bounds.
     pub limits: Limits,
+    /// Who cosigns checkpoints, and how many of them have to before one is published; `None` if nobody does.
+    pub witnesses: Option<Witnesses>,
     /// How the decision point answers.
     pub authzen: AuthzenSettings,
     /// The program's version.
@@ -88,12 +95,50 @@ pub enum StartError {
     /// A key file is damaged.
     #[error("{} holds no usable key: restore it from a backup", .0.display())]
     Key(PathBuf),
+    /// The file of a key is gone by which the log says that it is signed.
+    #[error(
+        "the log of tenant {tenant} is signed by the key {key}, whose file is not in keys/ of the data directory: restore it \
+         from a backup"
+    )]
+    LostSigningKey {
+        /// Whose log.
+        tenant: TenantName,
+        /// The public key.
+        key: String,
+    },
     /// A key file is gone although there is a log that was made with it.
     #[error("{} is gone, and the log was made with it: restore it from a backup", .0.display())]
     LostKey(PathBuf),
+    /// What is stored is not what was written, or not what was signed before.
+    #[error(
+        "the first {size} entries that are stored have the root {stored}, and {known} was acknowledged: what is stored was \
+         changed. No checkpoint says otherwise than those before it: keep a copy of the data directory, and see what \
+         `bailiwick audit verify` says of it"
+    )]
+    Differs {
+        /// How many entries.
+        size: u64,
+        /// The root over what is stored.
+        stored: Hash,
+        /// The root that was acknowledged or signed.
+        known: Hash,
+    },
+    /// The witnesses make no quorum.
+    #[error("the witnesses: {0}")]
+    Witnesses(String),
     /// A head cannot be signed.
     #[error("the head cannot be signed: {0}")]
     Sign(String),
+}
+
+impl StartError {
+    /// Whether the error is evidence that stored data was damaged or changed.
+    pub(crate) fn is_evidence(&self) -> bool {
+        matches!(
+            self,
+            Self::Differs { .. } | Self::Guard { .. } | Self::Store(StoreError::Corrupt { .. })
+        )
+    }
 }
 
 /// The pipeline and the use cases of one server. Cheap to clone.
@@ -114,6 +159,12 @@ pub(crate) struct Inner {
     pub(crate) reserve: u64,
     /// How the sinks stand that were announced.
     pub(crate) sinks: SinkBoard,
+    pub(crate) tiles: Tiles,
+    pub(crate) public_log: bool,
+    pub(crate) checkpoints: watch::Receiver<Checkpoints>,
+    pub(crate) keyring: Arc<Keyring>,
+    /// Held while keys of logs are exchanged: one after the other.
+    pub(crate) rotating: Mutex<()>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) privacy: Privacy,
     pub(crate) limits: Arc<Limits>,
@@ -155,7 +206,9 @@ impl Control {
             guards,
             reserve,
             spool,
+            public_log,
             limits,
+            witnesses,
             authzen,
             version,
             clock,
@@ -164,7 +217,8 @@ impl Control {
         let compiled = Arc::new(loader().and_then(load::compile).map_err(StartError::Problems)?);
         let random = SystemRandom::new();
         DataDir::make_at(&guards)?;
-        let mut signer = Signer::new(trust_domain.clone(), guards);
+        let keyring = Arc::new(Keyring::new(trust_domain.clone(), dir.path().to_owned()));
+        let signer = Signer::new(keyring.clone(), guards);
         let store = Store::open(&dir).await?;
         let reader = store.reader().clone();
         let mut tenants = reader.tenants().await?;
@@ -181,8 +235,9 @@ impl Control {
             any_log |= reader.size(&tenant).await? > 0;
             // A tenant that was declared while the server ran has a log, and a key only from its next start on.
             let signed = reader.checkpoint(&tenant).await?.is_some();
-            signer.prepare(&dir, &tenant, signed, || secret(&random))?;
+            keyring.prepare(&tenant, signed, || secret(&random))?;
             signer.check_guard(&reader, &tenant).await?;
+            signer.take_up(&reader, &tenant).await?;
         }
         let hex = |bytes: &[u8]| data_encoding::HEXLOWER.encode(bytes).into_bytes();
         expect_key(&dir, PRIVACY_FILE, any_log)?;
@@ -203,9 +258,24 @@ impl Control {
             random: random_bytes,
         };
         let (committer, committing) = Committer::start(store, clock.clone(), config).await?;
+        for tenant in keyring.tenants() {
+            let view = committer.view(tenant.clone()).await.map_err(AdminError::from)?;
+            keyring.settle(&tenant, view.size, &view.evidence)?;
+        }
         let projection = Projection::start(dir.path(), reader.clone(), committer.heads(), reserve);
         let (stop_signer, stopping) = watch::channel(false);
-        let signing = tokio::spawn(signer.run(committer.clone(), stopping));
+        // Tiles of a log that has none yet are made in the signer's task: a start does not wait for them.
+        let tiles = Tiles::new(dir.path(), reader.clone(), reserve);
+        let durable = Durable::new(tiles.clone(), reader.clone(), committer.clone());
+        let metrics = Arc::new(Metrics::new());
+        let around = witnessing::Server {
+            tiles: tiles.clone(),
+            committer: committer.clone(),
+            data: dir.path().to_owned(),
+        };
+        let (signed, logs) = (signer.published(), keyring.tenants());
+        let checkpoints = witnessing::begin(around, witnesses, &metrics, &logs, signed, stop_signer.subscribe())?;
+        let signing = tokio::spawn(signer.run(durable, committer.heads(), stopping));
         let inner = Inner {
             snapshot: ArcSwap::from_pointee(Snapshot::empty(PriceBook::builtin())),
             published: watch::Sender::new(0),
@@ -215,6 +285,11 @@ impl Control {
             trust_domain,
             reserve,
             sinks: SinkBoard::default(),
+            tiles,
+            public_log,
+            checkpoints,
+            keyring,
+            rotating: Mutex::new(()),
             clock,
             privacy: Privacy::new(&privacy),
             waiting: Arc::new(room_for_bodies(&limits)),
@@ -223,7 +298,7 @@ impl Control {
             merged: Merged::default(),
             limits: Arc::new(limits),
             authzen,
-            metrics: Arc::new(Metrics::new()),
+            metrics,
             random,
             loader,
             loaded: Mutex::new(compiled.clone()),

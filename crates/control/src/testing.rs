@@ -30,5 +30,6 @@ pub(crate) fn view() -> View {
         distrusted: BTreeMap::new(),
         steps: WantedSteps::default(),
         open: Vec::new(),
+        evidence: entry::Evidence::default(),
     }
 }

@@ -2,8 +2,10 @@
 
 use entry::{Entry, State};
 use model::TenantName;
+use tlog::bundle::{self, Resource};
 use tlog::checkpoint::{Checkpoint, Origin};
 use tlog::note::{Note, SigningKey, VerifierKey};
+use tlog::proof_file::ProofFile;
 use tlog::{CompactRange, Hash, leaf_hash, proof};
 
 use crate::{assert_plain, must};
@@ -67,10 +69,25 @@ pub fn log_fold(data: &[u8]) {
     assert_eq!(again, state);
 }
 
-/// A note, a checkpoint, a key, an origin: what is read is written as the very same text, and nobody is believed who
+/// A note, a checkpoint, a proof, a path, a key, an origin: what is read is written as the very same text, and nobody is believed who
 /// did not sign.
 pub fn notes(data: &[u8]) {
+    if let Ok(entries) = bundle::split(data) {
+        let mut again = Vec::new();
+        for entry in entries {
+            must(bundle::push(&mut again, entry), "what was split is joined again");
+        }
+        assert_eq!(again, data, "another spelling of a bundle was accepted");
+    }
     let Ok(text) = std::str::from_utf8(data) else { return };
+    match ProofFile::parse(text) {
+        Ok(proof) => assert_eq!(proof.to_string(), text, "another spelling of a proof was accepted"),
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
+    match text.parse::<Resource>() {
+        Ok(path) => assert_eq!(path.to_string(), text, "another spelling of a path was accepted"),
+        Err(error) => assert!(error.to_string().len() < 1_000),
+    }
     let key = must(
         SigningKey::from_seed("bailiwick.example/log", &[7; 32]),
         "the key is good",

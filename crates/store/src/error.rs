@@ -54,6 +54,9 @@ pub enum StoreError {
     /// What is read for cost reports cannot be read on.
     #[error("the projection cannot go on: {0}")]
     Projection(String),
+    /// The tiles cannot be read or written.
+    #[error("the tiles of the log: {0}")]
+    Tiles(String),
     /// Something cannot be an entry.
     #[error("this cannot be recorded: {0}")]
     Entry(#[from] entry::EntryError),

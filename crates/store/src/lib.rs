@@ -1,4 +1,4 @@
-//! SQLite: the data directory, migrations, readers, the committer, and the projection for cost reports.
+//! SQLite: the data directory, migrations, readers, the committer, the projection for cost reports, and the tiles.
 //!
 //! The log is the only truth in the database. A [`Store`] opens it, folds each tenant's log into its
 //! [`State`](entry::State) and hands both to the committer, the one task that writes: it gathers what is waiting, admits
@@ -16,6 +16,7 @@ mod log;
 mod projection;
 mod reader;
 mod spool;
+mod tiles;
 
 pub use clock::{Clock, SystemClock};
 pub use committer::{
@@ -38,3 +39,4 @@ pub use projection::{
     MAX_NAMES, OTHERS, Progress, Projection,
 };
 pub use reader::Reader;
+pub use tiles::{Tiles, append as append_tiles};

@@ -2,7 +2,7 @@
 
 use entry::{Entry, EntryError, State};
 use model::{BatchId, Timestamp};
-use tlog::{CompactRange, Hash, RangeError, leaf_hash};
+use tlog::{CompactRange, Hash, RangeError, bundle, leaf_hash};
 
 /// What one commit appended to one tenant's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -157,22 +157,10 @@ impl Batch {
 
 /// Puts an entry's bytes behind those before it. `false` if it is too long for the format.
 pub(crate) fn push(entries: &mut Vec<u8>, bytes: &[u8]) -> bool {
-    let Ok(length) = u16::try_from(bytes.len()) else {
-        return false;
-    };
-    entries.reserve(bytes.len() + 2);
-    entries.extend_from_slice(&length.to_be_bytes());
-    entries.extend_from_slice(bytes);
-    true
+    bundle::push(entries, bytes).is_ok()
 }
 
 /// The entries in their bytes; `None` if these do not divide.
-pub(crate) fn split(mut rest: &[u8]) -> Option<Vec<&[u8]>> {
-    let mut entries = Vec::new();
-    while let Some((length, tail)) = rest.split_first_chunk::<2>() {
-        let (bytes, tail) = tail.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
-        entries.push(bytes);
-        rest = tail;
-    }
-    rest.is_empty().then_some(entries)
+pub(crate) fn split(bytes: &[u8]) -> Option<Vec<&[u8]>> {
+    bundle::split(bytes).ok()
 }

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 
 use crate::{Batch, BatchError, DataDir, StoreError, db::BUSY};
 
+mod bundle;
 mod entities;
 
 /// How many connections read.

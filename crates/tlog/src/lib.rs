@@ -4,9 +4,9 @@
 //! - [`proof`]: that a leaf is in a tree, that a tree goes on from an earlier one; made and checked.
 //! - [`note`]: C2SP signed notes, a text with Ed25519 signatures under it.
 //! - [`checkpoint`]: the signed statement of a log's size and root.
+//! - [`cosignature`]: what witnesses sign under a checkpoint, and how many of them are enough.
 //! - [`tile`], [`bundle`]: the tree and its leaves in pieces of 256, as C2SP logs publish them; proofs read from them.
 //! - [`proof_file`]: the proof of one entry as a text that is checked offline.
-//! - [`cosignature`]: what witnesses sign under a checkpoint, and how many of them are enough.
 //!
 //! Everything here is pure: no I/O, no clock, no randomness. Whoever checks a log needs this crate and nothing else of
 //! the server.

@@ -40,7 +40,7 @@ pub struct Signature {
 }
 
 /// Why a text is not a note, or a note is not to be believed.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum NoteError {
     /// The note is longer than [`MAX_NOTE_BYTES`].
     #[error("a note has at most {MAX_NOTE_BYTES} bytes, not {0}")]
@@ -120,6 +120,13 @@ impl Note {
     /// The signatures, in the order of the text.
     pub fn signatures(&self) -> &[Signature] {
         &self.signatures
+    }
+
+    /// The note with those of its signatures that are to be kept; one without any cannot be read again.
+    #[must_use]
+    pub fn keeping(mut self, keep: impl FnMut(&Signature) -> bool) -> Self {
+        self.signatures.retain(keep);
+        self
     }
 
     /// The known keys that signed, each once: never none.

@@ -194,6 +194,19 @@ fn table() -> Vec<Line> {
             none.clone(),
             owns_nothing,
         ),
+        line("GET /api/v1/log-keys", "/api/v1/log-keys", none.clone(), reads_state),
+        line(
+            "POST /api/v1/log-keys",
+            "/api/v1/log-keys",
+            json!({}),
+            [201, 403, 403, 403, 403, 401],
+        ),
+        line(
+            "POST /api/v1/log-keys/{id}/retire",
+            "/api/v1/log-keys/00000000/retire",
+            json!({}),
+            owns_nothing,
+        ),
         line(
             "POST /api/v1/reload",
             "/api/v1/reload",
@@ -207,13 +220,31 @@ fn table() -> Vec<Line> {
             none.clone(),
             reads_audit,
         ),
-        line("GET /api/v1/audit/{index}", "/api/v1/audit/0", none, reads_audit),
+        line(
+            "GET /api/v1/audit/{index}",
+            "/api/v1/audit/0",
+            none.clone(),
+            reads_audit,
+        ),
+        line(
+            "GET /log/{tenant}/checkpoint",
+            "/log/default/checkpoint",
+            none.clone(),
+            reads_audit,
+        ),
+        line(
+            "GET /log/{tenant}/tile/{*piece}",
+            "/log/default/tile/0/000.p/1",
+            none,
+            reads_audit,
+        ),
     ]
 }
 
 #[tokio::test]
 async fn each_role_gets_what_it_may() {
     let world = World::new().await;
+    world.published().await;
     for Line {
         route,
         path,

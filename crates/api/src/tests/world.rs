@@ -7,7 +7,7 @@ use std::{
 };
 
 use axum::{Router, body::Body};
-use control::{Actor, AgentSpec, Control, Governance, Limits, LoadProblem, Options, TenantGovernance};
+use control::{Actor, AgentSpec, Checkpoints, Control, Governance, Limits, LoadProblem, Options, TenantGovernance};
 use entry::Role;
 use http::{Request, Response, StatusCode, header};
 use http_body_util::BodyExt as _;
@@ -40,6 +40,8 @@ pub(super) struct World {
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) headers: http::HeaderMap,
+    pub(super) bytes: Vec<u8>,
+    /// The same, of what is text.
     pub(super) text: String,
 }
 
@@ -96,6 +98,15 @@ impl World {
 
     /// As if the listener had this address.
     pub(super) async fn at(addr: SocketAddr) -> Self {
+        Self::with(addr, false).await
+    }
+
+    /// With logs for everybody.
+    pub(super) async fn public() -> Self {
+        Self::with(LOCAL.parse().unwrap(), true).await
+    }
+
+    async fn with(addr: SocketAddr, public_log: bool) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let declared = Arc::new(Mutex::new(Ok(declared())));
         let source = declared.clone();
@@ -105,6 +116,8 @@ impl World {
             guards: dir.path().join("guard"),
             reserve: 0,
             spool: None,
+            witnesses: None,
+            public_log,
             limits: Limits::default(),
             authzen: control::AuthzenSettings::default(),
             version: "test".to_owned(),
@@ -139,6 +152,20 @@ impl World {
         }
     }
 
+    /// Waits until all entries of the default tenant are published; how many.
+    pub(super) async fn published(&self) -> u64 {
+        let tenant = TenantName::default_tenant();
+        let owner = Actor {
+            name: AdminName::new("owner").unwrap(),
+            role: Role::Owner,
+        };
+        let (_, size) = self.control.entries(&owner, &tenant, u64::MAX, 0).await.unwrap();
+        let mut checkpoints = self.control.checkpoints();
+        let covers = |all: &Checkpoints| all.get(&tenant).is_some_and(|published| published.size >= size);
+        checkpoints.wait_for(covers).await.unwrap();
+        size
+    }
+
     /// A request of an administrator with this role, or of nobody.
     pub(super) fn request(&self, role: Option<Role>, method: &str, path: &str) -> http::request::Builder {
         let request = Request::builder().method(method).uri(path).header(header::HOST, LOCAL);
@@ -156,7 +183,8 @@ impl World {
         Answer {
             status: parts.status.as_u16(),
             headers: parts.headers,
-            text: String::from_utf8(body.to_vec()).unwrap(),
+            text: String::from_utf8_lossy(&body).into_owned(),
+            bytes: body.to_vec(),
         }
     }
 

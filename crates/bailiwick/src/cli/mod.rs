@@ -30,6 +30,7 @@ mod serve;
 mod sink;
 mod table;
 mod target;
+mod witness;
 
 use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
 
@@ -65,6 +66,11 @@ pub(crate) struct Common {
 }
 
 impl Common {
+    /// The file that was named with `-c`, or the one of this name that is here.
+    pub(crate) fn file_or(&self, here: &str) -> PathBuf {
+        self.config.clone().unwrap_or_else(|| PathBuf::from(here))
+    }
+
     /// The configuration file to use.
     pub(crate) fn config_file(&self) -> PathBuf {
         let here = PathBuf::from("bailiwick.toml");
@@ -117,6 +123,9 @@ enum Command {
     /// Show where entries are streamed to
     #[command(subcommand)]
     Sink(sink::Command),
+    /// Cosign the checkpoints of other deployments' logs
+    #[command(subcommand)]
+    Witness(witness::Command),
     /// Look at price catalogues
     #[command(subcommand)]
     Prices(prices::Command),
@@ -156,6 +165,7 @@ fn run(common: &Common, command: Command) -> Result<(), Failure> {
         Command::Admin(command) => wait_for(admin::run(common, &command, &mut out)),
         Command::Audit(command) => wait_for(audit::run(common, &command, &mut out)),
         Command::Sink(command) => wait_for(sink::run(common, &command, &mut out)),
+        Command::Witness(command) => witness::run(common, &command, &mut out),
         Command::Prices(command) => prices::run(&command, &mut out),
         Command::Config(command) => config::run(&command, &mut out),
         Command::Fake(args) => wait_for(fake::run(&args, &mut out)),

@@ -2,7 +2,8 @@
 
 use std::{
     fmt,
-    io::{self, Stdout, Write as _},
+    io::{self, IsTerminal as _, Stdout, Write as _},
+    time::{Duration, Instant},
 };
 
 use anstream::AutoStream;
@@ -66,6 +67,46 @@ impl Output {
     /// Prints a line.
     pub(crate) fn line(&mut self, text: impl fmt::Display) -> io::Result<()> {
         writeln!(self.stdout, "{text}")
+    }
+}
+
+/// How far a long work is, on one line of the terminal. Silent where nobody looks.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    /// When it was last shown; `None` where it never is.
+    last: Option<Instant>,
+    shown: bool,
+}
+
+/// Work that is over sooner shows nothing, and the line changes no more often.
+const PROGRESS_EVERY: Duration = Duration::from_millis(500);
+
+impl Progress {
+    /// On standard error, if that is a terminal and text is wanted.
+    pub(crate) fn new(is_json: bool) -> Self {
+        let visible = !is_json && io::stderr().is_terminal();
+        Self {
+            last: visible.then(Instant::now),
+            shown: false,
+        }
+    }
+
+    /// Shows it, if the last time is some while ago.
+    pub(crate) fn show(&mut self, text: fmt::Arguments<'_>) {
+        if let Some(last) = &mut self.last
+            && last.elapsed() >= PROGRESS_EVERY
+        {
+            *last = Instant::now();
+            self.shown = true;
+            anstream::eprint!("\r\x1b[K{text}");
+        }
+    }
+
+    /// Takes the line away.
+    pub(crate) fn clear(&mut self) {
+        if std::mem::take(&mut self.shown) {
+            anstream::eprint!("\r\x1b[K");
+        }
     }
 }
 

@@ -35,12 +35,7 @@ struct Listening {
 
 pub(super) fn run(common: &Common, _: &Args) -> Result<(), Failure> {
     let settings = config::load(&common.config_file())?;
-    logging::start(settings.log).map_err(|error| {
-        let variable = logging::FILTER_VARIABLE;
-        Failure::Usage(format!(
-            "{variable} holds no filter: {error}. Write it as debug or info,gateway=trace"
-        ))
-    })?;
+    logging::start(settings.log).map_err(logging::no_filter)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::failed(format!("no runtime: {error}")))?;
     let served = runtime.block_on(async {
@@ -118,13 +113,13 @@ fn failure(error: ServerError) -> Failure {
 const FILE_SIZE: i32 = 25;
 
 /// The signals to stop.
-struct Stop {
+pub(super) struct Stop {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Stop {
-    fn new() -> io::Result<Self> {
+    pub(super) fn new() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
@@ -132,7 +127,7 @@ impl Stop {
     }
 
     /// Waits for the next one.
-    async fn asked(&mut self) {
+    pub(super) async fn asked(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}

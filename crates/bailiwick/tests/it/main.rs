@@ -23,10 +23,12 @@ mod fail_open;
 mod first_steps;
 mod harness;
 mod keys;
+mod log_keys;
 #[cfg(target_os = "linux")]
 mod memory;
 mod overruns;
 mod policies;
+mod public_log;
 mod replays;
 mod rollback;
 mod serving;
@@ -34,3 +36,4 @@ mod sinks;
 mod storage;
 mod tls;
 mod verifying;
+mod witnesses;

@@ -3,13 +3,22 @@
 use std::{
     ops::RangeInclusive,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{below, limits::within};
-use crate::{node::Field, problem::Findings, quantity::Size};
+use super::{
+    below,
+    limits::within,
+    witness::{MAX_WITNESSES, RawWitness, Witness, witnesses},
+};
+use crate::{
+    node::{Field, Placed},
+    problem::Findings,
+    quantity::{Size, Time},
+};
 
 /// The audit log.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -26,6 +35,17 @@ pub(crate) struct RawAudit {
     /// The directory of the spool, relative to this file, on another disk than `data_dir`: where the calls of agents with
     /// an allowance are recorded while the log cannot be written. Without it all calls are refused then.
     spool: Field<String>,
+    /// Whether the administration listener gives the logs below `/log/` to whoever asks, without a credential: for mirrors
+    /// and witnesses. They say who spent what, with pseudonyms for people.
+    public_log: Field<bool>,
+    /// How many of the witnesses have to sign a checkpoint before it is published. All of them if absent.
+    #[schemars(extend("minimum" = QUORUMS.start(), "maximum" = QUORUMS.end()))]
+    quorum: Field<u64>,
+    /// How long the witnesses may take to sign a checkpoint until it is recorded that too few did.
+    #[schemars(extend("default" = "30s"))]
+    witness_timeout: Field<Time>,
+    /// Witnesses that are shown every checkpoint, run by people who do not run this server.
+    witnesses: Field<Vec<Field<RawWitness>>>,
 }
 
 /// What `[audit]` says.
@@ -37,12 +57,24 @@ pub struct Audit {
     pub reserve: u64,
     /// The directory of the spool.
     pub spool: Option<PathBuf>,
+    /// Whether the logs below `/log/` need no credential.
+    pub public_log: bool,
+    /// Who cosigns checkpoints, certificates as references.
+    pub witnesses: Vec<Witness>,
+    /// How many of them are enough.
+    pub quorum: usize,
+    /// How long they may take.
+    pub witness_timeout: Duration,
 }
 
 /// From "none is kept" to what no disk keeps for a log.
 const RESERVES: RangeInclusive<Size> = Size(0)..=Size(1 << 40);
 /// What a few hours of denials and the ends of all calls in flight take.
 const RESERVE: u64 = 64 << 20;
+const QUORUMS: RangeInclusive<u64> = 1..=MAX_WITNESSES as u64;
+/// Long enough for one exchange, and short enough for somebody to notice.
+const WITNESS_TIMEOUTS: RangeInclusive<Time> = Time(Duration::from_secs(1))..=Time(Duration::from_secs(3_600));
+const WITNESS_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Default for Audit {
     fn default() -> Self {
@@ -50,6 +82,10 @@ impl Default for Audit {
             checkpoint_guard: None,
             reserve: RESERVE,
             spool: None,
+            public_log: false,
+            witnesses: Vec::new(),
+            quorum: 0,
+            witness_timeout: WITNESS_TIMEOUT,
         }
     }
 }
@@ -64,10 +100,24 @@ impl TryFrom<(RawAudit, &Path)> for Audit {
         let given = raw.spool.given();
         let spool = given.and_then(|path| below(dir, path, &mut findings));
         let reserve = within(raw.reserve, RESERVES, &mut findings).map_or(RESERVE, |size| size.0);
+        let mark = raw.quorum.mark();
+        let quorum = within(raw.quorum, QUORUMS, &mut findings).zip(mark);
+        let quorum = quorum.map(|(value, mark)| Placed { mark, value });
+        let (witnesses, quorum) = witnesses(raw.witnesses, quorum, dir, &mut findings);
+        let timeout_mark = raw.witness_timeout.mark();
+        let timeout = within(raw.witness_timeout, WITNESS_TIMEOUTS, &mut findings);
+        if let Some(mark) = timeout_mark.filter(|_| quorum == 0 && witnesses.is_empty()) {
+            let help = "declare them under [[audit.witnesses]]";
+            findings.add_with_help(mark, "`witness_timeout` has no effect without witnesses", help);
+        }
         findings.conclude(Some(Self {
             checkpoint_guard,
             reserve,
             spool,
+            public_log: raw.public_log.given().is_some_and(|public| public.value),
+            witnesses,
+            quorum,
+            witness_timeout: timeout.map_or(WITNESS_TIMEOUT, |time| time.0),
         }))
     }
 }

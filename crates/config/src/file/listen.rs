@@ -89,8 +89,8 @@ impl TryFrom<(RawListen, &Path)> for Listen {
             let message = format!("both listeners would be at {agents}");
             findings.add_with_help(mark, message, "give `agents` and `admin` ports of their own");
         }
-        let agents_tls = server_files("agents_tls", raw.agents_tls, dir, &mut findings);
-        let admin_tls = server_files("admin_tls", raw.admin_tls, dir, &mut findings);
+        let agents_tls = server_files("listen.agents_tls", raw.agents_tls, dir, &mut findings);
+        let admin_tls = server_files("listen.admin_tls", raw.admin_tls, dir, &mut findings);
         findings.conclude(Some(Self {
             agents,
             admin,

@@ -39,6 +39,10 @@ fn what_is_left_out_has_defaults() {
             checkpoint_guard: None,
             reserve: 64 << 20,
             spool: None,
+            public_log: false,
+            witnesses: Vec::new(),
+            quorum: 0,
+            witness_timeout: Duration::from_secs(30),
         },
         authzen: AuthzenSettings::default(),
         upstreams: Vec::new(),
@@ -81,6 +85,16 @@ fn everything_can_be_said() {
         checkpoint_guard = "../guard"
         reserve = "1GiB"
         spool = "/mnt/second/spool"
+        public_log = true
+        quorum = 1
+        witness_timeout = "2m"
+        [[audit.witnesses]]
+        vkey = "w1.example+89d3dde6+BIqI4910CfGV/VLbLTy6XXLKZwm/HZQSG/N0iAG0D29c"
+        url = "https://w1.example/prefix/"
+        ca = "w1.pem"
+        [[audit.witnesses]]
+        vkey = "w2.example+c56c0ee5+BIE5dw6ofRdfVqNUZsNMfszLjYqRtO43ol32D1uPybOU"
+        url = "http://localhost:7480"
         [authzen]
         public_url = "https://pdp.acme.example:8443/"
         record = "buffered"
@@ -139,8 +153,26 @@ fn everything_can_be_said() {
             checkpoint_guard: Some("etc/../guard".into()),
             reserve: 1 << 30,
             spool: Some("/mnt/second/spool".into()),
+            public_log: true,
+            witnesses: settings.audit.witnesses.clone(),
+            quorum: 1,
+            witness_timeout: Duration::from_secs(120),
         }
     );
+    let mut missing = Missing::of("bailiwick.toml");
+    let witnesses: Vec<_> = settings
+        .audit
+        .witnesses
+        .iter()
+        .map(|w| w.resolve(&mut missing))
+        .collect();
+    let shown: Vec<_> = witnesses.iter().map(|w| (w.key.name(), w.url.as_str())).collect();
+    let expected = [
+        ("w1.example", "https://w1.example/prefix"),
+        ("w2.example", "http://localhost:7480"),
+    ];
+    assert_eq!(shown, expected);
+    assert!(missing.absent.to_string().contains("etc/w1.pem"), "{}", missing.absent);
     let authzen = AuthzenSettings {
         public_url: Some("https://pdp.acme.example:8443".to_owned()),
         record: control::Recording::Buffered,

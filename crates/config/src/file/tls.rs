@@ -113,15 +113,15 @@ fn path(field: Field<String>, dir: &Path, findings: &mut Findings) -> Option<Pat
     field.given().and_then(|path| below(dir, path, findings))
 }
 
-/// The files of a listener's table; `None` if there is no table.
-pub(super) fn server_files(
+/// The files of a listener's table, which has this name; `None` if there is no table.
+pub(crate) fn server_files(
     name: &str,
     field: Field<RawServerTls>,
     dir: &Path,
     findings: &mut Findings,
 ) -> Option<ServerFiles> {
     let Placed { mark, value: raw } = field.given()?;
-    let missing = |key: &str| format!("[listen.{name}] has no `{key}`");
+    let missing = |key: &str| format!("[{name}] has no `{key}`");
     let help = "a listener's TLS needs both: certificate = \"tls/server.pem\" and key = \"tls/server.key\"";
     let certificate = raw
         .certificate

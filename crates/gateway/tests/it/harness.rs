@@ -426,6 +426,8 @@ async fn start(
         guards,
         reserve: 0,
         spool: None,
+        public_log: false,
+        witnesses: None,
         limits: limits.clone(),
         authzen: control::AuthzenSettings::default(),
         version: "test".to_owned(),

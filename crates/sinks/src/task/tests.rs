@@ -75,6 +75,8 @@ fn options(dir: &Path) -> Options {
         guards: dir.join("guard"),
         reserve: 0,
         spool: None,
+        public_log: false,
+        witnesses: None,
         limits: Limits::default(),
         authzen: AuthzenSettings::default(),
         version: "test".to_owned(),

@@ -250,6 +250,8 @@ pub struct View {
     pub steps: WantedSteps,
     /// Attempts in flight.
     pub open: Vec<(ActionId, AgentName)>,
+    /// What the log says of itself.
+    pub evidence: entry::Evidence,
 }
 
 /// How budgets stand: a copy taken between two commits.

@@ -480,6 +480,7 @@ impl Shard {
                 .iter()
                 .map(|(attempt, open)| (attempt.action, open.agent.clone()))
                 .collect(),
+            evidence: state.evidence.clone(),
         }
     }
 }

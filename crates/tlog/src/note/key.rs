@@ -36,7 +36,7 @@ pub struct SigningKey {
 }
 
 /// Why a key cannot be read or used.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum KeyError {
     /// The name, given here, is not one.
     #[error("a key name is not empty and has no spaces, control characters or '+', unlike {0:?}")]
@@ -73,7 +73,8 @@ fn witness_help(kind: u8) -> &'static str {
 }
 
 impl VerifierKey {
-    fn new(name: &str, public: [u8; 32]) -> Result<Self, KeyError> {
+    /// The key of this name with this Ed25519 public key.
+    pub fn new(name: &str, public: [u8; 32]) -> Result<Self, KeyError> {
         if !is_name(name) {
             return Err(KeyError::Name(name.to_owned()));
         }

@@ -207,19 +207,20 @@ fn a_tile_is_covered_when_the_tree_has_all_its_hashes() {
 }
 
 #[test]
-fn all_proofs_of_all_small_trees() {
+fn proofs_of_all_small_trees() {
     let leaves = leaves(600);
     let tiles = Tiles::of(&leaves);
     for size in 1..=600 {
         let leaves = at(&leaves, size);
         let root = leaves.iter().copied().collect::<CompactRange>().root();
         assert_eq!(Plan::root(size).read(tiles.get()), Ok(vec![root]), "{size}");
-        for index in 0..size {
+        // Not each pair of them, which takes long; over all sizes each index has its turn many times.
+        for index in (0..size).filter(|index| (index * 7 + size) % 17 == 0 || size - index < 3) {
             let read = inclusion(index, size, tiles.get()).unwrap();
             verify_inclusion(index, size, leaves[usize::try_from(index).unwrap()], &read, root).unwrap();
         }
-        // The proofs are the very ones that are made from all leaves. Making those takes long: not for each pair.
-        for other in (0..size).filter(|other| (other * 7 + size) % 61 == 0 || size - other < 3) {
+        // The proofs are the very ones that are made from all leaves. Making those takes longer still.
+        for other in (0..size).filter(|other| (other * 7 + size) % 211 == 0 || size - other < 2) {
             assert_eq!(
                 Some(inclusion(other, size, tiles.get()).unwrap()),
                 proof::inclusion(leaves, other)

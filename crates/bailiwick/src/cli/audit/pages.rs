@@ -7,9 +7,12 @@ use control::EntryReport;
 use entry::Event;
 use model::{ActionId, TenantName};
 
-use crate::cli::{
-    Failure,
-    client::{Client, query},
+use crate::{
+    cli::{
+        Failure,
+        client::{Client, query},
+    },
+    published::Which,
 };
 
 /// The most entries the server gives at once.
@@ -108,5 +111,29 @@ pub(super) fn action_of(event: &Event) -> Option<ActionId> {
         Event::Overrun(overrun) => Some(overrun.action),
         Event::Decided(decided) => Some(decided.id),
         _ => None,
+    }
+}
+
+/// An entry's index, or an action's id.
+pub(super) fn parse_which(text: &str) -> Result<Which, String> {
+    // 32 digits without a letter are an action's id too; an index has at most 20.
+    let index = text.parse().map(Which::Entry).ok().filter(|_| text.len() < 32);
+    index.or_else(|| text.parse().map(Which::Action).ok()).ok_or_else(|| {
+        "this is neither the index of an entry nor the id of an action, which has 32 hexadecimal digits".to_owned()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn indexes_and_actions_are_told_apart() {
+        assert_eq!(parse_which("42"), Ok(Which::Entry(42)));
+        let digits = "0".repeat(30) + "12";
+        assert!(matches!(parse_which(&digits), Ok(Which::Action(_))));
+        let id = "019a5c0e7b7a7f3a9d1c2e4f60718293";
+        assert_eq!(parse_which(id), Ok(Which::Action(id.parse().unwrap())));
+        assert!(parse_which("-1").is_err() && parse_which("latest").is_err());
     }
 }

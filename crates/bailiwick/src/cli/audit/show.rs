@@ -4,11 +4,14 @@ use control::{EntryReport, rfc3339};
 use model::{ActionId, TenantName};
 use serde::Serialize;
 
-use super::pages::{Log, PAGE, action_of};
-use crate::cli::{
-    Common, Failure,
-    output::{HEADING, Output, QUIET},
-    target::Target,
+use super::pages::{Log, PAGE, action_of, parse_which};
+use crate::{
+    cli::{
+        Common, Failure,
+        output::{HEADING, Output, QUIET},
+        target::Target,
+    },
+    published::Which,
 };
 
 /// Show one entry whole, or all entries of an action
@@ -24,29 +27,13 @@ Examples:
   bailiwick audit show 019a5c0e7b7a7f3a9d1c2e4f60718293")]
 pub(in crate::cli) struct Args {
     /// An entry's index, or an action's id
-    #[arg(value_name = "INDEX|ACTION_ID", value_parser = Which::parse)]
+    #[arg(value_name = "INDEX|ACTION_ID", value_parser = parse_which)]
     which: Which,
     /// Whose log
     #[arg(long, default_value = "default")]
     tenant: TenantName,
     #[command(flatten)]
     target: Target,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Which {
-    Entry(u64),
-    Action(ActionId),
-}
-
-impl Which {
-    fn parse(text: &str) -> Result<Self, String> {
-        // 32 digits without a letter are an action's id too; an index has at most 20.
-        let index = text.parse().map(Self::Entry).ok().filter(|_| text.len() < 32);
-        index.or_else(|| text.parse().map(Self::Action).ok()).ok_or_else(|| {
-            "this is neither the index of an entry nor the id of an action, which has 32 hexadecimal digits".to_owned()
-        })
-    }
 }
 
 #[derive(Serialize)]
@@ -121,19 +108,4 @@ async fn start(log: &mut Log<'_>, action: ActionId) -> Result<u64, Failure> {
         }
     }
     Ok(low)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn indexes_and_actions_are_told_apart() {
-        assert_eq!(Which::parse("42"), Ok(Which::Entry(42)));
-        let digits = "0".repeat(30) + "12";
-        assert!(matches!(Which::parse(&digits), Ok(Which::Action(_))));
-        let id = "019a5c0e7b7a7f3a9d1c2e4f60718293";
-        assert_eq!(Which::parse(id), Ok(Which::Action(id.parse().unwrap())));
-        assert!(Which::parse("-1").is_err() && Which::parse("latest").is_err());
-    }
 }

@@ -1,0 +1,190 @@
+//! The proof of one entry: a `c2sp.org/tlog-proof@v1` file that needs nothing of this program to be checked.
+
+use std::collections::BTreeMap;
+
+use control::rfc3339;
+use entry::{Entry, Event};
+use futures_util::{StreamExt as _, pin_mut};
+use model::{ActionId, TenantName};
+use store::Tiles;
+use tlog::{
+    Hash,
+    proof_file::ProofFile,
+    tile::{Growing, Plan, TileId},
+};
+
+use super::{Published, PublishedError, Signed, corrupt};
+
+/// Which entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// By its index.
+    Entry(u64),
+    /// The only one of an action.
+    Action(ActionId),
+}
+
+/// A proof, and what it is about.
+#[derive(Debug)]
+pub(crate) struct Proved {
+    /// The proof, with the entry in it.
+    pub(crate) proof: ProofFile,
+    /// The entry as it was hashed.
+    pub(crate) bytes: Vec<u8>,
+    /// The same, read.
+    pub(crate) entry: Entry,
+    /// How many entries the checkpoint covers.
+    pub(crate) size: u64,
+}
+
+/// Proves that an entry is in a tenant's log, as of its last checkpoint. `action_of` says which action an entry is of.
+pub(crate) async fn prove(
+    published: &Published,
+    tenant: &TenantName,
+    which: Which,
+    action_of: fn(&Event) -> Option<ActionId>,
+) -> Result<Proved, PublishedError> {
+    published.tenants(Some(tenant)).await?;
+    let signed = published.signed(tenant).await?;
+    let index = match which {
+        Which::Entry(index) => index,
+        Which::Action(action) => only_entry(published, tenant, action, action_of).await?,
+    };
+    let size = signed.checkpoint.size;
+    if index >= size {
+        return Err(PublishedError::Entry(unsigned(published, tenant, index, size).await?));
+    }
+    let bytes = published.reader.entry(tenant, index).await?;
+    let bytes = bytes.ok_or_else(|| PublishedError::Changed {
+        tenant: tenant.clone(),
+        size,
+    })?;
+    let entry = Entry::decode(&bytes).map_err(|source| corrupt(tenant, store::BatchError::Entry { index, source }))?;
+    let plan = Plan::inclusion(index, size).ok_or_else(|| PublishedError::Entry(beyond(tenant, index)))?;
+    let tiles = Tiles::new(&published.data, published.reader.clone(), 0);
+    let quick = tiles.proof(tenant, &plan).await.ok().flatten();
+    // What was made from tiles that are damaged proves nothing, and is found out here.
+    let quick = quick.and_then(|hashes| assemble(&signed, index, &bytes, hashes).ok());
+    let proof = match quick {
+        Some(proof) => proof,
+        None => {
+            let hashes = from_the_log(published, tenant, &plan, size).await?;
+            assemble(&signed, index, &bytes, hashes)?
+        }
+    };
+    Ok(Proved {
+        proof,
+        bytes,
+        entry,
+        size,
+    })
+}
+
+/// The proof, once it holds.
+fn assemble(signed: &Signed, index: u64, bytes: &[u8], hashes: Vec<Hash>) -> Result<ProofFile, PublishedError> {
+    let unbelievable = |why: String| PublishedError::Entry(format!("entry {index} cannot be proved: {why}"));
+    let proof = ProofFile {
+        extra: Some(bytes.to_vec()),
+        index,
+        hashes,
+        checkpoint: signed.note.clone(),
+    };
+    let known = signed.keys.as_slice();
+    proof
+        .verify(None, known)
+        .map_err(|error| unbelievable(format!("{error}. `bailiwick audit verify` says more")))?;
+    Ok(proof)
+}
+
+/// Reads the log from its beginning where there are no tiles: an old data directory, or a copy without `tiles.db`.
+async fn from_the_log(
+    published: &Published,
+    tenant: &TenantName,
+    plan: &Plan,
+    size: u64,
+) -> Result<Vec<Hash>, PublishedError> {
+    let wanted: BTreeMap<(u8, u64), TileId> = plan.tiles().into_iter().map(|id| (place(id), id)).collect();
+    let mut held: BTreeMap<TileId, Vec<u8>> = BTreeMap::new();
+    let mut growing = Growing::new();
+    let batches = published.reader.batches(tenant, 0);
+    pin_mut!(batches);
+    while growing.size() < size
+        && let Some(batch) = batches.next().await.transpose()?
+    {
+        let full = |tile: tlog::tile::FullTile| {
+            if wanted.contains_key(&place(tile.id)) {
+                held.insert(tile.id, tile.bytes);
+            }
+        };
+        store::append_tiles(&mut growing, &[batch], full).map_err(|error| corrupt(tenant, error))?;
+    }
+    for (id, bytes) in growing.edge().filter(|(id, _)| wanted.contains_key(&place(*id))) {
+        held.insert(id, bytes);
+    }
+    let changed = || PublishedError::Changed {
+        tenant: tenant.clone(),
+        size,
+    };
+    plan.read(|id| held.get(&id).cloned().ok_or(())).map_err(|_| changed())
+}
+
+fn place(tile: TileId) -> (u8, u64) {
+    (tile.level(), tile.index())
+}
+
+/// Why an entry behind the checkpoint cannot be proved.
+async fn unsigned(published: &Published, tenant: &TenantName, index: u64, size: u64) -> Result<String, PublishedError> {
+    if index >= published.reader.size(tenant).await? {
+        return Ok(beyond(tenant, index));
+    }
+    Ok(format!(
+        "entry {index} is not signed yet: the last checkpoint covers the first {size} entries. A running server signs \
+         what is new within seconds: wait, and try again"
+    ))
+}
+
+fn beyond(tenant: &TenantName, index: u64) -> String {
+    format!("the log of tenant {tenant} has no entry {index}")
+}
+
+/// The only entry of an action.
+async fn only_entry(
+    published: &Published,
+    tenant: &TenantName,
+    action: ActionId,
+    action_of: fn(&Event) -> Option<ActionId>,
+) -> Result<u64, PublishedError> {
+    let batches = published.reader.batches(tenant, 0);
+    pin_mut!(batches);
+    let id = action.to_string();
+    let mut found = Vec::new();
+    while let Some(batch) = batches.next().await.transpose()? {
+        for bytes in batch.entries().map_err(|error| corrupt(tenant, error))? {
+            // Reading each entry takes ten times as long as looking for the id, which stands in it as text.
+            if !bytes.windows(id.len()).any(|window| window == id.as_bytes()) {
+                continue;
+            }
+            if let Ok(entry) = Entry::decode(bytes)
+                && action_of(&entry.event) == Some(action)
+            {
+                found.push(entry);
+            }
+        }
+    }
+    match found.as_slice() {
+        [] => Err(PublishedError::Entry(format!(
+            "there is no entry of an action {action} in the log of tenant {tenant}"
+        ))),
+        [entry] => Ok(entry.index),
+        several => {
+            let each = several
+                .iter()
+                .map(|entry| format!("{} ({} at {})", entry.index, entry.event.kind(), rfc3339(entry.time)));
+            Err(PublishedError::Entry(format!(
+                "the action {action} has {} entries: name one by its index: {}",
+                several.len(),
+                each.collect::<Vec<_>>().join(", ")
+            )))
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! The logs as mirrors, auditors and witnesses read them (<https://c2sp.org/tlog-tiles>): the last checkpoint, the hash
+//! tiles and the entries that it covers, and nothing behind it.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use model::TenantName;
+use tlog::{bundle::Resource, checkpoint::Checkpoint, note::Note};
+use tokio::sync::watch;
+
+use crate::{Actor, AdminError, Control, Permission};
+
+/// The last published checkpoint of each tenant.
+pub type Checkpoints = BTreeMap<TenantName, Arc<Published>>;
+
+/// A checkpoint that everybody may know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// How many entries it covers.
+    pub size: u64,
+    /// The signed note.
+    pub note: String,
+}
+
+impl Published {
+    /// A note of ours. `None` if the text is none.
+    pub(crate) fn read(note: String) -> Option<Self> {
+        let checkpoint = Checkpoint::parse(Note::parse(&note).ok()?.body()).ok()?;
+        let size = checkpoint.size;
+        Some(Self { size, note })
+    }
+}
+
+impl Control {
+    /// Whether the logs are for everybody, by `[audit] public_log`.
+    pub fn has_public_log(&self) -> bool {
+        self.inner.public_log
+    }
+
+    /// The published checkpoints, as they move.
+    pub fn checkpoints(&self) -> watch::Receiver<Checkpoints> {
+        self.inner.checkpoints.clone()
+    }
+
+    /// A piece of a tenant's log: who asks may read the audit trail, or is anybody (`None`) where the log is public.
+    ///
+    /// # Errors
+    /// [`AdminError::NotFound`] where there is no such piece, or none that the published checkpoint covers; and when it
+    /// cannot be read now.
+    pub async fn log_piece(
+        &self,
+        actor: Option<&Actor>,
+        tenant: &TenantName,
+        piece: Resource,
+    ) -> Result<Vec<u8>, AdminError> {
+        match actor {
+            Some(actor) => Self::require(actor, Permission::ReadAudit)?,
+            None if self.inner.public_log => {}
+            None => return Err(AdminError::Invalid("this log is not public".to_owned())),
+        }
+        let missing = |what| AdminError::NotFound {
+            what,
+            name: tenant.to_string(),
+        };
+        let published = self.inner.checkpoints.borrow().get(tenant).cloned();
+        let published = published.ok_or_else(|| missing("published checkpoint of tenant"))?;
+        let absent = || AdminError::NotFound {
+            what: "such piece of the published log:",
+            name: piece.to_string(),
+        };
+        if !piece.is_covered_by(published.size) {
+            return Err(absent());
+        }
+        let (tiles, size) = (&self.inner.tiles, published.size);
+        let found = match piece {
+            Resource::Checkpoint => return Ok(published.note.clone().into_bytes()),
+            Resource::Tile(tile) => tiles.tile(tenant, tile, size).await?,
+            Resource::Entries(bundle) => tiles.bundle(tenant, bundle, size).await?,
+        };
+        found.ok_or_else(absent)
+    }
+}

@@ -1,0 +1,58 @@
+//! Entries as a log publishes them.
+
+use futures_util::TryStreamExt as _;
+use model::TenantName;
+use sqlx::Row as _;
+use tlog::bundle;
+
+use super::{Reader, integer, unsigned};
+use crate::{BatchError, StoreError, log};
+
+impl Reader {
+    /// `count` entries from `first` on, each behind its length. `None` if the log does not have all of them.
+    pub(crate) async fn bundle(
+        &self,
+        tenant: &TenantName,
+        first: u64,
+        count: u64,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let end = first.saturating_add(count);
+        let mut rows = sqlx::query(
+            "SELECT first_index, entries FROM batch
+             WHERE tenant = $1 AND first_index < $3 AND first_index >= coalesce(
+                 (SELECT max(first_index) FROM batch WHERE tenant = $1 AND first_index <= $2), $2)
+             ORDER BY first_index",
+        )
+        .bind(tenant.as_str())
+        .bind(integer(first))
+        .bind(integer(end))
+        .fetch(&self.pool);
+        let (mut bytes, mut next) = (Vec::new(), first);
+        while let Some(row) = rows.try_next().await? {
+            let batch = unsigned(row.try_get("first_index")?);
+            let framed: &[u8] = row.try_get("entries")?;
+            let corrupt = || StoreError::Corrupt {
+                tenant: tenant.clone(),
+                source: BatchError::Framing(batch),
+            };
+            let entries = log::split(framed).ok_or_else(corrupt)?;
+            for (index, entry) in (batch..).zip(entries) {
+                if index == next && index < end {
+                    bundle::push(&mut bytes, entry).map_err(|_| corrupt())?;
+                    next += 1;
+                }
+            }
+        }
+        Ok((next == end).then_some(bytes))
+    }
+
+    /// One entry's bytes. `None` if the log does not have it.
+    ///
+    /// # Errors
+    /// When the database cannot be read, or what is stored does not divide into entries.
+    pub async fn entry(&self, tenant: &TenantName, index: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        let bytes = self.bundle(tenant, index, 1).await?;
+        // The length goes before it.
+        Ok(bytes.map(|mut bytes| bytes.split_off(2)))
+    }
+}

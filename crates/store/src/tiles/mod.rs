@@ -1,0 +1,340 @@
+//! The hash tiles of the logs, in a file of their own (`tiles.db`) that can be deleted at any time: it is made again from
+//! the logs. Nothing here is on the committer's way.
+//!
+//! [`Tiles::catch_up`] reads the stored entries behind a cursor, hashes them anew and keeps the tiles: so the root that it
+//! gives says what is *stored*, and whoever signs compares it with what the committer has in memory. [`Tiles::tile`] and
+//! [`Tiles::bundle`] give what a log publishes. Memory is bounded by one page of the log.
+
+#[cfg(test)]
+mod faults;
+mod file;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use model::TenantName;
+use sqlx::{Connection as _, SqliteConnection};
+use tlog::{
+    Hash,
+    bundle::{self, BundleId},
+    leaf_hash,
+    tile::{Growing, Plan, ReadError, TileId},
+};
+use tokio::sync::Mutex;
+
+use crate::{Batch, BatchError, Reader, StoreError};
+use file::{File, Page};
+
+/// The tiles of a data directory. Cheap to clone. Nothing is opened before it is used.
+#[derive(Clone, Debug)]
+pub struct Tiles {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    path: PathBuf,
+    reader: Reader,
+    /// Free bytes of the disk that are kept for the log.
+    reserve: u64,
+    /// The writing side. Held for a page at a time.
+    file: Mutex<Option<File>>,
+    reading: Mutex<Option<SqliteConnection>>,
+    #[cfg(test)]
+    faults: faults::Faults,
+}
+
+impl Tiles {
+    /// The tiles of the data directory whose logs the reader reads. When fewer than `reserve` bytes of the disk are free,
+    /// a log that is far behind is not caught up with.
+    pub fn new(dir: &Path, reader: Reader, reserve: u64) -> Self {
+        let inner = Inner {
+            path: file::path(dir),
+            reader,
+            reserve,
+            file: Mutex::default(),
+            reading: Mutex::default(),
+            #[cfg(test)]
+            faults: faults::Faults::default(),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Brings the tiles up to the first `size` entries of a tenant's log, from the bytes that are stored, durably; and
+    /// gives the root of these. One caller does the work at a time.
+    ///
+    /// # Errors
+    /// When the log or `tiles.db` cannot be read or written, and with [`StoreError::Corrupt`] when what is stored does not
+    /// fit together: then the committer is told too. What was done before is kept.
+    pub async fn catch_up(&self, tenant: &TenantName, size: u64) -> Result<Hash, StoreError> {
+        let caught = self.inner.catch_up(tenant, size).await;
+        caught.inspect_err(|error| {
+            if matches!(error, StoreError::Corrupt { .. }) {
+                self.inner.reader.suspect();
+            }
+        })
+    }
+
+    /// A tile, of any width up to what is there. `None` if it is not there. A file that is damaged or gone is made
+    /// again first, as far as the log is `published`.
+    ///
+    /// # Errors
+    /// As [`catch_up`](Self::catch_up).
+    pub async fn tile(&self, tenant: &TenantName, tile: TileId, published: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        match self.inner.read(tenant, tile).await {
+            Ok(Some(hashes)) => return Ok(Some(hashes)),
+            Ok(None) if !tile.is_covered_by(published) => return Ok(None),
+            Ok(None) => {}
+            Err(error) => self.inner.forget(error).await?,
+        }
+        self.catch_up(tenant, published).await?;
+        if let Some(hashes) = self.inner.read(tenant, tile).await? {
+            return Ok(Some(hashes));
+        }
+        let missing = StoreError::Tiles(format!("{tile} is missing in tiles.db"));
+        self.inner.forget(missing).await?;
+        self.catch_up(tenant, published).await?;
+        self.inner.read(tenant, tile).await
+    }
+
+    /// A bundle of entries, read from the log. `None` if the log does not have all of them.
+    ///
+    /// # Errors
+    /// As [`catch_up`](Self::catch_up): entries that do not have the hashes of their tile are not given out.
+    pub async fn bundle(
+        &self,
+        tenant: &TenantName,
+        id: BundleId,
+        published: u64,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let (Some(first), Some(tile)) = (id.first(), id.hashes()) else {
+            return Ok(None);
+        };
+        let Some(bytes) = self.inner.reader.bundle(tenant, first, u64::from(id.width())).await? else {
+            return Ok(None);
+        };
+        let Some(hashes) = self.tile(tenant, tile, published).await? else {
+            return Ok(None);
+        };
+        let entries = bundle::split(&bytes).unwrap_or_default();
+        let found: Vec<u8> = entries.into_iter().flat_map(|entry| leaf_hash(entry).0).collect();
+        if found == hashes {
+            return Ok(Some(bytes));
+        }
+        self.inner.reader.suspect();
+        let last = first.saturating_add(u64::from(id.width())).saturating_sub(1);
+        Err(corrupt(tenant, BatchError::Root(last)))
+    }
+
+    /// The hashes of a proof about the first `size` entries, if the tiles are there. Makes nothing: for a program beside
+    /// the server, which has [`Reader`] to fall back on.
+    ///
+    /// # Errors
+    /// When `tiles.db` cannot be read, or is damaged.
+    pub async fn proof(&self, tenant: &TenantName, plan: &Plan) -> Result<Option<Vec<Hash>>, StoreError> {
+        let mut tiles = std::collections::BTreeMap::new();
+        for tile in plan.tiles() {
+            let Some(hashes) = self.inner.read(tenant, tile).await? else {
+                return Ok(None);
+            };
+            tiles.insert(tile, hashes);
+        }
+        let read: Result<_, ReadError<()>> = plan.read(|tile| tiles.remove(&tile).ok_or(()));
+        Ok(read.ok())
+    }
+
+    /// Lets go of the file. What was written is durable already.
+    pub async fn close(&self) {
+        if let Some(file) = self.inner.file.lock().await.take() {
+            file.close().await;
+        }
+        if let Some(reading) = self.inner.reading.lock().await.take() {
+            drop(reading.close().await);
+        }
+    }
+
+    #[cfg(test)]
+    fn faults(&self) -> &faults::Faults {
+        &self.inner.faults
+    }
+}
+
+impl Inner {
+    async fn catch_up(&self, tenant: &TenantName, size: u64) -> Result<Hash, StoreError> {
+        let mut first = true;
+        loop {
+            let mut slot = self.file.lock().await;
+            let file = match slot.take().filter(File::is_in_place) {
+                Some(file) => file,
+                None => self.open().await?,
+            };
+            let (had, root) = match file.logs.get(tenant) {
+                Some(log) => (log.growing.size(), log.root),
+                None => (0, Growing::new().root()),
+            };
+            if had >= size {
+                *slot = Some(file);
+                drop(slot);
+                return if had == size {
+                    Ok(root)
+                } else {
+                    self.root(tenant, size).await
+                };
+            }
+            if !first {
+                self.check_room()?;
+            }
+            first = false;
+            // Not put back after an error: what is stored is read again then.
+            let file = self.page(tenant, size, file).await?;
+            *slot = Some(file);
+        }
+    }
+
+    /// Appends one page of the log.
+    async fn page(&self, tenant: &TenantName, size: u64, mut file: File) -> Result<File, StoreError> {
+        let mut growing = file.logs.get(tenant).map(|log| log.growing.clone()).unwrap_or_default();
+        let mut page = self.reader.page(tenant, growing.size()).await?;
+        // The log may have gone on; batches end where heads are.
+        page.retain(|batch| batch.first_index.saturating_add(batch.count) <= size);
+        if page.is_empty() {
+            let expected = growing.size();
+            return Err(corrupt(tenant, BatchError::Gap { expected, found: size }));
+        }
+        let hashed = tokio::task::spawn_blocking(move || {
+            let mut full = Vec::new();
+            let root = append(&mut growing, &page, |tile| full.push(tile))?;
+            Ok(Page { growing, root, full })
+        });
+        let hashed = hashed.await.map_err(|error| StoreError::Tiles(error.to_string()))?;
+        let page = hashed.map_err(|source| corrupt(tenant, source))?;
+        file.write(tenant, page).await?;
+        Ok(file)
+    }
+
+    /// Opens the file and checks that it is of these logs; else it is made again.
+    async fn open(&self) -> Result<File, StoreError> {
+        // A reader of a file that was deleted would go on reading that one.
+        drop(self.reading.lock().await.take());
+        let mut file = File::open(&self.path).await?;
+        for (tenant, log) in &file.logs {
+            if self.reader.root_at(tenant, log.growing.size()).await? != Some(log.root) {
+                tracing::warn!(
+                    "the tiles are of another log, such as before a restore: they are made again from the logs"
+                );
+                file.delete().await?;
+                file = File::open(&self.path).await?;
+                break;
+            }
+        }
+        #[cfg(test)]
+        {
+            file.faults = self.faults.clone();
+        }
+        Ok(file)
+    }
+
+    /// Deletes the file if the error says that it is damaged.
+    async fn forget(&self, error: StoreError) -> Result<(), StoreError> {
+        if !error.is_damage() && !matches!(error, StoreError::Tiles(_)) {
+            return Err(error);
+        }
+        tracing::warn!(%error, "the tiles are damaged: they are made again from the logs");
+        let mut slot = self.file.lock().await;
+        let file = match slot.take() {
+            Some(file) => file,
+            None => File::open(&self.path).await?,
+        };
+        file.delete().await
+    }
+
+    async fn read(&self, tenant: &TenantName, tile: TileId) -> Result<Option<Vec<u8>>, StoreError> {
+        let mut reading = self.reading.lock().await;
+        if reading.is_none() {
+            *reading = file::open_to_read(&self.path).await?;
+        }
+        let Some(connection) = reading.as_mut() else {
+            return Ok(None);
+        };
+        let read = file::tile(connection, tenant, tile).await;
+        if !matches!(read, Ok(Some(_))) {
+            // It may be another file by now.
+            *reading = None;
+        }
+        read
+    }
+
+    /// The root of an earlier size.
+    async fn root(&self, tenant: &TenantName, size: u64) -> Result<Hash, StoreError> {
+        let plan = Plan::root(size);
+        let mut tiles = std::collections::BTreeMap::new();
+        for tile in plan.tiles() {
+            let hashes = self.read(tenant, tile).await?;
+            tiles.insert(tile, hashes.unwrap_or_default());
+        }
+        let read: Result<_, ReadError<()>> = plan.read(|tile| tiles.remove(&tile).ok_or(()));
+        let root = read.ok().and_then(|hashes| hashes.first().copied());
+        root.ok_or_else(|| StoreError::Tiles("tiles are missing in tiles.db".to_owned()))
+    }
+
+    /// The log goes before: what is kept for it is not written to, but for the few tiles that every checkpoint has.
+    fn check_room(&self) -> Result<(), StoreError> {
+        let dir = self.path.parent().unwrap_or(Path::new("."));
+        // Whether the directory can be used is found out by the next write.
+        let Ok(found) = rustix::fs::statvfs(dir) else {
+            return Ok(());
+        };
+        let free = found.f_bavail.saturating_mul(found.f_frsize);
+        if free >= self.reserve {
+            return Ok(());
+        }
+        Err(StoreError::Tiles(format!(
+            "the disk of the data directory has {} MiB left, less than the reserve of {} MiB ([audit] reserve): make room",
+            free >> 20,
+            self.reserve >> 20
+        )))
+    }
+}
+
+/// Appends the entries of batches to the tiles, and gives the root after them, which is that of the last batch.
+///
+/// Only the tree after the last of them is checked here. Whether entries make sense, and each stored head, is the
+/// business of whoever folds them.
+///
+/// # Errors
+/// When the batches do not go on from the tiles, do not divide into entries, or do not have the root that is stored with
+/// them.
+pub fn append(
+    growing: &mut Growing,
+    batches: &[Batch],
+    mut full: impl FnMut(tlog::tile::FullTile),
+) -> Result<Hash, BatchError> {
+    let mut stored = None;
+    for batch in batches {
+        if batch.first_index != growing.size() {
+            return Err(BatchError::Gap {
+                expected: growing.size(),
+                found: batch.first_index,
+            });
+        }
+        for entry in batch.entries()? {
+            growing.append(leaf_hash(entry), &mut full);
+        }
+        stored = Some(batch.root);
+    }
+    let root = growing.root();
+    match stored {
+        Some(stored) if stored != root => Err(BatchError::Root(growing.size().saturating_sub(1))),
+        _ => Ok(root),
+    }
+}
+
+fn corrupt(tenant: &TenantName, source: BatchError) -> StoreError {
+    let tenant = tenant.clone();
+    StoreError::Corrupt { tenant, source }
+}
+
+#[cfg(test)]
+mod tests;
