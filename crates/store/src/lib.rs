@@ -32,7 +32,8 @@ pub use error::StoreError;
 pub use hold::{Ending, Hold, Pending, Warning};
 pub use log::{Batch, BatchError};
 pub use projection::{
-    CostAnswer, CostError, CostGroup, CostLabel, CostQuestion, CostSums, CostTokens, MAX_CALL_TOKENS, MAX_GROUPS,
-    MAX_NAMES, OTHERS, Progress, Projection,
+    CostAnswer, CostError, CostGroup, CostLabel, CostQuestion, CostSums, CostTokens, Facts, Field, MAX_CALL_TOKENS,
+    MAX_GROUPS, MAX_NAMES, OTHERS, Position, Progress, Projection, SEARCH_LIMIT_MAX, STATUSES, SearchAnswer, SearchError,
+    SearchQuestion, decision, follows, status, words,
 };
 pub use reader::Reader;

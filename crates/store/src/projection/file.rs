@@ -16,6 +16,7 @@ use tlog::Hash;
 use super::{
     fold::{Declared, Delta, Labels, Open, Tenant},
     labels::LabelSet,
+    search::Inheritance,
     sums::CostSums,
 };
 use crate::{
@@ -24,9 +25,13 @@ use crate::{
     reader::{integer, unsigned},
 };
 
+mod index;
+
+pub(super) use index::entry_id;
+
 /// The version of the schema and of what the fold puts into it; `schema.sql` ends with it. Another one in the file means
 /// that it is made again.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 const SCHEMA: &str = include_str!("schema.sql");
 
 /// The file of a data directory.
@@ -167,13 +172,19 @@ impl File {
             let known = Tier::ALL.into_iter().find(|known| known.as_str() == tier);
             loaded.tiers.insert(KeyId::new(&key)?, known.map_or("", Tier::as_str));
         }
-        let open: Vec<(i64, i64, i64)> = sqlx::query_as("SELECT intent, labels, minute FROM open WHERE tenant = $1")
-            .bind(cursor.id)
-            .fetch_all(&mut *connection)
-            .await?;
-        for (intent, labels, minute) in open {
-            let labels = Labels::Stored(labels);
-            loaded.open.insert(unsigned(intent), Open { labels, minute });
+        let open: Vec<(i64, i64, i64, String, i64)> =
+            sqlx::query_as("SELECT intent, labels, minute, terms, followed FROM open WHERE tenant = $1")
+                .bind(cursor.id)
+                .fetch_all(&mut *connection)
+                .await?;
+        for (intent, labels, minute, terms, followed) in open {
+            let followed = usize::try_from(followed).unwrap_or_default();
+            let open = Open {
+                labels: Labels::Stored(labels),
+                minute,
+                inheritance: Inheritance { terms, followed },
+            };
+            loaded.open.insert(unsigned(intent), open);
         }
         let words: Vec<(String, String, String)> =
             sqlx::query_as("SELECT DISTINCT agent, task, model FROM label_set WHERE tenant = $1")
@@ -236,15 +247,19 @@ impl File {
                 continue;
             };
             open.labels = Labels::Stored(stored(open.labels));
-            let Open { labels, minute } = *open;
-            sqlx::query("INSERT INTO open (tenant, intent, labels, minute) VALUES ($1, $2, $3, $4)")
-                .bind(id)
-                .bind(integer(*intent))
-                .bind(stored(labels))
-                .bind(minute)
-                .execute(&mut *transaction)
-                .await?;
+            sqlx::query(
+                "INSERT INTO open (tenant, intent, labels, minute, terms, followed) VALUES ($1, $2, $3, $4, $5, $6)",
+            )
+            .bind(id)
+            .bind(integer(*intent))
+            .bind(stored(open.labels))
+            .bind(open.minute)
+            .bind(&open.inheritance.terms)
+            .bind(i64::try_from(open.inheritance.followed).unwrap_or_default())
+            .execute(&mut *transaction)
+            .await?;
         }
+        index::write(&mut transaction, id, &delta.found).await?;
         transaction.commit().await?;
         #[cfg(test)]
         self.faults.after_commit()?;

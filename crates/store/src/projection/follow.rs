@@ -27,7 +27,7 @@ const WAITS: [u64; 4] = if cfg!(test) {
 } else {
     [100, 500, 2_000, 5_000]
 };
-/// How many questions are answered at once: each keeps a thread busy.
+/// How many questions for sums are answered at once, and as many searches: each keeps a thread busy.
 const ASKING: usize = 2;
 
 /// How far the follower is.
@@ -48,6 +48,7 @@ pub struct Projection {
     pub(super) progress: watch::Receiver<Progress>,
     pub(super) nudge: Arc<Notify>,
     pub(super) asking: Arc<Semaphore>,
+    pub(super) searching: Arc<Semaphore>,
     stop: watch::Sender<bool>,
     task: std::sync::Mutex<Option<JoinHandle<()>>>,
     #[cfg(test)]
@@ -83,6 +84,7 @@ impl Projection {
             progress: watch_progress,
             nudge,
             asking: Arc::new(Semaphore::new(ASKING)),
+            searching: Arc::new(Semaphore::new(ASKING)),
             stop,
             task: std::sync::Mutex::new(Some(tokio::spawn(follower.run()))),
             #[cfg(test)]
