@@ -71,6 +71,8 @@ pub(super) struct Tenant {
     /// The credentials' tiers.
     pub(super) tiers: HashMap<KeyId, &'static str>,
     pub(super) words: HashMap<AgentName, Words>,
+    /// Some of the sets of labels that are stored, by their numbers.
+    pub(super) sets: HashMap<LabelSet, i64>,
     /// Attempts that have not ended, by the entry of their intent.
     pub(super) open: HashMap<u64, Open>,
     /// What the last entries have from an outcome that they follow from: these are in one batch with it.
@@ -188,6 +190,9 @@ impl Tenant {
             upstream: action.upstream.to_string(),
             model: bounded(&mut words.models, &action.model),
         };
+        if let Some(number) = self.sets.get(&set) {
+            return Labels::Stored(*number);
+        }
         let next = delta.sets.len();
         let place = *delta.places.entry(set).or_insert_with_key(|set| {
             delta.sets.push(set.clone());
