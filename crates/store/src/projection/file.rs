@@ -242,7 +242,10 @@ impl File {
                 open.labels = Labels::Stored(stored(open.labels));
             }
         }
-        let opened = delta.opened.iter().filter_map(|intent| Some((*intent, tenant.open.get(intent)?)));
+        let opened = delta
+            .opened
+            .iter()
+            .filter_map(|intent| Some((*intent, tenant.open.get(intent)?)));
         rows::insert_open(&mut transaction, id, &opened.collect::<Vec<_>>()).await?;
         rows::insert_found(&mut transaction, id, &delta.found).await?;
         transaction.commit().await?;
@@ -330,7 +333,7 @@ async fn write_declared(connection: &mut SqliteConnection, tenant: i64, delta: &
 }
 
 /// Deletes the file with what SQLite keeps beside it, as far as that is there.
-fn remove(path: &Path) -> Result<(), StoreError> {
+pub(super) fn remove(path: &Path) -> Result<(), StoreError> {
     for suffix in ["", "-wal", "-shm"] {
         let mut name = path.as_os_str().to_owned();
         name.push(suffix);

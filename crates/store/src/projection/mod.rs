@@ -15,15 +15,17 @@ mod fold;
 mod follow;
 mod labels;
 mod query;
+mod rebuild;
 mod search;
 mod sums;
 
 pub use follow::{Progress, Projection};
 pub use labels::{CostLabel, MAX_NAMES, OTHERS};
 pub use query::{CostAnswer, CostError, CostGroup, CostQuestion, MAX_GROUPS};
+pub use rebuild::{RebuildError, Rebuilt, rebuild};
 pub use search::{
-    Facts, Field, Position, SEARCH_LIMIT_MAX, STATUSES, SearchAnswer, SearchError, SearchQuestion, decision, follows, status,
-    words,
+    Facts, Field, Position, SEARCH_LIMIT_MAX, STATUSES, SearchAnswer, SearchError, SearchQuestion, decision, follows,
+    status, words,
 };
 pub use sums::{CostSums, CostTokens, MAX_CALL_TOKENS};
 

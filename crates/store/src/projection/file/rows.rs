@@ -3,14 +3,10 @@
 
 use std::sync::LazyLock;
 
-use sqlx::{
-    AssertSqlSafe, Sqlite, SqliteConnection,
-    query::Query,
-    sqlite::SqliteArguments,
-};
+use sqlx::{AssertSqlSafe, Sqlite, SqliteConnection, query::Query, sqlite::SqliteArguments};
 
 use super::super::{
-    fold::{Found, Open, Labels},
+    fold::{Found, Labels, Open},
     sums::CostSums,
 };
 use crate::{StoreError, reader::integer};
@@ -158,11 +154,7 @@ pub(super) async fn insert_open(
 }
 
 /// Removes attempts that have ended.
-pub(super) async fn end_open(
-    connection: &mut SqliteConnection,
-    tenant: i64,
-    ended: &[u64],
-) -> Result<(), StoreError> {
+pub(super) async fn end_open(connection: &mut SqliteConnection, tenant: i64, ended: &[u64]) -> Result<(), StoreError> {
     static ENDED: LazyLock<Statement> =
         LazyLock::new(|| Statement::new("DELETE FROM open WHERE (tenant, intent) IN (VALUES", "(?, ?)", ")"));
     ENDED

@@ -10,5 +10,5 @@ mod terms;
 
 pub use facts::{Facts, Field, STATUSES, decision, follows, status};
 pub use question::{Position, SEARCH_LIMIT_MAX, SearchAnswer, SearchError, SearchQuestion};
-pub(super) use terms::{Inheritance, terms};
 pub use terms::words;
+pub(super) use terms::{Inheritance, terms};

@@ -6,6 +6,7 @@ use std::{
 };
 
 use model::{NanoUsd, TenantName, Timestamp};
+use serde::{Deserialize, Serialize};
 use tokio::{
     sync::OwnedSemaphorePermit,
     time::{Instant, timeout_at},
@@ -27,7 +28,7 @@ const SEARCHING: Duration = Duration::from_secs(2);
 const READING: Duration = Duration::from_secs(15);
 
 /// The place of an entry among those of all logs: by time, then by tenant, then by index.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Position {
     /// When.
     pub time: Timestamp,
@@ -38,12 +39,12 @@ pub struct Position {
 }
 
 /// What is looked for: entries that fit all of this.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SearchQuestion {
     /// Whose; of all tenants if there are none.
     pub tenants: BTreeSet<TenantName>,
-    /// Entries that have one of the values of each of these fields.
-    pub only: BTreeMap<Field, Vec<String>>,
+    /// Entries that have one of the values of each of these groups.
+    pub only: Vec<Vec<(Field, String)>>,
     /// Words that they have all of, as [`super::words`] makes them.
     pub words: Vec<String>,
     /// From when on.
@@ -66,9 +67,9 @@ impl SearchQuestion {
     /// What the index is asked for; `None` if any entry will do.
     pub(super) fn terms(&self) -> Option<String> {
         let mut parts: Vec<Vec<String>> = Vec::new();
-        for (field, values) in &self.only {
-            let known = values.iter().filter(|value| value.len() <= VALUE_MAX);
-            parts.push(known.map(|value| term(*field, value)).collect());
+        for group in &self.only {
+            let told_apart = group.iter().filter(|(_, value)| value.len() <= VALUE_MAX);
+            parts.push(told_apart.map(|(field, value)| term(*field, value)).collect());
         }
         parts.extend(self.words.iter().map(|word| terms_of_word(word)));
         if let Some((from, to)) = self.costs() {

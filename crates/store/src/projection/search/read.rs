@@ -3,10 +3,7 @@
 //! The library does not look at a clock while it looks for entries that have several terms. A window bounds what it looks
 //! at at once; between windows time is looked at.
 
-use std::{
-    collections::VecDeque,
-    path::Path,
-};
+use std::{collections::VecDeque, path::Path};
 
 use futures_util::TryStreamExt as _;
 use model::{NanoUsd, TenantName, Timestamp};
@@ -17,10 +14,7 @@ use super::{
     super::file::{entry_id, open_to_read},
     Position, SEARCH_LIMIT_MAX, SearchAnswer, SearchError, SearchQuestion,
 };
-use crate::{
-    StoreError,
-    reader::unsigned,
-};
+use crate::{StoreError, reader::unsigned};
 
 /// How many entries the first window has; each one after it has twice as many.
 const WINDOW: u64 = if cfg!(test) { 4 } else { 1 << 16 };
@@ -150,7 +144,8 @@ impl Search<'_> {
             }
             looked = true;
             let wanted = limit + 1 - answer.hits.len();
-            lane.look(connection, self.question, self.terms.as_deref(), wanted).await?;
+            lane.look(connection, self.question, self.terms.as_deref(), wanted)
+                .await?;
         }
     }
 }
@@ -226,20 +221,14 @@ impl Lane {
     }
 
     /// The first entry that is not before an instant: times never go back in a log.
-    async fn first_at(
-        &self,
-        connection: &mut SqliteConnection,
-        at: Timestamp,
-        size: u64,
-    ) -> Result<u64, StoreError> {
+    async fn first_at(&self, connection: &mut SqliteConnection, at: Timestamp, size: u64) -> Result<u64, StoreError> {
         let (found,): (i64,) = sqlx::query_as(
-            "WITH RECURSIVE half (low, high, later) AS (
-                 VALUES ($1, $2, NULL)
+            "WITH RECURSIVE half (low, high) AS (
+                 VALUES ($1, $2)
                  UNION ALL
-                 SELECT iif(before, middle + 1, low), iif(before, high, middle), before FROM (
-                     SELECT low, high, (low + high) / 2 AS middle,
-                         (SELECT time FROM entry WHERE id = (low + high) / 2) < $3 AS before
-                     FROM half WHERE low < high))
+                 SELECT iif((SELECT time FROM entry WHERE id = (low + high) / 2) < $3, (low + high) / 2 + 1, low),
+                     iif((SELECT time FROM entry WHERE id = (low + high) / 2) < $3, high, (low + high) / 2)
+                 FROM half WHERE low < high)
              SELECT low FROM half WHERE low >= high",
         )
         .bind(entry_id(self.id, 0))

@@ -143,7 +143,11 @@ fn add_words(terms: &mut String, text: &str) {
 pub fn words(text: &str) -> Vec<String> {
     let mut words = String::new();
     add_words(&mut words, text);
-    words.split(' ').filter(|word| !word.is_empty()).map(str::to_owned).collect()
+    words
+        .split(' ')
+        .filter(|word| !word.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 /// The terms that stand for a word: its own, and those of values that are this word.
