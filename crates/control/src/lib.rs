@@ -37,6 +37,7 @@ mod replay;
 mod report;
 mod route;
 mod rules;
+mod search;
 mod signer;
 mod simulate;
 mod snapshot;
@@ -46,6 +47,7 @@ mod stored;
 mod tariffs;
 #[cfg(test)]
 mod testing;
+mod trace;
 mod upstream;
 
 pub use admin::{AdminError, IssuedAdmin, IssuedKey, KeyOrder, PepKeyOrder, Permission};
@@ -80,12 +82,17 @@ pub use report::{
 };
 pub use route::{Bounds, Cause, Fallback, ModelPattern, Places, Retry, RouteSpec};
 pub use rules::Reset;
+pub use search::{
+    FoundReport, IndexReport, IndexedReport, KINDS, SEARCH_FILTERS, SEARCH_LIMIT, SearchQuery, SearchReport,
+    search_condition,
+};
 pub use signer::{GuardFile, KeyFiles, log_keys};
 pub use simulate::Proposal;
 pub use snapshot::Actor;
 pub use start::{Control, Loader, Options, StartError};
 pub use store::CostLabel;
 pub use store::Warning;
+pub use trace::{TraceNode, TraceQuery, TraceReport};
 pub use upstream::{
     ClientIdentity, Fingerprint, HeaderTemplate, Http2, MAX_TEMPLATE, NoSegment, PathTemplate, Preset, Proxy,
     QueryTemplate, Secret, TemplateError, Transport, TransportSpec, UpstreamSpec,
