@@ -36,6 +36,7 @@ mod reload;
 mod replay;
 mod routes;
 mod rules;
+mod search;
 mod simulate;
 mod upstreams;
 pub mod wire;

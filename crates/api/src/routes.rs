@@ -16,7 +16,7 @@ use crate::{
     listener::Shared,
     operations, overruns, peps,
     problem::{Kind, Problem},
-    reload, replay, rules, simulate, upstreams,
+    reload, replay, rules, search, simulate, upstreams,
 };
 
 /// One thing that can be asked.
@@ -125,6 +125,10 @@ pub(crate) fn routes() -> Vec<Route> {
         post_("/api/v1/reload", reload::reload),
         get_("/api/v1/audit", audit::list),
         get_("/api/v1/audit/wait", audit::wait),
+        get_("/api/v1/audit/search", search::search),
+        get_("/api/v1/audit/trace/{id}", search::trace),
+        get_("/api/v1/audit/index", search::index),
+        post_("/api/v1/audit/reindex", search::reindex),
         get_("/api/v1/audit/{index}", audit::show),
     ]
 }

@@ -89,8 +89,9 @@ fn minute(at: &Zoned) -> Option<Zoned> {
         .ok()
 }
 
-/// `90m`, `12h`, `7d`, `4w`. Days and weeks are those of the calendar: the same clock time, so many days before.
+/// `90m`, `12h`, `7d`, `4w`, and the same behind a minus sign. Days and weeks are those of the calendar: the same clock time, so many days before.
 fn length(text: &str) -> Option<Span> {
+    let text = text.strip_prefix('-').unwrap_or(text);
     let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     let number: i64 = number
         .bytes()

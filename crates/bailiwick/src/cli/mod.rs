@@ -29,6 +29,7 @@ mod prices;
 mod serve;
 mod table;
 mod target;
+mod trace;
 
 use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
 
@@ -110,9 +111,10 @@ enum Command {
     /// Add, show and remove administrators
     #[command(subcommand)]
     Admin(admin::Command),
-    /// Read and verify the audit trail
+    /// Read, search and verify the audit trail
     #[command(subcommand)]
     Audit(audit::Command),
+    Trace(trace::Args),
     /// Look at price catalogues
     #[command(subcommand)]
     Prices(prices::Command),
@@ -151,6 +153,7 @@ fn run(common: &Common, command: Command) -> Result<(), Failure> {
         Command::Policy(command) => policy::run(common, &command, &mut out),
         Command::Admin(command) => wait_for(admin::run(common, &command, &mut out)),
         Command::Audit(command) => wait_for(audit::run(common, &command, &mut out)),
+        Command::Trace(args) => wait_for(trace::run(common, &args, &mut out)),
         Command::Prices(command) => prices::run(&command, &mut out),
         Command::Config(command) => config::run(&command, &mut out),
         Command::Fake(args) => wait_for(fake::run(&args, &mut out)),

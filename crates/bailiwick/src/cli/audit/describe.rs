@@ -7,51 +7,6 @@ use entry::{
 use ledger::{Edit, Measure, Reached};
 use model::{BudgetName, NanoUsd};
 
-/// The kinds of entries, as the log spells them.
-pub(super) const KINDS: [&str; 41] = [
-    "intent",
-    "outcome",
-    "denial",
-    "replay",
-    "agent_loaded",
-    "agent_removed",
-    "budget_loaded",
-    "policy_file",
-    "policy_loaded",
-    "prices_loaded",
-    "upstreams_loaded",
-    "key_issued",
-    "key_revoked",
-    "admin_added",
-    "admin_removed",
-    "started",
-    "stopped",
-    "overrun",
-    "overrun_cleared",
-    "allowance_held",
-    "allowance_released",
-    "spool_applied",
-    "budget_removed",
-    "budget_edited",
-    "limit_loaded",
-    "limit_removed",
-    "breaker_loaded",
-    "breaker_removed",
-    "breaker_warned",
-    "breaker_tripped",
-    "breaker_closed",
-    "breaker_reset",
-    "threshold_reached",
-    "asked",
-    "ask_refused",
-    "ask_ended",
-    "pep_loaded",
-    "pep_removed",
-    "pep_key_issued",
-    "entities_changed",
-    "decided",
-];
-
 /// What happened, in a few words. Nothing of it is cleaned for a terminal.
 pub(super) fn describe(event: &Event) -> String {
     match event {
