@@ -368,8 +368,9 @@ impl Control {
 
     /// The metrics, in Prometheus' text format.
     pub fn render_metrics(&self) -> String {
-        let behind = self.inner.projection.behind();
-        self.inner.metrics.render(&self.inner.committer, behind)
+        let projection = &self.inner.projection;
+        let (behind, lag) = (projection.behind(), projection.lag());
+        self.inner.metrics.render(&self.inner.committer, behind, lag)
     }
 
     /// Whether the store can record, as it changes.
@@ -406,7 +407,7 @@ impl Control {
             .is_err()
         {
             tracing::warn!(
-                "the projection for cost reports does not end: it goes on where it was after the next start"
+                "the projection for cost reports and searches does not end: it goes on where it was after the next start"
             );
         }
         self.inner.committer.close().await;

@@ -136,13 +136,15 @@ impl Control {
             }
         };
         let Some(first) = places.first().cloned() else {
-            let all = sizes
-                .iter()
-                .all(|(tenant, size)| indexed.get(tenant).is_some_and(|indexed| indexed >= size));
-            let lag = if all { "" } else { "; the index is behind, so ask again" };
-            return Err(AdminError::NotFound {
-                what: "action of this id in the log",
-                name: format!("{action}{lag}"),
+            let all = sizes.iter().all(|(tenant, size)| indexed.get(tenant).is_some_and(|indexed| indexed >= size));
+            return Err(match all {
+                true => AdminError::NotFound {
+                    what: "action",
+                    name: action.to_string(),
+                },
+                false => AdminError::Unavailable(format!(
+                    "there is no action {action} as far as the log is indexed, which is not all of it yet: ask again"
+                )),
             });
         };
         // Ids are random, so that another tenant has the same one only if somebody made it so; they are not mixed.

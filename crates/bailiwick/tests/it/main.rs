@@ -29,6 +29,7 @@ mod overruns;
 mod policies;
 mod replays;
 mod rollback;
+mod searching;
 mod serving;
 mod storage;
 mod tls;

@@ -8,7 +8,7 @@ use crate::{AdminError, privacy};
 /// What can be filtered by.
 pub const SEARCH_FILTERS: [&str; 16] = [
     "kind", "agent", "pep", "user", "key", "run", "task", "action", "resource", "model", "subject", "decision",
-    "reason", "status", "budget", "admin",
+    "reason", "status", "budget", "by",
 ];
 
 /// The words of decisions.
@@ -94,6 +94,7 @@ pub fn search_condition(filter: &str, value: &str) -> Result<Condition, AdminErr
             };
             Ok(Condition::User(user))
         }
+        "by" => is(Field::Admin),
         // The id of an action, or its name in policies.
         "action" if value.parse::<ActionId>().is_ok() => is(Field::Action),
         "action" => is(Field::Operation),
@@ -160,6 +161,7 @@ mod tests {
             ("resource", "openai", Ok((Field::ResourceType, "openai"))),
             ("resource", "open*", Err("resource: \"open*\" is not understood")),
             ("resource", "a/b/*", Err("resource: \"a/b/*\" is not understood")),
+            ("by", "ada", Ok((Field::Admin, "ada"))),
             ("reason", "whatever", Ok((Field::Reason, "whatever"))),
             ("user", &format!("pseudonym:{pseudonym}"), Ok((Field::User, pseudonym))),
             ("user", "pseudonym:ann", Err("32 hexadecimal digits")),

@@ -99,18 +99,18 @@ impl Grounds<'_> {
         match loaded.map(|entry| (&entry.event, entry.time)) {
             Some((Event::PolicyLoaded { bundle, by, .. }, at)) => {
                 format!(
-                    "bundle {} of entry {index}, loaded by {by} at {}",
+                    "{} of entry {index}, loaded by {by} at {}",
                     bundle.short(),
                     words::short(at)
                 )
             }
-            _ => format!("the bundle of entry {index}"),
+            _ => format!("of entry {index}"),
         }
     }
 
     fn decision(&self, decided: &str, why: &Why) -> TraceNode {
         let by = match why.policies.as_slice() {
-            [] => "no policy applies".to_owned(),
+            [] => "no policy permits it".to_owned(),
             policies => format!("by {}", policies.join(", ")),
         };
         TraceNode {
@@ -136,8 +136,8 @@ impl Grounds<'_> {
             .get(self.tenant, intent.prices)
             .map(|report| &report.entry.event);
         let prices = match prices {
-            Some(Event::PricesLoaded { book, .. }) => format!("price book {} of entry {}", book.short(), intent.prices),
-            _ => format!("the prices of entry {}", intent.prices),
+            Some(Event::PricesLoaded { book, .. }) => format!("book {} of entry {}", book.short(), intent.prices),
+            _ => format!("of entry {}", intent.prices),
         };
         let mut children = vec![said("prices", prices)];
         children.extend(intent.bookings.iter().map(|booking| {
@@ -452,6 +452,9 @@ fn total(entries: &[EntryReport]) -> String {
     }
     let begin = entries.first().map(|first| first.entry.time);
     let attempts_of = match attempts {
+        0 if matches!(entries.last(), Some(last) if matches!(last.entry.event, Event::Asked(_))) => {
+            return "nothing was forwarded, held or booked so far".to_owned();
+        }
         0 => return "nothing was forwarded, held or booked".to_owned(),
         1 => "1 attempt".to_owned(),
         many => format!("{many} attempts"),

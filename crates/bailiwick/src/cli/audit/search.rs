@@ -42,7 +42,7 @@ Examples:
   bailiwick audit search --decision deny --since -2h
   bailiwick audit search --reason budget_exhausted --reason rate_limited --resource 'openai/*'
   bailiwick audit search --user ann@acme.example --kind outcome --status cut
-  bailiwick audit search --admin ada refund
+  bailiwick audit search --by ada refund
   bailiwick audit search --agent assistant --all --json | jq -r '.entries[].entry.index'")]
 pub(in crate::cli) struct Args {
     /// Words that an entry has all of, such as those of a note, a policy's name or a tool's
@@ -94,8 +94,8 @@ pub(in crate::cli) struct Args {
     #[arg(long)]
     budget: Vec<String>,
     /// Only what this administrator did, or what was done to them
-    #[arg(long)]
-    admin: Vec<String>,
+    #[arg(long, value_name = "ADMIN")]
+    by: Vec<String>,
     /// From when on
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     since: Option<String>,
@@ -161,7 +161,7 @@ impl Args {
             ("reason", &self.reason),
             ("status", &self.status),
             ("budget", &self.budget),
-            ("admin", &self.admin),
+            ("by", &self.by),
             ("q", &self.words),
         ];
         let filters = filters
