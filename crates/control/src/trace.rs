@@ -136,7 +136,9 @@ impl Control {
             }
         };
         let Some(first) = places.first().cloned() else {
-            let all = sizes.iter().all(|(tenant, size)| indexed.get(tenant).is_some_and(|indexed| indexed >= size));
+            let all = sizes
+                .iter()
+                .all(|(tenant, size)| indexed.get(tenant).is_some_and(|indexed| indexed >= size));
             return Err(match all {
                 true => AdminError::NotFound {
                     what: "action",

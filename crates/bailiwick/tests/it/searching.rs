@@ -48,7 +48,9 @@ fn steady(text: &str) -> String {
 /// How long a length of time is that a text begins with, as text.
 fn length(text: &str) -> Option<usize> {
     let number = text.chars().take_while(|c| c.is_ascii_digit() || *c == '.').count();
-    let unit = [" µs", " ms", " s"].into_iter().find(|unit| text[number..].starts_with(unit))?;
+    let unit = [" µs", " ms", " s"]
+        .into_iter()
+        .find(|unit| text[number..].starts_with(unit))?;
     let behind = text[number + unit.len()..].chars().next();
     (number > 0 && behind.is_none_or(|c| !c.is_alphanumeric())).then_some(number + unit.len())
 }
@@ -87,14 +89,19 @@ async fn world() -> World {
         )
         .start()
         .await;
-    let worker = world.run(&["key", "issue", "worker", "--user", "ann@acme.example"]).exits(0);
+    let worker = world
+        .run(&["key", "issue", "worker", "--user", "ann@acme.example"])
+        .exits(0);
     let (worker, reader) = (worker.stdout.trim().to_owned(), world.key("reader"));
     for _ in 0..3 {
         world.chat(&worker, &chat("gpt-4o-mini")).await.is(200);
         world.settled().await;
     }
     world.chat(&worker, &chat("gpt-4o")).await.is(403);
-    world.scripted(&reader, "status=500", &chat("gpt-4o-mini")).await.is(500);
+    world
+        .scripted(&reader, "status=500", &chat("gpt-4o-mini"))
+        .await
+        .is(500);
     world.settled().await;
     world
 }
@@ -104,19 +111,36 @@ async fn entries_are_found_by_what_they_say() {
     let world = world().await;
     let two = |kinds: &[&str]| kinds.iter().map(ToString::to_string).collect::<Vec<_>>();
     for (arguments, expected) in [
-        (&["--agent", "worker", "--min-cost", "0.000001"][..], &["outcome"; 3][..]),
+        (
+            &["--agent", "worker", "--min-cost", "0.000001"][..],
+            &["outcome"; 3][..],
+        ),
         (&["--agent", "worker", "--min-cost", "1"], &[]),
-        (&["--user", "ann@acme.example", "--kind", "outcome", "--since", "-1h"], &["outcome"; 3]),
+        (
+            &["--user", "ann@acme.example", "--kind", "outcome", "--since", "-1h"],
+            &["outcome"; 3],
+        ),
         (&["--user", "ann@acme.example", "--until", "-1h"], &[]),
         (&["--decision", "deny"], &["denial"]),
         (&["--reason", "policy_denied", "--reason", "rate_limited"], &["denial"]),
         (&["--resource", "openai/gpt-4o"], &["denial"]),
         (&["--resource", "openai/*", "--status", "upstream_error"], &["outcome"]),
-        (&["--agent", "reader", "--action", "llm:generate"], &["outcome", "intent"]),
-        (&["--by", "owner", "--kind", "key_issued", "--agent", "reader"], &["key_issued"]),
+        (
+            &["--agent", "reader", "--action", "llm:generate"],
+            &["outcome", "intent"],
+        ),
+        (
+            &["--by", "owner", "--kind", "key_issued", "--agent", "reader"],
+            &["key_issued"],
+        ),
         (&["--kind", "started"], &["started"]),
         (&["cheap", "gpt", "--kind", "intent", "--agent", "reader"], &["intent"]),
-        (&["--kind", "intent", "--kind", "denial", "--agent", "worker", "--limit", "2"], &["denial", "intent"]),
+        (
+            &[
+                "--kind", "intent", "--kind", "denial", "--agent", "worker", "--limit", "2",
+            ],
+            &["denial", "intent"],
+        ),
     ] {
         let mut found = kinds(&world, arguments);
         if arguments.contains(&"started") {
@@ -125,12 +149,21 @@ async fn entries_are_found_by_what_they_say() {
         }
         assert_eq!(found, two(expected), "{arguments:?}");
     }
-    insta::assert_snapshot!("table", story(&world, &["audit", "search", "--agent", "worker", "--min-cost", "0"]));
+    insta::assert_snapshot!(
+        "table",
+        story(&world, &["audit", "search", "--agent", "worker", "--min-cost", "0"])
+    );
     insta::assert_snapshot!("nothing", story(&world, &["audit", "search", "--agent", "wroker"]));
 
     // Page by page it is the same as at once.
-    let all = world.json(&["audit", "search", "--all"])["entries"].as_array().unwrap().clone();
-    let oldest = world.json(&["audit", "search", "--all", "--oldest-first"])["entries"].as_array().unwrap().clone();
+    let all = world.json(&["audit", "search", "--all"])["entries"]
+        .as_array()
+        .unwrap()
+        .clone();
+    let oldest = world.json(&["audit", "search", "--all", "--oldest-first"])["entries"]
+        .as_array()
+        .unwrap()
+        .clone();
     assert_eq!(oldest.iter().rev().collect::<Vec<_>>(), all.iter().collect::<Vec<_>>());
     let mut pages = Vec::new();
     let mut page = world.json(&["audit", "search", "--limit", "5"]);
@@ -152,7 +185,10 @@ async fn mistakes_in_searching_are_explained() {
         ("time", &["audit", "search", "--since", "tomorow"]),
         ("cost", &["audit", "search", "--min-cost", "much"]),
         ("cursor", &["audit", "search", "--cursor", "abc"]),
-        ("cursor_and_more", &["audit", "search", "--cursor", "abc", "--agent", "worker"]),
+        (
+            "cursor_and_more",
+            &["audit", "search", "--cursor", "abc", "--agent", "worker"],
+        ),
         ("word", &["audit", "search", "--", "--"]),
         ("tenant", &["audit", "search", "--tenant", "nobody"]),
         ("trace_id", &["trace", "last"]),
@@ -167,25 +203,57 @@ async fn mistakes_in_searching_are_explained() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_auditor_searches_without_learning_names() {
     let world = world().await;
-    let credential = world.run(&["admin", "add", "eve", "--role", "auditor"]).exits(0).stdout.trim().to_owned();
-    let ask = |arguments: &[&str]| {
-        Done::of(world.command(arguments).env("BAILIWICK_ADMIN_KEY", &credential)).exits(0)
-    };
+    let credential = world
+        .run(&["admin", "add", "eve", "--role", "auditor"])
+        .exits(0)
+        .stdout
+        .trim()
+        .to_owned();
+    let ask = |arguments: &[&str]| Done::of(world.command(arguments).env("BAILIWICK_ADMIN_KEY", &credential)).exits(0);
     let found = ask(&["audit", "search", "--agent", "worker", "--kind", "outcome", "--json"]);
     assert!(!found.stdout.contains("ann@acme.example"), "{}", found.stdout);
-    let pseudonym = found.json()["entries"][0]["about"]["user"][0].as_str().unwrap().to_owned();
+    let pseudonym = found.json()["entries"][0]["about"]["user"][0]
+        .as_str()
+        .unwrap()
+        .to_owned();
     assert_eq!(pseudonym.len(), 32);
     let by_name = ask(&["audit", "search", "--user", "ann@acme.example"]);
-    assert!(by_name.stdout.contains("your role finds people by their pseudonyms only"), "{}", by_name.stdout);
+    assert!(
+        by_name
+            .stdout
+            .contains("your role finds people by their pseudonyms only"),
+        "{}",
+        by_name.stdout
+    );
     let by_pseudonym = ask(&["audit", "search", "--user", &format!("pseudonym:{pseudonym}"), "--json"]).json();
     assert_eq!(by_pseudonym["entries"].as_array().unwrap().len(), 8);
-    let action = found.json()["entries"][0]["about"]["action"][0].as_str().unwrap().to_owned();
+    let action = found.json()["entries"][0]["about"]["action"][0]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let traced = ask(&["trace", &action]).stdout;
     assert!(traced.contains(&pseudonym) && !traced.contains("ann@"), "{traced}");
-    assert!(world.run(&["trace", &action]).exits(0).stdout.contains("for ann@acme.example"));
+    assert!(
+        world
+            .run(&["trace", &action])
+            .exits(0)
+            .stdout
+            .contains("for ann@acme.example")
+    );
     // Nor may it be made again by whoever only reads.
-    let refused = Done::of(world.command(&["audit", "reindex"]).env("BAILIWICK_ADMIN_KEY", &credential)).exits(1);
-    assert!(refused.stderr.contains("the role auditor of administrator eve does not allow this"), "{}", refused.stderr);
+    let refused = Done::of(
+        world
+            .command(&["audit", "reindex"])
+            .env("BAILIWICK_ADMIN_KEY", &credential),
+    )
+    .exits(1);
+    assert!(
+        refused
+            .stderr
+            .contains("the role auditor of administrator eve does not allow this"),
+        "{}",
+        refused.stderr
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -194,7 +262,11 @@ async fn the_index_is_made_again_by_one_command() {
     let before = world.json(&["audit", "search", "--all"])["entries"].clone();
     let costs = world.json(&["cost", "--since", "2020-01-01"])["total"].clone();
     let made = world.run(&["audit", "reindex"]).exits(0);
-    assert!(made.stdout.contains("costs are equal:") && made.stdout.contains(", as before"), "{}", made.stdout);
+    assert!(
+        made.stdout.contains("costs are equal:") && made.stdout.contains(", as before"),
+        "{}",
+        made.stdout
+    );
     assert_eq!(world.json(&["audit", "search", "--all"])["entries"], before);
     world.stop();
     let file = world.data().join("projections.db");
@@ -210,7 +282,12 @@ async fn the_index_is_made_again_by_one_command() {
     let nothing = Done::of(bailiwick(world.path()).args(["audit", "reindex", "--data"]).arg(&copy)).exits(1);
     assert!(nothing.stderr.contains("there is no log in "), "{}", nothing.stderr);
     world.start();
-    let elsewhere = Done::of(bailiwick(world.path()).args(["audit", "reindex", "--data"]).arg(world.data())).exits(1);
+    let elsewhere = Done::of(
+        bailiwick(world.path())
+            .args(["audit", "reindex", "--data"])
+            .arg(world.data()),
+    )
+    .exits(1);
     assert!(elsewhere.stderr.contains("a server runs on"), "{}", elsewhere.stderr);
     assert_eq!(world.json(&["cost", "--since", "2020-01-01"])["total"], costs);
 }
@@ -226,17 +303,26 @@ async fn calls_are_traced() {
         )
         .start()
         .await;
-    let key = world.run(&["key", "issue", "worker", "--user", "ann@acme.example"]).exits(0).stdout.trim().to_owned();
+    let key = world
+        .run(&["key", "issue", "worker", "--user", "ann@acme.example"])
+        .exits(0)
+        .stdout
+        .trim()
+        .to_owned();
     let allowed = world.chat(&key, &chat("gpt-4o-mini")).await.is(200);
     world.settled().await;
     insta::assert_snapshot!("allowed", trace(&world, &id(&allowed)));
 
-    let tried = world.scripted(&key, "status=503; first=1", &chat("gpt-4o-mini")).await.is(200);
+    let tried = world
+        .scripted(&key, "status=503; first=1", &chat("gpt-4o-mini"))
+        .await
+        .is(200);
     world.settled().await;
     insta::assert_snapshot!("retried", trace(&world, &id(&tried)));
 
     let url = format!("{}/anthropic/v1/messages", world.agents_url());
-    let body = json!({ "model": "claude-sonnet-4-5", "max_tokens": 50, "messages": [{ "role": "user", "content": "x" }] });
+    let body =
+        json!({ "model": "claude-sonnet-4-5", "max_tokens": 50, "messages": [{ "role": "user", "content": "x" }] });
     let denied = world.http().post(&url, &key, "", &body).await.unwrap().is(403);
     insta::assert_snapshot!("denied", trace(&world, &id(&denied)));
 
@@ -246,7 +332,10 @@ async fn calls_are_traced() {
     let cut = world.scripted(&key, "output=40000; events=400", &stream).await.is(200);
     world.settled().await;
     let shown = trace(&world, &id(&cut));
-    assert!(shown.contains("cut: what was used passed the hold") && shown.contains("overrun"), "{shown}");
+    assert!(
+        shown.contains("cut: what was used passed the hold") && shown.contains("overrun"),
+        "{shown}"
+    );
     insta::assert_snapshot!("cut", without_figures(&shown));
 
     // An entry leads to its action, and one of none stands alone.
@@ -262,8 +351,12 @@ async fn calls_are_traced() {
 fn without_figures(text: &str) -> String {
     let is_figure = |word: &str| word.bytes().next().is_some_and(|byte| byte.is_ascii_digit());
     let line = |line: &str| {
-        let cut = ["outcome", "cost", "overrun", "total", "action"].iter().any(|what| line.contains(what));
-        let words = line.split(' ').map(|word| if cut && is_figure(word) { "N" } else { word });
+        let cut = ["outcome", "cost", "overrun", "total", "action"]
+            .iter()
+            .any(|what| line.contains(what));
+        let words = line
+            .split(' ')
+            .map(|word| if cut && is_figure(word) { "N" } else { word });
         words.collect::<Vec<_>>().join(" ")
     };
     text.lines().map(line).collect::<Vec<_>>().join("\n")
@@ -271,7 +364,10 @@ fn without_figures(text: &str) -> String {
 
 /// A call that may have to wait, in the background.
 fn calling(world: &World, key: &str) -> JoinHandle<Result<Reply, String>> {
-    let (url, key) = (format!("{}/openai/v1/chat/completions", world.agents_url()), key.to_owned());
+    let (url, key) = (
+        format!("{}/openai/v1/chat/completions", world.agents_url()),
+        key.to_owned(),
+    );
     tokio::spawn(async move { Http::new().post(&url, &key, "", &chat("gpt-4o-mini")).await })
 }
 
@@ -291,18 +387,34 @@ async fn waiting(world: &World) -> String {
 async fn what_was_asked_is_traced() {
     let world = World::start_default().await;
     let key = world.key("worker");
-    let order = ["--limit", "0 calls", "--per", "total", "--select", "agent=worker", "--ask", "--note", "a test"];
-    world.run(&[&["budget", "create", "asks"], &order[..]].concat()).exits(0);
+    let order = [
+        "--limit",
+        "0 calls",
+        "--per",
+        "total",
+        "--select",
+        "agent=worker",
+        "--ask",
+        "--note",
+        "a test",
+    ];
+    world
+        .run(&[&["budget", "create", "asks"], &order[..]].concat())
+        .exits(0);
     let call = calling(&world, &key);
     let action = waiting(&world).await;
     insta::assert_snapshot!("waiting", trace(&world, &action));
-    world.run(&["approval", "top-up", &action, "--note", "month-end report"]).exits(0);
+    world
+        .run(&["approval", "top-up", &action, "--note", "month-end report"])
+        .exits(0);
     call.await.unwrap().unwrap().is(200);
     world.settled().await;
     insta::assert_snapshot!("asked", trace(&world, &action));
     let call = calling(&world, &key);
     let action = waiting(&world).await;
-    world.run(&["approval", "refuse", &action, "--note", "try again tomorrow"]).exits(0);
+    world
+        .run(&["approval", "refuse", &action, "--note", "try again tomorrow"])
+        .exits(0);
     call.await.unwrap().unwrap().is(402);
     insta::assert_snapshot!("refused", trace(&world, &action));
 }

@@ -475,3 +475,6 @@ fn total(entries: &[EntryReport]) -> String {
     };
     format!("{attempts_of}{open}, {cost} USD booked{end}")
 }
+
+#[cfg(test)]
+mod tests;

@@ -218,7 +218,10 @@ async fn what_was_answered_stands_in_the_log() {
     insta::assert_snapshot!("trace", crate::searching::trace(&pdp.world, &id));
     let decided = pdp.decided();
     assert_eq!(decided.len(), 2);
-    assert_eq!((decided[0].id.to_string(), decided[0].seq, decided[1].seq), (id.clone(), 1, 2));
+    assert_eq!(
+        (decided[0].id.to_string(), decided[0].seq, decided[1].seq),
+        (id.clone(), 1, 2)
+    );
     let item = &decided[0].items[0];
     assert_eq!(
         (item.code.as_str(), item.policies.as_slice()),
@@ -234,7 +237,15 @@ async fn what_was_answered_stands_in_the_log() {
         ["--action", &id],
         ["--pep", "suite"],
     ] {
-        let found = pdp.world.json(&["audit", "search", "--kind", "decided", "--oldest-first", filter[0], filter[1]]);
+        let found = pdp.world.json(&[
+            "audit",
+            "search",
+            "--kind",
+            "decided",
+            "--oldest-first",
+            filter[0],
+            filter[1],
+        ]);
         assert_eq!(found["entries"][0]["entry"]["event"]["decided"]["id"], id, "{filter:?}");
     }
     assert_eq!(item.resource.as_ref().unwrap().id.as_deref(), Some("record-1"));

@@ -11,11 +11,11 @@ use serde_json::Value;
 /// Who has a property from the entry that it follows from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Inherited {
-    ByNobody,
+    Nobody,
     /// An outcome from its intent.
-    ByOutcomes,
+    Outcomes,
     /// That, and what follows from an outcome from the outcome.
-    ByAll,
+    All,
 }
 
 macro_rules! fields {
@@ -46,41 +46,41 @@ macro_rules! fields {
 
 fields! {
     /// The kind of the entry.
-    Kind = "kind", ByNobody;
+    Kind = "kind", Nobody;
     /// The id of an action: of the entry's own and, in a replay, of the one whose reply it is.
-    Action = "action", ByAll;
+    Action = "action", All;
     /// The agent.
-    Agent = "agent", ByAll;
+    Agent = "agent", All;
     /// The enforcement point.
-    Pep = "pep", ByAll;
+    Pep = "pep", All;
     /// The credential.
-    Key = "key", ByAll;
+    Key = "key", All;
     /// The pseudonym of a user.
-    User = "user", ByAll;
+    User = "user", All;
     /// The run that the agent named.
-    Run = "run", ByAll;
+    Run = "run", All;
     /// The task type that the agent named.
-    Task = "task", ByAll;
+    Task = "task", All;
     /// An action's name, as policies know it.
-    Operation = "operation", ByAll;
+    Operation = "operation", All;
     /// `upstream/model`, or the type and id of what an enforcement point asked about, with a slash between them.
-    Resource = "resource", ByAll;
+    Resource = "resource", All;
     /// What stands before the slash: the upstream, or the type.
-    ResourceType = "resource_type", ByAll;
+    ResourceType = "resource_type", All;
     /// The model.
-    Model = "model", ByAll;
+    Model = "model", All;
     /// The type and id of whom an enforcement point asked about, with a slash between them.
-    Subject = "subject", ByAll;
+    Subject = "subject", All;
     /// What was decided.
-    Decision = "decision", ByOutcomes;
+    Decision = "decision", Outcomes;
     /// Why, as a stable code.
-    Reason = "reason", ByNobody;
+    Reason = "reason", Nobody;
     /// How an attempt ended.
-    Status = "status", ByNobody;
+    Status = "status", Nobody;
     /// A budget.
-    Budget = "budget", ByOutcomes;
+    Budget = "budget", Outcomes;
     /// An administrator: who did it, or to whom it was done.
-    Admin = "admin", ByNobody;
+    Admin = "admin", Nobody;
 }
 
 impl Field {
@@ -168,9 +168,9 @@ impl<'a> Facts<'a> {
     /// Takes what the entry has from its intent: the entry is an outcome, or with `follows` what follows from one.
     pub fn inherit<'b: 'a>(&mut self, intent: &Facts<'b>, follows: bool) {
         let inherits = |field: Field| match field.inherited() {
-            Inherited::ByNobody => false,
-            Inherited::ByOutcomes => !follows,
-            Inherited::ByAll => true,
+            Inherited::Nobody => false,
+            Inherited::Outcomes => !follows,
+            Inherited::All => true,
         };
         for value in intent.values.iter().filter(|(field, _)| inherits(*field)) {
             if !self.values.contains(value) {
@@ -562,3 +562,6 @@ pub fn follows(event: &Event) -> bool {
             | Event::BreakerClosed(_)
     )
 }
+
+#[cfg(test)]
+mod tests;

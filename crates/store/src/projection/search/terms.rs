@@ -35,10 +35,10 @@ impl Inheritance {
     /// What entries take over from an intent.
     pub(in super::super) fn of(facts: &Facts<'_>) -> Self {
         let mut inheritance = Self::default();
-        for by in [Inherited::ByAll, Inherited::ByOutcomes] {
+        for by in [Inherited::All, Inherited::Outcomes] {
             let values = facts.values.iter().filter(|(field, _)| field.inherited() == by);
             values.for_each(|(field, value)| add_value(&mut inheritance.terms, *field, value));
-            if by == Inherited::ByAll {
+            if by == Inherited::All {
                 inheritance.followed = inheritance.terms.len();
             }
         }
