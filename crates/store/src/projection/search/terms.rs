@@ -5,7 +5,10 @@
 
 use model::NanoUsd;
 
-use super::facts::{Facts, Field, Inherited};
+use super::{
+    facts::Facts,
+    field::{Field, Inherited},
+};
 
 /// The longest word, in characters; longer ones are cut, here and in questions.
 const WORD_MAX: usize = 64;
