@@ -137,6 +137,21 @@ fn one_of(filter: &str, word: &str, known: &[&str]) -> Result<String, AdminError
 mod tests {
     use super::*;
 
+    /// Each kind has an example in the documentation, as its own test sees to.
+    #[test]
+    fn every_kind_is_known() {
+        let page = include_str!("../../../../docs/entries.md");
+        let events = page
+            .lines()
+            .filter_map(|line| serde_json::from_str::<entry::Event>(line).ok());
+        let mut kinds: Vec<&str> = events.map(|event| event.kind()).collect();
+        let mut known = KINDS.to_vec();
+        kinds.sort_unstable();
+        known.sort_unstable();
+        kinds.dedup();
+        assert_eq!(known, kinds);
+    }
+
     #[test]
     fn filters_are_read() {
         let id = "019a5c0e7b7a7f3a9d1c2e4f60718293";
