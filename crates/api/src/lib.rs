@@ -39,6 +39,7 @@ mod reload;
 mod replay;
 mod routes;
 mod rules;
+mod search;
 mod simulate;
 mod sinks;
 mod upstreams;

@@ -16,7 +16,7 @@ use crate::{
     listener::Shared,
     log_keys, operations, overruns, peps,
     problem::{Kind, Problem},
-    public_log, reload, replay, rules, simulate, sinks, upstreams,
+    public_log, reload, replay, rules, search, simulate, sinks, upstreams,
 };
 
 /// One thing that can be asked.
@@ -129,6 +129,10 @@ pub(crate) fn routes() -> Vec<Route> {
         post_("/api/v1/reload", reload::reload),
         get_("/api/v1/audit", audit::list),
         get_("/api/v1/audit/wait", audit::wait),
+        get_("/api/v1/audit/search", search::search),
+        get_("/api/v1/audit/trace/{id}", search::trace),
+        get_("/api/v1/audit/index", search::index),
+        post_("/api/v1/audit/reindex", search::reindex),
         get_("/api/v1/audit/{index}", audit::show),
         get_("/log/{tenant}/checkpoint", public_log::piece),
         get_("/log/{tenant}/tile/{*piece}", public_log::piece),

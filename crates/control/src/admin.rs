@@ -429,7 +429,7 @@ impl Control {
         Ok(heads.get(tenant).map_or(size, |head| head.size))
     }
 
-    fn committed_size(&self, tenant: &TenantName) -> Result<u64, AdminError> {
+    pub(crate) fn committed_size(&self, tenant: &TenantName) -> Result<u64, AdminError> {
         let heads = self.committer().heads();
         let head = heads.borrow().get(tenant).copied();
         let missing = || AdminError::NotFound {

@@ -273,7 +273,7 @@ impl Control {
     }
 
     /// The pseudonyms of persons, as far as the mapping is there: one that was erased must not be found by a guess.
-    async fn pseudonyms_of(&self, persons: &[String]) -> Result<Vec<String>, AdminError> {
+    pub(crate) async fn pseudonyms_of(&self, persons: &[String]) -> Result<Vec<String>, AdminError> {
         let heads = self.committer().heads().borrow().clone();
         let mut found = Vec::new();
         for tenant in heads.keys() {
@@ -309,7 +309,7 @@ impl Control {
     }
 
     /// Who is behind a pseudonym, or the pseudonym; each is looked up once.
-    async fn name_of(
+    pub(crate) async fn name_of(
         &self,
         tenant: &TenantName,
         pseudonym: String,

@@ -41,6 +41,7 @@ mod report;
 mod rotation;
 mod route;
 mod rules;
+mod search;
 mod signer;
 mod simulate;
 mod sinks;
@@ -51,6 +52,7 @@ mod stored;
 mod tariffs;
 #[cfg(test)]
 mod testing;
+mod trace;
 mod upstream;
 mod witnesses;
 mod witnessing;
@@ -90,6 +92,10 @@ pub use report::{
 pub use rotation::LogKeyReport;
 pub use route::{Bounds, Cause, Fallback, ModelPattern, Places, Retry, RouteSpec};
 pub use rules::Reset;
+pub use search::{
+    FoundReport, IndexReport, IndexedReport, KINDS, SEARCH_FILTERS, SEARCH_LIMIT, SearchQuery, SearchReport,
+    search_condition,
+};
 pub use signer::{GuardFile, KeyFiles, log_keys};
 pub use simulate::Proposal;
 pub use sinks::{Rotation, SinkFormat, SinkReport, SinkSpec, SinkStart, SinkStatus, SinkTarget, Webhook};
@@ -97,6 +103,7 @@ pub use snapshot::Actor;
 pub use start::{Control, Loader, Options, StartError};
 pub use store::Warning;
 pub use store::{CostLabel, Fed, LogFeed, StoreError};
+pub use trace::{TraceNode, TraceQuery, TraceReport};
 pub use upstream::{
     ClientIdentity, Fingerprint, HeaderTemplate, Http2, MAX_TEMPLATE, NoSegment, PathTemplate, Preset, Proxy,
     QueryTemplate, Secret, TemplateError, Transport, TransportSpec, UpstreamSpec,

@@ -261,7 +261,7 @@ impl Metrics {
     }
 
     /// The text format, with the committer's numbers as they are now.
-    pub(crate) fn render(&self, committer: &Handle, behind: u64, sinks: &SinkBoard) -> String {
+    pub(crate) fn render(&self, committer: &Handle, (behind, lag): (u64, Duration), sinks: &SinkBoard) -> String {
         let mut out = String::new();
         // Writing to a `String` does not fail.
         let _ = text::encode_registry(&mut out, &self.registry);
@@ -341,8 +341,14 @@ impl Metrics {
             (
                 "cost_entries_behind",
                 "gauge",
-                "Entries that are committed and not in cost reports yet",
+                "Entries that are committed, and not in cost reports and searches yet",
                 behind,
+            ),
+            (
+                "projection_lag_seconds",
+                "gauge",
+                "For how long there have been such entries",
+                lag.as_secs(),
             ),
             ("ready", "gauge", "Whether the store can record", ready),
         ] {

@@ -111,6 +111,12 @@ impl Privacy {
         RandomizedNonceKey::new(&AES_256_GCM, derived.as_ref()).ok()
     }
 
+    /// What shows that the cursor of a search is one of this server's.
+    pub(crate) fn cursor_code(&self, cursor: &[u8]) -> [u8; 16] {
+        let tag = hmac::sign(&self.content, &[b"search\0", cursor].concat());
+        tag.as_ref().first_chunk().copied().unwrap_or_default()
+    }
+
     /// A commitment to a content that comes in parts.
     pub(crate) fn commitment(&self) -> Commitment {
         Commitment(hmac::Context::with_key(&self.content))

@@ -452,7 +452,8 @@ impl Control {
 
     /// The metrics, in Prometheus' text format.
     pub fn render_metrics(&self) -> String {
-        let behind = self.inner.projection.behind();
+        let projection = &self.inner.projection;
+        let behind = (projection.behind(), projection.lag());
         self.inner
             .metrics
             .render(&self.inner.committer, behind, &self.inner.sinks)
@@ -492,7 +493,7 @@ impl Control {
             .is_err()
         {
             tracing::warn!(
-                "the projection for cost reports does not end: it goes on where it was after the next start"
+                "the projection for cost reports and searches does not end: it goes on where it was after the next start"
             );
         }
         self.inner.committer.close().await;

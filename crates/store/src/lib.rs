@@ -35,8 +35,9 @@ pub use feed::{Fed, LogFeed};
 pub use hold::{Ending, Hold, Pending, Warning};
 pub use log::{Batch, BatchError};
 pub use projection::{
-    CostAnswer, CostError, CostGroup, CostLabel, CostQuestion, CostSums, CostTokens, MAX_CALL_TOKENS, MAX_GROUPS,
-    MAX_NAMES, OTHERS, Progress, Projection,
+    CostAnswer, CostError, CostGroup, CostLabel, CostQuestion, CostSums, CostTokens, Facts, Field, MAX_CALL_TOKENS,
+    MAX_GROUPS, MAX_NAMES, OTHERS, Position, Progress, Projection, RebuildError, Rebuilt, SEARCH_LIMIT_MAX, STATUSES,
+    SearchAnswer, SearchError, SearchQuestion, decision, follows, rebuild, status, words,
 };
 pub use reader::Reader;
 pub use tiles::{Tiles, append as append_tiles};

@@ -1,6 +1,10 @@
 //! The reading side of the database: works beside a running server and without one.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+};
 
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use model::{BatchId, Pseudonym, TenantName, Timestamp};
@@ -89,6 +93,50 @@ impl Reader {
             };
             futures_util::stream::iter(batches.into_iter().map(Ok).chain(error.map(Err)))
         })
+    }
+
+    /// The bytes of some entries of a tenant's log, by their indexes; of those that are not there, nothing. Those that stand
+    /// in one batch are read at once.
+    pub async fn entries_at(
+        &self,
+        tenant: &TenantName,
+        indexes: &BTreeSet<u64>,
+    ) -> Result<BTreeMap<u64, Vec<u8>>, StoreError> {
+        let mut found = BTreeMap::new();
+        let mut left = indexes.iter().copied().peekable();
+        while let Some(index) = left.next() {
+            let Some(batch) = self.batch_of(tenant, index).await? else {
+                continue;
+            };
+            let corrupt = |source| {
+                let tenant = tenant.clone();
+                StoreError::Corrupt { tenant, source }
+            };
+            let entries = batch.entries().map_err(corrupt)?;
+            let mut of_batch = Some(index);
+            while let Some(index) = of_batch {
+                let place = usize::try_from(index.saturating_sub(batch.first_index));
+                let bytes = place.ok().and_then(|place| entries.get(place));
+                found.extend(bytes.map(|bytes| (index, bytes.to_vec())));
+                let end = batch.first_index.saturating_add(batch.count);
+                of_batch = left.next_if(|next| *next < end);
+            }
+        }
+        Ok(found)
+    }
+
+    /// The batch that holds an entry.
+    async fn batch_of(&self, tenant: &TenantName, index: u64) -> Result<Option<Batch>, StoreError> {
+        let row = sqlx::query(
+            "SELECT first_index, count, batch_id, boot, epoch, time_us, root, range, entries FROM batch
+             WHERE tenant = $1 AND first_index <= $2 ORDER BY first_index DESC LIMIT 1",
+        )
+        .bind(tenant.as_str())
+        .bind(integer(index))
+        .fetch_optional(&self.pool)
+        .await?;
+        let batch = row.map(|row| read(&row, tenant)).transpose()?;
+        Ok(batch.filter(|batch| index - batch.first_index < batch.count))
     }
 
     /// Some of the batches from entry `from` on; none if there are none.

@@ -89,8 +89,9 @@ fn minute(at: &Zoned) -> Option<Zoned> {
         .ok()
 }
 
-/// `90m`, `12h`, `7d`, `4w`. Days and weeks are those of the calendar: the same clock time, so many days before.
+/// `90m`, `12h`, `7d`, `4w`, and the same behind a minus sign. Days and weeks are those of the calendar: the same clock time, so many days before.
 fn length(text: &str) -> Option<Span> {
+    let text = text.strip_prefix('-').unwrap_or(text);
     let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     let number: i64 = number
         .bytes()
@@ -142,7 +143,8 @@ mod tests {
             ("4w", "UTC", Some("2026-10-26T12:34:00Z")),
             ("", "UTC", None),
             ("d", "UTC", None),
-            ("-7d", "UTC", None),
+            ("-7d", "UTC", Some("2026-11-16T12:34:00Z")),
+            ("--7d", "UTC", None),
             ("7", "UTC", None),
             ("7y", "UTC", None),
             ("7ä", "UTC", None),

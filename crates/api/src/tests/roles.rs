@@ -221,6 +221,30 @@ fn table() -> Vec<Line> {
             reads_audit,
         ),
         line(
+            "GET /api/v1/audit/search",
+            "/api/v1/audit/search?agent=reader",
+            none.clone(),
+            reads_audit,
+        ),
+        line(
+            "GET /api/v1/audit/trace/{id}",
+            "/api/v1/audit/trace/0",
+            none.clone(),
+            reads_audit,
+        ),
+        line(
+            "GET /api/v1/audit/index",
+            "/api/v1/audit/index",
+            none.clone(),
+            reads_audit,
+        ),
+        line(
+            "POST /api/v1/audit/reindex",
+            "/api/v1/audit/reindex",
+            none.clone(),
+            [200, 200, 403, 403, 403, 401],
+        ),
+        line(
             "GET /api/v1/audit/{index}",
             "/api/v1/audit/0",
             none.clone(),

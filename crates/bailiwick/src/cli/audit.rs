@@ -6,6 +6,8 @@ mod keys;
 mod list;
 mod pages;
 mod prove;
+mod reindex;
+mod search;
 mod show;
 mod tail;
 mod verify;
@@ -26,6 +28,8 @@ pub(super) enum Command {
     Verify(verify::Args),
     Export(export::Args),
     Prove(prove::Args),
+    Search(Box<search::Args>),
+    Reindex(reindex::Args),
 }
 
 pub(super) async fn run(common: &Common, command: &Command, out: &mut Output) -> Result<(), Failure> {
@@ -34,9 +38,11 @@ pub(super) async fn run(common: &Common, command: &Command, out: &mut Output) ->
         Command::RotateKey(args) => keys::rotate(common, args, out).await,
         Command::RetireKey(args) => keys::retire(common, args, out).await,
         Command::List(args) => list::run(common, args, out).await,
+        Command::Search(args) => search::run(common, args, out).await,
         Command::Show(args) => show::run(common, args, out).await,
         Command::Tail(args) => tail::run(common, args, out).await,
         Command::Verify(args) => verify::run(common, args, out).await,
+        Command::Reindex(args) => reindex::run(common, args, out).await,
         Command::Export(args) => export::run(common, args, out).await,
         Command::Prove(args) => prove::run(common, args, out).await,
     }

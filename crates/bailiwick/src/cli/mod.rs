@@ -30,6 +30,7 @@ mod serve;
 mod sink;
 mod table;
 mod target;
+mod trace;
 mod witness;
 
 use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
@@ -117,7 +118,7 @@ enum Command {
     /// Add, show and remove administrators
     #[command(subcommand)]
     Admin(admin::Command),
-    /// Read and verify the audit trail
+    /// Read, search and verify the audit trail
     #[command(subcommand)]
     Audit(audit::Command),
     /// Show where entries are streamed to
@@ -126,6 +127,7 @@ enum Command {
     /// Cosign the checkpoints of other deployments' logs
     #[command(subcommand)]
     Witness(witness::Command),
+    Trace(trace::Args),
     /// Look at price catalogues
     #[command(subcommand)]
     Prices(prices::Command),
@@ -166,6 +168,7 @@ fn run(common: &Common, command: Command) -> Result<(), Failure> {
         Command::Audit(command) => wait_for(audit::run(common, &command, &mut out)),
         Command::Sink(command) => wait_for(sink::run(common, &command, &mut out)),
         Command::Witness(command) => witness::run(common, &command, &mut out),
+        Command::Trace(args) => wait_for(trace::run(common, &args, &mut out)),
         Command::Prices(command) => prices::run(&command, &mut out),
         Command::Config(command) => config::run(&command, &mut out),
         Command::Fake(args) => wait_for(fake::run(&args, &mut out)),

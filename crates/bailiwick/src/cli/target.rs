@@ -51,6 +51,11 @@ pub(crate) struct Target {
 }
 
 impl Target {
+    /// Whether a server is named, rather than the configured one meant.
+    pub(crate) fn is_named(&self) -> bool {
+        self.admin.is_some()
+    }
+
     /// A client of the server.
     pub(crate) fn client(&self, common: &Common) -> Result<Client, Failure> {
         // Not needed where everything is said otherwise.

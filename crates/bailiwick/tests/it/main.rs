@@ -31,6 +31,7 @@ mod policies;
 mod public_log;
 mod replays;
 mod rollback;
+mod searching;
 mod serving;
 mod sinks;
 mod storage;

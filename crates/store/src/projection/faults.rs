@@ -23,6 +23,10 @@ impl Faults {
         self.0.lock().unwrap().fates.push_back(fate);
     }
 
+    pub(super) fn clear(&self) {
+        self.0.lock().unwrap().fates.clear();
+    }
+
     pub(super) fn before_commit(&self) -> Result<(), StoreError> {
         let mut orders = self.0.lock().unwrap();
         match orders.fates.pop_front() {

@@ -16,7 +16,7 @@ use tlog::Hash;
 use super::{
     fold::{Declared, Delta, Labels, Open, Tenant},
     labels::LabelSet,
-    sums::CostSums,
+    search::Inheritance,
 };
 use crate::{
     StoreError,
@@ -24,9 +24,15 @@ use crate::{
     reader::{integer, unsigned},
 };
 
+mod rows;
+
+pub(super) use rows::entry_id;
+
 /// The version of the schema and of what the fold puts into it; `schema.sql` ends with it. Another one in the file means
 /// that it is made again.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
+/// How many sets of labels of one tenant are kept in memory.
+const SETS_MAX: usize = 20_000;
 const SCHEMA: &str = include_str!("schema.sql");
 
 /// The file of a data directory.
@@ -167,13 +173,19 @@ impl File {
             let known = Tier::ALL.into_iter().find(|known| known.as_str() == tier);
             loaded.tiers.insert(KeyId::new(&key)?, known.map_or("", Tier::as_str));
         }
-        let open: Vec<(i64, i64, i64)> = sqlx::query_as("SELECT intent, labels, minute FROM open WHERE tenant = $1")
-            .bind(cursor.id)
-            .fetch_all(&mut *connection)
-            .await?;
-        for (intent, labels, minute) in open {
-            let labels = Labels::Stored(labels);
-            loaded.open.insert(unsigned(intent), Open { labels, minute });
+        let open: Vec<(i64, i64, i64, String, i64)> =
+            sqlx::query_as("SELECT intent, labels, minute, terms, followed FROM open WHERE tenant = $1")
+                .bind(cursor.id)
+                .fetch_all(&mut *connection)
+                .await?;
+        for (intent, labels, minute, terms, followed) in open {
+            let followed = usize::try_from(followed).unwrap_or_default();
+            let open = Open {
+                labels: Labels::Stored(labels),
+                minute,
+                inheritance: Inheritance { terms, followed },
+            };
+            loaded.open.insert(unsigned(intent), open);
         }
         let words: Vec<(String, String, String)> =
             sqlx::query_as("SELECT DISTINCT agent, task, model FROM label_set WHERE tenant = $1")
@@ -220,34 +232,29 @@ impl File {
             // Each place that the fold gave out is a set of the same page.
             Labels::New(place) => numbers.get(place).copied().unwrap_or_default(),
         };
-        for ((span, start, labels), sums) in &delta.sums {
-            add_sums(&mut transaction, [id, *span, *start, stored(*labels)], sums).await?;
-        }
+        let sums = delta.sums.iter();
+        let sums = sums.map(|((span, start, labels), sums)| ([id, *span, *start, stored(*labels)], sums));
+        rows::add_sums(&mut transaction, &sums.collect::<Vec<_>>()).await?;
         write_declared(&mut transaction, id, delta).await?;
-        for intent in &delta.ended {
-            sqlx::query("DELETE FROM open WHERE tenant = $1 AND intent = $2")
-                .bind(id)
-                .bind(integer(*intent))
-                .execute(&mut *transaction)
-                .await?;
-        }
+        rows::end_open(&mut transaction, id, &delta.ended).await?;
         for intent in &delta.opened {
-            let Some(open) = tenant.open.get_mut(intent) else {
-                continue;
-            };
-            open.labels = Labels::Stored(stored(open.labels));
-            let Open { labels, minute } = *open;
-            sqlx::query("INSERT INTO open (tenant, intent, labels, minute) VALUES ($1, $2, $3, $4)")
-                .bind(id)
-                .bind(integer(*intent))
-                .bind(stored(labels))
-                .bind(minute)
-                .execute(&mut *transaction)
-                .await?;
+            if let Some(open) = tenant.open.get_mut(intent) {
+                open.labels = Labels::Stored(stored(open.labels));
+            }
         }
+        let opened = delta
+            .opened
+            .iter()
+            .filter_map(|intent| Some((*intent, tenant.open.get(intent)?)));
+        rows::insert_open(&mut transaction, id, &opened.collect::<Vec<_>>()).await?;
+        rows::insert_found(&mut transaction, id, &delta.found).await?;
         transaction.commit().await?;
         #[cfg(test)]
         self.faults.after_commit()?;
+        if tenant.sets.len().saturating_add(numbers.len()) > SETS_MAX {
+            tenant.sets.clear();
+        }
+        tenant.sets.extend(delta.sets.iter().cloned().zip(numbers));
         Ok(())
     }
 }
@@ -299,53 +306,6 @@ async fn number_sets(
     Ok(numbers)
 }
 
-/// Adds to a row. Cost that passes the largest amount stays there, as in the fold of the log; the other sums cannot come
-/// near it, since what is believed of one call is bounded.
-async fn add_sums(connection: &mut SqliteConnection, key: [i64; 4], sums: &CostSums) -> Result<(), StoreError> {
-    let [tenant, span, start, labels] = key;
-    let tokens = &sums.tokens;
-    sqlx::query(
-        "INSERT INTO booked (tenant, span, start, labels, calls, failed, cost, input, cache_read, cache_write,
-             audio_input, image_input, output, reasoning, audio_output, image_output, duration_us)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
-         ON CONFLICT (tenant, span, start, labels) DO UPDATE SET
-             calls = calls + excluded.calls,
-             failed = failed + excluded.failed,
-             cost = CASE WHEN cost > 9223372036854775807 - excluded.cost THEN 9223372036854775807
-                 ELSE cost + excluded.cost END,
-             input = input + excluded.input,
-             cache_read = cache_read + excluded.cache_read,
-             cache_write = cache_write + excluded.cache_write,
-             audio_input = audio_input + excluded.audio_input,
-             image_input = image_input + excluded.image_input,
-             output = output + excluded.output,
-             reasoning = reasoning + excluded.reasoning,
-             audio_output = audio_output + excluded.audio_output,
-             image_output = image_output + excluded.image_output,
-             duration_us = duration_us + excluded.duration_us",
-    )
-    .bind(tenant)
-    .bind(span)
-    .bind(start)
-    .bind(labels)
-    .bind(integer(sums.calls))
-    .bind(integer(sums.failed))
-    .bind(sums.cost.0)
-    .bind(integer(tokens.input))
-    .bind(integer(tokens.cache_read))
-    .bind(integer(tokens.cache_write))
-    .bind(integer(tokens.audio_input))
-    .bind(integer(tokens.image_input))
-    .bind(integer(tokens.output))
-    .bind(integer(tokens.reasoning))
-    .bind(integer(tokens.audio_output))
-    .bind(integer(tokens.image_output))
-    .bind(integer(sums.duration_us))
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
 async fn write_declared(connection: &mut SqliteConnection, tenant: i64, delta: &Delta) -> Result<(), StoreError> {
     for (agent, declared) in &delta.agents {
         sqlx::query(
@@ -373,7 +333,7 @@ async fn write_declared(connection: &mut SqliteConnection, tenant: i64, delta: &
 }
 
 /// Deletes the file with what SQLite keeps beside it, as far as that is there.
-fn remove(path: &Path) -> Result<(), StoreError> {
+pub(super) fn remove(path: &Path) -> Result<(), StoreError> {
     for suffix in ["", "-wal", "-shm"] {
         let mut name = path.as_os_str().to_owned();
         name.push(suffix);

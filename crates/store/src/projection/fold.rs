@@ -1,13 +1,14 @@
-//! What entries do to the sums. Pure: the same entries give the same sums, whatever pages they come in.
+//! What entries do to the sums and to the index. Pure: the same entries give the same sums, whatever pages they come in.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use entry::{Entry, Event, Intent, Outcome};
-use model::{AgentName, KeyId, Timestamp};
+use model::{AgentName, KeyId, NanoUsd, Timestamp};
 use tlog::Hash;
 
 use super::{
     labels::{LabelSet, MAX_NAMES, OTHERS},
+    search::{Facts, Inheritance, follows, terms},
     sums::CostSums,
 };
 use crate::{Batch, BatchError};
@@ -25,12 +26,22 @@ pub(super) enum Labels {
     New(usize),
 }
 
-/// Where an attempt counts once it ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Where an attempt counts once it ends, and what its end can be found by.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Open {
     pub(super) labels: Labels,
     /// Minutes since 1970.
     pub(super) minute: i64,
+    pub(super) inheritance: Inheritance,
+}
+
+/// What an entry can be found by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) index: u64,
+    pub(super) time: Timestamp,
+    pub(super) cost: Option<NanoUsd>,
+    pub(super) terms: String,
 }
 
 /// What of an agent's manifest is a label.
@@ -60,8 +71,12 @@ pub(super) struct Tenant {
     /// The credentials' tiers.
     pub(super) tiers: HashMap<KeyId, &'static str>,
     pub(super) words: HashMap<AgentName, Words>,
+    /// Some of the sets of labels that are stored, by their numbers.
+    pub(super) sets: HashMap<LabelSet, i64>,
     /// Attempts that have not ended, by the entry of their intent.
     pub(super) open: HashMap<u64, Open>,
+    /// What the last entries have from an outcome that they follow from: these are in one batch with it.
+    pub(super) followed: Option<Inheritance>,
 }
 
 /// What a page of a log changes.
@@ -80,6 +95,8 @@ pub(super) struct Delta {
     pub(super) ended: Vec<u64>,
     /// The entries of the intents of this page that have not ended in it.
     pub(super) opened: HashSet<u64>,
+    /// All entries, in order.
+    pub(super) found: Vec<Found>,
 }
 
 impl Tenant {
@@ -96,12 +113,9 @@ impl Tenant {
                     found: batch.first_index,
                 });
             }
+            self.followed = None;
             for bytes in batch.entries()? {
                 let index = self.size;
-                if Entry::is_decided(bytes) {
-                    self.size += 1;
-                    continue;
-                }
                 let entry = Entry::decode(bytes).map_err(|source| BatchError::Entry { index, source })?;
                 self.entry(&entry, &mut delta);
                 self.size += 1;
@@ -112,6 +126,19 @@ impl Tenant {
     }
 
     fn entry(&mut self, entry: &Entry, delta: &mut Delta) {
+        let facts = Facts::of(&entry.event);
+        let mut found = Found {
+            index: entry.index,
+            time: entry.time,
+            cost: facts.cost,
+            terms: terms(&facts),
+        };
+        if follows(&entry.event) {
+            let inherited = self.followed.as_ref().map(|followed| followed.terms(true));
+            found.terms.push_str(inherited.unwrap_or_default());
+        } else {
+            self.followed = None;
+        }
         match &entry.event {
             Event::AgentLoaded { agent, .. } => {
                 let declared = Declared {
@@ -132,13 +159,19 @@ impl Tenant {
                 let open = Open {
                     labels: self.labels(intent, delta),
                     minute: minute(counted_at(intent, entry.time)),
+                    inheritance: Inheritance::of(&facts),
                 };
                 self.open.insert(entry.index, open);
                 delta.opened.insert(entry.index);
             }
-            Event::Outcome(outcome) => self.outcome(outcome, delta),
+            Event::Outcome(outcome) => {
+                self.followed = self.outcome(outcome, delta);
+                let inherited = self.followed.as_ref().map(|followed| followed.terms(false));
+                found.terms.push_str(inherited.unwrap_or_default());
+            }
             _ => {}
         }
+        delta.found.push(found);
     }
 
     fn labels(&mut self, intent: &Intent, delta: &mut Delta) -> Labels {
@@ -157,6 +190,9 @@ impl Tenant {
             upstream: action.upstream.to_string(),
             model: bounded(&mut words.models, &action.model),
         };
+        if let Some(number) = self.sets.get(&set) {
+            return Labels::Stored(*number);
+        }
         let next = delta.sets.len();
         let place = *delta.places.entry(set).or_insert_with_key(|set| {
             delta.sets.push(set.clone());
@@ -165,11 +201,9 @@ impl Tenant {
         Labels::New(place)
     }
 
-    fn outcome(&mut self, outcome: &Outcome, delta: &mut Delta) {
+    fn outcome(&mut self, outcome: &Outcome, delta: &mut Delta) -> Option<Inheritance> {
         // The log was checked when it was written: an outcome has an intent.
-        let Some(open) = self.open.remove(&outcome.intent) else {
-            return;
-        };
+        let open = self.open.remove(&outcome.intent)?;
         if !delta.opened.remove(&outcome.intent) {
             delta.ended.push(outcome.intent);
         }
@@ -178,6 +212,7 @@ impl Tenant {
             let start = open.minute.div_euclid(span) * span;
             delta.sums.entry((span, start, open.labels)).or_default().add(&sums);
         }
+        Some(open.inheritance)
     }
 }
 

@@ -3,8 +3,9 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
     sync::{Arc, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use model::TenantName;
@@ -27,7 +28,7 @@ const WAITS: [u64; 4] = if cfg!(test) {
 } else {
     [100, 500, 2_000, 5_000]
 };
-/// How many questions are answered at once: each keeps a thread busy.
+/// How many questions for sums are answered at once, and as many searches: each keeps a thread busy.
 const ASKING: usize = 2;
 
 /// How far the follower is.
@@ -37,6 +38,10 @@ pub struct Progress {
     pub read: BTreeMap<TenantName, u64>,
     /// Why it does not go on, if so. It tries again by itself.
     pub trouble: Option<String>,
+    /// How often the file was thrown away and made again since the start.
+    pub made_again: u64,
+    /// When it had read all that was committed then.
+    pub caught_up: Option<Instant>,
 }
 
 /// What was booked, by minute and labels. Dropping it ends the follower at its next step; [`Projection::stop`] waits for
@@ -47,7 +52,10 @@ pub struct Projection {
     pub(super) heads: watch::Receiver<Heads>,
     pub(super) progress: watch::Receiver<Progress>,
     pub(super) nudge: Arc<Notify>,
+    again: Arc<AtomicBool>,
+    started: Instant,
     pub(super) asking: Arc<Semaphore>,
+    pub(super) searching: Arc<Semaphore>,
     stop: watch::Sender<bool>,
     task: std::sync::Mutex<Option<JoinHandle<()>>>,
     #[cfg(test)]
@@ -61,6 +69,7 @@ impl Projection {
         let (progress, watch_progress) = watch::channel(Progress::default());
         let (stop, stopping) = watch::channel(false);
         let nudge = Arc::<Notify>::default();
+        let again = Arc::<AtomicBool>::default();
         let path = file::path(dir);
         let follower = Follower {
             path: path.clone(),
@@ -69,6 +78,7 @@ impl Projection {
             reserve,
             progress,
             nudge: nudge.clone(),
+            again: again.clone(),
             stopping,
             file: None,
             tenants: BTreeMap::new(),
@@ -82,7 +92,10 @@ impl Projection {
             heads,
             progress: watch_progress,
             nudge,
+            again,
+            started: Instant::now(),
             asking: Arc::new(Semaphore::new(ASKING)),
+            searching: Arc::new(Semaphore::new(ASKING)),
             stop,
             task: std::sync::Mutex::new(Some(tokio::spawn(follower.run()))),
             #[cfg(test)]
@@ -103,6 +116,25 @@ impl Projection {
             head.size.saturating_sub(read)
         });
         behind.sum()
+    }
+
+    /// For how long what is committed has not been read whole: zero where all of it is read.
+    pub fn lag(&self) -> Duration {
+        if self.behind() == 0 {
+            return Duration::ZERO;
+        }
+        let caught_up = self.progress.borrow().caught_up;
+        caught_up.unwrap_or(self.started).elapsed()
+    }
+
+    /// Throws the file away and makes it again from the logs. Returns when it is thrown away, or `patience` is over.
+    pub async fn make_again(&self, patience: Duration) -> bool {
+        let mut progress = self.progress.clone();
+        let before = progress.borrow().made_again;
+        self.again.store(true, Ordering::SeqCst);
+        self.nudge.notify_one();
+        let made = progress.wait_for(|progress| progress.made_again > before);
+        matches!(tokio::time::timeout(patience, made).await, Ok(Ok(_)))
     }
 
     /// Ends the follower and closes its file. What it has not read it reads after the next start.
@@ -146,6 +178,8 @@ struct Follower {
     reserve: u64,
     progress: watch::Sender<Progress>,
     nudge: Arc<Notify>,
+    /// Whether somebody wants the file to be made again.
+    again: Arc<AtomicBool>,
     stopping: watch::Receiver<bool>,
     file: Option<File>,
     tenants: BTreeMap<TenantName, Tenant>,
@@ -213,19 +247,45 @@ impl Follower {
             tracing::info!("the projection was deleted: it is made again from the logs");
             self.close(false).await;
         }
+        if self.again.load(Ordering::SeqCst) {
+            self.throw_away().await?;
+        }
         if self.file.is_none() {
             self.open().await?;
         }
         let heads = self.heads.borrow_and_update().clone();
         for (name, head) in heads {
             while self.tenants.get(&name).map_or(0, |tenant| tenant.size) < head.size {
-                if *self.stopping.borrow() {
+                // Who wants it to be made again has nudged, so that the next round begins at once.
+                if *self.stopping.borrow() || self.again.load(Ordering::SeqCst) {
                     return Ok(());
                 }
                 self.check_room()?;
                 self.page(&name).await?;
             }
         }
+        self.progress
+            .send_modify(|progress| progress.caught_up = Some(Instant::now()));
+        Ok(())
+    }
+
+    /// Deletes the file, because somebody wants it to be made again.
+    async fn throw_away(&mut self) -> Result<(), Trouble> {
+        tracing::info!("the projection is made again from the logs, as somebody wants it");
+        if self.file.is_none() {
+            // One that cannot be used is made again by that.
+            self.open().await?;
+        }
+        self.tenants.clear();
+        if let Some(file) = self.file.take() {
+            file.delete().await.map_err(Trouble::File)?;
+        }
+        self.again.store(false, Ordering::SeqCst);
+        self.progress.send_modify(|progress| {
+            progress.read.clear();
+            progress.made_again += 1;
+            progress.caught_up = None;
+        });
         Ok(())
     }
 
@@ -334,9 +394,9 @@ impl Follower {
                 return false;
             }
             match (&progress.trouble, &text) {
-                (None, Some(text)) => tracing::warn!("cost reports wait: {text}"),
-                (Some(_), Some(text)) => tracing::debug!("cost reports still wait: {text}"),
-                (Some(_), None) => tracing::info!("cost reports go on"),
+                (None, Some(text)) => tracing::warn!("cost reports and searches wait: {text}"),
+                (Some(_), Some(text)) => tracing::debug!("cost reports and searches still wait: {text}"),
+                (Some(_), None) => tracing::info!("cost reports and searches go on"),
                 (None, None) => {}
             }
             progress.trouble = text;

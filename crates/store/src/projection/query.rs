@@ -135,7 +135,7 @@ impl Projection {
     }
 
     /// Waits until the follower has read so much.
-    async fn caught_up(&self, needed: &BTreeMap<TenantName, u64>) -> Result<(), CostError> {
+    pub(super) async fn caught_up(&self, needed: &BTreeMap<TenantName, u64>) -> Result<(), CostError> {
         let mut progress = self.progress.clone();
         if !reaches(&progress.borrow_and_update().read, needed) {
             self.nudge.notify_one();

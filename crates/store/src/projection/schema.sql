@@ -1,4 +1,5 @@
--- What was booked, by time and labels: made from the logs, and made again when this file or its version changes.
+-- What was booked, by time and labels, and what entries can be found by: made from the logs, and made again when this
+-- file or its version changes.
 
 -- How far each tenant's log was read.
 CREATE TABLE cursor (
@@ -49,10 +50,12 @@ CREATE TABLE booked (
 
 -- Attempts that had not ended at the cursor.
 CREATE TABLE open (
-    tenant INTEGER NOT NULL,
-    intent INTEGER NOT NULL, -- its entry
-    labels INTEGER NOT NULL,
-    minute INTEGER NOT NULL, -- since 1970
+    tenant   INTEGER NOT NULL,
+    intent   INTEGER NOT NULL, -- its entry
+    labels   INTEGER NOT NULL,
+    minute   INTEGER NOT NULL, -- since 1970
+    terms    TEXT    NOT NULL, -- what its outcome can be found by, too
+    followed INTEGER NOT NULL, -- how many bytes of that hold for what follows from the outcome, too
     PRIMARY KEY (tenant, intent)
 ) STRICT, WITHOUT ROWID;
 
@@ -74,4 +77,14 @@ CREATE TABLE credential (
     PRIMARY KEY (tenant, key)
 ) STRICT, WITHOUT ROWID;
 
-PRAGMA user_version = 1;
+-- Every entry. The id is the tenant's number times 2^44, and the entry's index in its log.
+CREATE TABLE entry (
+    id   INTEGER NOT NULL PRIMARY KEY,
+    time INTEGER NOT NULL, -- microseconds since 1970; never less than that of the entry before it in its log
+    cost INTEGER           -- nano-dollars, of outcomes
+) STRICT;
+
+-- The ids of the entries that have a term; see search/terms.rs. The texts themselves are not kept.
+CREATE VIRTUAL TABLE term USING fts5 (terms, content = '', columnsize = 0, detail = none, tokenize = 'ascii');
+
+PRAGMA user_version = 2;

@@ -2,5 +2,6 @@
 
 mod following;
 mod random;
+mod searching;
 mod sums;
 mod world;

@@ -2,11 +2,11 @@
 
 use api::wire::Entries;
 use clap::builder::PossibleValuesParser;
-use control::{EntryReport, rfc3339};
+use control::{EntryReport, KINDS, rfc3339};
 use model::{AgentName, TenantName};
 
 use super::{
-    describe::{KINDS, describe},
+    describe::describe,
     pages::{Log, PAGE},
 };
 use crate::cli::{

@@ -215,15 +215,39 @@ async fn what_was_answered_stands_in_the_log() {
     pdp.ask("default", "evaluation", &json!({})).await.is(400);
     let shown = pdp.world.run(&["audit", "show", &id]).exits(0);
     assert!(shown.stdout.contains("decided at"), "{}", shown.stdout);
+    insta::assert_snapshot!("trace", crate::searching::trace(&pdp.world, &id));
     let decided = pdp.decided();
     assert_eq!(decided.len(), 2);
-    assert_eq!((decided[0].id.to_string(), decided[0].seq, decided[1].seq), (id, 1, 2));
+    assert_eq!(
+        (decided[0].id.to_string(), decided[0].seq, decided[1].seq),
+        (id.clone(), 1, 2)
+    );
     let item = &decided[0].items[0];
     assert_eq!(
         (item.code.as_str(), item.policies.as_slice()),
         ("permitted", &["rule-1".to_owned()][..])
     );
-    assert_ne!(item.subject.as_ref().unwrap().id.as_deref(), Some("alice"));
+    let alice = item.subject.as_ref().unwrap().id.as_deref().unwrap();
+    assert_ne!(alice, "alice");
+    let (alice, subject) = (format!("pseudonym:{alice}"), format!("user/{alice}"));
+    for filter in [
+        ["--user", &alice],
+        ["--subject", &subject],
+        ["--resource", "record/record-1"],
+        ["--action", &id],
+        ["--pep", "suite"],
+    ] {
+        let found = pdp.world.json(&[
+            "audit",
+            "search",
+            "--kind",
+            "decided",
+            "--oldest-first",
+            filter[0],
+            filter[1],
+        ]);
+        assert_eq!(found["entries"][0]["entry"]["event"]["decided"]["id"], id, "{filter:?}");
+    }
     assert_eq!(item.resource.as_ref().unwrap().id.as_deref(), Some("record-1"));
     assert_eq!(decided[1].items[1].code, "incomplete");
 }

@@ -2,13 +2,17 @@
 
 use std::{fs, time::Duration};
 
+use model::NanoUsd;
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _, sqlite::SqliteConnectOptions};
 
 use super::{
-    super::{CostError, CostQuestion, Projection, file},
+    super::{CostError, CostQuestion, Projection, file, rebuild},
     world::{Call, PATIENCE, World, ended, tenant},
 };
-use crate::db::faults::Fate::{Fails, FailsButLands};
+use crate::{
+    DataDir,
+    db::faults::Fate::{Fails, FailsButLands},
+};
 
 fn call() -> Call {
     Call {
@@ -232,4 +236,26 @@ async fn two_followers_take_no_page_twice() {
     other.stop().await;
     world.check().await;
     world.stop().await;
+}
+
+#[tokio::test]
+async fn it_is_made_again_when_somebody_wants_it() {
+    let world = World::new().await;
+    world.call(1, call(), 70).await;
+    let rows = world.rows().await;
+    execute(&file::path(world.dir.path()), "UPDATE booked SET cost = 1").await;
+    assert_eq!(cost(&world).await, 1);
+    assert!(world.projection.make_again(PATIENCE).await);
+    assert_eq!(world.rows().await, rows);
+    assert_eq!((world.projection.behind(), world.projection.lag()), (0, Duration::ZERO));
+    // Where no server runs, too.
+    let dir = world.stop().await;
+    execute(&file::path(dir.path()), "UPDATE booked SET cost = 1").await;
+    let data = DataDir::open(dir.path()).unwrap();
+    let mut steps = Vec::new();
+    let made = rebuild(&data, |read, all| steps.push((read, all))).await.unwrap();
+    assert_eq!((made.booked, made.in_log), (NanoUsd(70), NanoUsd(70)));
+    let size: u64 = made.sizes.values().sum();
+    assert_eq!(steps.last(), Some(&(size, size)));
+    drop(data);
 }

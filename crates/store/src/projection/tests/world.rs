@@ -14,7 +14,9 @@ use model::{
     ActionId, AdminName, AgentName, BudgetName, Digest, KeyId, NanoUsd, Pseudonym, TenantName, Tier, Timestamp,
     UpstreamName, Usage, UsageSource,
 };
-use sqlx::{ConnectOptions as _, Connection as _, Row as _, sqlite::SqliteConnectOptions};
+use sqlx::{
+    ConnectOptions as _, Connection as _, Executor as _, Row as _, SqliteConnection, sqlite::SqliteConnectOptions,
+};
 use tempfile::TempDir;
 use tlog::CompactRange;
 use tokio::task::JoinHandle;
@@ -73,7 +75,7 @@ fn budgets_of(agent: &str) -> &'static [(&'static str, Unit, &'static str)] {
     }
 }
 
-fn budgets_loaded(agent: &str) -> Vec<Event> {
+pub(super) fn budgets_loaded(agent: &str) -> Vec<Event> {
     let loaded = |(name, unit, zone): &(&str, Unit, &str)| {
         let window = Window::Calendar {
             unit: *unit,
@@ -330,6 +332,23 @@ impl World {
         (state, entries)
     }
 
+    /// The entries of a log.
+    pub(super) async fn entries_of(&self, tenant: &TenantName) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        let mut batches = std::pin::pin!(self.reader.batches(tenant, 0));
+        while let Some(batch) = batches.next().await {
+            let batch = batch.unwrap();
+            entries.extend(
+                batch
+                    .entries()
+                    .unwrap()
+                    .iter()
+                    .map(|bytes| Entry::decode(bytes).unwrap()),
+            );
+        }
+        entries
+    }
+
     /// Compares everything that the projection says with what the log says.
     pub(super) async fn check(&self) {
         self.view().await;
@@ -387,15 +406,21 @@ impl World {
         }
     }
 
+    /// A connection to the projection that only reads, with the index of terms as a table.
+    pub(super) async fn connect(&self) -> SqliteConnection {
+        let options = SqliteConnectOptions::new().filename(file::path(self.dir.path()));
+        let mut connection = options.read_only(true).connect().await.unwrap();
+        connection
+            .execute("CREATE VIRTUAL TABLE temp.word USING fts5vocab(main, term, instance)")
+            .await
+            .unwrap();
+        connection
+    }
+
     /// All rows that matter, in an order that does not depend on how they came about.
     pub(super) async fn rows(&self) -> Vec<String> {
         self.sums(CostQuestion::default()).await;
-        let mut connection = SqliteConnectOptions::new()
-            .filename(file::path(self.dir.path()))
-            .read_only(true)
-            .connect()
-            .await
-            .unwrap();
+        let mut connection = self.connect().await;
         let rows = sqlx::query(
             "SELECT json_array(span, start, calls, failed, cost, input, cache_read, output, reasoning, duration_us, team,
                  product, environment, agent, tier, user, task, operation, upstream, model) AS row
@@ -403,6 +428,10 @@ impl World {
              UNION ALL SELECT json_array('open', intent, minute, team, agent, task) FROM open
                  JOIN label_set ON label_set.id = open.labels
              UNION ALL SELECT json_array('cursor', tenant, size, hex(root)) FROM cursor WHERE tenant <> '_system'
+             UNION ALL SELECT json_array('entry', tenant, entry.id & (1 << 44) - 1, time, cost) FROM entry
+                 JOIN cursor ON cursor.id = entry.id >> 44 WHERE tenant <> '_system'
+             UNION ALL SELECT json_array('term', tenant, doc & (1 << 44) - 1, word.term) FROM word
+                 JOIN cursor ON cursor.id = doc >> 44 WHERE tenant <> '_system'
              ORDER BY row",
         )
         .fetch_all(&mut connection)
@@ -466,6 +495,10 @@ impl World {
         meanwhile(&file::path(self.dir.path())).await;
         let projection = Projection::start(self.dir.path(), self.reader.clone(), self.handle.heads(), 0);
         Self { projection, ..self }
+    }
+
+    pub(super) fn clear_faults_of_projection(&self) {
+        self.projection.faults.clear();
     }
 
     pub(super) fn order_fault_of_projection(&self, fate: Fate) {
