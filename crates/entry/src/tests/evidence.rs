@@ -158,7 +158,10 @@ fn stops_and_heartbeats_are_of_the_start_that_the_log_is_in() {
     // Stops of earlier versions stood in the server's own log only, and nothing was compared.
     let mut old = system();
     for event in [started(1), stopped(6)] {
-        let entry = crate::Entry { v: 4, ..old.next(event) };
+        let entry = crate::Entry {
+            v: 4,
+            ..old.next(event)
+        };
         assert_eq!(old.state.apply(&entry), Ok(()));
     }
 }

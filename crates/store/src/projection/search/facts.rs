@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use entry::{Action, Condensed, Decided, Decision, Denial, Event, Intent, Outcome, Party};
+use entry::{Action, Condensed, Decided, Decision, Denial, Event, Expired, Intent, Outcome, Party};
 use ledger::{Booking, Scope};
 use model::{ActionId, NanoUsd, UpstreamName};
 use serde_json::Value;
@@ -215,8 +215,22 @@ impl<'a> Facts<'a> {
             | Event::PolicyLoaded { by, .. }
             | Event::PricesLoaded { by, .. }
             | Event::UpstreamsLoaded { by, .. }
-            | Event::EntitiesChanged { by, .. } => self.add(Field::Admin, by.as_str()),
-            Event::PolicyFile(_) | Event::SpoolApplied(_) | Event::Started { .. } | Event::Stopped { .. } => {}
+            | Event::EntitiesChanged { by, .. }
+            | Event::SigningKeyAdded { by, .. }
+            | Event::SigningKeyRetired { by, .. }
+            | Event::Restored { by, .. }
+            | Event::Expired(Expired { by, .. })
+            | Event::LegalHoldSet { by, .. }
+            | Event::LegalHoldLifted { by, .. } => self.add(Field::Admin, by.as_str()),
+            Event::PolicyFile(_)
+            | Event::SpoolApplied(_)
+            | Event::Started { .. }
+            | Event::Stopped { .. }
+            | Event::Heads { .. }
+            | Event::Heartbeat { .. }
+            | Event::QuorumMissed { .. }
+            | Event::QuorumMet { .. }
+            | Event::SnapshotTaken { .. } => {}
             // Those of `event`.
             Event::Intent(_)
             | Event::Outcome(_)
