@@ -1,10 +1,10 @@
 //! The pipeline and the use cases. Each mutation is authorised beside its write and recorded with it.
 //!
 //! `control` never sees HTTP types: edges are codecs around it. Its files, in the order of a first reading:
-//! `pipeline.rs` (what happens to an action), `authenticate.rs` (who calls), `route.rs` (how often it is tried, and where), `quote.rs` (what it can cost),
+//! `pipeline.rs` (what happens to an action), `authenticate.rs` (who calls), the crate `route` (how often it is tried, and where), `quote.rs` (what it can cost),
 //! `bound.rs` (how much output is reserved for), `record.rs` (what is recorded of a refusal), `repeat.rs` (what is sent
 //! again), `asking.rs` and `audience.rs` (what waits for an administrator), `meter.rs` (what it used), `expiry.rs` (when its
-//! credential ends it), `governance.rs` and `upstream.rs` (what is declared), `load.rs` and `publish.rs`
+//! credential ends it), `governance.rs` (what is declared, beside the crate `upstream`), `load.rs` and `publish.rs`
 //! (how that takes effect), `snapshot.rs` (what requests read), `admin.rs`, `budgets.rs`, `rules.rs`, `overruns.rs`, `cost.rs`
 //! `simulate.rs` and `replay.rs` (what administrators may do and see), `signer.rs` (checkpoints), `public_log.rs` (the logs as
 //! mirrors read them), `start.rs` (how it all begins and ends).
@@ -39,7 +39,6 @@ mod repeat;
 mod replay;
 mod report;
 mod rotation;
-mod route;
 mod rules;
 mod search;
 mod signer;
@@ -53,7 +52,6 @@ mod tariffs;
 #[cfg(test)]
 mod testing;
 mod trace;
-mod upstream;
 mod witnesses;
 mod witnessing;
 
@@ -77,7 +75,7 @@ pub use ledger::Warning as Caution;
 pub use meter::{BodyEnd, Cleared, Meter, Settled, Unassembled};
 pub use overruns::Acceptance;
 pub use pdp::{PepAnswer, PepError, PepSession, Presented, endpoints as pdp_endpoints};
-pub use pipeline::{Ask, Failure, Forwarded, Upstream};
+pub use pipeline::{Ask, Forwarded, Upstream};
 pub use policy::{Source as PolicySource, Sources as PolicySources};
 pub use public_log::{Checkpoints, Published};
 pub use refusal::Refusal;
@@ -90,7 +88,7 @@ pub use report::{
     StoppedReport, Unlike, UpstreamReport, rfc3339,
 };
 pub use rotation::LogKeyReport;
-pub use route::{Bounds, Cause, Fallback, ModelPattern, Places, Retry, RouteSpec};
+pub use route::{Bounds, Cause, Failure, Fallback, ModelPattern, Places, Retry, RouteSpec};
 pub use rules::Reset;
 pub use search::{
     FoundReport, IndexReport, IndexedReport, KINDS, SEARCH_FILTERS, SEARCH_LIMIT, SearchQuery, SearchReport,
