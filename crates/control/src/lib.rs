@@ -6,7 +6,7 @@
 //! again), `asking.rs` and `audience.rs` (what waits for an administrator), `meter.rs` (what it used), `expiry.rs` (when its
 //! credential ends it), `governance.rs` (what is declared, beside the crate `upstream`), `load.rs` and `publish.rs`
 //! (how that takes effect), `snapshot.rs` (what requests read), `admin.rs`, `budgets.rs`, `rules.rs`, `overruns.rs`, `cost.rs`
-//! `simulate.rs` and `replay.rs` (what administrators may do and see), `signer.rs` (checkpoints), `public_log.rs` (the logs as
+//! `simulate.rs` and `replay.rs` (what administrators may do and see), `rotation.rs` (the keys of checkpoints, which the crate `signing` makes), `public_log.rs` (the logs as
 //! mirrors read them), `start.rs` (how it all begins and ends).
 
 mod admin;
@@ -41,7 +41,6 @@ mod report;
 mod rotation;
 mod rules;
 mod search;
-mod signer;
 mod simulate;
 mod sinks;
 mod snapshot;
@@ -52,8 +51,6 @@ mod tariffs;
 #[cfg(test)]
 mod testing;
 mod trace;
-mod witnesses;
-mod witnessing;
 
 pub use admin::{AdminError, IssuedAdmin, IssuedKey, KeyOrder, PepKeyOrder, Permission};
 pub use audience::{Audience, Seat};
@@ -77,7 +74,6 @@ pub use overruns::Acceptance;
 pub use pdp::{PepAnswer, PepError, PepSession, Presented, endpoints as pdp_endpoints};
 pub use pipeline::{Ask, Forwarded, Upstream};
 pub use policy::{Source as PolicySource, Sources as PolicySources};
-pub use public_log::{Checkpoints, Published};
 pub use refusal::Refusal;
 pub use repeat::RepeatKey;
 pub use replay::ReplayOrder;
@@ -94,7 +90,10 @@ pub use search::{
     FoundReport, IndexReport, IndexedReport, KINDS, SEARCH_FILTERS, SEARCH_LIMIT, SearchQuery, SearchReport,
     search_condition,
 };
-pub use signer::{GuardFile, KeyFiles, log_keys};
+pub use signing::{
+    AskWitness, Asked, Checkpoints, GuardFile, KeyFiles, Published, SigningError, WitnessAnswer, WitnessSpec,
+    Witnesses, cosigned_file, log_keys,
+};
 pub use simulate::Proposal;
 pub use sinks::{Rotation, SinkFormat, SinkReport, SinkSpec, SinkStart, SinkStatus, SinkTarget, Webhook};
 pub use snapshot::Actor;
@@ -106,5 +105,3 @@ pub use upstream::{
     ClientIdentity, Fingerprint, HeaderTemplate, Http2, MAX_TEMPLATE, NoSegment, PathTemplate, Preset, Proxy,
     QueryTemplate, Secret, TemplateError, Transport, TransportSpec, UpstreamSpec,
 };
-pub use witnesses::{AskWitness, Asked, WitnessAnswer, WitnessSpec, Witnesses};
-pub use witnessing::cosigned_file;
