@@ -6,7 +6,7 @@
 //! again), `asking.rs` and `audience.rs` (what waits for an administrator), `meter.rs` (what it used), `expiry.rs` (when its
 //! credential ends it), `governance.rs` (what is declared, beside the crate `upstream`), `load.rs` and `publish.rs`
 //! (how that takes effect), `snapshot.rs` (what requests read), `admin.rs`, `budgets.rs`, `rules.rs`, `overruns.rs`, `cost.rs`
-//! `simulate.rs` and `replay.rs` (what administrators may do and see), `rotation.rs` (the keys of checkpoints, which the crate `signing` makes), `public_log.rs` (the logs as
+//! `simulate.rs` and `replays.rs` (what administrators may do and see), `rotation.rs` (the keys of checkpoints, which the crate `signing` makes), `public_log.rs` (the logs as
 //! mirrors read them), `start.rs` (how it all begins and ends).
 
 mod admin;
@@ -36,7 +36,7 @@ mod quote;
 mod record;
 mod refusal;
 mod repeat;
-mod replay;
+mod replays;
 mod report;
 mod rotation;
 mod rules;
@@ -70,18 +70,20 @@ pub use governance::{
 };
 pub use ledger::Warning as Caution;
 pub use meter::{BodyEnd, Cleared, Meter, Settled, Unassembled};
+pub use model::rfc3339;
 pub use overruns::Acceptance;
 pub use pdp::{PepAnswer, PepError, PepSession, Presented, endpoints as pdp_endpoints};
 pub use pipeline::{Ask, Forwarded, Upstream};
 pub use policy::{Source as PolicySource, Sources as PolicySources};
 pub use refusal::Refusal;
 pub use repeat::RepeatKey;
-pub use replay::ReplayOrder;
+pub use replay::{
+    NotReplayed, ReplayAnswer, ReplayChange, ReplayDay, ReplayExample, ReplayOrder, ReplayReport, ReplaySet, Unlike,
+};
 pub use report::{
     AdminReport, AgentReport, AskReport, BreakerReport, BucketReport, BudgetPage, BudgetReport, EditReport,
-    EntryReport, KeyReport, LimitReport, LoadReport, NotReplayed, OverrunReport, PepKeyReport, PepReport, ReplayAnswer,
-    ReplayChange, ReplayDay, ReplayExample, ReplayReport, ReplaySet, SimulationReport, StandingReport, StopReport,
-    StoppedReport, Unlike, UpstreamReport, rfc3339,
+    EntryReport, KeyReport, LimitReport, LoadReport, OverrunReport, PepKeyReport, PepReport, SimulationReport,
+    StandingReport, StopReport, StoppedReport, UpstreamReport,
 };
 pub use rotation::LogKeyReport;
 pub use route::{Bounds, Cause, Failure, Fallback, ModelPattern, Places, Retry, RouteSpec};

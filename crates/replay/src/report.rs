@@ -5,11 +5,14 @@ use std::{
     sync::Arc,
 };
 
-use model::Timestamp;
+use model::{Timestamp, rfc3339};
 use serde::{Deserialize, Serialize};
 
-use super::rfc3339;
-use crate::replay::{Group, ReplayOrder, Side, Spot, Tally};
+use crate::{
+    ReplayOrder,
+    ask::{Side, Spot},
+    tally::{Group, Tally},
+};
 
 /// How many policies that decided nothing are named.
 const UNUSED_TOLD: usize = 1_000;

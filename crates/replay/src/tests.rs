@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::{ask::Missing, *};
-use crate::pdp::asked as item_of;
+use crate::recorded as item_of;
 
 const SCHEMA: &str = "\
     entity person { mail?: String };\n\
@@ -558,7 +558,7 @@ fn what_was_not_recorded_is_counted_and_not_guessed() {
     item.code = "unknown_type".to_owned();
     item.input = Some(entry::Input::default());
     log.decided(vec![item.clone()]);
-    item.code = crate::pdp::INCOMPLETE.to_owned();
+    item.code = crate::INCOMPLETE.to_owned();
     log.decided(vec![item]);
     let (tally, _) = log.put_to(BASE);
     let missing: Vec<_> = tally

@@ -9,7 +9,7 @@ use policy::{AgentFacts, Bundle, Code, DenialKind, Outcome, Properties, Question
 use serde_json::Value as Json;
 
 use super::{ReplayOrder, past::Past};
-use crate::pdp::INCOMPLETE;
+use crate::INCOMPLETE;
 
 /// The first version of entries that says how many tools a call offered.
 const TOOLS_COUNTED: u32 = 4;
@@ -19,7 +19,7 @@ const AGENT: &str = "Agent";
 const MODEL: &str = "Model";
 
 /// How texts become pseudonyms.
-pub(crate) type Veil = Arc<dyn Fn(&str) -> String + Send + Sync>;
+pub type Veil = Arc<dyn Fn(&str) -> String + Send + Sync>;
 
 /// Why something cannot be asked again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -102,7 +102,7 @@ impl Past {
 }
 
 /// What policies see of a manifest.
-pub(crate) fn facts(agent: &AgentRecord) -> AgentFacts {
+pub fn facts(agent: &AgentRecord) -> AgentFacts {
     AgentFacts {
         name: agent.name.clone(),
         team: agent.team.clone(),
