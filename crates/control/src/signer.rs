@@ -35,6 +35,9 @@ use steps::Steps;
 
 /// At most one checkpoint a tenant in this time.
 const INTERVAL: Duration = Duration::from_secs(1);
+/// What to do where a database is refused, if it is the one that is meant.
+const ACCEPT: &str = "Look for a newer copy first. If there is none, `bailiwick audit accept-restored --note TEXT` shows \
+                      what is lost, and has the next start go on";
 /// How long after a failure it is tried again.
 const AGAIN: Duration = Duration::from_secs(3);
 
@@ -49,7 +52,7 @@ impl GuardFile {
         Self(directory.join(format!("{tenant}.checkpoint")))
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 
@@ -103,7 +106,7 @@ impl Signer {
         let read = Checkpoint::open(&note, &known);
         read.map(Some).map_err(|error| StartError::Guard {
             tenant: tenant.clone(),
-            why: format!("the guard file cannot be read: {error}"),
+            why: format!("the guard file cannot be read: {error}. {ACCEPT}"),
         })
     }
 
@@ -119,7 +122,7 @@ impl Signer {
         let size = reader.size(tenant).await?;
         if size < guarded.size {
             return Err(differs(format!(
-                "the database has {size} entries, but {} were signed: an older copy was put in its place",
+                "the database has {size} entries, but {} were signed: an older copy was put in its place. {ACCEPT}",
                 guarded.size
             )));
         }
@@ -133,9 +136,9 @@ impl Signer {
         if same {
             Ok(())
         } else {
-            Err(differs(
-                "the database holds another history than the one that was signed".to_owned(),
-            ))
+            Err(differs(format!(
+                "the database holds another history than the one that was signed. {ACCEPT}"
+            )))
         }
     }
 

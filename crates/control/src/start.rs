@@ -58,6 +58,8 @@ pub struct Options {
     pub spool: Option<PathBuf>,
     /// Whether the logs are published to whoever asks, without a credential.
     pub public_log: bool,
+    /// After how long a log without an entry gets a heartbeat; `None` for never.
+    pub heartbeat: Option<Duration>,
     /// Bounds.
     pub limits: Limits,
     /// Who cosigns checkpoints, and how many of them have to before one is published; `None` if nobody does.
@@ -207,6 +209,7 @@ impl Control {
             reserve,
             spool,
             public_log,
+            heartbeat,
             limits,
             witnesses,
             authzen,
@@ -255,6 +258,7 @@ impl Control {
             open_holds: limits.in_flight,
             reserve,
             spool,
+            heartbeat,
             random: random_bytes,
         };
         let (committer, committing) = Committer::start(store, clock.clone(), config).await?;
@@ -531,7 +535,7 @@ fn name_of(random: &SystemRandom) -> String {
     data_encoding::BASE32_DNSSEC.encode(&bytes)
 }
 
-fn random_bytes() -> [u8; 10] {
+pub(crate) fn random_bytes() -> [u8; 10] {
     let mut bytes = [0; 10];
     fill(&SystemRandom::new(), &mut bytes);
     bytes

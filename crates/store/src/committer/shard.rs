@@ -26,6 +26,8 @@ pub(crate) struct Shard {
     pub(crate) range: CompactRange,
     waiting: Vec<u8>,
     waiting_count: u64,
+    /// Whether the last entry says that the server stopped.
+    pub(super) stopped: bool,
     /// The pots that agents' allowances are reserved in, and the control epoch as of which.
     pub(super) standing: (u64, HashMap<AgentName, Vec<Pot>>),
     /// What operators are to be told of the entries that wait: thresholds, and what breakers do.
@@ -71,6 +73,7 @@ impl Shard {
             range: CompactRange::new(),
             waiting: Vec::new(),
             waiting_count: 0,
+            stopped: false,
             standing: Default::default(),
             told: Vec::new(),
             unpaid: None,
@@ -124,7 +127,19 @@ impl Shard {
         // MAX_ENTRY_BYTES is far below what the u16 of the format holds, so this always fits.
         log::push(&mut self.waiting, bytes);
         self.waiting_count += 1;
+        self.stopped = matches!(entry.event, Event::Stopped { .. });
         Ok(entry.index)
+    }
+
+    /// Whether there is something to be written.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.waiting_count > 0
+    }
+
+    /// Whether nothing is in this log but that it was begun, and nothing is written.
+    pub(super) fn is_only_begun(&self) -> bool {
+        let nothing = self.state.size == 0 || (self.state.size, self.waiting_count) == (1, 1) && self.state.boot > 0;
+        nothing && self.state.tenant != TenantName::system()
     }
 
     /// Admits or refuses an attempt. What it answers holds once the next commit succeeded.
@@ -415,7 +430,7 @@ impl Shard {
         }
         self.waiting.extend_from_slice(&trial.waiting);
         self.waiting_count += trial.waiting_count;
-        (self.state, self.range) = (trial.state, trial.range);
+        (self.state, self.range, self.stopped) = (trial.state, trial.range, trial.stopped);
         self.told.extend(trial.told);
         Ok(self.changed(first_index))
     }

@@ -35,9 +35,9 @@ async fn it_is_recorded_in_the_batch_of_its_outcome_and_kept_through_a_restart()
     assert_eq!(world.kinds().await, ["intent", "outcome", "overrun"]);
     let batches: Vec<_> = {
         use futures_util::TryStreamExt as _;
-        world.reader.batches(&tenant(), 4).try_collect().await.unwrap()
+        world.reader.batches(&tenant(), 5).try_collect().await.unwrap()
     };
-    assert_eq!((batches.len(), batches[0].first_index, batches[0].count), (1, 4, 2));
+    assert_eq!((batches.len(), batches[0].first_index, batches[0].count), (1, 5, 2));
 
     // A decision from before it is taken again, and a hold that does not reserve for the maximum cannot be recorded.
     let stale = world.handle.hold(before.clone()).await;
