@@ -100,12 +100,19 @@ pub fn verify_log_beside(dir: &Path, system: &Path, trust: &Trust) -> io::Result
     };
     let (said, heads) = verify(system, &of_system, None)?;
     let (mut report, _) = verify(dir, trust, Some(&heads))?;
-    let mut troubles: Vec<_> = said.troubles.into_iter().map(|trouble| Trouble {
-        what: format!("the server's own log does not hold: {trouble}"),
-        ..Trouble::in_file(CHECKPOINT, "")
-    }).collect();
+    let mut troubles: Vec<_> = said
+        .troubles
+        .into_iter()
+        .map(|trouble| Trouble {
+            what: format!("the server's own log does not hold: {trouble}"),
+            ..Trouble::in_file(CHECKPOINT, "")
+        })
+        .collect();
     if troubles.is_empty() && !said.origin.ends_with(SYSTEM) {
-        let what = format!("{:?} is not the server's own log, whose name ends with {SYSTEM}", said.origin);
+        let what = format!(
+            "{:?} is not the server's own log, whose name ends with {SYSTEM}",
+            said.origin
+        );
         troubles.push(Trouble::in_file(CHECKPOINT, what));
     }
     report.troubles.extend(troubles);

@@ -12,7 +12,9 @@ use crate::{
 fn kinds(world: &World, tenant: &str) -> Vec<&'static str> {
     let entries = world.entries(tenant);
     let kinds = entries.iter().map(|entry| entry.event.kind());
-    kinds.filter(|kind| ["started", "stopped", "heads"].contains(kind)).collect()
+    kinds
+        .filter(|kind| ["started", "stopped", "heads"].contains(kind))
+        .collect()
 }
 
 /// What `audit verify` says of a log when the server was there.
@@ -36,11 +38,17 @@ async fn starts_stops_and_crashes_are_in_every_log() {
     assert_eq!(kinds(&world, "default"), ["started", "stopped", "started", "started"]);
     for tenant in ["default", "_system"] {
         let presence = presence(&world, tenant);
-        assert_eq!((&presence["starts"], &presence["after_a_crash"]), (&3.into(), &1.into()));
+        assert_eq!(
+            (&presence["starts"], &presence["after_a_crash"]),
+            (&3.into(), &1.into())
+        );
         assert_eq!(presence["silences"], 0);
     }
     let told = world.run(&["audit", "verify"]).exits(0).stdout;
-    assert!(told.contains("1 of 3 starts follow no stop: the server had died"), "{told}");
+    assert!(
+        told.contains("1 of 3 starts follow no stop: the server had died"),
+        "{told}"
+    );
     // A tenant that is declared while the server runs.
     world.write(
         "governance/tenants/acme/agents/buyer.yaml",
@@ -77,7 +85,10 @@ async fn heads_tell_of_what_was_cut_off_with_its_checkpoints() {
         eprintln!("not here: run Python with SQLite");
         return;
     }
-    let report = world.run(&["audit", "verify", "--data", "copy", "--json"]).exits(1).json();
+    let report = world
+        .run(&["audit", "verify", "--data", "copy", "--json"])
+        .exits(1)
+        .json();
     let trouble = report["tenants"][1]["trouble"].as_str().unwrap();
     assert!(trouble.contains("of the server's log says that it had"), "{trouble}");
     assert!(trouble.contains("entries are missing"), "{trouble}");
@@ -126,7 +137,10 @@ async fn exported_logs_are_compared_with_the_servers_own() {
     assert!(what.contains("of the server's own log says that there were"), "{what}");
     // Another log is not the server's own.
     let report = beside(&world, &of("second", "default"), &of("second", "default"));
-    assert!(report.troubles[0].what.contains("is not the server's own log"), "{report:?}");
+    assert!(
+        report.troubles[0].what.contains("is not the server's own log"),
+        "{report:?}"
+    );
     // One that does not hold says nothing.
     let bundle = of("second", "_system").join("tile/entries");
     let file = fs::read_dir(&bundle).unwrap().next().unwrap().unwrap().path();
@@ -139,5 +153,10 @@ async fn exported_logs_are_compared_with_the_servers_own() {
     fs::write(&file, bytes).unwrap();
     let report = beside(&world, &of("second", "default"), &of("second", "_system"));
     let troubles = report.troubles.iter().map(|trouble| trouble.what.as_str());
-    assert!(troubles.clone().any(|what| what.contains("the server's own log does not hold")), "{report:?}");
+    assert!(
+        troubles
+            .clone()
+            .any(|what| what.contains("the server's own log does not hold")),
+        "{report:?}"
+    );
 }

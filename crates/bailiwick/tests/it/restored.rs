@@ -54,7 +54,10 @@ fn put_back(world: &World) {
 fn refuses(world: &World) {
     let refused = world.run(&["serve"]).exits(1).stderr;
     assert!(refused.contains("an older copy was put in its place"), "{refused}");
-    assert!(refused.contains("`bailiwick audit accept-restored --note TEXT`"), "{refused}");
+    assert!(
+        refused.contains("`bailiwick audit accept-restored --note TEXT`"),
+        "{refused}"
+    );
 }
 
 fn accept(world: &World) -> Value {
@@ -80,7 +83,11 @@ async fn an_older_copy_is_accepted_and_everything_goes_on() {
     // Nobody is asked where nobody sits, and nothing is changed.
     let asked = world.run(&["audit", "accept-restored", "--note", NOTE]).exits(1);
     assert!(asked.stderr.contains("give --yes"), "{}", asked.stderr);
-    assert!(asked.stdout.contains("what was spent is not counted"), "{}", asked.stdout);
+    assert!(
+        asked.stdout.contains("what was spent is not counted"),
+        "{}",
+        asked.stdout
+    );
     refuses(&world);
     let done = accept(&world);
     let losses = done["losses"].as_array().unwrap();
@@ -201,14 +208,23 @@ async fn what_did_not_come_to_its_end_is_done_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_is_refused_beside_a_server_and_without_a_reason() {
     let world = World::start_default().await;
-    let beside = world.run(&["audit", "accept-restored", "--note", NOTE, "--yes"]).exits(1).stderr;
-    assert!(beside.contains("Nothing is to be accepted while a server runs"), "{beside}");
+    let beside = world
+        .run(&["audit", "accept-restored", "--note", NOTE, "--yes"])
+        .exits(1)
+        .stderr;
+    assert!(
+        beside.contains("Nothing is to be accepted while a server runs"),
+        "{beside}"
+    );
     world.run(&["audit", "accept-restored", "--yes"]).exits(2);
     let (world, _) = rolled_back().await;
     put_back(&world);
     let mut world = world;
     world.expects_no_evidence();
-    let empty = world.run(&["audit", "accept-restored", "--note", " ", "--yes"]).exits(1).stderr;
+    let empty = world
+        .run(&["audit", "accept-restored", "--note", " ", "--yes"])
+        .exits(1)
+        .stderr;
     assert!(empty.contains("the note is 1 to"), "{empty}");
     refuses(&world);
 }

@@ -107,3 +107,16 @@ impl<C: Clock> Committer<C> {
         }
     }
 }
+
+impl Shard {
+    /// Whether there is something to be written.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.waiting_count > 0
+    }
+
+    /// Whether nothing is in this log but that it was begun, and nothing is written.
+    pub(super) fn is_only_begun(&self) -> bool {
+        let nothing = self.state.size == 0 || (self.state.size, self.waiting_count) == (1, 1) && self.state.boot > 0;
+        nothing && self.state.tenant != TenantName::system()
+    }
+}

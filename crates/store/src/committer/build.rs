@@ -136,7 +136,9 @@ impl<C: Clock> Committer<C> {
             }
             Command::Edit(order, answer) => {
                 let (tenant, budget, order, note, by) = *order;
-                let edited = self.shard_to_change(&tenant, now).edit_budget(budget, order, note, by, now);
+                let edited = self
+                    .shard_to_change(&tenant, now)
+                    .edit_budget(budget, order, note, by, now);
                 self.tend_due = true;
                 return Some(Reply::Changed(edited, answer));
             }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use entry::{Evidence, Event};
+use entry::{Event, Evidence};
 use model::{TenantName, Timestamp};
 
 use super::{
@@ -47,11 +47,13 @@ impl<C: Clock> Restoring<C> {
         let (mut committer, ways) = Committer::idle(Store::open(dir).await?, clock, config);
         committer.refold().await?;
         // What is written now belongs to the last start.
-        committer.boot = committer.shards.values().map(|shard| shard.state.boot).max().unwrap_or(0);
-        Ok(Self {
-            committer,
-            _ways: ways,
-        })
+        committer.boot = committer
+            .shards
+            .values()
+            .map(|shard| shard.state.boot)
+            .max()
+            .unwrap_or(0);
+        Ok(Self { committer, _ways: ways })
     }
 
     /// The reading side.

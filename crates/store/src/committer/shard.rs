@@ -25,7 +25,7 @@ pub(crate) struct Shard {
     pub(crate) state: entry::State,
     pub(crate) range: CompactRange,
     waiting: Vec<u8>,
-    waiting_count: u64,
+    pub(super) waiting_count: u64,
     /// Whether the last entry says that the server stopped.
     pub(super) stopped: bool,
     /// The pots that agents' allowances are reserved in, and the control epoch as of which.
@@ -129,17 +129,6 @@ impl Shard {
         self.waiting_count += 1;
         self.stopped = matches!(entry.event, Event::Stopped { .. });
         Ok(entry.index)
-    }
-
-    /// Whether there is something to be written.
-    pub(super) fn is_waiting(&self) -> bool {
-        self.waiting_count > 0
-    }
-
-    /// Whether nothing is in this log but that it was begun, and nothing is written.
-    pub(super) fn is_only_begun(&self) -> bool {
-        let nothing = self.state.size == 0 || (self.state.size, self.waiting_count) == (1, 1) && self.state.boot > 0;
-        nothing && self.state.tenant != TenantName::system()
     }
 
     /// Admits or refuses an attempt. What it answers holds once the next commit succeeded.

@@ -97,7 +97,10 @@ impl Outcome for LogReport {
                 text.fact("restored", restore.what());
             }
             if let Some(heads) = self.heads {
-                text.fact("heads", format_args!("{heads} times as long as the server's own log says"));
+                text.fact(
+                    "heads",
+                    format_args!("{heads} times as long as the server's own log says"),
+                );
             }
             text.fact("files", format_args!("{} compared byte for byte", self.files));
         }

@@ -76,12 +76,7 @@ pub(super) struct Check<'a> {
 }
 
 impl<'a> Check<'a> {
-    pub(super) fn new(
-        files: &'a Files,
-        checkpoint: &'a Checkpoint,
-        since: &'a [Signed],
-        heads: &'a [Head],
-    ) -> Self {
+    pub(super) fn new(files: &'a Files, checkpoint: &'a Checkpoint, since: &'a [Signed], heads: &'a [Head]) -> Self {
         Self {
             files,
             checkpoint,
@@ -207,7 +202,9 @@ impl<'a> Check<'a> {
     fn explained(&self, size: u64) -> String {
         let mut restores = self.fold.restores().iter();
         let restore = restores.find(|restore| restore.lost(size));
-        restore.map(|restore| format!(" ({})", restore.what())).unwrap_or_default()
+        restore
+            .map(|restore| format!(" ({})", restore.what()))
+            .unwrap_or_default()
     }
 
     /// Compares the tree so far with what the server's own log says of it.

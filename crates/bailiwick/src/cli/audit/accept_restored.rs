@@ -2,10 +2,13 @@
 
 use std::{
     io::{self, IsTerminal as _, Write as _},
+    path::PathBuf,
     sync::Arc,
 };
 
-use control::{Accepted, Loss, Restoration};
+use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
+use control::{Accepted, Loss, Restoration, rfc3339};
+use model::TenantName;
 use serde::Serialize;
 use store::{DataDir, StoreError, SystemClock};
 
@@ -48,11 +51,51 @@ pub(in crate::cli) struct Args {
 }
 
 #[derive(Debug, Serialize)]
-struct Report<'a> {
+struct Report {
     /// What is lost of which logs.
-    losses: &'a [Loss],
+    losses: Vec<LossReport>,
     /// What was recorded where.
-    accepted: Vec<Accepted>,
+    accepted: Vec<AcceptedReport>,
+}
+
+/// A log that is not what its guard file remembers.
+#[derive(Debug, Serialize)]
+struct LossReport {
+    tenant: TenantName,
+    entries: u64,
+    signed: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lost: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    doubt: Option<String>,
+    recorded: bool,
+}
+
+/// What was done about it.
+#[derive(Debug, Serialize)]
+struct AcceptedReport {
+    tenant: TenantName,
+    entries: u64,
+    kept: PathBuf,
+}
+
+impl From<&Loss> for LossReport {
+    fn from(loss: &Loss) -> Self {
+        Self {
+            tenant: loss.tenant.clone(),
+            entries: loss.entries,
+            signed: loss.signed,
+            lost: loss.lost,
+            from: loss.from.map(rfc3339),
+            to: loss.to.map(rfc3339),
+            doubt: loss.doubt.clone(),
+            recorded: loss.recorded,
+        }
+    }
 }
 
 pub(super) async fn run(common: &Common, args: &Args, out: &mut Output) -> Result<(), Failure> {
@@ -65,26 +108,22 @@ pub(super) async fn run(common: &Common, args: &Args, out: &mut Output) -> Resul
     let guards = guard_dir(&settings);
     let dir = DataDir::open(&settings.data_dir).map_err(failed)?;
     let clock = Arc::new(SystemClock::new());
-    let restoration = Restoration::open(dir, settings.trust_domain.clone(), guards, clock).await;
+    let restoration = Restoration::open(dir, settings.trust_domain.clone(), guards, clock, random).await;
     let restoration = restoration.map_err(|error| Failure::failed(error.to_string()))?;
-    let losses = restoration.losses().to_vec();
-    if losses.is_empty() {
-        let report = Report {
-            losses: &losses,
-            accepted: Vec::new(),
-        };
+    let mut report = Report {
+        losses: restoration.losses().iter().map(LossReport::from).collect(),
+        accepted: Vec::new(),
+    };
+    if report.losses.is_empty() {
         return out.show(&report, |out| {
             out.line("Nothing is to be accepted: every log is what its guard file remembers.")
         });
     }
     if !out.is_json() {
-        explain(&losses, out)?;
+        explain(&report.losses, out)?;
     }
-    if !args.yes && !(io::stdin().is_terminal() && !out.is_json() && asked()?) {
-        let report = Report {
-            losses: &losses,
-            accepted: Vec::new(),
-        };
+    let may_ask = !out.is_json() && io::stdin().is_terminal();
+    if !args.yes && !(may_ask && asked()?) {
         out.show(&report, |_| Ok(()))?;
         return Err(Failure::failed(
             "nothing was changed: give --yes to accept that what is lost stays lost",
@@ -92,12 +131,12 @@ pub(super) async fn run(common: &Common, args: &Args, out: &mut Output) -> Resul
     }
     let accepted = restoration.accept(&args.note).await;
     let accepted = accepted.map_err(|error| Failure::failed(error.to_string()))?;
-    let report = Report {
-        losses: &losses,
-        accepted,
-    };
+    report.accepted = accepted
+        .into_iter()
+        .map(|Accepted { tenant, entries, kept }| AcceptedReport { tenant, entries, kept })
+        .collect();
     out.show(&report, |out| {
-        for Accepted { tenant, entries, kept } in &report.accepted {
+        for AcceptedReport { tenant, entries, kept } in &report.accepted {
             out.line(format_args!(
                 "{GOOD}accepted:{GOOD:#} the log of {tenant} goes on behind entry {}; its old guard file is kept as {}",
                 entries.saturating_sub(1),
@@ -116,7 +155,7 @@ pub(super) async fn run(common: &Common, args: &Args, out: &mut Output) -> Resul
 }
 
 /// Says what is lost, log by log, and what that means.
-fn explain(losses: &[Loss], out: &mut Output) -> io::Result<()> {
+fn explain(losses: &[LossReport], out: &mut Output) -> io::Result<()> {
     let mut table = Table::new([
         ("TENANT", Left),
         ("ENTRIES", Right),
@@ -137,7 +176,7 @@ fn explain(losses: &[Loss], out: &mut Output) -> io::Result<()> {
     }
     table.print(out)?;
     out.line("")?;
-    for Loss { tenant, doubt, .. } in losses {
+    for LossReport { tenant, doubt, .. } in losses {
         if let Some(doubt) = doubt {
             out.line(format_args!(
                 "{BAD}doubtful:{BAD:#} the guard file of {tenant} is not signed by a key that is here ({}): put back the \
@@ -153,7 +192,7 @@ fn explain(losses: &[Loss], out: &mut Output) -> io::Result<()> {
     )
 }
 
-fn lost(loss: &Loss) -> String {
+fn lost(loss: &LossReport) -> String {
     match (loss.recorded, loss.lost) {
         (true, _) => "recorded already".to_owned(),
         (false, Some(lost)) => format!("{lost} or more"),
@@ -170,6 +209,14 @@ fn asked() -> Result<bool, Failure> {
     let mut answer = String::new();
     io::stdin().read_line(&mut answer).map_err(unasked)?;
     Ok(answer.trim() == "yes")
+}
+
+/// For the ids of batches, which need not be secret.
+fn random() -> [u8; 10] {
+    let mut bytes = [0; 10];
+    // Without randomness ids could repeat, which nothing relies on.
+    let _ = SystemRandom::new().fill(&mut bytes);
+    bytes
 }
 
 fn failed(error: StoreError) -> Failure {

@@ -20,7 +20,11 @@ fn other() -> TenantName {
 /// The kinds that are stored of a log, but for what people do.
 async fn stored(world: &World, tenant: &TenantName) -> Vec<&'static str> {
     let events = events(world.dir.path(), tenant).await;
-    events.iter().map(Event::kind).filter(|kind| *kind != "budget_loaded").collect()
+    events
+        .iter()
+        .map(Event::kind)
+        .filter(|kind| *kind != "budget_loaded")
+        .collect()
 }
 
 /// All heads of the server's own log, each with the kind of the entry that stands before it.
@@ -111,7 +115,11 @@ async fn more_logs_than_one_entry_holds_are_named_in_several() {
     let lengths: Vec<_> = heads.iter().map(|(_, heads)| heads.len()).collect();
     assert_eq!(lengths, [HEADS_MAX, 1, HEADS_MAX, 1]);
     let first = heads.iter().take(2).flat_map(|(_, heads)| heads);
-    assert!(first.map(|head| head.tenant.as_str()).eq(names.iter().map(String::as_str)));
+    assert!(
+        first
+            .map(|head| head.tenant.as_str())
+            .eq(names.iter().map(String::as_str))
+    );
     heads_are_true(&world).await;
 }
 
@@ -250,7 +258,11 @@ async fn the_heartbeats_of_many_logs_are_spread() {
     let world = World::open_beating(dir, clock, Duration::from_secs(60)).await;
     let tenants: Vec<_> = (0..logs).map(|n| TenantName::new(&format!("t{n}")).unwrap()).collect();
     for tenant in &tenants {
-        world.handle.change(tenant.clone(), vec![budget_loaded(5)]).await.unwrap();
+        world
+            .handle
+            .change(tenant.clone(), vec![budget_loaded(5)])
+            .await
+            .unwrap();
     }
     let sizes = || {
         let heads = world.handle.heads();

@@ -54,7 +54,7 @@ async fn it_is_recorded_in_the_batch_of_its_outcome_and_kept_through_a_restart()
     let (name, distrust) = distrusted.into_iter().next().unwrap();
     let action = ask(1).action;
     assert_eq!(name, (action.upstream, action.model));
-    assert_eq!((distrust.since, distrust.count, distrust.past), (5, 1, NanoUsd(50)));
+    assert_eq!((distrust.since, distrust.count, distrust.past), (6, 1, NanoUsd(50)));
 
     let bounded = HoldRequest {
         bound: Some(16_384),

@@ -21,17 +21,14 @@ use tlog::{
 };
 use tokio::{sync::watch, time::Instant};
 
-use crate::{
-    AskWitness, StartError, WitnessAnswer, Witnesses,
-    metrics::Metrics,
-    public_log::{Checkpoints, Published},
-};
+use crate::{AskWitness, Checkpoints, Published, SigningError, WitnessAnswer, Witnesses};
 
 mod around;
+mod numbers;
 
-pub(crate) use around::Server;
-pub use around::cosigned_file;
 use around::{COSIGNED, Surroundings, put_aside};
+pub use around::{Server, cosigned_file};
+pub use numbers::Vouched;
 
 /// At most one round in this time; the rest of a second's checkpoints is covered by the next.
 const ROUND: Duration = Duration::from_secs(2);
@@ -46,22 +43,22 @@ const AGAIN_MAX: Duration = Duration::from_secs(60);
 
 /// Begins to show signed checkpoints to the witnesses, if there are any, until it is told to stop. What is published: what
 /// enough of them have cosigned, or where there are none, what was signed.
-pub(crate) fn begin(
+pub fn begin(
     around: Server,
     witnesses: Option<Witnesses>,
-    metrics: &Arc<Metrics>,
+    numbers: &Arc<Vouched>,
     logs: &[TenantName],
     signed: watch::Receiver<Checkpoints>,
     stop: watch::Receiver<bool>,
-) -> Result<watch::Receiver<Checkpoints>, StartError> {
+) -> Result<watch::Receiver<Checkpoints>, SigningError> {
     let data = around.data.clone();
     let Some(witnesses) = witnesses else {
         put_aside(&data)?;
         return Ok(signed);
     };
     DataDir::make_at(&data.join(COSIGNED))?;
-    let task = Witnessing::new(around, witnesses, metrics.clone());
-    let mut task = task.map_err(|error| StartError::Witnesses(error.to_string()))?;
+    let task = Witnessing::new(around, witnesses, numbers.clone());
+    let mut task = task.map_err(|error| SigningError::Witnesses(error.to_string()))?;
     for tenant in logs {
         if let Ok(note) = std::fs::read_to_string(cosigned_file(&data, tenant)) {
             task.take_up(tenant, note);
@@ -78,7 +75,7 @@ struct Witnessing<S> {
     ask: Box<dyn AskWitness>,
     quorum: Quorum,
     timeout: Duration,
-    metrics: Arc<Metrics>,
+    numbers: Arc<Vouched>,
     published: watch::Sender<Checkpoints>,
     logs: BTreeMap<TenantName, Log>,
 }
@@ -120,7 +117,7 @@ impl<S: Surroundings> Witnessing<S> {
     ///
     /// # Errors
     /// When no quorum can be made of them.
-    fn new(around: S, witnesses: Witnesses, metrics: Arc<Metrics>) -> Result<Self, QuorumError> {
+    fn new(around: S, witnesses: Witnesses, numbers: Arc<Vouched>) -> Result<Self, QuorumError> {
         let Witnesses {
             known,
             quorum,
@@ -132,7 +129,7 @@ impl<S: Surroundings> Witnessing<S> {
             ask,
             quorum: Quorum::new(known, quorum)?,
             timeout,
-            metrics,
+            numbers,
             published: watch::Sender::default(),
             logs: BTreeMap::new(),
         })
@@ -338,7 +335,7 @@ impl<S: Surroundings> Witnessing<S> {
 
     fn settled(&self, tenant: &TenantName, index: usize, standing: &mut Standing) {
         let name = self.name(index);
-        self.metrics.witnesses.answered(tenant, name, "cosigned");
+        self.numbers.answered(tenant, name, "cosigned");
         if standing.why.take().is_some() {
             tracing::info!(%tenant, witness = name, "the witness signs again");
         }
@@ -349,7 +346,7 @@ impl<S: Surroundings> Witnessing<S> {
     /// Notes that a witness has not signed. Each cause is told once until it signs or gives another.
     fn failed(&self, tenant: &TenantName, index: usize, standing: &mut Standing, why: Absence, text: String) {
         let name = self.name(index);
-        self.metrics.witnesses.answered(tenant, name, word(why));
+        self.numbers.answered(tenant, name, word(why));
         let told = standing.why.as_ref().is_some_and(|(told, _)| *told == why);
         match why {
             _ if told => tracing::debug!(%tenant, witness = name, why = word(why), text, "the witness does not sign"),
@@ -384,7 +381,7 @@ impl<S: Surroundings> Witnessing<S> {
 
     fn publish(&self, tenant: &TenantName, note: &Note) {
         if let Some(published) = Published::read(note.to_string()) {
-            self.metrics.witnesses.cosigned(tenant, published.size);
+            self.numbers.cosigned(tenant, published.size);
             self.published
                 .send_modify(|all| drop(all.insert(tenant.clone(), Arc::new(published))));
         }
@@ -405,9 +402,7 @@ impl<S: Surroundings> Witnessing<S> {
             }
         }
         let late = log.unmet.is_some_and(|since| since.elapsed() >= self.timeout);
-        self.metrics
-            .witnesses
-            .quorum_missed(tenant, log.missed == Some(true) || late);
+        self.numbers.quorum_missed(tenant, log.missed == Some(true) || late);
         if !met && !late {
             return;
         }
@@ -435,7 +430,7 @@ impl<S: Surroundings> Witnessing<S> {
                 log.missed = None;
             }
         }
-        self.metrics.witnesses.quorum_missed(tenant, !met);
+        self.numbers.quorum_missed(tenant, !met);
     }
 
     fn absent(&self, note: &Note, log: &Log) -> Vec<Absent> {

@@ -1,4 +1,5 @@
-//! An upstream: where requests may go, and what has to be known to send them there.
+//! An upstream: where requests may go, and what has to be known to send them there. As it is declared: nothing here sends
+//! anything.
 
 mod preset;
 mod template;

@@ -22,26 +22,22 @@ use std::{
 use entry::{Entry, Event};
 use futures_util::{StreamExt as _, pin_mut};
 use model::{AdminName, TenantName, Timestamp};
-use serde::Serialize;
 use store::{Clock, DataDir, Restoring, StoreError};
 use tlog::{
     checkpoint::{Checkpoint, Origin},
     note::Note,
 };
 
-use crate::{
-    KeyFiles, StartError,
-    admin::TEXT_MAX,
-    cosigned_file, rfc3339,
-    signer::{GuardFile, Keyring},
-    start::random_bytes,
-};
+use crate::{GuardFile, KeyFiles, Keyring, SigningError, cosigned_file};
+
+/// The longest note, in characters.
+const NOTE_MAX: usize = 200;
 
 /// Who accepted: whoever may write to the data directory.
 const BY: &str = "_data";
 
 /// A log that is not what its guard file remembers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Loss {
     /// Whose log.
     pub tenant: TenantName,
@@ -50,28 +46,22 @@ pub struct Loss {
     /// How many were signed.
     pub signed: u64,
     /// How many entries are lost at least; absent where the log is long enough, and another one.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub lost: Option<u64>,
     /// The time of the last entry that is there.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub from: Option<String>,
+    pub from: Option<Timestamp>,
     /// When the guard file was written: about the time of the last entry that was signed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub to: Option<String>,
+    pub to: Option<Timestamp>,
     /// Why the checkpoint in the guard file cannot be believed, although it is the one that is kept to: usually the key that
     /// signed it is not here.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub doubt: Option<String>,
     /// An earlier run has recorded it, and did not come to its end.
     pub recorded: bool,
-    #[serde(skip)]
     note: String,
-    #[serde(skip)]
     root: String,
 }
 
 /// What was done about a log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accepted {
     /// Whose log.
     pub tenant: TenantName,
@@ -86,7 +76,7 @@ pub struct Accepted {
 pub enum RestoreError {
     /// The logs cannot be read or written, or their keys.
     #[error(transparent)]
-    Start(#[from] StartError),
+    Start(#[from] SigningError),
     /// The guard file holds no checkpoint.
     #[error(
         "{} holds no checkpoint ({why}), so nobody knows what was signed: keep a copy, and put back the right file, or remove it",
@@ -99,7 +89,7 @@ pub enum RestoreError {
         why: String,
     },
     /// The note is not one.
-    #[error("the note is 1 to {TEXT_MAX} characters on one line: it says why the copy is accepted")]
+    #[error("the note is 1 to {NOTE_MAX} characters on one line: it says why the copy is accepted")]
     Note,
 }
 
@@ -127,7 +117,7 @@ impl std::fmt::Debug for Restoration {
 }
 
 impl Restoration {
-    /// Reads all logs, and compares them with what the guard files remember.
+    /// Reads all logs, and compares them with what the guard files remember. `random` is for the ids of batches.
     ///
     /// # Errors
     /// When the logs cannot be read or do not fit together, or a guard file holds no checkpoint.
@@ -136,8 +126,9 @@ impl Restoration {
         trust_domain: String,
         guards: PathBuf,
         clock: Arc<dyn Clock>,
+        random: fn() -> [u8; 10],
     ) -> Result<Self, RestoreError> {
-        let logs = Restoring::open(&dir, clock, random_bytes).await?;
+        let logs = Restoring::open(&dir, clock, random).await?;
         let keyring = Keyring::new(trust_domain, dir.path().to_owned());
         let mut restoration = Self {
             dir,
@@ -177,15 +168,20 @@ impl Restoration {
         let recorded = self.is_recorded(tenant, &note).await?;
         let kept = self.logs.kept(tenant).head;
         let written = fs::metadata(file.path()).and_then(|found| found.modified());
-        let since = written.ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
+        let since = written
+            .ok()
+            .and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
         let micros = since.and_then(|since| i64::try_from(since.as_micros()).ok());
         Ok(Some(Loss {
             tenant: tenant.clone(),
             entries: kept.size,
             signed: guarded.size,
-            lost: guarded.size.checked_sub(kept.size).filter(|lost| *lost > 0 && !recorded),
-            from: (kept.size > 0).then(|| rfc3339(kept.time)),
-            to: micros.map(|micros| rfc3339(Timestamp::from_unix_micros(micros))),
+            lost: guarded
+                .size
+                .checked_sub(kept.size)
+                .filter(|lost| *lost > 0 && !recorded),
+            from: (kept.size > 0).then_some(kept.time),
+            to: micros.map(Timestamp::from_unix_micros),
             doubt: doubt.map(|error| error.to_string()),
             recorded,
             note,
@@ -220,7 +216,7 @@ impl Restoration {
     /// # Errors
     /// When something cannot be read or written. Done again, it goes on where it was.
     pub async fn accept(mut self, note: &str) -> Result<Vec<Accepted>, RestoreError> {
-        if note.trim().is_empty() || note.chars().count() > TEXT_MAX || note.chars().any(char::is_control) {
+        if note.trim().is_empty() || note.chars().count() > NOTE_MAX || note.chars().any(char::is_control) {
             return Err(RestoreError::Note);
         }
         let losses = std::mem::take(&mut self.losses);
@@ -231,7 +227,7 @@ impl Restoration {
             self.keyring.settle(&loss.tenant, loss.entries, &evidence)?;
             kept.push(self.put_aside(loss).await?);
         }
-        let by = AdminName::new(BY).map_err(|error| StartError::Sign(error.to_string()))?;
+        let by = AdminName::new(BY).map_err(|error| SigningError::Sign(error.to_string()))?;
         let new = losses.iter().filter(|loss| !loss.recorded).map(|loss| {
             let restored = Event::Restored {
                 checkpoint: loss.note.clone(),
@@ -262,7 +258,10 @@ impl Restoration {
         let data = self.dir.path();
         let cosigned = cosigned_file(data, tenant);
         if !self.is_of_the_log(tenant, &cosigned).await? {
-            rename(&cosigned, &cosigned.with_file_name(format!("{tenant}~{lost}.checkpoint")))?;
+            rename(
+                &cosigned,
+                &cosigned.with_file_name(format!("{tenant}~{lost}.checkpoint")),
+            )?;
         }
         let handovers = KeyFiles::handovers(data, tenant);
         for key in names(&handovers)? {
@@ -283,7 +282,9 @@ impl Restoration {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
             Err(source) => return Err(in_file(file, source)),
         };
-        let checkpoint = Note::parse(&text).ok().and_then(|note| Checkpoint::parse(note.body()).ok());
+        let checkpoint = Note::parse(&text)
+            .ok()
+            .and_then(|note| Checkpoint::parse(note.body()).ok());
         let Some(Checkpoint { size, root, .. }) = checkpoint else {
             return Ok(false);
         };
@@ -294,10 +295,10 @@ impl Restoration {
     async fn sign(&mut self, tenant: &TenantName) -> Result<u64, RestoreError> {
         let kept = self.logs.kept(tenant);
         self.keyring.settle(tenant, kept.head.size, &kept.evidence)?;
-        let unsigned = |error: tlog::checkpoint::CheckpointError| StartError::Sign(error.to_string());
+        let unsigned = |error: tlog::checkpoint::CheckpointError| SigningError::Sign(error.to_string());
         let signing = self.keyring.signing(tenant).unwrap_or_default();
         let Some((first, further)) = signing.keys.split_first() else {
-            return Err(StartError::Sign(format!("the log of {tenant} has no key")).into());
+            return Err(SigningError::Sign(format!("the log of {tenant} has no key")).into());
         };
         let checkpoint = Checkpoint {
             origin: Origin::new(self.keyring.name(tenant)).map_err(unsigned)?,
@@ -328,7 +329,9 @@ fn names(dir: &Path) -> Result<Vec<String>, RestoreError> {
         Err(source) => return Err(in_file(dir, source)),
     };
     let names = files.map(|file| file.map(|file| file.file_name().to_string_lossy().into_owned()));
-    let mut names = names.collect::<io::Result<Vec<_>>>().map_err(|source| in_file(dir, source))?;
+    let mut names = names
+        .collect::<io::Result<Vec<_>>>()
+        .map_err(|source| in_file(dir, source))?;
     names.sort_unstable();
     Ok(names)
 }

@@ -20,17 +20,13 @@ use tlog::{
 };
 use tokio::sync::watch;
 
-use crate::{
-    StartError,
-    public_log::{Checkpoints, Published},
-};
+use crate::{Checkpoints, Published, SigningError};
 
 mod keyring;
 mod steps;
 
-pub(crate) use keyring::Keyring;
-pub use keyring::{KeyFiles, log_keys};
-pub(crate) use steps::Durable;
+pub use keyring::{KeyFiles, Keyring, Signing, log_keys};
+pub use steps::Durable;
 use steps::Steps;
 
 /// At most one checkpoint a tenant in this time.
@@ -70,10 +66,10 @@ impl GuardFile {
 }
 
 /// Refuses to make a key anew beside a log that was made with another: that would break what the log says without a word.
-pub(crate) fn expect_key(dir: &DataDir, name: &str, was_used: bool) -> Result<(), StartError> {
+pub fn expect_key(dir: &DataDir, name: &str, was_used: bool) -> Result<(), SigningError> {
     let path = dir.path().join(name);
     if was_used && !path.exists() {
-        Err(StartError::LostKey(path))
+        Err(SigningError::LostKey(path))
     } else {
         Ok(())
     }
@@ -81,14 +77,15 @@ pub(crate) fn expect_key(dir: &DataDir, name: &str, was_used: bool) -> Result<()
 
 /// Signs for all tenants of a data directory.
 #[derive(Debug)]
-pub(crate) struct Signer {
+pub struct Signer {
     guards: PathBuf,
     keyring: Arc<Keyring>,
     published: watch::Sender<Checkpoints>,
 }
 
 impl Signer {
-    pub(crate) fn new(keyring: Arc<Keyring>, guards: PathBuf) -> Self {
+    /// With these keys, and guard files in this directory.
+    pub fn new(keyring: Arc<Keyring>, guards: PathBuf) -> Self {
         Self {
             guards,
             keyring,
@@ -97,25 +94,25 @@ impl Signer {
     }
 
     /// The checkpoint that the guard file of a tenant remembers.
-    fn guarded(&self, tenant: &TenantName) -> Result<Option<Checkpoint>, StartError> {
+    fn guarded(&self, tenant: &TenantName) -> Result<Option<Checkpoint>, SigningError> {
         let known = self.keyring.known(tenant);
         let note = GuardFile::new(&self.guards, tenant).read()?;
         let Some(note) = note.filter(|_| !known.is_empty()) else {
             return Ok(None);
         };
         let read = Checkpoint::open(&note, &known);
-        read.map(Some).map_err(|error| StartError::Guard {
+        read.map(Some).map_err(|error| SigningError::Guard {
             tenant: tenant.clone(),
             why: format!("the guard file cannot be read: {error}. {ACCEPT}"),
         })
     }
 
     /// Refuses a database that is older than, or differs from, the checkpoint its guard file remembers.
-    pub(crate) async fn check_guard(&self, reader: &Reader, tenant: &TenantName) -> Result<(), StartError> {
+    pub async fn check_guard(&self, reader: &Reader, tenant: &TenantName) -> Result<(), SigningError> {
         let Some(guarded) = self.guarded(tenant)? else {
             return Ok(());
         };
-        let differs = |why: String| StartError::Guard {
+        let differs = |why: String| SigningError::Guard {
             tenant: tenant.clone(),
             why,
         };
@@ -143,12 +140,12 @@ impl Signer {
     }
 
     /// The published checkpoints, as they move.
-    pub(crate) fn published(&self) -> watch::Receiver<Checkpoints> {
+    pub fn published(&self) -> watch::Receiver<Checkpoints> {
         self.published.subscribe()
     }
 
     /// Publishes what an earlier run had published.
-    pub(crate) async fn take_up(&self, reader: &Reader, tenant: &TenantName) -> Result<(), StoreError> {
+    pub async fn take_up(&self, reader: &Reader, tenant: &TenantName) -> Result<(), StoreError> {
         if let Some(note) = reader.checkpoint(tenant).await? {
             self.publish(tenant, note);
         }
@@ -162,12 +159,7 @@ impl Signer {
     }
 
     /// Signs heads as they move, until the committer is gone.
-    pub(crate) async fn run(
-        self,
-        steps: impl Steps,
-        mut heads: watch::Receiver<Heads>,
-        mut stop: watch::Receiver<bool>,
-    ) {
+    pub async fn run(self, steps: impl Steps, mut heads: watch::Receiver<Heads>, mut stop: watch::Receiver<bool>) {
         let mut signed = BTreeMap::new();
         let mut failing = false;
         loop {
@@ -209,7 +201,7 @@ impl Signer {
         steps: &impl Steps,
         heads: &Heads,
         signed: &mut BTreeMap<TenantName, u64>,
-    ) -> Option<(TenantName, StartError)> {
+    ) -> Option<(TenantName, SigningError)> {
         let mut failed = None;
         for (tenant, head) in heads {
             if signed.get(tenant) == Some(&head.size) {
@@ -236,7 +228,7 @@ impl Signer {
     ///
     /// Any step may fail, and may have landed all the same. Nothing is taken back then: the next round makes the same
     /// checkpoint of the same head, or a longer one.
-    async fn sign(&self, steps: &impl Steps, tenant: &TenantName, head: &Head) -> Result<(), StartError> {
+    async fn sign(&self, steps: &impl Steps, tenant: &TenantName, head: &Head) -> Result<(), SigningError> {
         if self.keyring.is_to_ask(tenant) {
             let (size, said) = steps.said(tenant).await?;
             self.keyring.settle(tenant, size, &said)?;
@@ -245,7 +237,7 @@ impl Signer {
         let Some((first, further)) = signing.keys.split_first() else {
             return Ok(());
         };
-        let unsigned = |error: tlog::checkpoint::CheckpointError| StartError::Sign(error.to_string());
+        let unsigned = |error: tlog::checkpoint::CheckpointError| SigningError::Sign(error.to_string());
         let stored = steps.tiles(tenant, head.size).await?;
         let checkpoint = Checkpoint {
             origin: Origin::new(self.keyring.name(tenant)).map_err(unsigned)?,
@@ -273,12 +265,12 @@ impl Signer {
         steps: &impl Steps,
         tenant: &TenantName,
         next: &Checkpoint,
-    ) -> Result<(), StartError> {
+    ) -> Result<(), SigningError> {
         let Some(guarded) = self.guarded(tenant)? else {
             return Ok(());
         };
         if guarded.size > next.size {
-            return Err(StartError::Guard {
+            return Err(SigningError::Guard {
                 tenant: tenant.clone(),
                 why: format!(
                     "the guard file remembers {} signed entries, and this server has {}: another server signs with the \
@@ -294,11 +286,11 @@ impl Signer {
 }
 
 /// The root, if what is stored and what is known say the same.
-fn agreed(size: u64, stored: Hash, known: Hash) -> Result<Hash, StartError> {
+fn agreed(size: u64, stored: Hash, known: Hash) -> Result<Hash, SigningError> {
     if stored == known {
         Ok(known)
     } else {
-        Err(StartError::Differs { size, stored, known })
+        Err(SigningError::Differs { size, stored, known })
     }
 }
 

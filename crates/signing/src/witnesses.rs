@@ -1,6 +1,4 @@
-//! Witnesses, as they are declared and as they are asked. What is sent to them is for whoever starts [`Control`].
-//!
-//! [`Control`]: crate::Control
+//! Witnesses, as they are declared and as they are asked. What is sent to them is for whoever starts the server.
 
 use std::{fmt, pin::Pin, time::Duration};
 

@@ -7,7 +7,7 @@ use crate::Failure;
 
 /// What to do after an attempt failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Step<'a> {
+pub enum Step<'a> {
     /// The same again, after this long.
     Again(Duration),
     /// Somewhere else, at once.
@@ -18,7 +18,7 @@ pub(crate) enum Step<'a> {
 
 /// The attempts of one call.
 #[derive(Debug)]
-pub(crate) struct Plan<'a> {
+pub struct Plan<'a> {
     retry: &'a Retry,
     fallback: std::slice::Iter<'a, Fallback>,
     /// Attempts made at the present target.
@@ -26,7 +26,8 @@ pub(crate) struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    pub(crate) fn new(route: &'a RouteSpec) -> Self {
+    /// Before the first attempt.
+    pub fn new(route: &'a RouteSpec) -> Self {
         Self {
             retry: &route.retry,
             fallback: route.fallback.iter(),
@@ -36,7 +37,7 @@ impl<'a> Plan<'a> {
 
     /// What comes after a failure. `jitter` is random: it spreads the waits of callers that failed together over the
     /// upper half of the wait.
-    pub(crate) fn after(&mut self, failure: Failure, jitter: u8) -> Step<'a> {
+    pub fn after(&mut self, failure: Failure, jitter: u8) -> Step<'a> {
         if !self.retry.on.contains(&failure.cause) {
             return Step::Stop;
         }
@@ -49,7 +50,7 @@ impl<'a> Plan<'a> {
     }
 
     /// The next target, whatever became of the one before.
-    pub(crate) fn elsewhere(&mut self) -> Step<'a> {
+    pub fn elsewhere(&mut self) -> Step<'a> {
         self.tried = 1;
         self.fallback.next().map_or(Step::Stop, Step::Elsewhere)
     }

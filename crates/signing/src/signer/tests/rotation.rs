@@ -38,7 +38,7 @@ impl World {
     }
 
     /// The process dies and starts again: what it knows of keys is what is on disk and in the log.
-    async fn restart(&mut self) -> Result<(), StartError> {
+    async fn restart(&mut self) -> Result<(), SigningError> {
         let data = self.dir.path().join("data");
         let keyring = Arc::new(Keyring::new("test.example".to_owned(), data));
         let signed = self.reader.checkpoint(&tenant()).await.unwrap().is_some();
@@ -204,13 +204,13 @@ async fn a_key_that_signs_and_is_gone_is_told() {
     let seed = std::fs::read(&file).unwrap();
     std::fs::remove_file(&file).unwrap();
     let error = world.restart().await.unwrap_err();
-    assert!(matches!(&error, StartError::LostSigningKey { key, .. } if *key == new.verifier().to_string()));
+    assert!(matches!(&error, SigningError::LostSigningKey { key, .. } if *key == new.verifier().to_string()));
     std::fs::write(&file, "no key").unwrap();
-    assert!(matches!(world.restart().await.unwrap_err(), StartError::Key(path) if path == file));
+    assert!(matches!(world.restart().await.unwrap_err(), SigningError::Key(path) if path == file));
     std::fs::write(&file, seed).unwrap();
     world.restart().await.unwrap();
     std::fs::remove_file(&file).unwrap();
     std::fs::remove_file(keys.join("log._system.seed")).unwrap();
-    assert!(matches!(world.restart().await.unwrap_err(), StartError::LostKey(_)));
+    assert!(matches!(world.restart().await.unwrap_err(), SigningError::LostKey(_)));
     world.stop().await;
 }

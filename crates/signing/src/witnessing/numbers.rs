@@ -21,14 +21,15 @@ struct LogLabels {
 
 /// What witnesses answered, and what that came to.
 #[derive(Debug)]
-pub(crate) struct Vouched {
+pub struct Vouched {
     answers: Family<WitnessLabels, Counter>,
     cosigned: Family<LogLabels, Gauge>,
     quorum_missed: Family<LogLabels, Gauge>,
 }
 
 impl Vouched {
-    pub(super) fn register(registry: &mut Registry) -> Self {
+    /// Registers them.
+    pub fn register(registry: &mut Registry) -> Self {
         let all = Self {
             answers: Family::default(),
             cosigned: Family::default(),
@@ -53,7 +54,7 @@ impl Vouched {
     }
 
     /// Counts what a witness has answered.
-    pub(crate) fn answered(&self, tenant: &TenantName, witness: &str, answer: &'static str) {
+    pub fn answered(&self, tenant: &TenantName, witness: &str, answer: &'static str) {
         let (tenant, witness) = (tenant.to_string(), witness.to_owned());
         let labels = WitnessLabels {
             tenant,
@@ -64,14 +65,14 @@ impl Vouched {
     }
 
     /// Says how much of a log enough witnesses have cosigned.
-    pub(crate) fn cosigned(&self, tenant: &TenantName, size: u64) {
+    pub fn cosigned(&self, tenant: &TenantName, size: u64) {
         let tenant = tenant.to_string();
         let size = i64::try_from(size).unwrap_or(i64::MAX);
         self.cosigned.get_or_create(&LogLabels { tenant }).set(size);
     }
 
     /// Says whether too few witnesses have cosigned a log's checkpoints in time.
-    pub(crate) fn quorum_missed(&self, tenant: &TenantName, missed: bool) {
+    pub fn quorum_missed(&self, tenant: &TenantName, missed: bool) {
         let tenant = tenant.to_string();
         self.quorum_missed
             .get_or_create(&LogLabels { tenant })

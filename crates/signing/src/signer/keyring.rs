@@ -19,7 +19,7 @@ use store::{DataDir, StoreError};
 use tlog::note::{KeyId, SigningKey, VerifierKey};
 use zeroize::Zeroizing;
 
-use crate::StartError;
+use crate::SigningError;
 
 /// A seed is 64 digits.
 const SEED_MAX: u64 = 1024;
@@ -71,7 +71,7 @@ pub fn log_keys(data: &Path) -> io::Result<BTreeMap<TenantName, Vec<String>>> {
 
 /// The keys of all logs of a data directory.
 #[derive(Debug)]
-pub(crate) struct Keyring {
+pub struct Keyring {
     trust_domain: String,
     data: PathBuf,
     logs: Mutex<BTreeMap<TenantName, LogKeys>>,
@@ -88,10 +88,11 @@ struct LogKeys {
 
 /// The keys that sign a log, the older first.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Signing {
-    pub(crate) keys: Vec<Arc<SigningKey>>,
+pub struct Signing {
+    /// The keys.
+    pub keys: Vec<Arc<SigningKey>>,
     /// How long the log was when it said so: a checkpoint of that size covers the entries by which it did.
-    pub(crate) since: u64,
+    pub since: u64,
 }
 
 /// Whether the log has to be asked before each signature who signs.
@@ -107,7 +108,8 @@ enum Asked {
 }
 
 impl Keyring {
-    pub(crate) fn new(trust_domain: String, data: PathBuf) -> Self {
+    /// The keys below a data directory, none of which is read yet.
+    pub fn new(trust_domain: String, data: PathBuf) -> Self {
         Self {
             trust_domain,
             data,
@@ -116,18 +118,18 @@ impl Keyring {
     }
 
     /// The name of a tenant's log, which its keys bear too.
-    pub(crate) fn name(&self, tenant: &TenantName) -> String {
+    pub fn name(&self, tenant: &TenantName) -> String {
         format!("{}/{tenant}", self.trust_domain)
     }
 
     /// Reads a tenant's keys, making the first one where there is none and nothing was signed yet. Until the log is
     /// [asked](Self::settle), the first one signs.
-    pub(crate) fn prepare(
+    pub fn prepare(
         &self,
         tenant: &TenantName,
         signed: bool,
         random: impl FnOnce() -> Zeroizing<[u8; 32]>,
-    ) -> Result<(), StartError> {
+    ) -> Result<(), SigningError> {
         if !signed && self.numbers(tenant)?.is_empty() {
             self.make(tenant, 1, random())?;
         }
@@ -135,13 +137,13 @@ impl Keyring {
     }
 
     /// Reads the keys of a log that was signed.
-    pub(crate) fn read_keys(&self, tenant: &TenantName) -> Result<(), StartError> {
+    pub(crate) fn read_keys(&self, tenant: &TenantName) -> Result<(), SigningError> {
         let mut files = BTreeMap::new();
         for number in self.numbers(tenant)? {
             files.insert(number, Arc::new(self.read(tenant, number)?));
         }
         if files.is_empty() {
-            return Err(StartError::LostKey(self.data.join(KeyFiles::seed(tenant, 1))));
+            return Err(SigningError::LostKey(self.data.join(KeyFiles::seed(tenant, 1))));
         }
         let keys = files.values().next().cloned().into_iter().collect();
         let keys = LogKeys {
@@ -154,34 +156,34 @@ impl Keyring {
     }
 
     /// The public keys of a log that may have signed what is here: of all files that are there.
-    pub(crate) fn known(&self, tenant: &TenantName) -> Vec<VerifierKey> {
+    pub fn known(&self, tenant: &TenantName) -> Vec<VerifierKey> {
         let logs = self.lock();
         let files = logs.get(tenant).into_iter().flat_map(|keys| keys.files.values());
         files.map(|key| key.verifier().clone()).collect()
     }
 
     /// Who signs.
-    pub(crate) fn signing(&self, tenant: &TenantName) -> Option<Signing> {
+    pub fn signing(&self, tenant: &TenantName) -> Option<Signing> {
         self.lock().get(tenant).map(|keys| keys.signing.clone())
     }
 
     /// The logs that have keys.
-    pub(crate) fn tenants(&self) -> Vec<TenantName> {
+    pub fn tenants(&self) -> Vec<TenantName> {
         self.lock().keys().cloned().collect()
     }
 
     /// Whether the log has to be asked who signs.
-    pub(crate) fn is_to_ask(&self, tenant: &TenantName) -> bool {
+    pub fn is_to_ask(&self, tenant: &TenantName) -> bool {
         self.lock().get(tenant).is_some_and(|keys| keys.asked != Asked::No)
     }
 
     /// From now on the log is asked before each signature, until [`changed`](Self::changed) and an answer.
-    pub(crate) fn changing(&self, tenant: &TenantName) {
+    pub fn changing(&self, tenant: &TenantName) {
         self.mark(tenant, Asked::Changing);
     }
 
     /// The entry that was on its way has landed, or will not.
-    pub(crate) fn changed(&self, tenant: &TenantName) {
+    pub fn changed(&self, tenant: &TenantName) {
         self.mark(tenant, Asked::Changed);
     }
 
@@ -192,12 +194,12 @@ impl Keyring {
     }
 
     /// Takes what a log of this size says of its keys, and writes their public halves down.
-    pub(crate) fn settle(&self, tenant: &TenantName, size: u64, said: &Evidence) -> Result<(), StartError> {
+    pub fn settle(&self, tenant: &TenantName, size: u64, said: &Evidence) -> Result<(), SigningError> {
         let mut logs = self.lock();
         let Some(keys) = logs.get_mut(tenant) else {
             return Ok(());
         };
-        let signing = signing(keys, said).map_err(|key| StartError::LostSigningKey {
+        let signing = signing(keys, said).map_err(|key| SigningError::LostSigningKey {
             tenant: tenant.clone(),
             key,
         })?;
@@ -221,12 +223,12 @@ impl Keyring {
     }
 
     /// A key that signs nothing yet: one that an earlier rotation has left, or a new one. Its file is durable.
-    pub(crate) fn spare(
+    pub fn spare(
         &self,
         tenant: &TenantName,
         said: &Evidence,
         random: impl FnOnce() -> Zeroizing<[u8; 32]>,
-    ) -> Result<Arc<SigningKey>, StartError> {
+    ) -> Result<Arc<SigningKey>, SigningError> {
         let mut logs = self.lock();
         let keys = logs.entry(tenant.clone()).or_default();
         let taken = |key: &SigningKey| {
@@ -251,12 +253,12 @@ impl Keyring {
     }
 
     /// Where the checkpoint is kept that leads to a key.
-    pub(crate) fn handover(&self, tenant: &TenantName, key: KeyId) -> PathBuf {
+    pub fn handover(&self, tenant: &TenantName, key: KeyId) -> PathBuf {
         KeyFiles::handover(&self.data, tenant, key)
     }
 
     /// The numbers of a tenant's files.
-    fn numbers(&self, tenant: &TenantName) -> Result<Vec<u32>, StartError> {
+    fn numbers(&self, tenant: &TenantName) -> Result<Vec<u32>, SigningError> {
         let dir = self.data.join("keys");
         let files = match fs::read_dir(&dir) {
             Ok(files) => files,
@@ -275,7 +277,7 @@ impl Keyring {
         Ok(names.filter_map(|name| number(&name)).collect())
     }
 
-    fn read(&self, tenant: &TenantName, number: u32) -> Result<SigningKey, StartError> {
+    fn read(&self, tenant: &TenantName, number: u32) -> Result<SigningKey, SigningError> {
         let path = self.data.join(KeyFiles::seed(tenant, number));
         let mut text = Zeroizing::new(Vec::new());
         let read = fs::File::open(&path).and_then(|file| file.take(SEED_MAX).read_to_end(&mut text));
@@ -289,14 +291,19 @@ impl Keyring {
             .map(Zeroizing::new);
         // A key is bound to its log's name, so that it cannot vouch for another log.
         let key = seed.and_then(|seed| SigningKey::from_seed(&self.name(tenant), &seed).ok());
-        key.ok_or(StartError::Key(path))
+        key.ok_or(SigningError::Key(path))
     }
 
-    fn make(&self, tenant: &TenantName, number: u32, seed: Zeroizing<[u8; 32]>) -> Result<Arc<SigningKey>, StartError> {
+    fn make(
+        &self,
+        tenant: &TenantName,
+        number: u32,
+        seed: Zeroizing<[u8; 32]>,
+    ) -> Result<Arc<SigningKey>, SigningError> {
         let path = self.data.join(KeyFiles::seed(tenant, number));
         let text = Zeroizing::new(HEXLOWER.encode(seed.as_slice()));
         DataDir::replace_at(&path, text.as_bytes())?;
-        let key = SigningKey::from_seed(&self.name(tenant), &seed).map_err(|_| StartError::Key(path))?;
+        let key = SigningKey::from_seed(&self.name(tenant), &seed).map_err(|_| SigningError::Key(path))?;
         Ok(Arc::new(key))
     }
 

@@ -11,7 +11,7 @@ use super::GuardFile;
 
 /// The steps of a checkpoint, in this order. Each is durable when it returns without an error; with one it may or may not
 /// have landed.
-pub(crate) trait Steps: Sync {
+pub trait Steps: Sync {
     /// Brings the tiles up to the first `size` entries that are stored, and gives the root of these.
     fn tiles(&self, tenant: &TenantName, size: u64) -> impl Future<Output = Result<Hash, StoreError>> + Send;
 
@@ -37,14 +37,15 @@ pub(crate) trait Steps: Sync {
 
 /// The steps as a server takes them.
 #[derive(Debug)]
-pub(crate) struct Durable {
+pub struct Durable {
     tiles: Tiles,
     reader: Reader,
     committer: Handle,
 }
 
 impl Durable {
-    pub(crate) fn new(tiles: Tiles, reader: Reader, committer: Handle) -> Self {
+    /// Of a server whose logs these are.
+    pub fn new(tiles: Tiles, reader: Reader, committer: Handle) -> Self {
         Self {
             tiles,
             reader,

@@ -36,10 +36,13 @@ pub fn cosigned_file(data: &Path, tenant: &TenantName) -> PathBuf {
 }
 
 /// The rest, as a server has it.
-pub(crate) struct Server {
-    pub(crate) tiles: store::Tiles,
-    pub(crate) committer: Handle,
-    pub(crate) data: PathBuf,
+pub struct Server {
+    /// The hash tiles, from which proofs are made.
+    pub tiles: store::Tiles,
+    /// Where it is recorded that witnesses are missing.
+    pub committer: Handle,
+    /// The data directory.
+    pub data: PathBuf,
 }
 
 impl Surroundings for Server {

@@ -17,9 +17,19 @@ fn route(name: &str, of: &str, models: &[&str], running: Option<usize>) -> Route
     }
 }
 
+/// The server's bounds.
+const SERVER: Bounds = Bounds {
+    connect: Duration::from_secs(10),
+    first_byte: Duration::from_secs(300),
+    idle: Duration::from_secs(120),
+    total: Duration::from_secs(900),
+    request_bytes: 32 * 1024 * 1024,
+    reply_bytes: 8 * 1024 * 1024,
+};
+
 fn routes(specs: &[RouteSpec], before: &Routes) -> Routes {
     let upstreams = [upstream("openai"), upstream("backup")];
-    Routes::new(specs, upstreams.iter(), &Limits::default(), before)
+    Routes::new(specs, upstreams.iter(), SERVER, before)
 }
 
 #[test]
@@ -74,7 +84,6 @@ fn a_pattern_is_a_name_or_a_beginning() {
 
 #[test]
 fn bounds_are_the_servers_unless_said() {
-    let limits = Limits::default();
     let spec = RouteSpec {
         total: Some(Duration::from_secs(5)),
         request_bytes: Some(usize::MAX),
@@ -84,11 +93,11 @@ fn bounds_are_the_servers_unless_said() {
     let bounds = routes.find(&upstream("openai"), "m").unwrap().bounds;
     let expected = Bounds {
         total: Duration::from_secs(5),
-        ..Bounds::new(&limits)
+        ..SERVER
     };
     assert_eq!(bounds, expected);
     assert_eq!(
-        bounds.request_bytes, limits.request_bytes,
+        bounds.request_bytes, SERVER.request_bytes,
         "a route cannot allow more than the server"
     );
 }

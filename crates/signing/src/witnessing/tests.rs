@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 
+use prometheus_client::registry::Registry;
 use store::StoreError;
 use tlog::{CompactRange, Hash, checkpoint::Origin, cosignature::CosigningKey, leaf_hash, note::SigningKey, proof};
 use witness::{AddCheckpoint, Answer, KnownLog, Refusal, State, Witness};
@@ -138,6 +139,7 @@ struct World {
     people: Arc<People>,
     place: Arc<Place>,
     task: Witnessing<Arc<Place>>,
+    registry: Registry,
     size: u64,
 }
 
@@ -164,18 +166,21 @@ impl World {
             fork: AtomicU64::new(u64::MAX),
             ..Place::default()
         });
+        let mut registry = Registry::default();
+        let numbers = Arc::new(Vouched::register(&mut registry));
         let all = Witnesses {
             known,
             quorum,
             timeout: Duration::from_secs(30),
             ask: Box::new(Door(people.clone())),
         };
-        let task = Witnessing::new(place.clone(), all, Arc::new(Metrics::new())).unwrap();
+        let task = Witnessing::new(place.clone(), all, numbers).unwrap();
         let size = 0;
         Self {
             people,
             place,
             task,
+            registry,
             size,
         }
     }
@@ -357,7 +362,7 @@ async fn a_signed_fork_is_caught() {
         let absent = [("w0.example", Absence::Fork), ("w1.example", Absence::Fork)];
         assert_eq!(world.events(), [missed(fork_size, 1, &absent)], "{fork_size}");
         let mut text = String::new();
-        prometheus_client::encoding::text::encode_registry(&mut text, world.task.metrics.registry()).unwrap();
+        prometheus_client::encoding::text::encode_registry(&mut text, &world.registry).unwrap();
         assert!(text.contains("answer=\"fork\""), "{text}");
         // The old history goes on where it was.
         world.place.fork.store(u64::MAX, Relaxed);

@@ -11,10 +11,8 @@ use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use model::UpstreamName;
 
-use crate::Limits;
-
-pub(crate) use gate::{Busy, Gate, Place};
-pub(crate) use plan::{Plan, Step};
+pub use gate::{Busy, Gate, Place, Sharer};
+pub use plan::{Plan, Step};
 
 /// What a route does to the calls it is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,6 +115,25 @@ pub enum Cause {
     Status(u16),
 }
 
+/// Why an attempt failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// What happened.
+    pub cause: Cause,
+    /// How long the upstream wants to be left alone.
+    pub retry_after: Option<Duration>,
+}
+
+impl Failure {
+    /// A failure of this kind.
+    pub fn of(cause: Cause) -> Self {
+        Self {
+            cause,
+            retry_after: None,
+        }
+    }
+}
+
 /// Another place a call may go, as far as policy and budgets let it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fallback {
@@ -154,30 +171,19 @@ pub struct Bounds {
     pub reply_bytes: usize,
 }
 
-impl Bounds {
-    fn new(limits: &Limits) -> Self {
-        Self {
-            connect: limits.connect_timeout,
-            first_byte: limits.first_byte_timeout,
-            idle: limits.idle_timeout,
-            total: limits.total_timeout,
-            request_bytes: limits.request_bytes,
-            reply_bytes: limits.reply_bytes,
-        }
-    }
-}
-
 /// A route in effect.
 #[derive(Debug)]
-pub(crate) struct Route {
-    pub(crate) spec: RouteSpec,
-    pub(crate) bounds: Bounds,
-    pub(crate) gate: Option<Arc<Gate>>,
+pub struct Route {
+    /// As it was declared.
+    pub spec: RouteSpec,
+    /// Its bounds, within those of the server.
+    pub bounds: Bounds,
+    /// Who runs and who waits, where it has a number of places.
+    pub gate: Option<Arc<Gate>>,
 }
 
 impl Route {
-    fn new(spec: RouteSpec, limits: &Limits, before: &Routes) -> Self {
-        let server = Bounds::new(limits);
+    fn new(spec: RouteSpec, server: Bounds, before: &Routes) -> Self {
         let bounds = Bounds {
             connect: spec.connect.unwrap_or(server.connect),
             first_byte: spec.first_byte.unwrap_or(server.first_byte),
@@ -197,27 +203,28 @@ impl Route {
 
 /// Every route in effect, by upstream.
 #[derive(Debug, Default)]
-pub(crate) struct Routes {
+pub struct Routes {
     declared: HashMap<UpstreamName, Vec<Arc<Route>>>,
     /// For calls that no route is declared for: one attempt within the server's bounds.
     plain: HashMap<UpstreamName, Arc<Route>>,
 }
 
 impl Routes {
-    pub(crate) fn new<'a>(
+    /// The routes of these declarations, within the server's bounds. Gates of the routes in effect `before` are kept.
+    pub fn new<'a>(
         specs: &[RouteSpec],
         upstreams: impl Iterator<Item = &'a UpstreamName>,
-        limits: &Limits,
+        server: Bounds,
         before: &Self,
     ) -> Self {
         let mut declared: HashMap<UpstreamName, Vec<Arc<Route>>> = HashMap::new();
         for spec in specs {
-            let route = Arc::new(Route::new(spec.clone(), limits, before));
+            let route = Arc::new(Route::new(spec.clone(), server, before));
             declared.entry(spec.upstream.clone()).or_default().push(route);
         }
         let plain = upstreams.map(|upstream| {
             let spec = RouteSpec::plain(upstream.clone());
-            (upstream.clone(), Arc::new(Route::new(spec, limits, before)))
+            (upstream.clone(), Arc::new(Route::new(spec, server, before)))
         });
         Self {
             plain: plain.collect(),
@@ -227,7 +234,7 @@ impl Routes {
 
     /// The route of a call: of those that fit, the one that names the model most closely. `None` for an upstream that is
     /// not declared.
-    pub(crate) fn find(&self, upstream: &UpstreamName, model: &str) -> Option<Arc<Route>> {
+    pub fn find(&self, upstream: &UpstreamName, model: &str) -> Option<Arc<Route>> {
         let declared = self.declared.get(upstream).into_iter().flatten();
         let closeness = |route: &Arc<Route>| {
             let models = &route.spec.models;

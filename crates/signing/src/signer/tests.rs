@@ -141,6 +141,7 @@ impl World {
             open_holds: 8,
             reserve: 0,
             spool: None,
+            heartbeat: None,
             random: || [7; 10],
         };
         let (committer, committing) = Committer::start(store, std::sync::Arc::new(SystemClock::new()), config)
@@ -186,7 +187,7 @@ impl World {
         self.committer.heads().borrow()[&tenant()]
     }
 
-    async fn round(&mut self) -> Option<StartError> {
+    async fn round(&mut self) -> Option<SigningError> {
         let heads = self.committer.heads().borrow().clone();
         let failed = self.signer.sign_all(&self.steps, &heads, &mut self.signed).await;
         failed.map(|(_, error)| error)
@@ -258,7 +259,7 @@ async fn each_step_fails_and_fails_but_lands() {
                 world.steps.order(step, fate);
                 let failed = world.round().await;
                 assert!(
-                    matches!(failed, Some(StartError::Store(StoreError::File { .. }))),
+                    matches!(failed, Some(SigningError::Store(StoreError::File { .. }))),
                     "{about}: {failed:?}"
                 );
                 assert_eq!(world.published(), published, "{about}: what failed is not published");
@@ -299,7 +300,7 @@ async fn a_head_that_is_not_what_is_stored_is_not_signed() {
     let failed = world.signer.sign_all(&world.steps, &heads, &mut world.signed).await;
     let (_, error) = failed.unwrap();
     assert!(
-        matches!(error, StartError::Differs { known: told, .. } if told == known),
+        matches!(error, SigningError::Differs { known: told, .. } if told == known),
         "{error}"
     );
     assert!(

@@ -16,11 +16,11 @@ use tokio::{sync::oneshot, time::Instant};
 use super::Places;
 
 /// Whose share a call is of.
-pub(crate) type Sharer = (TenantName, AgentName);
+pub type Sharer = (TenantName, AgentName);
 
 /// Why there is no place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Busy {
+pub enum Busy {
     /// As many wait as may.
     Full,
     /// None became free in time.
@@ -29,25 +29,27 @@ pub(crate) enum Busy {
 
 /// The places of a route.
 #[derive(Debug)]
-pub(crate) struct Gate {
+pub struct Gate {
     places: Places,
     share: Mutex<Share<oneshot::Sender<()>>>,
 }
 
 impl Gate {
-    pub(crate) fn new(places: Places) -> Self {
+    /// A gate with so many places, all free.
+    pub fn new(places: Places) -> Self {
         Self {
             places,
             share: Mutex::new(Share::new(places.running, places.waiting)),
         }
     }
 
-    pub(crate) fn places(&self) -> Places {
+    /// How many there are, and who may wait.
+    pub fn places(&self) -> Places {
         self.places
     }
 
     /// Waits for a place, but not beyond `deadline`. Dropped, it waits no more.
-    pub(crate) async fn enter(self: &Arc<Self>, who: Sharer, deadline: Instant) -> Result<Place, Busy> {
+    pub async fn enter(self: &Arc<Self>, who: Sharer, deadline: Instant) -> Result<Place, Busy> {
         let until = Instant::now() + self.places.patience;
         let until = until.min(deadline);
         let (turn, called) = oneshot::channel();
@@ -101,7 +103,7 @@ impl Gate {
     }
 
     #[cfg(test)]
-    pub(crate) fn waiting(&self) -> usize {
+    fn waiting(&self) -> usize {
         self.share().waiting
     }
 }
@@ -130,7 +132,7 @@ impl Drop for Waiting<'_> {
 
 /// A place. Dropped, the next may have it.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub struct Place {
     gate: Arc<Gate>,
     who: Sharer,
 }
