@@ -163,6 +163,8 @@ impl Signer {
         let mut signed = BTreeMap::new();
         let mut failing = false;
         loop {
+            // Asked first: heads that were committed before the order to stop are to be signed in any case.
+            let last = *stop.borrow();
             let now = heads.borrow_and_update().clone();
             let failed = self.sign_all(&steps, &now, &mut signed).await;
             // Each time is tried again; the cause is told once.
@@ -180,7 +182,7 @@ impl Signer {
                 (None, false) => {}
             }
             failing = failed.is_some();
-            if *stop.borrow() {
+            if last {
                 return steps.close().await;
             }
             tokio::select! {

@@ -241,7 +241,7 @@ async fn every_column_that_says_what_happened_is_covered() {
             missing,
         ),
         (
-            format!("UPDATE batch SET entries = (SELECT entries FROM batch WHERE tenant = 'default' AND first_index = 0) {at};"),
+            format!("UPDATE batch SET entries = (SELECT entries FROM batch WHERE tenant = 'default' AND count = 1 ORDER BY first_index LIMIT 1) {at};"),
             "expected the entry with index",
         ),
         (
