@@ -9,8 +9,8 @@
 //! 1. The old guard file is kept beside it, under a name that says what it is, and so is what witnesses have cosigned and
 //!    what leads to newer keys, where it is over entries that are lost.
 //! 2. The entry, in all logs that have lost something: one transaction.
-//! 3. The new guard file, and the row in the database: a checkpoint over the log with the entry in it. Until it is there the
-//!    log is refused at a start, and this is to be done again. It finds the entry by its checkpoint then.
+//! 3. The new guard file, and the row in the database: a checkpoint over the log with the entry in it. Until it is there
+//!    the log is refused at a start, and this is to be done again. It finds the entry by its checkpoint then.
 
 use std::{
     collections::BTreeSet,
