@@ -103,6 +103,7 @@ impl Server {
             reserve: settings.audit.reserve,
             spool: settings.audit.spool.clone(),
             public_log: settings.audit.public_log,
+            heartbeat: settings.audit.heartbeat,
             witnesses,
             limits: settings.limits.clone(),
             authzen: settings.authzen.clone(),

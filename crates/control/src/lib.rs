@@ -93,8 +93,8 @@ pub use search::{
     search_condition,
 };
 pub use signing::{
-    AskWitness, Asked, Checkpoints, GuardFile, KeyFiles, Published, SigningError, WitnessAnswer, WitnessSpec,
-    Witnesses, cosigned_file, log_keys,
+    Accepted, AskWitness, Asked, Checkpoints, GuardFile, KeyFiles, Loss, Published, Restoration, RestoreError,
+    SigningError, WitnessAnswer, WitnessSpec, Witnesses, cosigned_file, log_keys,
 };
 pub use simulate::Proposal;
 pub use sinks::{Rotation, SinkFormat, SinkReport, SinkSpec, SinkStart, SinkStatus, SinkTarget, Webhook};

@@ -55,6 +55,8 @@ pub struct Options {
     pub spool: Option<PathBuf>,
     /// Whether the logs are published to whoever asks, without a credential.
     pub public_log: bool,
+    /// After how long a log without an entry gets a heartbeat; `None` for never.
+    pub heartbeat: Option<Duration>,
     /// Bounds.
     pub limits: Limits,
     /// Who cosigns checkpoints, and how many of them have to before one is published; `None` if nobody does.
@@ -164,6 +166,7 @@ impl Control {
             reserve,
             spool,
             public_log,
+            heartbeat,
             limits,
             witnesses,
             authzen,
@@ -212,6 +215,7 @@ impl Control {
             open_holds: limits.in_flight,
             reserve,
             spool,
+            heartbeat,
             random: random_bytes,
         };
         let (committer, committing) = Committer::start(store, clock.clone(), config).await?;

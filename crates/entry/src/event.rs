@@ -226,6 +226,10 @@ pub enum Event {
         boot: u64,
         /// The program's version.
         version: String,
+        /// A log without an entry for so many seconds has a heartbeat, while this start lasts; absent where none are
+        /// written.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        heartbeat_s: Option<u32>,
     },
     /// The server stopped of its own accord.
     Stopped {
@@ -300,7 +304,7 @@ pub enum Event {
     Heartbeat {
         /// Which start.
         boot: u64,
-        /// After how many seconds without an entry one is written.
+        /// After how many seconds without an entry one is written, at the latest.
         every_s: u32,
     },
     /// Another key signs this log's checkpoints from now on, beside those that do.
@@ -588,6 +592,10 @@ impl Event {
                 | Self::Expired(_)
                 | Self::LegalHoldSet { .. }
                 | Self::LegalHoldLifted { .. }
+                | Self::Started {
+                    heartbeat_s: Some(_),
+                    ..
+                }
         )
     }
 

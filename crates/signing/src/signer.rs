@@ -31,6 +31,9 @@ use steps::Steps;
 
 /// At most one checkpoint a tenant in this time.
 const INTERVAL: Duration = Duration::from_secs(1);
+/// What to do where a database is refused, if it is the one that is meant.
+const ACCEPT: &str = "Look for a newer copy first. If there is none, `bailiwick audit accept-restored --note TEXT` shows \
+                      what is lost, and has the next start go on";
 /// How long after a failure it is tried again.
 const AGAIN: Duration = Duration::from_secs(3);
 
@@ -45,7 +48,7 @@ impl GuardFile {
         Self(directory.join(format!("{tenant}.checkpoint")))
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 
@@ -100,7 +103,7 @@ impl Signer {
         let read = Checkpoint::open(&note, &known);
         read.map(Some).map_err(|error| SigningError::Guard {
             tenant: tenant.clone(),
-            why: format!("the guard file cannot be read: {error}"),
+            why: format!("the guard file cannot be read: {error}. {ACCEPT}"),
         })
     }
 
@@ -116,7 +119,7 @@ impl Signer {
         let size = reader.size(tenant).await?;
         if size < guarded.size {
             return Err(differs(format!(
-                "the database has {size} entries, but {} were signed: an older copy was put in its place",
+                "the database has {size} entries, but {} were signed: an older copy was put in its place. {ACCEPT}",
                 guarded.size
             )));
         }
@@ -130,9 +133,9 @@ impl Signer {
         if same {
             Ok(())
         } else {
-            Err(differs(
-                "the database holds another history than the one that was signed".to_owned(),
-            ))
+            Err(differs(format!(
+                "the database holds another history than the one that was signed. {ACCEPT}"
+            )))
         }
     }
 
@@ -160,6 +163,8 @@ impl Signer {
         let mut signed = BTreeMap::new();
         let mut failing = false;
         loop {
+            // Asked first: heads that were committed before the order to stop are to be signed in any case.
+            let last = *stop.borrow();
             let now = heads.borrow_and_update().clone();
             let failed = self.sign_all(&steps, &now, &mut signed).await;
             // Each time is tried again; the cause is told once.
@@ -177,7 +182,7 @@ impl Signer {
                 (None, false) => {}
             }
             failing = failed.is_some();
-            if *stop.borrow() {
+            if last {
                 return steps.close().await;
             }
             tokio::select! {

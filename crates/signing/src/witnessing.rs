@@ -354,7 +354,8 @@ impl<S: Surroundings> Witnessing<S> {
                 %tenant, witness = name, text,
                 "a witness has seen another history of this log than the one that is stored here: an older copy was put in \
                  the place of a newer one, or two servers sign with the same key. Stop this server, keep everything as it \
-                 is, and compare with the checkpoint that the witness shows"
+                 is, and compare with the checkpoint that the witness shows. Where an older copy was accepted, it is so \
+                 from then on: docs/operating/witnesses.md"
             ),
             _ => tracing::warn!(%tenant, witness = name, why = word(why), text, "the witness does not sign"),
         }

@@ -51,6 +51,7 @@ async fn run(dir: &Path, recording: Recording, callers: u32, length: Duration) -
         open_holds: 100,
         reserve: 0,
         spool: None,
+        heartbeat: None,
         random: || [7; 10],
     };
     let (handle, _task) = Committer::start(store, SystemClock::new(), config).await?;

@@ -64,6 +64,7 @@ async fn open(dir: &Path) -> Result<(Handle, DataDir)> {
         open_holds: 10_000,
         reserve: 0,
         spool: None,
+        heartbeat: None,
         random: || [7; 10],
     };
     let (handle, _task) = Committer::start(store, SystemClock::new(), config).await?;

@@ -21,8 +21,8 @@ mod tiles;
 pub use clock::{Clock, SystemClock};
 pub use committer::{
     Ask, BalanceQuery, Balances, BreakerDeed, ChangeError, Changed, Committer, Config, DECISIONS_WAITING, DecideError,
-    Denied, EditOrder, Handle, Head, Heads, Health, HoldAnswer, HoldRequest, Person, Recording, Replayed, Rules,
-    RulesQuery, Stats, Threshold, Unavailable, View,
+    Denied, EditOrder, Handle, Head, Heads, Health, HoldAnswer, HoldRequest, Kept, Person, Recording, Replayed,
+    Restoring, Rules, RulesQuery, Stats, Threshold, Unavailable, View,
 };
 pub use datadir::DataDir;
 pub use db::Store;

@@ -156,7 +156,7 @@ impl Reader {
     }
 
     /// The root of the first `size` entries of a tenant's log, if a batch ends there.
-    pub(crate) async fn root_at(&self, tenant: &TenantName, size: u64) -> Result<Option<Hash>, StoreError> {
+    pub async fn root_at(&self, tenant: &TenantName, size: u64) -> Result<Option<Hash>, StoreError> {
         let row: Option<(i64, Vec<u8>)> = sqlx::query_as(
             "SELECT first_index + count, root FROM batch WHERE tenant = $1 AND first_index < $2
              ORDER BY first_index DESC LIMIT 1",

@@ -7,10 +7,11 @@ mod signers;
 
 use std::{io, path::Path};
 
+use entry::LogHead;
 use serde::Serialize;
 use tlog::{checkpoint::Checkpoint, cosignature::Quorum, note::VerifierKey};
 
-use check::Check;
+use check::{Check, Head, tenant_of};
 use signers::Signatures;
 
 use crate::{
@@ -68,6 +69,9 @@ pub struct LogReport {
     pub goes_on_from: Vec<u64>,
     /// What the entries say.
     pub found: Found,
+    /// How often the server's own log says how long this one was and what its root was, where that log was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub heads: Option<u64>,
     /// How many files were compared, byte by byte.
     pub files: u64,
     /// What does not hold, the first first; not more than a few.
@@ -81,17 +85,69 @@ pub struct LogReport {
 /// # Errors
 /// The directory cannot be listed.
 pub fn verify_log(dir: &Path, trust: &Trust) -> io::Result<LogReport> {
-    let files = Files::list(dir)?;
-    let mut report = LogReport::default();
-    if let Err(trouble) = look(&files, trust, &mut report) {
-        report.troubles.push(trouble);
+    Ok(verify(dir, trust, None)?.0)
+}
+
+/// Verifies the log in a directory, and that it is as long as the server's own log, in another directory, says that it was
+/// at each start and stop. That log has to hold too; its keys are among those that are known.
+///
+/// # Errors
+/// A directory cannot be listed.
+pub fn verify_log_beside(dir: &Path, system: &Path, trust: &Trust) -> io::Result<LogReport> {
+    let of_system = Trust {
+        since: Vec::new(),
+        ..trust.clone()
+    };
+    let (said, heads) = verify(system, &of_system, None)?;
+    let (mut report, _) = verify(dir, trust, Some(&heads))?;
+    let mut troubles: Vec<_> = said
+        .troubles
+        .into_iter()
+        .map(|trouble| Trouble {
+            what: format!("the server's own log does not hold: {trouble}"),
+            ..Trouble::in_file(CHECKPOINT, "")
+        })
+        .collect();
+    if troubles.is_empty() && !said.origin.ends_with(SYSTEM) {
+        let what = format!(
+            "{:?} is not the server's own log, whose name ends with {SYSTEM}",
+            said.origin
+        );
+        troubles.push(Trouble::in_file(CHECKPOINT, what));
     }
+    report.troubles.extend(troubles);
     report.troubles.truncate(MOST_TROUBLES);
     report.ok = report.troubles.is_empty();
     Ok(report)
 }
 
-fn look(files: &Files, trust: &Trust, report: &mut LogReport) -> Result<(), Trouble> {
+/// How the name of the server's own log ends.
+const SYSTEM: &str = "/_system";
+
+/// What an entry of the server's own log says of others.
+type Heads = [(u64, LogHead)];
+
+fn verify(dir: &Path, trust: &Trust, heads: Option<&Heads>) -> io::Result<(LogReport, Vec<(u64, LogHead)>)> {
+    let files = Files::list(dir)?;
+    let mut report = LogReport::default();
+    let said = match look(&files, trust, heads, &mut report) {
+        Ok(said) => said,
+        Err(trouble) => {
+            report.troubles.push(trouble);
+            Vec::new()
+        }
+    };
+    report.troubles.truncate(MOST_TROUBLES);
+    report.ok = report.troubles.is_empty();
+    Ok((report, said))
+}
+
+fn look(
+    files: &Files,
+    trust: &Trust,
+    heads: Option<&Heads>,
+    report: &mut LogReport,
+) -> Result<Vec<(u64, LogHead)>, Trouble> {
     let wrong = |what: String| Trouble::in_file(CHECKPOINT, what);
     let text = files.read(CHECKPOINT).map_err(|error| wrong(error.to_string()))?;
     let text = String::from_utf8(text).map_err(|_| wrong("a checkpoint is a text".to_owned()))?;
@@ -101,7 +157,16 @@ fn look(files: &Files, trust: &Trust, report: &mut LogReport) -> Result<(), Trou
     report.origin = origin.to_string();
     report.size = size;
     report.root = root.to_string();
-    let checked = Check::new(files, &signatures.checkpoint().checkpoint, signatures.since()).run();
+    let tenant = tenant_of(&signatures.checkpoint().checkpoint);
+    let of_this = heads.into_iter().flatten().filter(|(_, head)| head.tenant == tenant);
+    let of_this: Vec<_> = of_this
+        .map(|(entry, head)| Head {
+            entry: *entry,
+            head: head.clone(),
+        })
+        .collect();
+    let checked = Check::new(files, &signatures.checkpoint().checkpoint, signatures.since(), &of_this).run();
+    report.heads = heads.map(|_| checked.headed);
     report.troubles = checked.troubles;
     let (keys, troubles) = signatures.verify(checked.fold.signers(), checked.signed, &checked.met);
     report.troubles.extend(troubles.into_iter().map(wrong));
@@ -111,7 +176,7 @@ fn look(files: &Files, trust: &Trust, report: &mut LogReport) -> Result<(), Trou
     report.files = checked.files + 1;
     report.goes_on_from = checked.met;
     report.not_proven = not_proven(files, size, &report.found, trust.quorum.as_ref());
-    Ok(())
+    Ok(checked.fold.heads().to_vec())
 }
 
 fn not_proven(files: &Files, size: u64, found: &Found, quorum: Option<&Quorum>) -> Vec<NotProven> {

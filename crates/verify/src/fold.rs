@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::{
     presence::{Presence, Watch},
     prices::{Costs, Prices},
+    restores::Restore,
 };
 
 /// The fold of a log with what a verifier checks beyond the server: that costs are what usage and prices give.
@@ -19,6 +20,7 @@ pub struct Fold {
     watch: Watch,
     signers: Vec<(u64, Signer)>,
     heads: Vec<(u64, LogHead)>,
+    restores: Vec<Restore>,
     first: Option<Timestamp>,
     denials: u64,
     ended: u64,
@@ -62,6 +64,9 @@ pub struct Found {
     pub costs: Costs,
     /// When the server was there.
     pub presence: Presence,
+    /// The older copies of the log that were accepted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub restores: Vec<Restore>,
 }
 
 /// What an entry says of the keys that sign the log, as verifier keys in text.
@@ -87,6 +92,7 @@ impl Fold {
             watch: Watch::default(),
             signers: Vec::new(),
             heads: Vec::new(),
+            restores: Vec::new(),
             first: None,
             denials: 0,
             ended: 0,
@@ -109,6 +115,7 @@ impl Fold {
                 let (key, beside) = (key.clone(), beside.clone());
                 self.signers.push((entry.index, Signer::Added { key, beside }));
             }
+            Event::Restored { checkpoint, note, by } => self.restores.push(Restore::new(entry, checkpoint, note, by)),
             Event::SigningKeyRetired { key, .. } => self.signers.push((entry.index, Signer::Retired(key.clone()))),
             _ => {}
         }
@@ -128,6 +135,11 @@ impl Fold {
     /// What the log says of the keys that sign it, by the entries that say so.
     pub(crate) fn signers(&self) -> &[(u64, Signer)] {
         &self.signers
+    }
+
+    /// The older copies of the log that were accepted, by the entries that say so.
+    pub fn restores(&self) -> &[Restore] {
+        &self.restores
     }
 
     /// What follows from the last entry and is not there: both are written at once.
@@ -150,6 +162,7 @@ impl Fold {
             overrun_usd: state.overrun.to_string(),
             costs: self.prices.costs.clone(),
             presence: self.watch.presence(),
+            restores: self.restores.clone(),
         }
     }
 }
@@ -176,6 +189,7 @@ impl Sum for Found {
             sum.costs.nothing += nothing;
             sum.costs.unknown_book += unknown_book;
             sum.costs.pictures += pictures;
+            sum.restores.extend(log.restores);
             sum.presence.silences += log.presence.silences;
             sum.presence.silent.extend(log.presence.silent);
             sum.presence.unheard_s = sum.presence.unheard_s.max(log.presence.unheard_s);

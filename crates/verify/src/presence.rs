@@ -73,15 +73,18 @@ impl Watch {
                 self.presence.after_a_crash += u64::from(died);
                 self.end();
             }
+            Event::Restored { .. } => {}
             _ if self.stopped => {}
             _ => self.gap(entry),
         }
         match &entry.event {
             Event::Heartbeat { every_s, .. } => self.every_s = self.every_s.max(Some(*every_s)),
-            Event::Stopped { .. } => self.end(),
+            Event::Started { heartbeat_s, .. } => self.every_s = *heartbeat_s,
+            // What was lost with a newer copy may have said that it stopped.
+            Event::Stopped { .. } | Event::Restored { .. } => self.end(),
             _ => {}
         }
-        self.stopped = matches!(entry.event, Event::Stopped { .. });
+        self.stopped = matches!(entry.event, Event::Stopped { .. } | Event::Restored { .. });
         self.last = Some((entry.index, entry.time));
     }
 
@@ -157,11 +160,24 @@ mod tests {
                     node,
                     boot,
                     version: String::new(),
+                    heartbeat_s: None,
+                },
+                // It says at once how long is too long.
+                '*' => Event::Started {
+                    node,
+                    boot,
+                    version: String::new(),
+                    heartbeat_s: Some(60),
                 },
                 '-' => Event::Stopped {
                     node,
                     boot,
                     why: String::new(),
+                },
+                'r' => Event::Restored {
+                    checkpoint: String::new(),
+                    note: String::new(),
+                    by: model::AdminName::new("ada").unwrap(),
                 },
                 '.' => Event::Heartbeat { boot, every_s: 60 },
                 _ => Event::QuorumMet { size: 0 },
@@ -202,6 +218,14 @@ mod tests {
         // Nobody says how long is too long: the other start has another configuration.
         check(&[(0, '+'), (60, '.'), (70, '-'), (80, '+'), (980, 'x')], (2, 0, 0), 900);
         check(&[(0, 'x'), (900, 'x')], (0, 0, 0), 900);
+        // Somebody left out all heartbeats.
+        check(&[(0, '*'), (3_600, 'x'), (3_610, '-')], (1, 0, 1), 0);
+        // The start itself is as good as the first entry behind it.
+        check(&[(0, '*'), (60, '.'), (120, '.'), (130, '-')], (1, 0, 0), 0);
+        // A log may have been begun under another promise.
+        check(&[(0, '*'), (10, '-'), (20, '+'), (3_620, 'x')], (2, 0, 0), 3_600);
+        // An older copy was accepted: neither a crash nor a silence, for what is lost may tell.
+        check(&[(0, '*'), (50, 'x'), (9_000, 'r'), (9_999, '+')], (2, 0, 0), 0);
         // A busy log has no heartbeats and needs none.
         check(&[(0, '+'), (1, 'x'), (2, 'x'), (3, '-')], (1, 0, 0), 1);
     }

@@ -135,6 +135,14 @@ pub fn about_entries(found: &Found) -> Vec<NotProven> {
         "held",
         "what # calls used that are booked at their hold, because nobody knows",
     );
+    if let Some(restore) = found.restores.first() {
+        let what = format!(
+            "what happened in the entries that are lost since an older copy of the log was accepted: {} times, first by {}",
+            found.restores.len(),
+            restore.what()
+        );
+        open.push(NotProven::new("restored", what));
+    }
     let presence = &found.presence;
     if let Some(Silence { from, to, .. }) = presence.silent.first() {
         let what = format!(

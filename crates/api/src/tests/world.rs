@@ -118,6 +118,7 @@ impl World {
             spool: None,
             witnesses: None,
             public_log,
+            heartbeat: None,
             limits: Limits::default(),
             authzen: control::AuthzenSettings::default(),
             version: "test".to_owned(),

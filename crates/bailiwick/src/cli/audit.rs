@@ -1,5 +1,6 @@
 //! `bailiwick audit`
 
+mod accept_restored;
 mod describe;
 mod export;
 mod keys;
@@ -30,6 +31,7 @@ pub(super) enum Command {
     Prove(prove::Args),
     Search(Box<search::Args>),
     Reindex(reindex::Args),
+    AcceptRestored(accept_restored::Args),
 }
 
 pub(super) async fn run(common: &Common, command: &Command, out: &mut Output) -> Result<(), Failure> {
@@ -43,6 +45,7 @@ pub(super) async fn run(common: &Common, command: &Command, out: &mut Output) ->
         Command::Tail(args) => tail::run(common, args, out).await,
         Command::Verify(args) => verify::run(common, args, out).await,
         Command::Reindex(args) => reindex::run(common, args, out).await,
+        Command::AcceptRestored(args) => accept_restored::run(common, args, out).await,
         Command::Export(args) => export::run(common, args, out).await,
         Command::Prove(args) => prove::run(common, args, out).await,
     }

@@ -132,7 +132,8 @@ async fn keys_and_balances_survive_a_restart() {
     world.chat(&key, &chat("gpt-4o-mini")).await.is(200);
     let system = world.entries("_system");
     let kinds: Vec<_> = system.iter().map(|entry| entry.event.kind()).collect();
-    assert_eq!(kinds, ["started", "admin_added", "stopped", "started"]);
+    let expected = ["started", "admin_added", "heads", "stopped", "started", "heads"];
+    assert_eq!(kinds, expected);
 }
 
 /// A tenant that is declared no more keeps its log: its agents are removed there, and its credentials stop working.

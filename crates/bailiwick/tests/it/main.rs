@@ -13,6 +13,7 @@
 
 mod admins;
 mod authzen;
+mod boots;
 mod budgets;
 mod check;
 mod cost;
@@ -30,6 +31,7 @@ mod overruns;
 mod policies;
 mod public_log;
 mod replays;
+mod restored;
 mod rollback;
 mod searching;
 mod serving;

@@ -365,6 +365,7 @@ async fn what_is_not_signed_yet_has_to_wait() {
         open_holds: 8,
         reserve: 0,
         spool: None,
+        heartbeat: None,
         random: || [7; 10],
     };
     let clock = std::sync::Arc::new(store::SystemClock::new());

@@ -21,7 +21,7 @@ async fn used() -> (World, Vec<Entry>) {
     (world, entries)
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for file in fs::read_dir(from).unwrap().map(Result::unwrap) {
         let target = to.join(file.file_name());
@@ -181,7 +181,7 @@ async fn the_guard_files_may_be_elsewhere() {
 }
 
 /// Runs SQL on the database of a data directory. `None` where there is no Python with SQLite.
-fn sql(data: &Path, statements: &str) -> Option<()> {
+pub(crate) fn sql(data: &Path, statements: &str) -> Option<()> {
     let script = "import sqlite3, sys\n\
                   c = sqlite3.connect(sys.argv[1])\n\
                   c.executescript(sys.argv[2])\n\
@@ -241,7 +241,7 @@ async fn every_column_that_says_what_happened_is_covered() {
             missing,
         ),
         (
-            format!("UPDATE batch SET entries = (SELECT entries FROM batch WHERE tenant = 'default' AND first_index = 0) {at};"),
+            format!("UPDATE batch SET entries = (SELECT entries FROM batch WHERE tenant = 'default' AND count = 1 ORDER BY first_index LIMIT 1) {at};"),
             "expected the entry with index",
         ),
         (

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::{
     below,
-    limits::within,
+    limits::{Bound as _, within},
     witness::{MAX_WITNESSES, RawWitness, Witness, witnesses},
 };
 use crate::{
@@ -38,6 +38,10 @@ pub(crate) struct RawAudit {
     /// Whether the administration listener gives the logs below `/log/` to whoever asks, without a credential: for mirrors
     /// and witnesses. They say who spent what, with pseudonyms for people.
     public_log: Field<bool>,
+    /// After how long a log without an entry gets a heartbeat, from "10s": so that missing entries are not taken for quiet.
+    /// "0s" for never.
+    #[schemars(extend("default" = "15m"))]
+    heartbeat: Field<Time>,
     /// How many of the witnesses have to sign a checkpoint before it is published. All of them if absent.
     #[schemars(extend("minimum" = QUORUMS.start(), "maximum" = QUORUMS.end()))]
     quorum: Field<u64>,
@@ -59,6 +63,8 @@ pub struct Audit {
     pub spool: Option<PathBuf>,
     /// Whether the logs below `/log/` need no credential.
     pub public_log: bool,
+    /// After how long a log without an entry gets a heartbeat; `None` for never.
+    pub heartbeat: Option<Duration>,
     /// Who cosigns checkpoints, certificates as references.
     pub witnesses: Vec<Witness>,
     /// How many of them are enough.
@@ -71,6 +77,12 @@ pub struct Audit {
 const RESERVES: RangeInclusive<Size> = Size(0)..=Size(1 << 40);
 /// What a few hours of denials and the ends of all calls in flight take.
 const RESERVE: u64 = 64 << 20;
+/// Zero is for never.
+const HEARTBEATS: RangeInclusive<Time> = Time(Duration::ZERO)..=Time(Duration::from_secs(24 * 3_600));
+/// It is looked every few seconds which logs are quiet.
+const HEARTBEAT_MIN: Duration = Duration::from_secs(10);
+/// So that a silent hour shows, at four entries an hour for each log that is quiet.
+const HEARTBEAT: Duration = Duration::from_secs(900);
 const QUORUMS: RangeInclusive<u64> = 1..=MAX_WITNESSES as u64;
 /// Long enough for one exchange, and short enough for somebody to notice.
 const WITNESS_TIMEOUTS: RangeInclusive<Time> = Time(Duration::from_secs(1))..=Time(Duration::from_secs(3_600));
@@ -83,6 +95,7 @@ impl Default for Audit {
             reserve: RESERVE,
             spool: None,
             public_log: false,
+            heartbeat: Some(HEARTBEAT),
             witnesses: Vec::new(),
             quorum: 0,
             witness_timeout: WITNESS_TIMEOUT,
@@ -100,6 +113,13 @@ impl TryFrom<(RawAudit, &Path)> for Audit {
         let given = raw.spool.given();
         let spool = given.and_then(|path| below(dir, path, &mut findings));
         let reserve = within(raw.reserve, RESERVES, &mut findings).map_or(RESERVE, |size| size.0);
+        let heartbeat_mark = raw.heartbeat.mark();
+        let heartbeat = within(raw.heartbeat, HEARTBEATS, &mut findings).map_or(HEARTBEAT, |time| time.0);
+        let short = !heartbeat.is_zero() && heartbeat < HEARTBEAT_MIN;
+        if let Some(mark) = heartbeat_mark.filter(|_| short) {
+            let help = "from \"10s\" to \"24h\", or \"0s\" for no heartbeats";
+            findings.add_with_help(mark, format!("{} is out of range", Time(heartbeat).shown()), help);
+        }
         let mark = raw.quorum.mark();
         let quorum = within(raw.quorum, QUORUMS, &mut findings).zip(mark);
         let quorum = quorum.map(|(value, mark)| Placed { mark, value });
@@ -115,6 +135,7 @@ impl TryFrom<(RawAudit, &Path)> for Audit {
             reserve,
             spool,
             public_log: raw.public_log.given().is_some_and(|public| public.value),
+            heartbeat: Some(heartbeat).filter(|every| !every.is_zero()),
             witnesses,
             quorum,
             witness_timeout: timeout.map_or(WITNESS_TIMEOUT, |time| time.0),

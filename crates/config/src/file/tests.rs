@@ -40,6 +40,7 @@ fn what_is_left_out_has_defaults() {
             reserve: 64 << 20,
             spool: None,
             public_log: false,
+            heartbeat: Some(Duration::from_secs(900)),
             witnesses: Vec::new(),
             quorum: 0,
             witness_timeout: Duration::from_secs(30),
@@ -86,6 +87,7 @@ fn everything_can_be_said() {
         reserve = "1GiB"
         spool = "/mnt/second/spool"
         public_log = true
+        heartbeat = "1m"
         quorum = 1
         witness_timeout = "2m"
         [[audit.witnesses]]
@@ -154,6 +156,7 @@ fn everything_can_be_said() {
             reserve: 1 << 30,
             spool: Some("/mnt/second/spool".into()),
             public_log: true,
+            heartbeat: Some(Duration::from_secs(60)),
             witnesses: settings.audit.witnesses.clone(),
             quorum: 1,
             witness_timeout: Duration::from_secs(120),

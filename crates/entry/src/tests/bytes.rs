@@ -114,6 +114,16 @@ fn what_decisions_can_say_has_these_bytes() {
     insta::assert_snapshot!(lines(told_events()));
 }
 
+/// A start that promises heartbeats.
+fn promised() -> Event {
+    Event::Started {
+        node: "n5c1e".to_owned(),
+        boot: 12,
+        version: "0.1.0".to_owned(),
+        heartbeat_s: Some(900),
+    }
+}
+
 /// The examples of the documentation are these entries, and there is one of every kind.
 #[test]
 fn examples_in_the_documentation_are_entries() {
@@ -121,6 +131,7 @@ fn examples_in_the_documentation_are_entries() {
         .into_iter()
         .chain(more_events())
         .chain(told_events())
+        .chain([promised()])
         .collect();
     let known: BTreeSet<String> = known
         .iter()

@@ -96,6 +96,7 @@ fn starts() {
         node: "n".to_owned(),
         boot,
         version: "0.1.0".to_owned(),
+        heartbeat_s: None,
     };
     let order = "the number of the start does not follow the one before";
     check_events(

@@ -18,6 +18,7 @@ fn started(boot: u64) -> Event {
         node: "n5c1e".to_owned(),
         boot,
         version: "0.1.0".to_owned(),
+        heartbeat_s: None,
     }
 }
 

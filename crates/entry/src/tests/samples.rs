@@ -317,6 +317,7 @@ pub(super) fn every_event() -> Vec<Event> {
             node: "n5c1e".to_owned(),
             boot: 12,
             version: "0.1.0".to_owned(),
+            heartbeat_s: None,
         },
         Event::Stopped {
             node: "n5c1e".to_owned(),

@@ -306,6 +306,14 @@ fn each_field_of_a_call_has_a_first_version() {
     };
     check("an allowance", &held(intent().bookings), 2);
     check("an allowance in a pot", &held(apart()), 3);
+    let started = |heartbeat_s| Event::Started {
+        node: "n5c1e".to_owned(),
+        boot: 12,
+        version: "0.1.0".to_owned(),
+        heartbeat_s,
+    };
+    check("a start", &started(None), 1);
+    check("a start with heartbeats", &started(Some(900)), 5);
 }
 
 #[test]

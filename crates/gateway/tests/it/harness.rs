@@ -427,6 +427,7 @@ async fn start(
         reserve: 0,
         spool: None,
         public_log: false,
+        heartbeat: None,
         witnesses: None,
         limits: limits.clone(),
         authzen: control::AuthzenSettings::default(),

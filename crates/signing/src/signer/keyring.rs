@@ -130,15 +130,20 @@ impl Keyring {
         signed: bool,
         random: impl FnOnce() -> Zeroizing<[u8; 32]>,
     ) -> Result<(), SigningError> {
+        if !signed && self.numbers(tenant)?.is_empty() {
+            self.make(tenant, 1, random())?;
+        }
+        self.read_keys(tenant)
+    }
+
+    /// Reads the keys of a log that was signed.
+    pub(crate) fn read_keys(&self, tenant: &TenantName) -> Result<(), SigningError> {
         let mut files = BTreeMap::new();
         for number in self.numbers(tenant)? {
             files.insert(number, Arc::new(self.read(tenant, number)?));
         }
         if files.is_empty() {
-            if signed {
-                return Err(SigningError::LostKey(self.data.join(KeyFiles::seed(tenant, 1))));
-            }
-            files.insert(1, self.make(tenant, 1, random())?);
+            return Err(SigningError::LostKey(self.data.join(KeyFiles::seed(tenant, 1))));
         }
         let keys = files.values().next().cloned().into_iter().collect();
         let keys = LogKeys {

@@ -141,6 +141,7 @@ impl World {
             open_holds: 8,
             reserve: 0,
             spool: None,
+            heartbeat: None,
             random: || [7; 10],
         };
         let (committer, committing) = Committer::start(store, std::sync::Arc::new(SystemClock::new()), config)

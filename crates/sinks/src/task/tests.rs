@@ -76,6 +76,7 @@ fn options(dir: &Path) -> Options {
         reserve: 0,
         spool: None,
         public_log: false,
+        heartbeat: None,
         witnesses: None,
         limits: Limits::default(),
         authzen: AuthzenSettings::default(),

@@ -269,7 +269,7 @@ impl<C: Clock> Committer<C> {
             of_tenants.entry(record.tenant.clone()).or_default().push(record);
         }
         for (tenant, records) in of_tenants {
-            let taken = self.shard(&tenant).take_spooled(spool, &records, now);
+            let taken = self.shard_to_change(&tenant, now).take_spooled(spool, &records, now);
             taken.map_err(|error| (tenant, error))?;
         }
         Ok(())

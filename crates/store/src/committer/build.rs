@@ -65,6 +65,7 @@ impl<C: Clock> Committer<C> {
             replies.extend(self.take(command, now).await);
         }
         self.tend(now);
+        self.build_heartbeats(now);
         replies
     }
 
@@ -129,13 +130,15 @@ impl<C: Clock> Committer<C> {
                 return Some(Reply::Entities(changed, answer));
             }
             Command::Change(tenant, events, answer) => {
-                let changed = self.shard(&tenant).change(events, now);
+                let changed = self.shard_to_change(&tenant, now).change(events, now);
                 self.tend_due = true;
                 return Some(Reply::Changed(changed, answer));
             }
             Command::Edit(order, answer) => {
                 let (tenant, budget, order, note, by) = *order;
-                let edited = self.shard(&tenant).edit_budget(budget, order, note, by, now);
+                let edited = self
+                    .shard_to_change(&tenant, now)
+                    .edit_budget(budget, order, note, by, now);
                 self.tend_due = true;
                 return Some(Reply::Changed(edited, answer));
             }

@@ -42,7 +42,7 @@ impl<C: Clock> Committer<C> {
         let removed = changes.iter().filter(|change| change.deed == EntityDeed::Remove);
         let removed = u64::try_from(removed.count()).unwrap_or(u64::MAX);
         let all = u64::try_from(changes.len()).unwrap_or(u64::MAX);
-        let shard = self.shard(&tenant);
+        let shard = self.shard_to_change(&tenant, now);
         let (version, first_index) = (shard.state.peps.entities + 1, shard.state.size);
         let event = Event::EntitiesChanged {
             version,

@@ -7,7 +7,7 @@ use std::{
 
 use entry::Event;
 use futures_util::pin_mut;
-use model::{ActionId, TenantName, Timestamp};
+use model::ActionId;
 use tlog::Hash;
 use tokio::sync::oneshot;
 
@@ -127,10 +127,15 @@ impl<C: Clock> Committer<C> {
                 }
                 let size = known.get(&tenant).map_or(0, |head| head.size);
                 for batch in page {
-                    let folded = batch.fold(&mut shard.state, &mut shard.range, |entry, _| match &entry.event {
-                        Event::Decided(decided) if entry.index >= size => drop(landed.insert(decided.id)),
-                        _ => {}
+                    let mut stopped = false;
+                    let folded = batch.fold(&mut shard.state, &mut shard.range, |entry, _| {
+                        stopped = matches!(entry.event, Event::Stopped { .. });
+                        match &entry.event {
+                            Event::Decided(decided) if entry.index >= size => drop(landed.insert(decided.id)),
+                            _ => {}
+                        }
                     });
+                    shard.stopped = stopped;
                     folded.map_err(corrupt)?;
                     acknowledged.meet(shard.state.size, batch.root);
                 }
@@ -175,9 +180,8 @@ impl<C: Clock> Committer<C> {
         while let Ok(command) = self.commands.try_recv() {
             close = close.or(self.last_command(command).await);
         }
-        let mut stopped = None;
         for wait in WAITS.into_iter().take(LAST_TRIES) {
-            match self.write_rest(&mut stopped).await {
+            match self.write_rest().await {
                 Ok(()) => {
                     self.publish();
                     break;
@@ -245,11 +249,7 @@ impl<C: Clock> Committer<C> {
         if self.answered.is_empty() {
             return;
         }
-        let written = if self.sound {
-            self.write().await
-        } else {
-            self.try_recover().await
-        };
+        let written = self.write_answers().await;
         if let Err(error) = written {
             self.report(&error);
             tracing::error!(
@@ -259,8 +259,20 @@ impl<C: Clock> Committer<C> {
         }
     }
 
-    /// Writes the ends that wait, and behind them the stop. `stopped` is the index the stop got, if it was tried before.
-    async fn write_rest(&mut self, stopped: &mut Option<u64>) -> Result<(), StoreError> {
+    async fn write_answers(&mut self) -> Result<(), StoreError> {
+        if !self.sound {
+            self.try_recover().await?;
+        }
+        // The stop is to be the last entry, and the heads are to be the last ones.
+        let now = self.wall.read();
+        self.build_stops(now);
+        self.write().await?;
+        self.publish();
+        Ok(())
+    }
+
+    /// Writes the ends that wait, and behind them the stop.
+    async fn write_rest(&mut self) -> Result<(), StoreError> {
         if !self.sound {
             self.try_recover().await?;
         }
@@ -271,29 +283,12 @@ impl<C: Clock> Committer<C> {
             self.build_ends(now);
             let last = self.ending.is_empty();
             if last {
-                self.build_stop(stopped, now);
+                self.build_stops(now);
             }
             self.write().await?;
             if last {
                 return Ok(());
             }
-        }
-    }
-
-    fn build_stop(&mut self, stopped: &mut Option<u64>, now: Timestamp) {
-        let Some(stopping) = &self.stopping else { return };
-        let event = Event::Stopped {
-            node: self.config.node.clone(),
-            boot: self.boot,
-            why: stopping.why.clone(),
-        };
-        let system = self.shard(&TenantName::system());
-        // It may have landed with a write that failed.
-        if stopped.is_none_or(|index| index >= system.state.size) {
-            let pushed = system.push(event, now);
-            *stopped = pushed
-                .inspect_err(|error| tracing::error!(%error, "the stop cannot be recorded"))
-                .ok();
         }
     }
 }

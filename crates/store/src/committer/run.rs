@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use entry::{EntryError, Event};
+use entry::EntryError;
 use ledger::Attempt;
 use model::{BatchId, TenantName};
 use tokio::{
@@ -21,6 +21,7 @@ use super::{
     command::{Command, Decide},
     handle::{Handle, Heads, Health, SpoolHandle},
     health::{Gone, Pulse, watch_over},
+    heart::Heart,
     room::Room,
     shard::Shard,
     stats::Stats,
@@ -60,9 +61,15 @@ pub struct Config {
     /// The directory of the spool, best on another disk; without one nothing is let through while the log cannot be
     /// written.
     pub spool: Option<PathBuf>,
+    /// After how long a log without an entry gets a heartbeat; `None` for never. With thousands of logs it takes longer,
+    /// and entries say so.
+    pub heartbeat: Option<Duration>,
     /// Randomness for batch ids.
     pub random: fn() -> [u8; 10],
 }
+
+/// The ways to reach a committer: what is asked of it, and the ends of holds.
+pub(super) type Ways = (mpsc::Sender<Command>, mpsc::Sender<End>);
 
 /// The one task that writes.
 #[derive(Debug)]
@@ -94,6 +101,7 @@ pub struct Committer<C> {
     pub(super) tend_due: bool,
     /// Whether the next write changes allowances.
     pub(super) tended: bool,
+    pub(super) heart: Heart,
     pub(super) stopping: Option<Stopping>,
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) ending: mpsc::Receiver<End>,
@@ -113,20 +121,15 @@ pub(super) struct Stopping {
 }
 
 impl<C: Clock> Committer<C> {
-    /// Folds what is stored, records the start, books the holds that earlier starts left open in full, and goes to work
-    /// in a task of its own.
-    pub async fn start(store: Store, clock: C, config: Config) -> Result<(Handle, JoinHandle<()>), StoreError> {
+    /// A committer that has read nothing yet, and the ways to reach it.
+    pub(super) fn idle(store: Store, clock: C, config: Config) -> (Committer<Arc<C>>, Ways) {
         let (send_command, commands) = mpsc::channel(WAITING);
         let (send_end, ending) = mpsc::channel(config.open_holds.max(1));
-        let (heads, watch_heads) = watch::channel(Heads::new());
-        let (health, watch_health) = watch::channel(Health::default());
-        let (epochs, watch_epochs) = watch::channel(0);
-        let stats = Arc::new(Stats::default());
-        let clock = Arc::new(clock);
-        let wall = Wall::new(clock.clone());
-        let mut committer = Committer {
+        let wall = Wall::new(Arc::new(clock));
+        let committer = Committer {
             store,
             looked: Some(wall.elapsed()),
+            heart: Heart::new(config.heartbeat, wall.elapsed()),
             wall,
             room: Room::new(config.reserve),
             config,
@@ -145,16 +148,24 @@ impl<C: Clock> Committer<C> {
             stopping: None,
             commands,
             ending,
-            heads,
-            health,
-            epochs,
+            heads: watch::Sender::new(Heads::new()),
+            health: watch::Sender::new(Health::default()),
+            epochs: watch::Sender::new(0),
             pulse: Pulse::new(None),
-            stats: stats.clone(),
+            stats: Arc::new(Stats::default()),
         };
+        (committer, (send_command, send_end))
+    }
+
+    /// Folds what is stored, records the start, books the holds that earlier starts left open in full, and goes to work
+    /// in a task of its own.
+    pub async fn start(store: Store, clock: C, config: Config) -> Result<(Handle, JoinHandle<()>), StoreError> {
+        let (mut committer, (commands, ends)) = Self::idle(store, clock, config);
         committer.refold().await?;
         let mut spool_file = committer.open_spool()?;
         committer.record_start(&mut spool_file).await?;
         let boot = committer.boot;
+        let clock = committer.wall.clock();
         let spool = spool_file.map(|file| committer.keep_spool(file, clock));
         let gone = Gone(committer.health.clone());
         let purse = committer.spool.as_ref().map(|spool| spool.purse.clone());
@@ -162,22 +173,22 @@ impl<C: Clock> Committer<C> {
             committer.pulse.subscribe(),
             committer.health.clone(),
             purse,
-            stats.clone(),
+            committer.stats.clone(),
         ));
+        let handle = Handle {
+            commands,
+            ends,
+            heads: committer.heads.subscribe(),
+            health: committer.health.subscribe(),
+            epochs: committer.epochs.subscribe(),
+            spool,
+            stats: committer.stats.clone(),
+            boot,
+        };
         let task = tokio::spawn(async move {
             let _gone = gone;
             committer.run().await;
         });
-        let handle = Handle {
-            commands: send_command,
-            ends: send_end,
-            heads: watch_heads,
-            health: watch_health,
-            epochs: watch_epochs,
-            spool,
-            stats,
-            boot,
-        };
         Ok((handle, task))
     }
 
@@ -238,13 +249,8 @@ impl<C: Clock> Committer<C> {
 
     async fn try_record_start(&mut self, spool: &mut Option<SpoolFile>) -> Result<(), StoreError> {
         let now = self.wall.read();
-        let tenant = TenantName::system();
-        let system = self.shard(&tenant);
-        let (boot, index) = (system.state.boot + 1, system.state.size);
-        self.boot = boot;
-        let (node, version) = (self.config.node.clone(), self.config.version.clone());
-        let started = self.shard(&tenant).push(Event::Started { node, boot, version }, now);
-        started.map_err(|source| corrupt(tenant, index, source))?;
+        self.build_starts(now)?;
+        let boot = self.boot;
         // What an earlier start let through is in the log before anything else is.
         let mut left_behind = false;
         if let Some(spool) = spool {
@@ -257,6 +263,7 @@ impl<C: Clock> Committer<C> {
                 tracing::warn!(%tenant, holds = lost, "booked in full the holds that an earlier start left open");
             }
         }
+        self.build_heads(now);
         self.write().await?;
         if let Some(spool) = spool.as_mut().filter(|_| left_behind) {
             spool.reset(&self.new_spool_id())?;
@@ -372,6 +379,7 @@ impl<C: Clock> Committer<C> {
             self.sound = false;
             return Err(StoreError::Unpaid { tenant, why });
         }
+        self.forget_empty();
         let id = BatchId::new(self.wall.read(), (self.config.random)());
         let boot = self.boot;
         let shards = self.shards.iter_mut();
@@ -379,6 +387,8 @@ impl<C: Clock> Committer<C> {
             .filter_map(|(tenant, shard)| Some((tenant.clone(), shard.take_batch(id, boot)?)))
             .collect();
         if !batches.is_empty() {
+            self.heart
+                .wrote(batches.iter().map(|(tenant, _)| tenant), self.wall.elapsed());
             let (mut entries, mut bytes) = (0, 0);
             for (_, batch) in &batches {
                 entries += batch.count;

@@ -25,7 +25,9 @@ pub(crate) struct Shard {
     pub(crate) state: entry::State,
     pub(crate) range: CompactRange,
     waiting: Vec<u8>,
-    waiting_count: u64,
+    pub(super) waiting_count: u64,
+    /// Whether the last entry says that the server stopped.
+    pub(super) stopped: bool,
     /// The pots that agents' allowances are reserved in, and the control epoch as of which.
     pub(super) standing: (u64, HashMap<AgentName, Vec<Pot>>),
     /// What operators are to be told of the entries that wait: thresholds, and what breakers do.
@@ -71,6 +73,7 @@ impl Shard {
             range: CompactRange::new(),
             waiting: Vec::new(),
             waiting_count: 0,
+            stopped: false,
             standing: Default::default(),
             told: Vec::new(),
             unpaid: None,
@@ -124,6 +127,7 @@ impl Shard {
         // MAX_ENTRY_BYTES is far below what the u16 of the format holds, so this always fits.
         log::push(&mut self.waiting, bytes);
         self.waiting_count += 1;
+        self.stopped = matches!(entry.event, Event::Stopped { .. });
         Ok(entry.index)
     }
 
@@ -415,7 +419,7 @@ impl Shard {
         }
         self.waiting.extend_from_slice(&trial.waiting);
         self.waiting_count += trial.waiting_count;
-        (self.state, self.range) = (trial.state, trial.range);
+        (self.state, self.range, self.stopped) = (trial.state, trial.range, trial.stopped);
         self.told.extend(trial.told);
         Ok(self.changed(first_index))
     }

@@ -2,6 +2,7 @@
 
 mod allowances;
 mod asks;
+mod boots;
 mod case_03;
 mod case_04;
 mod decisions;

@@ -62,6 +62,14 @@ impl<C: Clock> Wall<C> {
         self.trouble.as_deref()
     }
 
+    /// The clocks behind it.
+    pub(super) fn clock(&self) -> C
+    where
+        C: Clone,
+    {
+        self.clock.clone()
+    }
+
     /// Time that never steps, since some instant.
     pub(super) fn elapsed(&self) -> Duration {
         self.clock.elapsed()

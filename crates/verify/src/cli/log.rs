@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use verify::{AddedKey, LogReport, Presence, Silence, Trust, verify_log};
+use verify::{AddedKey, LogReport, Presence, Silence, Trust, verify_log, verify_log_beside};
 
 use super::{
     Outcome,
@@ -20,6 +20,7 @@ use super::{
 #[command(after_help = "\
 Examples:
   bailiwick-verify log export/default --key @default.vkey
+  bailiwick-verify log export/default --key @default.vkey --key @system.vkey --system export/_system
   bailiwick-verify log export/default --key @default.vkey --since kept/2026-08.checkpoint --json")]
 pub(super) struct Args {
     /// The directory of the log
@@ -30,6 +31,10 @@ pub(super) struct Args {
     /// that the known key signed leads to the new key
     #[arg(long, value_name = "FILE")]
     since: Vec<PathBuf>,
+    /// The exported log of the server itself, `_system`, which says how long this one was at each start and stop. Name its
+    /// key with --key too
+    #[arg(long, value_name = "DIR")]
+    system: Option<PathBuf>,
     #[command(flatten)]
     witnesses: Witnesses,
 }
@@ -40,10 +45,15 @@ pub(super) fn run(args: &Args) -> Result<LogReport, String> {
         quorum: args.witnesses.read()?,
         since: read_texts(&args.since)?,
     };
-    let wrong = |error: std::io::Error| format!("{} cannot be read: {error}", args.dir.display());
     // A directory that is not there is no log that does not hold.
-    std::fs::read_dir(&args.dir).map_err(wrong)?;
-    verify_log(&args.dir, &trust).map_err(wrong)
+    for dir in [Some(&args.dir), args.system.as_ref()].into_iter().flatten() {
+        std::fs::read_dir(dir).map_err(|error| format!("{} cannot be read: {error}", dir.display()))?;
+    }
+    let verified = match &args.system {
+        Some(system) => verify_log_beside(&args.dir, system, &trust),
+        None => verify_log(&args.dir, &trust),
+    };
+    verified.map_err(|error| format!("{} cannot be read: {error}", args.dir.display()))
 }
 
 impl Outcome for LogReport {
@@ -83,6 +93,15 @@ impl Outcome for LogReport {
                 ),
             );
             server(text, &found.presence);
+            for restore in &found.restores {
+                text.fact("restored", restore.what());
+            }
+            if let Some(heads) = self.heads {
+                text.fact(
+                    "heads",
+                    format_args!("{heads} times as long as the server's own log says"),
+                );
+            }
             text.fact("files", format_args!("{} compared byte for byte", self.files));
         }
         for AddedKey { entry, key } in &self.keys_added {

@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 
+use entry::LogHead;
 use model::TenantName;
 use tlog::{
     bundle::BundleId,
@@ -34,6 +35,23 @@ pub(super) struct Checked {
     pub(super) met: Vec<u64>,
     /// Whether the entries are those that the checkpoint is over.
     pub(super) signed: bool,
+    /// How often the server's own log says how long this one was, and is right.
+    pub(super) headed: u64,
+}
+
+/// What the server's own log says of this one.
+pub(super) struct Head {
+    /// The entry that says so.
+    pub(super) entry: u64,
+    /// How long it was, and its root.
+    pub(super) head: LogHead,
+}
+
+/// The last part of an origin is the tenant; the entries say the same or are refused.
+pub(super) fn tenant_of(checkpoint: &Checkpoint) -> TenantName {
+    let name = checkpoint.origin.as_str();
+    let tenant = name.rsplit('/').next().unwrap_or(name);
+    TenantName::new(tenant).unwrap_or_else(|_| TenantName::default_tenant())
 }
 
 /// A log on its way through the verifier.
@@ -41,6 +59,7 @@ pub(super) struct Check<'a> {
     files: &'a Files,
     checkpoint: &'a Checkpoint,
     since: &'a [Signed],
+    heads: &'a [Head],
     fold: Fold,
     tree: Growing,
     compared: u64,
@@ -53,19 +72,18 @@ pub(super) struct Check<'a> {
     /// Whatever else is wrong.
     others: Vec<Trouble>,
     met: Vec<u64>,
+    headed: u64,
 }
 
 impl<'a> Check<'a> {
-    pub(super) fn new(files: &'a Files, checkpoint: &'a Checkpoint, since: &'a [Signed]) -> Self {
-        // The last part of an origin is the tenant; the entries say the same or are refused.
-        let name = checkpoint.origin.as_str();
-        let tenant = name.rsplit('/').next().unwrap_or(name);
-        let tenant = TenantName::new(tenant).unwrap_or_else(|_| TenantName::default_tenant());
+    pub(super) fn new(files: &'a Files, checkpoint: &'a Checkpoint, since: &'a [Signed], heads: &'a [Head]) -> Self {
         Self {
             files,
             checkpoint,
             since,
-            fold: Fold::new(tenant),
+            heads,
+            headed: 0,
+            fold: Fold::new(tenant_of(checkpoint)),
             tree: Growing::new(),
             compared: 0,
             misfit: None,
@@ -118,6 +136,7 @@ impl<'a> Check<'a> {
                 self.compare(id, &bytes);
             }
             self.meet();
+            self.head();
         }
         match piece.broken {
             Some(trouble) => {
@@ -170,8 +189,33 @@ impl<'a> Check<'a> {
             if old.checkpoint.root == self.tree.root() {
                 self.met.push(size);
             } else {
-                let what =
-                    format!("the first {size} entries are not the ones that the earlier checkpoint was signed over");
+                let what = format!(
+                    "the first {size} entries are not the ones that the earlier checkpoint was signed over{}",
+                    self.explained(size)
+                );
+                self.others.push(Trouble::in_file(CHECKPOINT, what));
+            }
+        }
+    }
+
+    /// What the log says itself of a checkpoint that it does not go on from.
+    fn explained(&self, size: u64) -> String {
+        let mut restores = self.fold.restores().iter();
+        let restore = restores.find(|restore| restore.lost(size));
+        restore
+            .map(|restore| format!(" ({})", restore.what()))
+            .unwrap_or_default()
+    }
+
+    /// Compares the tree so far with what the server's own log says of it.
+    fn head(&mut self) {
+        let size = self.tree.size();
+        for Head { entry, head } in self.heads.iter().filter(|said| said.head.size == size) {
+            self.headed += 1;
+            if head.root.0 != self.tree.root().0 {
+                let what = format!(
+                    "the first {size} entries are not the ones that entry {entry} of the server's own log speaks of"
+                );
                 self.others.push(Trouble::in_file(CHECKPOINT, what));
             }
         }
@@ -218,13 +262,23 @@ impl<'a> Check<'a> {
             let before = old.checkpoint.size;
             if before > size {
                 let what = format!(
-                    "the checkpoint is over {size} entries, but an earlier one was signed over {before}: entries are missing"
+                    "the checkpoint is over {size} entries, but an earlier one was signed over {before}: entries are missing{}",
+                    self.explained(before)
                 );
                 troubles.push(Trouble::in_file(CHECKPOINT, what));
             }
         }
+        if let Some(Head { entry, head }) = self.heads.iter().find(|said| said.head.size > size) {
+            let what = format!(
+                "the checkpoint is over {size} entries, but entry {entry} of the server's own log says that there were {}: \
+                 entries are missing",
+                head.size
+            );
+            troubles.push(Trouble::in_file(CHECKPOINT, what));
+        }
         troubles.append(&mut self.others);
         Checked {
+            headed: self.headed,
             fold: self.fold,
             files: self.compared,
             troubles,

@@ -89,7 +89,9 @@ pub(super) fn describe(event: &Event) -> String {
         Event::KeyRevoked { key, note, by } => format!("{key} by {by}: {note}"),
         Event::AdminAdded { admin, by } => format!("{} as {} by {by}", admin.name, admin.role.as_str()),
         Event::AdminRemoved { admin, by } => format!("{admin} by {by}"),
-        Event::Started { node, boot, version } => format!("start {boot} of {node}, version {version}"),
+        Event::Started {
+            node, boot, version, ..
+        } => format!("start {boot} of {node}, version {version}"),
         Event::Stopped { node, boot, why } => format!("start {boot} of {node}: {why}"),
         Event::Overrun(overrun) => of_overrun(overrun),
         Event::OverrunCleared {

@@ -8,7 +8,7 @@ use verify::{Found, about_entries};
 use crate::{
     cli::{
         Common, Failure,
-        output::{BAD, GOOD, Output, QUIET},
+        output::{BAD, DOUBTFUL, GOOD, Output, QUIET},
         table::{
             Align::{Left, Point, Right},
             Table, clean, money,
@@ -17,6 +17,9 @@ use crate::{
     server::{default_guard_dir, guard_dir},
     verify::{Report, TenantReport, verify},
 };
+
+/// How many notes are shown.
+const TOLD: usize = 20;
 
 /// Verify the audit trail from the files on disk
 ///
@@ -63,6 +66,9 @@ pub(super) async fn run(common: &Common, args: &Args, out: &mut Output) -> Resul
                     clean(trouble)
                 ))?;
             }
+        }
+        for told in told(&report) {
+            out.line(format_args!("{DOUBTFUL}note:{DOUBTFUL:#} {}", clean(&told)))?;
         }
         if report.ok {
             out.line(format_args!("{GOOD}verified:{GOOD:#} everything fits together"))?;
@@ -112,6 +118,40 @@ fn signed(tenant: &TenantReport) -> String {
         (Some(size), None) if size == tenant.found.entries => "all".to_owned(),
         (Some(size), None) => format!("the first {size}"),
     }
+}
+
+/// What holds, and is worth a look all the same: starts after a crash, silences, and older copies that were accepted.
+fn told(report: &Report) -> Vec<String> {
+    let mut told = Vec::new();
+    // All logs tell of the same starts.
+    let first = report.tenants.first().map(|tenant| &tenant.found.presence);
+    if let Some(presence) = first.filter(|presence| presence.after_a_crash > 0) {
+        told.push(format!(
+            "{} of {} starts follow no stop: the server had died",
+            presence.after_a_crash, presence.starts
+        ));
+    }
+    for Found {
+        tenant,
+        presence,
+        restores,
+        ..
+    } in report.tenants.iter().map(|tenant| &tenant.found)
+    {
+        told.extend(restores.iter().map(|restore| format!("{tenant}: {}", restore.what())));
+        for silence in &presence.silent {
+            told.push(format!(
+                "{tenant}: silent for {} s behind entry {}, {} to {}, with a heartbeat every {} s",
+                silence.seconds, silence.entry, silence.from, silence.to, silence.every_s
+            ));
+        }
+    }
+    let more = told.len().saturating_sub(TOLD);
+    told.truncate(TOLD);
+    if more > 0 {
+        told.push(format!("and {more} more: see --json"));
+    }
+    told
 }
 
 /// What all this says nothing about.

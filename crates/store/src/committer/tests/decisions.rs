@@ -30,7 +30,7 @@ fn pep_loaded() -> Event {
     Event::PepLoaded { pep, by: by() }
 }
 
-/// An enforcement point with a credential, and a bundle in effect, behind the three entries of every world.
+/// An enforcement point with a credential, and a bundle in effect, behind the four entries of every world.
 async fn world() -> World {
     let world = World::new().await;
     world.change(prepared()).await.unwrap();
@@ -56,7 +56,7 @@ fn prepared() -> Vec<Event> {
         Event::PolicyFile(file),
         Event::PolicyLoaded {
             bundle: Digest([1; 32]),
-            files: vec![5],
+            files: vec![6],
             by: by(),
         },
     ]
@@ -84,7 +84,7 @@ fn decided(number: u32) -> Decided {
         certificate: None,
         seq: 0,
         call: DecidedCall::Evaluation,
-        bundle: 6,
+        bundle: 7,
         entities: 0,
         items: vec![item],
         found: None,
@@ -124,14 +124,14 @@ fn waiting(handle: &Handle) -> (u64, u64) {
 #[tokio::test]
 async fn what_is_answered_is_in_the_log_in_order() {
     let world = world().await;
-    assert_eq!(decide(&world, decided(1), Recording::Durable).await, Ok(Some(7)));
+    assert_eq!(decide(&world, decided(1), Recording::Durable).await, Ok(Some(8)));
     assert_eq!(decide(&world, decided(2), Recording::Buffered).await, Ok(None));
     let nobody = Decided {
         pep: None,
         key: None,
         ..decided(3)
     };
-    assert_eq!(decide(&world, nobody, Recording::Durable).await, Ok(Some(9)));
+    assert_eq!(decide(&world, nobody, Recording::Durable).await, Ok(Some(10)));
     let expected = [(1, 1), (2, 2), (3, 1)].map(|(id, seq)| (action_id(id), seq, None));
     assert_eq!(recorded(&world).await, expected);
     assert_eq!(waiting(&world.handle), (0, 0));

@@ -89,7 +89,7 @@ async fn rows_and_versions() {
     let (_, entries) = world.log().await;
     let entry::Event::EntitiesChanged {
         version, put, removed, ..
-    } = entries[4].event
+    } = entries[5].event
     else {
         panic!("{entries:?}")
     };

@@ -195,7 +195,7 @@ async fn an_attempt_that_ended_is_forgotten() {
 
 #[tokio::test]
 async fn several_tenants_land_together_or_not_at_all() {
-    for (fate, size) in [(Fails, 3), (FailsButLands, 4)] {
+    for (fate, size) in [(Fails, 4), (FailsButLands, 5)] {
         let world = World::new().await;
         let other = model::TenantName::new("other").unwrap();
         world

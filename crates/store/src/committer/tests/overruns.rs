@@ -35,9 +35,9 @@ async fn it_is_recorded_in_the_batch_of_its_outcome_and_kept_through_a_restart()
     assert_eq!(world.kinds().await, ["intent", "outcome", "overrun"]);
     let batches: Vec<_> = {
         use futures_util::TryStreamExt as _;
-        world.reader.batches(&tenant(), 4).try_collect().await.unwrap()
+        world.reader.batches(&tenant(), 5).try_collect().await.unwrap()
     };
-    assert_eq!((batches.len(), batches[0].first_index, batches[0].count), (1, 4, 2));
+    assert_eq!((batches.len(), batches[0].first_index, batches[0].count), (1, 5, 2));
 
     // A decision from before it is taken again, and a hold that does not reserve for the maximum cannot be recorded.
     let stale = world.handle.hold(before.clone()).await;
@@ -54,7 +54,7 @@ async fn it_is_recorded_in_the_batch_of_its_outcome_and_kept_through_a_restart()
     let (name, distrust) = distrusted.into_iter().next().unwrap();
     let action = ask(1).action;
     assert_eq!(name, (action.upstream, action.model));
-    assert_eq!((distrust.since, distrust.count, distrust.past), (5, 1, NanoUsd(50)));
+    assert_eq!((distrust.since, distrust.count, distrust.past), (6, 1, NanoUsd(50)));
 
     let bounded = HoldRequest {
         bound: Some(16_384),

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{Batch, BatchError, DataDir, StoreError};
 
-/// A log of seven entries in five batches: 0 to 2, then 3, 4, 5 and 6.
+/// A log of eight entries in five batches: 0 to 3, then 4, 5, 6 and 7.
 async fn world() -> World {
     let world = World::new().await;
     world.held(1, 100).await.settle(ended(30));
@@ -31,7 +31,7 @@ async fn no_byte_can_be_changed() {
     let world = world().await;
     let batches: Vec<Batch> = world.reader.batches(&tenant(), 0).try_collect().await.unwrap();
     let shape: Vec<_> = batches.iter().map(|batch| (batch.first_index, batch.count)).collect();
-    assert_eq!(shape, [(0, 3), (3, 1), (4, 1), (5, 1), (6, 1)]);
+    assert_eq!(shape, [(0, 4), (4, 1), (5, 1), (6, 1), (7, 1)]);
     assert_eq!(fold(&batches), Ok(()));
     for (at, batch) in batches.iter().enumerate() {
         let fields: [fn(&mut Batch) -> &mut [u8]; 3] = [|it| &mut it.root.0, |it| &mut it.range, |it| &mut it.entries];
@@ -58,90 +58,90 @@ async fn a_start_says_which_entry() {
     for (what, sql, expected) in [
         (
             "an amount",
-            "UPDATE batch SET entries = CAST(replace(CAST(entries AS TEXT), '\"cost\":30', '\"cost\":31') AS BLOB) WHERE first_index = 4",
-            "the tree head after entry 4 is not that of the entries up to it",
-        ),
-        (
-            "a name",
-            "UPDATE batch SET entries = CAST(replace(CAST(entries AS TEXT), '\"kb\"', '\"ka\"') AS BLOB) WHERE first_index = 5",
-            "entry 5: the entry does not fit what came before: a credential of this id was issued before",
-        ),
-        (
-            "an entry cut short",
-            "UPDATE batch SET entries = substr(entries, 1, length(entries) - 1) WHERE first_index = 3",
-            "the batch of entry 3 does not divide into its entries",
-        ),
-        (
-            "an entry that is none",
-            "UPDATE batch SET entries = X'00027B7D' WHERE first_index = 3",
-            "entry 3: not a readable entry: missing field `v`",
-        ),
-        (
-            "no entries",
-            "UPDATE batch SET entries = X'', count = 0 WHERE first_index = 6",
-            "the batch of entry 6 does not divide into its entries",
-        ),
-        (
-            "a count",
-            "UPDATE batch SET count = 2 WHERE first_index = 3",
-            "the batch of entry 3 does not divide into its entries",
-        ),
-        (
-            "a root",
-            "UPDATE batch SET root = zeroblob(32) WHERE first_index = 5",
+            "UPDATE batch SET entries = CAST(replace(CAST(entries AS TEXT), '\"cost\":30', '\"cost\":31') AS BLOB) WHERE first_index = 5",
             "the tree head after entry 5 is not that of the entries up to it",
         ),
         (
+            "a name",
+            "UPDATE batch SET entries = CAST(replace(CAST(entries AS TEXT), '\"kb\"', '\"ka\"') AS BLOB) WHERE first_index = 6",
+            "entry 6: the entry does not fit what came before: a credential of this id was issued before",
+        ),
+        (
+            "an entry cut short",
+            "UPDATE batch SET entries = substr(entries, 1, length(entries) - 1) WHERE first_index = 4",
+            "the batch of entry 4 does not divide into its entries",
+        ),
+        (
+            "an entry that is none",
+            "UPDATE batch SET entries = X'00027B7D' WHERE first_index = 4",
+            "entry 4: not a readable entry: missing field `v`",
+        ),
+        (
+            "no entries",
+            "UPDATE batch SET entries = X'', count = 0 WHERE first_index = 7",
+            "the batch of entry 7 does not divide into its entries",
+        ),
+        (
+            "a count",
+            "UPDATE batch SET count = 2 WHERE first_index = 4",
+            "the batch of entry 4 does not divide into its entries",
+        ),
+        (
+            "a root",
+            "UPDATE batch SET root = zeroblob(32) WHERE first_index = 6",
+            "the tree head after entry 6 is not that of the entries up to it",
+        ),
+        (
             "a short root",
-            "UPDATE batch SET root = zeroblob(31) WHERE first_index = 5",
-            "the batch of entry 5 has an unreadable root",
+            "UPDATE batch SET root = zeroblob(31) WHERE first_index = 6",
+            "the batch of entry 6 has an unreadable root",
         ),
         (
             "a short id",
-            "UPDATE batch SET batch_id = X'01' WHERE first_index = 5",
-            "the batch of entry 5 has an unreadable batch_id",
+            "UPDATE batch SET batch_id = X'01' WHERE first_index = 6",
+            "the batch of entry 6 has an unreadable batch_id",
         ),
         (
             "a range",
-            "UPDATE batch SET range = zeroblob(length(range)) WHERE first_index = 4",
-            "the tree head after entry 4 is not that of the entries up to it",
+            "UPDATE batch SET range = zeroblob(length(range)) WHERE first_index = 5",
+            "the tree head after entry 5 is not that of the entries up to it",
         ),
         (
             "a short range",
-            "UPDATE batch SET range = X'00' WHERE first_index = 4",
-            "the stored compact range after entry 4 does not fit",
+            "UPDATE batch SET range = X'00' WHERE first_index = 5",
+            "the stored compact range after entry 5 does not fit",
         ),
         (
             "an epoch",
-            "UPDATE batch SET epoch = epoch - 1 WHERE first_index = 4",
-            "the head after entry 4 says another epoch or time",
+            "UPDATE batch SET epoch = epoch - 1 WHERE first_index = 5",
+            "the head after entry 5 says another epoch or time",
         ),
         (
             "a time",
-            "UPDATE batch SET time_us = time_us + 1 WHERE first_index = 4",
-            "the head after entry 4 says another epoch or time",
+            "UPDATE batch SET time_us = time_us + 1 WHERE first_index = 5",
+            "the head after entry 5 says another epoch or time",
         ),
         (
             "the first batch gone",
             "DELETE FROM batch WHERE tenant = 'default' AND first_index = 0",
-            "entry 0 should come next, but the next stored batch starts with entry 3",
+            "entry 0 should come next, but the next stored batch starts with entry 4",
         ),
         (
             "a batch gone",
-            "DELETE FROM batch WHERE first_index = 4",
-            "entry 4 should come next, but the next stored batch starts with entry 5",
+            "DELETE FROM batch WHERE first_index = 5",
+            "entry 5 should come next, but the next stored batch starts with entry 6",
         ),
         (
             "two batches swapped",
-            "UPDATE batch SET first_index = 100 WHERE first_index = 5;
-             UPDATE batch SET first_index = 5 WHERE first_index = 6;
-             UPDATE batch SET first_index = 6 WHERE first_index = 100",
-            "entry 5: expected the entry with index 5, found 6",
+            "UPDATE batch SET first_index = 100 WHERE first_index = 6;
+             UPDATE batch SET first_index = 6 WHERE first_index = 7;
+             UPDATE batch SET first_index = 7 WHERE first_index = 100",
+            "entry 6: expected the entry with index 6, found 7",
         ),
         (
             "a batch twice",
-            "INSERT INTO batch SELECT tenant, 7, count, batch_id, boot, epoch, time_us, root, range, entries FROM batch WHERE first_index = 6",
-            "entry 7: expected the entry with index 7, found 6",
+            "INSERT INTO batch SELECT tenant, 9, count, batch_id, boot, epoch, time_us, root, range, entries FROM batch WHERE first_index = 8",
+            "entry 9: expected the entry with index 9, found 8",
         ),
         (
             "another tenant's batch",

@@ -33,6 +33,8 @@ pub(super) const HOUR: i64 = 3_600 * SECOND;
 pub(super) const RESERVE: u64 = 1 << 20;
 /// How long tests wait for what must come.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// What stands in every log at each start and stop.
+pub(super) const BOOTS: [&str; 2] = ["started", "stopped"];
 /// How long a hold lives in tests.
 pub(super) const LIFETIME: i64 = 900 * SECOND;
 
@@ -278,7 +280,7 @@ impl World {
         fates: &[Fate],
         resets: usize,
     ) -> Result<Self, (TempDir, StoreError)> {
-        Self::open_as(dir, clock, 1_000, |faults| {
+        Self::open_as(dir, clock, 1_000, None, |faults| {
             faults.appends(fates);
             faults.spool.resets(resets);
         })
@@ -291,7 +293,7 @@ impl World {
         clock: ManualClock,
         refusals: u32,
     ) -> Result<Self, (TempDir, StoreError)> {
-        Self::open_as(dir, clock, 1_000, |faults| faults.refuse_owed(refusals)).await
+        Self::open_as(dir, clock, 1_000, None, |faults| faults.refuse_owed(refusals)).await
     }
 
     pub(super) async fn open_with(
@@ -300,13 +302,20 @@ impl World {
         fates: &[Fate],
         open_holds: usize,
     ) -> Result<Self, (TempDir, StoreError)> {
-        Self::open_as(dir, clock, open_holds, |faults| faults.appends(fates)).await
+        Self::open_as(dir, clock, open_holds, None, |faults| faults.appends(fates)).await
+    }
+
+    /// Starts on a directory, with heartbeats.
+    pub(super) async fn open_beating(dir: TempDir, clock: ManualClock, every: Duration) -> Self {
+        let opened = Self::open_as(dir, clock, 1_000, Some(every), |_| {}).await;
+        opened.unwrap_or_else(|(_, error)| panic!("{error}"))
     }
 
     async fn open_as(
         dir: TempDir,
         clock: ManualClock,
         open_holds: usize,
+        heartbeat: Option<Duration>,
         order: impl FnOnce(&Faults),
     ) -> Result<Self, (TempDir, StoreError)> {
         let config = Config {
@@ -315,6 +324,7 @@ impl World {
             open_holds,
             reserve: RESERVE,
             spool: Some(dir.path().join("spool")).filter(|spool| spool.is_dir()),
+            heartbeat,
             random: || [7; 10],
         };
         let started = async {
@@ -432,10 +442,12 @@ impl World {
         (shard, entries)
     }
 
-    /// The tenant's log if it is a short one: the kinds of its entries behind those of [`World::new`].
+    /// The tenant's log if it is a short one: the kinds of its entries behind those of [`World::new`], but for starts and
+    /// stops.
     pub(super) async fn kinds(&self) -> Vec<&'static str> {
         let (_, entries) = self.log().await;
-        entries.iter().skip(3).map(|entry| entry.event.kind()).collect()
+        let kinds = entries.iter().map(|entry| entry.event.kind());
+        kinds.filter(|kind| !BOOTS.contains(kind)).skip(3).collect()
     }
 
     /// Stops and starts again.
@@ -509,16 +521,23 @@ pub(super) fn outcomes(entries: &[Entry]) -> impl Iterator<Item = &Outcome> {
 
 /// The system's own log, as kinds and numbers of starts.
 pub(super) async fn system_log(dir: &Path) -> Vec<(&'static str, u64)> {
-    let reader = Reader::open(dir).await.unwrap();
-    let batches: Vec<_> = reader.batches(&TenantName::system(), 0).try_collect().await.unwrap();
-    let entries = batches.iter().flat_map(|batch| batch.entries().unwrap());
-    let events = entries.map(|bytes| Entry::decode(bytes).unwrap().event);
+    let events = events(dir, &TenantName::system()).await;
     events
-        .map(|event| match event {
-            Event::Started { boot, .. } | Event::Stopped { boot, .. } => (event.kind(), boot),
+        .into_iter()
+        .filter_map(|event| match event {
+            Event::Started { boot, .. } | Event::Stopped { boot, .. } => Some((event.kind(), boot)),
+            Event::Heads { .. } => None,
             other => panic!("{other:?}"),
         })
         .collect()
+}
+
+/// What is stored of a log.
+pub(super) async fn events(dir: &Path, tenant: &TenantName) -> Vec<Event> {
+    let reader = Reader::open(dir).await.unwrap();
+    let batches: Vec<_> = reader.batches(tenant, 0).try_collect().await.unwrap();
+    let entries = batches.iter().flat_map(|batch| batch.entries().unwrap());
+    entries.map(|bytes| Entry::decode(bytes).unwrap().event).collect()
 }
 
 pub(super) fn assert_same(view: &View, folded: &View) {

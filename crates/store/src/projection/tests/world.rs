@@ -245,6 +245,7 @@ impl World {
             open_holds: 1_000,
             reserve: 0,
             spool: Some(dir.path().join("spool")).filter(|spool| spool.is_dir()),
+            heartbeat: None,
             random: || [7; 10],
         };
         let data = DataDir::open(dir.path()).unwrap();
