@@ -88,6 +88,9 @@ impl Class {
 pub struct Expired {
     /// For each class, up to which entry, not included, those of it are gone.
     pub before: BTreeMap<Class, u64>,
+    /// How many entries that lets go. What is gone of a log is as many entries as its `expired` entries say: nobody can
+    /// have another one vanish among them.
+    pub count: u64,
     /// The `snapshot_taken` entry from whose state the log can be replayed without them.
     pub snapshot: u64,
     /// Who let them go.
@@ -111,6 +114,23 @@ pub struct Evidence {
     pub snapshot: Option<(u64, Digest)>,
     /// For each class, up to which entry those of it were let go.
     pub expired: BTreeMap<Class, u64>,
+    /// How many entries were let go.
+    pub gone: u64,
+    /// The last `expired` entry, and the entry of the snapshot that it names.
+    pub last_expired: Option<(u64, u64)>,
+}
+
+impl Evidence {
+    /// Up to which entry, not included, one can be gone.
+    pub fn gone_below(&self) -> u64 {
+        self.expired.values().copied().max().unwrap_or(0)
+    }
+
+    /// Whether an entry of this class and place was let go.
+    pub fn lets_go(&self, class: Option<Class>, index: u64) -> bool {
+        let before = class.and_then(|class| self.expired.get(&class));
+        before.is_some_and(|before| index < *before)
+    }
 }
 
 impl State {
@@ -227,7 +247,7 @@ impl State {
         lifted.map(drop).ok_or_else(|| unknown("legal hold", &name))
     }
 
-    pub(crate) fn expired(&mut self, expired: &Expired) -> Result<(), EntryError> {
+    pub(crate) fn expired(&mut self, expired: &Expired, index: u64) -> Result<(), EntryError> {
         let evidence = &mut self.evidence;
         if !evidence.legal_holds.is_empty() {
             return Err(EntryError::Mismatch("nothing expires under a legal hold"));
@@ -245,6 +265,14 @@ impl State {
                 "what expires comes after what did before, and before the snapshot",
             ));
         }
+        // Of all that could be gone, so many are not yet.
+        let most = expired.before.values().copied().max().unwrap_or(0);
+        let left = most.max(evidence.gone_below()).saturating_sub(evidence.gone);
+        if !(1..=left).contains(&expired.count) {
+            return Err(EntryError::Mismatch("so many entries cannot expire"));
+        }
+        evidence.gone += expired.count;
+        evidence.last_expired = Some((index, expired.snapshot));
         evidence
             .expired
             .extend(expired.before.iter().map(|(class, before)| (*class, *before)));

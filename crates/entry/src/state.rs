@@ -244,7 +244,7 @@ impl State {
             Event::QuorumMissed { absent, .. } => self.quorum_missed(absent, entry.index)?,
             Event::QuorumMet { .. } => self.quorum_met()?,
             Event::SnapshotTaken { digest } => self.evidence.snapshot = Some((entry.index, *digest)),
-            Event::Expired(expired) => self.expired(expired)?,
+            Event::Expired(expired) => self.expired(expired, entry.index)?,
             Event::LegalHoldSet { name, by, .. } => self.legal_hold_set(name, by)?,
             Event::LegalHoldLifted { name, .. } => self.legal_hold_lifted(name)?,
         }
