@@ -18,12 +18,13 @@ use sqlx::{
 use tokio::sync::Notify;
 
 use crate::{
-    Batch, DataDir, Reader, StoreError,
+    Batch, DataDir, Reader, Snapshot, StoreError,
     entity::RowChanges,
     reader::{self, integer},
 };
 
 mod entity;
+pub(crate) mod retention;
 #[cfg(test)]
 pub(crate) mod faults;
 
@@ -46,6 +47,7 @@ fn migrator() -> Migrator {
     Migrator::with_migrations(vec![
         migration(1, "log", include_str!("../migrations/0001_log.sql")),
         migration(2, "entity", include_str!("../migrations/0002_entity.sql")),
+        migration(3, "snapshot", include_str!("../migrations/0003_snapshot.sql")),
     ])
 }
 
@@ -146,24 +148,30 @@ impl Store {
         })
     }
 
-    /// Appends one batch to each of the tenants, and makes the changes of entities that their entries say: all or none,
-    /// durable when this returns.
+    /// Appends one batch to each of the tenants, makes the changes of entities that their entries say, and keeps the
+    /// snapshots that they name: all or none, durable when this returns.
     pub(crate) async fn append(
         &mut self,
         batches: Vec<(TenantName, Batch)>,
         rows: Vec<RowChanges>,
+        snapshots: Vec<(TenantName, Snapshot)>,
     ) -> Result<(), StoreError> {
         self.check_in_place()?;
         #[cfg(test)]
         self.faults.before_append(&mut self.connection).await?;
-        self.insert(batches, rows).await?;
+        self.insert(batches, rows, snapshots).await?;
         #[cfg(test)]
         self.faults.after_append().await?;
         Ok(())
     }
 
-    async fn insert(&mut self, batches: Vec<(TenantName, Batch)>, rows: Vec<RowChanges>) -> Result<(), StoreError> {
-        let one = batches.len() == 1 && rows.is_empty();
+    async fn insert(
+        &mut self,
+        batches: Vec<(TenantName, Batch)>,
+        rows: Vec<RowChanges>,
+        snapshots: Vec<(TenantName, Snapshot)>,
+    ) -> Result<(), StoreError> {
+        let one = batches.len() == 1 && rows.is_empty() && snapshots.is_empty();
         // A single statement is its own transaction, and costs one round trip to the database's thread instead of three.
         if one {
             for (tenant, batch) in batches {
@@ -177,6 +185,9 @@ impl Store {
         }
         for rows in rows {
             entity::change(&mut transaction, rows).await?;
+        }
+        for (tenant, snapshot) in snapshots {
+            retention::insert(&mut transaction, &tenant, snapshot).await?;
         }
         transaction.commit().await?;
         Ok(())

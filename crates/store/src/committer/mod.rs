@@ -4,7 +4,8 @@
 //! and entries into answers, `shard.rs` is one tenant's log while it grows, `recovery.rs` gets going again after a failed
 //! write, `budgets.rs` is what budgets say to requests, `decisions.rs` what enforcement points are answered, `entities.rs` what is
 //! stored for policies to read, `allowances.rs` what calls may spend while writes fail,
-//! `telling.rs` what operators are told, `health.rs` says whether it can record, `wall.rs` what time it is, and `room.rs` whether the disk has room.
+//! `telling.rs` what operators are told, `health.rs` says whether it can record, `retention.rs` lets go what is old,
+//! `wall.rs` what time it is, and `room.rs` whether the disk has room.
 
 mod allowances;
 mod budgets;
@@ -15,6 +16,7 @@ mod entities;
 mod handle;
 mod health;
 mod recovery;
+mod retention;
 mod room;
 mod run;
 mod shard;
