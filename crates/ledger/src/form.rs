@@ -71,9 +71,9 @@ pub(crate) mod shared {
 }
 
 /// Whether nothing need be written, because nothing read means the same.
-pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+pub fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
 /// No count of a state comes near it, so that those that are read can be counted on.
-pub(crate) const MOST: u64 = 1 << 62;
+pub const MOST: u64 = 1 << 62;
