@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use model::{AdminName, Digest, TenantName};
 use serde::{Deserialize, Serialize};
 
-use crate::{EntryError, State, error::unknown};
+use crate::{EntryError, State, error::unknown, snapshot::named};
 
 /// The most logs that one `heads` entry names: more are named in further ones.
 pub const HEADS_MAX: usize = 64;
@@ -98,7 +98,8 @@ pub struct Expired {
 }
 
 /// What follows from these entries for a log.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Evidence {
     /// The keys that sign, beside the first, which no entry names, or instead of it.
     pub keys: BTreeSet<String>,
@@ -107,10 +108,12 @@ pub struct Evidence {
     /// How often an older copy of the log was accepted.
     pub restores: u64,
     /// The entry that says that witnesses were missing, while they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quorum_missed: Option<u64>,
     /// Who put what under a legal hold, by the hold's name.
     pub legal_holds: BTreeMap<String, AdminName>,
     /// The last `snapshot_taken` entry, and what it says.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "named::taken")]
     pub snapshot: Option<(u64, Digest)>,
     /// For each class, up to which entry those of it were let go.
     pub expired: BTreeMap<Class, u64>,
@@ -137,7 +140,7 @@ impl State {
     /// Starts are dense in the log of the reserved tenant; a tenant's log may have come later than some.
     pub(crate) fn started(&mut self, boot: u64) -> Result<(), EntryError> {
         let follows = if self.tenant == TenantName::system() {
-            boot == self.boot + 1
+            self.boot.checked_add(1) == Some(boot)
         } else {
             boot > self.boot
         };

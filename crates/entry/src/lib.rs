@@ -4,6 +4,8 @@
 //! kept ([`Entry::encode`], [`Entry::decode`]). [`State`] is the fold: the server's live state and an offline verifier's
 //! are the same code, so a balance that cannot be replayed cannot exist.
 //!
+//! A state can be written down and read back ([`snapshot`]), so that a log goes on from there when earlier entries are gone.
+//!
 //! No entry holds a prompt, a completion, a credential or a raw personal identity: requests and replies are keyed
 //! commitments, people are pseudonyms, credentials are verifiers (SHA-256 of 256 random bits).
 
@@ -23,6 +25,7 @@ mod record;
 mod remains;
 mod repeats;
 mod rules;
+pub mod snapshot;
 mod state;
 mod value;
 
