@@ -4,6 +4,7 @@
 //! audit entry, which is shown as it stands in the log.
 
 mod log_keys;
+mod retention;
 mod policies;
 
 use std::{collections::BTreeMap, fmt};
@@ -19,6 +20,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use self::log_keys::{LogKeyOrder, LogKeys, LogKeysOf};
+pub use self::retention::{Expire, Expired, LegalHoldLift, LegalHoldOrder, LegalHolds, LegalHoldsOf};
 pub use self::policies::{PolicyFile, PolicyFiles, ReplayPolicies};
 
 /// `GET /api/v1/agents`
@@ -425,7 +427,7 @@ pub struct Entries {
     pub tenant: TenantName,
     /// How many entries the log has in all.
     pub size: u64,
-    /// Some of them, in order and without gaps.
+    /// Some of them, in order. Those that were let go are left out.
     pub entries: Vec<EntryReport>,
 }
 

@@ -7,7 +7,7 @@
 //! credential ends it), `governance.rs` and `upstream.rs` (what is declared), `load.rs` and `publish.rs`
 //! (how that takes effect), `snapshot.rs` (what requests read), `admin.rs`, `budgets.rs`, `rules.rs`, `overruns.rs`, `cost.rs`
 //! `simulate.rs` and `replay.rs` (what administrators may do and see), `signer.rs` (checkpoints), `public_log.rs` (the logs as
-//! mirrors read them), `start.rs` (how it all begins and ends).
+//! mirrors read them), `retention.rs` (how long they are kept), `start.rs` (how it all begins and ends).
 
 mod admin;
 mod asking;
@@ -38,6 +38,7 @@ mod refusal;
 mod repeat;
 mod replay;
 mod report;
+mod retention;
 mod rotation;
 mod route;
 mod rules;
@@ -89,6 +90,7 @@ pub use report::{
     ReplayChange, ReplayDay, ReplayExample, ReplayReport, ReplaySet, SimulationReport, StandingReport, StopReport,
     StoppedReport, Unlike, UpstreamReport, rfc3339,
 };
+pub use retention::{ExpiryClass, ExpiryReport, LegalHoldReport, Retention};
 pub use rotation::LogKeyReport;
 pub use route::{Bounds, Cause, Fallback, ModelPattern, Places, Retry, RouteSpec};
 pub use rules::Reset;

@@ -132,7 +132,7 @@ impl Replay {
     /// Takes what batches hold. `false` once nothing more can come.
     fn take_batches(&mut self, batches: &[Batch]) -> Result<bool, Stopped> {
         for batch in batches {
-            for bytes in batch.entries().map_err(|error| Stopped::Damaged(Box::new(error)))? {
+            for (_, bytes) in batch.kept().map_err(|error| Stopped::Damaged(Box::new(error)))? {
                 let entry = Entry::decode(bytes).map_err(|error| Stopped::Damaged(Box::new(error)))?;
                 if !self.take(&entry).map_err(Stopped::Broken)? {
                     return Ok(false);

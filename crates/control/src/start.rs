@@ -25,6 +25,7 @@ use crate::{
     pdp::PdpKey,
     privacy::Privacy,
     public_log::Checkpoints,
+    retention::{Nothing, Retention},
     signer::{Durable, Keyring, Signer, expect_key},
     sinks::SinkBoard,
     snapshot::Snapshot,
@@ -34,6 +35,8 @@ use crate::{
 
 /// The actor of what a start loads.
 const STARTER: &str = "_start";
+/// Who lets entries go whose time is over, in entries.
+const RETAINER: &str = "_retention";
 /// The first owner.
 const OWNER: &str = "owner";
 const PRIVACY_FILE: &str = "keys/privacy.key";
@@ -56,6 +59,8 @@ pub struct Options {
     pub reserve: u64,
     /// The directory of the spool, where calls on allowances are recorded while the log cannot be written.
     pub spool: Option<PathBuf>,
+    /// How long entries are kept.
+    pub retention: Retention,
     /// Whether the logs are published to whoever asks, without a credential.
     pub public_log: bool,
     /// Bounds.
@@ -160,6 +165,9 @@ pub(crate) struct Inner {
     /// How the sinks stand that were announced.
     pub(crate) sinks: SinkBoard,
     pub(crate) tiles: Tiles,
+    pub(crate) retention: Retention,
+    /// Held while what is old is let go. Nothing of a class stands before these places but what is gone already.
+    pub(crate) expiring: Mutex<Nothing>,
     pub(crate) public_log: bool,
     pub(crate) checkpoints: watch::Receiver<Checkpoints>,
     pub(crate) keyring: Arc<Keyring>,
@@ -206,6 +214,7 @@ impl Control {
             guards,
             reserve,
             spool,
+            retention,
             public_log,
             limits,
             witnesses,
@@ -286,6 +295,8 @@ impl Control {
             reserve,
             sinks: SinkBoard::default(),
             tiles,
+            retention,
+            expiring: Mutex::default(),
             public_log,
             checkpoints,
             keyring,
@@ -320,6 +331,9 @@ impl Control {
         drop(loaded);
         let epochs = control.committer().epochs();
         tokio::spawn(Self::follow(Arc::downgrade(&control.inner), epochs));
+        let retainer = AdminName::new(RETAINER).map_err(|error| AdminError::Invalid(error.to_string()))?;
+        let stopping = control.inner.stop_signer.subscribe();
+        tokio::spawn(Self::keep_short(Arc::downgrade(&control.inner), retainer, stopping));
         Ok(control)
     }
 

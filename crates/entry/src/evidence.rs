@@ -118,9 +118,21 @@ pub struct Evidence {
     /// For each class, up to which entry those of it were let go.
     pub expired: BTreeMap<Class, u64>,
     /// How many entries were let go.
+    #[serde(default)]
     pub gone: u64,
-    /// The last `expired` entry, and the entry of the snapshot that it names.
-    pub last_expired: Option<(u64, u64)>,
+    /// Where it was said last that entries are let go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_expired: Option<LastExpired>,
+}
+
+/// Where a log says last that entries are let go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LastExpired {
+    /// The `expired` entry.
+    pub entry: u64,
+    /// The entry of the snapshot that it names.
+    pub snapshot: u64,
 }
 
 impl Evidence {
@@ -275,7 +287,10 @@ impl State {
             return Err(EntryError::Mismatch("so many entries cannot expire"));
         }
         evidence.gone += expired.count;
-        evidence.last_expired = Some((index, expired.snapshot));
+        evidence.last_expired = Some(LastExpired {
+            entry: index,
+            snapshot: expired.snapshot,
+        });
         evidence
             .expired
             .extend(expired.before.iter().map(|(class, before)| (*class, *before)));

@@ -77,6 +77,8 @@ impl Store {
             // An answered request must survive a power cut: FULL syncs the write-ahead log at each commit.
             .synchronous(SqliteSynchronous::Full)
             .pragma("wal_autocheckpoint", CHECKPOINT_PAGES.to_string())
+            // What a page had before it was divided must not be found in it after the entries were let go.
+            .pragma("secure_delete", "FAST")
             .busy_timeout(BUSY)
             // What is slow is told by the committer, once.
             .disable_statement_logging();

@@ -2,7 +2,7 @@
 
 use entry::{Entry, EntryError, Event, Remains, State, snapshot};
 use model::TenantName;
-use tlog::{CompactRange, Hash, Stored};
+use tlog::{CompactRange, Stored};
 
 use crate::{Batch, BatchError};
 
@@ -124,7 +124,7 @@ fn restore(kept: &Snapshot, entry: &Entry, tenant: &TenantName) -> Result<State,
     let Event::SnapshotTaken { digest } = &entry.event else {
         return Err(wrong("belongs to an entry that names none"));
     };
-    if Hash(digest.0) != tlog::digest(&kept.bytes) {
+    if *digest != snapshot::digest(&kept.bytes) {
         return Err(wrong("is not the one that was written down: its digest is another"));
     }
     let state = snapshot::decode(&kept.bytes).map_err(|error| wrong(&format!("cannot be read: {error}")))?;

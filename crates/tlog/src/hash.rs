@@ -79,11 +79,6 @@ pub fn empty_root() -> Hash {
 }
 
 /// SHA-256 over the parts one after the other.
-/// SHA-256 of some bytes.
-pub fn digest(bytes: &[u8]) -> Hash {
-    sha256(&[bytes])
-}
-
 pub(crate) fn sha256(parts: &[&[u8]]) -> Hash {
     let mut context = Context::new(&SHA256);
     for part in parts {

@@ -25,6 +25,6 @@ mod range;
 mod testing;
 pub mod tile;
 
-pub use hash::{Hash, HashError, digest, empty_root, leaf_hash, node_hash};
+pub use hash::{Hash, HashError, empty_root, leaf_hash, node_hash};
 pub use kept::Stored;
 pub use range::{CompactRange, RangeError};

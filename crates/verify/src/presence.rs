@@ -85,6 +85,11 @@ impl Watch {
         self.last = Some((entry.index, entry.time));
     }
 
+    /// The next entry was let go: when it was recorded is not known.
+    pub(crate) fn gone(&mut self) {
+        self.last = None;
+    }
+
     /// Remembers the time since the entry before, if it is among the longest.
     fn gap(&mut self, entry: &Entry) {
         let Some((last, from)) = self.last else { return };
@@ -152,6 +157,10 @@ mod tests {
         let mut watch = Watch::default();
         for ((second, what), index) in events.iter().zip(0..) {
             let (node, boot) = (String::new(), 1);
+            if *what == '?' {
+                watch.gone();
+                continue;
+            }
             let event = match what {
                 '+' => Event::Started {
                     node,
@@ -202,6 +211,8 @@ mod tests {
         // Nobody says how long is too long: the other start has another configuration.
         check(&[(0, '+'), (60, '.'), (70, '-'), (80, '+'), (980, 'x')], (2, 0, 0), 900);
         check(&[(0, 'x'), (900, 'x')], (0, 0, 0), 900);
+        // What was let go may have been recorded at any time.
+        check(&[(0, '+'), (60, '.'), (0, '?'), (3_660, 'x'), (3_720, '.')], (1, 0, 0), 0);
         // A busy log has no heartbeats and needs none.
         check(&[(0, '+'), (1, 'x'), (2, 'x'), (3, '-')], (1, 0, 0), 1);
     }

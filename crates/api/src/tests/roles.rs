@@ -207,6 +207,26 @@ fn table() -> Vec<Line> {
             json!({}),
             owns_nothing,
         ),
+        line("GET /api/v1/legal-holds", "/api/v1/legal-holds", none.clone(), reads_audit),
+        line(
+            "POST /api/v1/legal-holds",
+            "/api/v1/legal-holds",
+            json!({ "name": "case-1", "note": "x" }),
+            [201, 409, 403, 403, 403, 401],
+        ),
+        line(
+            "POST /api/v1/legal-holds/{name}/lift",
+            "/api/v1/legal-holds/case-0/lift",
+            note.clone(),
+            owns_nothing,
+        ),
+        // Nothing expires there.
+        line(
+            "POST /api/v1/audit/expire",
+            "/api/v1/audit/expire",
+            json!({}),
+            [409, 403, 403, 403, 403, 401],
+        ),
         line(
             "POST /api/v1/reload",
             "/api/v1/reload",

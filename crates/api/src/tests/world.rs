@@ -117,6 +117,7 @@ impl World {
             reserve: 0,
             spool: None,
             witnesses: None,
+            retention: control::Retention::new(),
             public_log,
             limits: Limits::default(),
             authzen: control::AuthzenSettings::default(),

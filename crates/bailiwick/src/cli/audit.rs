@@ -1,7 +1,9 @@
 //! `bailiwick audit`
 
 mod describe;
+mod expire;
 mod export;
+mod hold;
 mod keys;
 mod list;
 mod pages;
@@ -30,6 +32,9 @@ pub(super) enum Command {
     Prove(prove::Args),
     Search(Box<search::Args>),
     Reindex(reindex::Args),
+    Expire(expire::Args),
+    #[command(subcommand)]
+    Hold(hold::Command),
 }
 
 pub(super) async fn run(common: &Common, command: &Command, out: &mut Output) -> Result<(), Failure> {
@@ -43,6 +48,8 @@ pub(super) async fn run(common: &Common, command: &Command, out: &mut Output) ->
         Command::Tail(args) => tail::run(common, args, out).await,
         Command::Verify(args) => verify::run(common, args, out).await,
         Command::Reindex(args) => reindex::run(common, args, out).await,
+        Command::Expire(args) => expire::run(common, args, out).await,
+        Command::Hold(command) => hold::run(common, command, out).await,
         Command::Export(args) => export::run(common, args, out).await,
         Command::Prove(args) => prove::run(common, args, out).await,
     }

@@ -8,7 +8,7 @@ use super::{
     log::Log,
     samples::{by, every_event},
 };
-use crate::{Absence, Absent, Class, Event, Expired, HEADS_MAX, LogHead, State};
+use crate::{Absence, Absent, Class, Event, Expired, HEADS_MAX, LastExpired, LogHead, State};
 
 const FIRST: &str = "agents.example/default+800c7c02+AYPq/wzmuWxj6qhTSxfK+4vgk3xyVwviAPuyBBnj2w/4";
 const SECOND: &str = "agents.example/default+1f2e3d4c+Ae1oDDzJfQKGBCOTz6hG0jlmmNfqXH1OUSCdEBPY0UFQ";
@@ -261,7 +261,11 @@ fn no_more_expires_than_there_is() {
     check(&log, true, counted(&[(Class::Server, 6)], 2, at), "all of them");
     check(&log, false, counted(&[(Class::Calls, 3)], 2, at), "one is left");
     let said = &log.state.evidence;
-    assert_eq!((said.gone, said.last_expired, said.gone_below()), (4, Some((last, at)), 5));
+    let place = LastExpired {
+        entry: last,
+        snapshot: at,
+    };
+    assert_eq!((said.gone, said.last_expired, said.gone_below()), (4, Some(place), 5));
     for (class, index, gone) in [
         (Some(Class::Server), 4, true),
         (Some(Class::Server), 5, false),

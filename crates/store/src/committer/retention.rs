@@ -7,7 +7,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use entry::{Event, Evidence, Expired, snapshot};
-use model::{AdminName, Digest, TenantName, Timestamp};
+use model::{AdminName, TenantName, Timestamp};
 use tokio::time::Instant;
 
 use super::{
@@ -55,7 +55,7 @@ impl Retention {
     /// the one is over the other.
     fn may(&self, tenant: &TenantName, said: &Evidence) -> bool {
         let signed = self.signed.get(tenant).copied().unwrap_or(0);
-        said.legal_holds.is_empty() && said.last_expired.is_some_and(|(index, _)| index < signed)
+        said.legal_holds.is_empty() && said.last_expired.is_some_and(|last| last.entry < signed)
     }
 }
 
@@ -83,11 +83,10 @@ impl<C: Clock> Committer<C> {
         if !expiry.after.iter().all(same) {
             return refuse("something expired meanwhile: look again");
         }
-        let bytes = snapshot::encode(&shard.state);
+        let bytes = snapshot::encode(&shard.state).map_err(|error| ChangeError::Refused(error.to_string()))?;
         let index = shard.state.size;
-        let taken = Event::SnapshotTaken {
-            digest: Digest(tlog::digest(&bytes).0),
-        };
+        let digest = snapshot::digest(&bytes);
+        let taken = Event::SnapshotTaken { digest };
         let expired = Event::Expired(Expired {
             before: expiry.before.clone(),
             count: expiry.count(),
@@ -146,7 +145,7 @@ impl<C: Clock> Committer<C> {
             tenant: tenant.clone(),
             source,
         };
-        let (end, snapshot) = (said.gone_below(), said.last_expired.map_or(0, |(_, snapshot)| snapshot));
+        let (end, snapshot) = (said.gone_below(), said.last_expired.map_or(0, |last| last.snapshot));
         let page = self.store.page_within(&tenant, from, STEP).await?;
         let mut next = end;
         let mut batches = Vec::new();

@@ -12,6 +12,7 @@ mod lifetimes;
 mod outages;
 mod overruns;
 mod random;
+mod retention;
 mod simulation;
 mod stopping;
 mod storage;

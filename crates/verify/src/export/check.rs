@@ -10,7 +10,7 @@ use tlog::{
 };
 
 use super::{
-    CHECKPOINT,
+    CHECKPOINT, SNAPSHOT,
     differs::{Differs, altered},
     piece::{Piece, read},
     signers::Signed,
@@ -34,6 +34,15 @@ pub(super) struct Checked {
     pub(super) met: Vec<u64>,
     /// Whether the entries are those that the checkpoint is over.
     pub(super) signed: bool,
+}
+
+/// An empty log, and what it is replayed from where entries are gone.
+fn fold(files: &Files, tenant: TenantName) -> Fold {
+    let mut fold = Fold::new(tenant);
+    if let Ok(snapshot) = files.read(SNAPSHOT) {
+        fold.set_snapshot(snapshot);
+    }
+    fold
 }
 
 /// A log on its way through the verifier.
@@ -65,7 +74,7 @@ impl<'a> Check<'a> {
             files,
             checkpoint,
             since,
-            fold: Fold::new(tenant),
+            fold: fold(files, tenant),
             tree: Growing::new(),
             compared: 0,
             misfit: None,
@@ -104,7 +113,7 @@ impl<'a> Check<'a> {
             let start = offset + 2;
             offset = start + u64::try_from(read.length).unwrap_or(u64::MAX);
             if self.misfit.is_none() {
-                let taken = read.entry.map_err(Into::into).and_then(|entry| self.fold.take(&entry));
+                let taken = self.fold.take_read(read.entry);
                 self.misfit = taken.err().map(|misfit| Trouble {
                     entry: Some(index),
                     file: Some(piece.file.clone()),
@@ -206,6 +215,9 @@ impl<'a> Check<'a> {
                 );
                 troubles.push(Trouble::in_file(CHECKPOINT, what));
             }
+        }
+        if whole && troubles.is_empty() && let Err(misfit) = self.fold.finish() {
+            troubles.push(Trouble::in_file(CHECKPOINT, misfit.to_string()));
         }
         if whole && let Some(owed) = self.fold.owes() {
             let what = format!("an entry of kind {owed} has to follow, and the log ends without it");

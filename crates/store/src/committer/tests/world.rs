@@ -202,7 +202,7 @@ pub(super) async fn replay(dir: &Path, tenant: &TenantName, debt_allowed: bool) 
             entries.push(entry.clone())
         });
         folded.unwrap();
-        for bytes in batch.entries().unwrap() {
+        for (_, bytes) in batch.kept().unwrap() {
             live.apply(&Entry::decode(bytes).unwrap()).unwrap();
             for spec in live.ledger.budgets() {
                 for balance in live.ledger.balances(&spec.name, live.time, usize::MAX) {
@@ -511,8 +511,8 @@ pub(super) fn outcomes(entries: &[Entry]) -> impl Iterator<Item = &Outcome> {
 pub(super) async fn system_log(dir: &Path) -> Vec<(&'static str, u64)> {
     let reader = Reader::open(dir).await.unwrap();
     let batches: Vec<_> = reader.batches(&TenantName::system(), 0).try_collect().await.unwrap();
-    let entries = batches.iter().flat_map(|batch| batch.entries().unwrap());
-    let events = entries.map(|bytes| Entry::decode(bytes).unwrap().event);
+    let entries = batches.iter().flat_map(|batch| batch.kept().unwrap());
+    let events = entries.map(|(_, bytes)| Entry::decode(bytes).unwrap().event);
     events
         .map(|event| match event {
             Event::Started { boot, .. } | Event::Stopped { boot, .. } => (event.kind(), boot),

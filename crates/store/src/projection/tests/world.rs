@@ -340,10 +340,9 @@ impl World {
             let batch = batch.unwrap();
             entries.extend(
                 batch
-                    .entries()
+                    .kept()
                     .unwrap()
-                    .iter()
-                    .map(|bytes| Entry::decode(bytes).unwrap()),
+                    .map(|(_, bytes)| Entry::decode(bytes).unwrap()),
             );
         }
         entries
