@@ -4,8 +4,8 @@
 //! audit entry, which is shown as it stands in the log.
 
 mod log_keys;
-mod retention;
 mod policies;
+mod retention;
 
 use std::{collections::BTreeMap, fmt};
 
@@ -20,8 +20,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use self::log_keys::{LogKeyOrder, LogKeys, LogKeysOf};
-pub use self::retention::{Expire, Expired, LegalHoldLift, LegalHoldOrder, LegalHolds, LegalHoldsOf};
 pub use self::policies::{PolicyFile, PolicyFiles, ReplayPolicies};
+pub use self::retention::{Expire, Expired, LegalHoldLift, LegalHoldOrder, LegalHolds, LegalHoldsOf};
 
 /// `GET /api/v1/agents`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

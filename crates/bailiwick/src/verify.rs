@@ -236,7 +236,9 @@ impl Fold {
         let batches = reader.batches(&tenant, 0);
         pin_mut!(batches);
         match reader.snapshot(&tenant, u64::MAX).await {
-            Ok(snapshot) => snapshot.into_iter().for_each(|snapshot| self.fold.set_snapshot(snapshot.bytes)),
+            Ok(snapshot) => snapshot
+                .into_iter()
+                .for_each(|snapshot| self.fold.set_snapshot(snapshot.bytes)),
             Err(error) => {
                 let what = format!("the snapshot cannot be read: {error}");
                 return Some(Trouble { entry: None, what });

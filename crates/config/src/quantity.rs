@@ -115,7 +115,9 @@ fn keep(text: &str) -> Result<Duration, String> {
         "d" => Some(DAY),
         _ => None,
     };
-    let seconds = number.zip(length).and_then(|(number, length)| number.checked_mul(length));
+    let seconds = number
+        .zip(length)
+        .and_then(|(number, length)| number.checked_mul(length));
     let help = "write a whole number and one of s, m, h, d, such as \"90d\"";
     seconds
         .map(Duration::from_secs)
@@ -234,7 +236,18 @@ mod tests {
         for (text, seconds) in [("30s", 30), ("5m", 300), ("12h", 43_200), ("90d", 90 * DAY)] {
             assert_eq!(keep(text), Ok(Duration::from_secs(seconds)), "{text}");
         }
-        for bad in ["", "90", "d", "90 days", "1.5d", "-1d", "1w", "2y", "9999999999999999999d", "99999999999999999999d"] {
+        for bad in [
+            "",
+            "90",
+            "d",
+            "90 days",
+            "1.5d",
+            "-1d",
+            "1w",
+            "2y",
+            "9999999999999999999d",
+            "99999999999999999999d",
+        ] {
             assert!(keep(bad).is_err(), "{bad}");
         }
     }

@@ -90,7 +90,11 @@ impl Control {
         only: Option<&TenantName>,
         dry_run: bool,
     ) -> Result<Vec<ExpiryReport>, AdminError> {
-        let needed = if dry_run { Permission::ReadAudit } else { Permission::Own };
+        let needed = if dry_run {
+            Permission::ReadAudit
+        } else {
+            Permission::Own
+        };
         Self::require(actor, needed)?;
         if let Some(only) = only {
             self.committed_size(only)?;
@@ -134,10 +138,18 @@ impl Control {
         dry_run: bool,
     ) -> Result<ExpiryReport, AdminError> {
         let now = self.inner.clock.now();
-        let until: BTreeMap<Class, Timestamp> = self.inner.retention.iter().map(|(class, kept)| {
-            let kept = i64::try_from(kept.as_micros()).unwrap_or(i64::MAX);
-            (*class, Timestamp::from_unix_micros(now.unix_micros().saturating_sub(kept)))
-        }).collect();
+        let until: BTreeMap<Class, Timestamp> = self
+            .inner
+            .retention
+            .iter()
+            .map(|(class, kept)| {
+                let kept = i64::try_from(kept.as_micros()).unwrap_or(i64::MAX);
+                (
+                    *class,
+                    Timestamp::from_unix_micros(now.unix_micros().saturating_sub(kept)),
+                )
+            })
+            .collect();
         let said: Evidence = self.committer().view(tenant.clone()).await?.evidence;
         let (bound, who) = self.read_by_all(tenant);
         let found = self.reader().expiry(tenant, &said, &until, bound, nothing).await?;
@@ -149,7 +161,12 @@ impl Control {
         let classes = until.iter().map(|(class, until)| ExpiryClass {
             class: *class,
             until: rfc3339(*until),
-            before: found.before().get(class).or(said.expired.get(class)).copied().unwrap_or(0),
+            before: found
+                .before()
+                .get(class)
+                .or(said.expired.get(class))
+                .copied()
+                .unwrap_or(0),
             count: found.counts().get(class).copied().unwrap_or(0),
         });
         let held_back = found.before().values().any(|before| *before == bound) || (found.count() == 0 && bound == 0);
@@ -176,15 +193,35 @@ impl Control {
     /// How many entries of a log all have read who read it as it grows, and who is the last of them if not all.
     fn read_by_all(&self, tenant: &TenantName) -> (u64, Option<String>) {
         let size = self.committed_size(tenant).unwrap_or(0);
-        let signed = self.inner.checkpoints.borrow().get(tenant).map_or(0, |published| published.size);
-        let indexed = self.inner.projection.progress().borrow().read.get(tenant).copied().unwrap_or(0);
+        let signed = self
+            .inner
+            .checkpoints
+            .borrow()
+            .get(tenant)
+            .map_or(0, |published| published.size);
+        let indexed = self
+            .inner
+            .projection
+            .progress()
+            .borrow()
+            .read
+            .get(tenant)
+            .copied()
+            .unwrap_or(0);
         let mut readers = vec![
-            (signed, format!("the last signed checkpoint covers {signed} of {size} entries")),
+            (
+                signed,
+                format!("the last signed checkpoint covers {signed} of {size} entries"),
+            ),
             (indexed, format!("the index has {indexed} of {size} entries")),
         ];
-        readers.extend(self.inner.sinks.passed(tenant).into_iter().map(|(sink, passed)| {
-            (passed, format!("the sink {sink} has passed {passed} of {size} entries"))
-        }));
+        readers.extend(
+            self.inner
+                .sinks
+                .passed(tenant)
+                .into_iter()
+                .map(|(sink, passed)| (passed, format!("the sink {sink} has passed {passed} of {size} entries"))),
+        );
         let last = readers.into_iter().min_by_key(|(read, _)| *read);
         last.map_or((0, None), |(read, who)| (read, Some(who).filter(|_| read < size)))
     }
@@ -201,7 +238,10 @@ impl Control {
         }
         let mut reports = Vec::new();
         let tenants: Vec<_> = self.committer().heads().borrow().keys().cloned().collect();
-        for tenant in tenants.into_iter().filter(|tenant| only.is_none_or(|only| only == tenant)) {
+        for tenant in tenants
+            .into_iter()
+            .filter(|tenant| only.is_none_or(|only| only == tenant))
+        {
             let said = self.committer().view(tenant.clone()).await?.evidence;
             reports.extend(said.legal_holds.into_iter().map(|(name, by)| LegalHoldReport {
                 tenant: tenant.clone(),
@@ -304,7 +344,9 @@ fn tell(report: &ExpiryReport) {
     let ExpiryReport { tenant, count, .. } = report;
     match (&report.entry, &report.waits_for) {
         (Some(entry), _) => tracing::info!(%tenant, count, entry, "entries are let go whose time is over"),
-        (None, Some(why)) if *count > 0 => tracing::info!(%tenant, count, "entries whose time is over stay for now: {why}"),
+        (None, Some(why)) if *count > 0 => {
+            tracing::info!(%tenant, count, "entries whose time is over stay for now: {why}")
+        }
         _ => {}
     }
 }
@@ -339,7 +381,9 @@ mod tests {
             (&[400 * DAY, 240], Some(10)),
             (&[400 * DAY], Some(3_600)),
         ] {
-            let kept = Class::ALL.into_iter().zip(kept.iter().copied().map(Duration::from_secs));
+            let kept = Class::ALL
+                .into_iter()
+                .zip(kept.iter().copied().map(Duration::from_secs));
             assert_eq!(pause(&kept.collect()), expected.map(Duration::from_secs));
         }
     }

@@ -40,7 +40,9 @@ pub use decided::{Condensed, Decided, DecidedCall, DecidedItem, Decision, Found,
 pub use distrust::Distrust;
 pub use error::EntryError;
 pub use event::{Entry, Event};
-pub use evidence::{ABSENT_MAX, Absence, Absent, Class, Evidence, Expired, HEADS_MAX, LEGAL_HOLDS_MAX, LastExpired, LogHead};
+pub use evidence::{
+    ABSENT_MAX, Absence, Absent, Class, Evidence, Expired, HEADS_MAX, LEGAL_HOLDS_MAX, LastExpired, LogHead,
+};
 pub use pep::{DECIDED_LATE_US, PepKeyRecord, PepKeyState, PepReasons, PepRecord, PepRight, PepState, Peps};
 pub use record::{AdminRecord, AgentRecord, KeyRecord, PolicyFile, PriceRecord, Role, UpstreamRecord};
 pub use remains::{GoneError, Remains};

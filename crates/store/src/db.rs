@@ -24,9 +24,9 @@ use crate::{
 };
 
 mod entity;
-pub(crate) mod retention;
 #[cfg(test)]
 pub(crate) mod faults;
+pub(crate) mod retention;
 
 /// How long a statement waits for another process that writes to the file: a backup, a shell.
 pub(crate) const BUSY: Duration = Duration::from_millis(if cfg!(test) { 100 } else { 5_000 });

@@ -188,7 +188,10 @@ impl Fold {
             let state = snapshot::decode(&bytes).map_err(|error| Misfit::Snapshot(error.to_string()))?;
             if state.size <= index || state.tenant != self.state.tenant {
                 let of = (&state.tenant, state.size);
-                let why = format!("entry {index} was let go, and the snapshot is of entry {} of the log of {}", of.1, of.0);
+                let why = format!(
+                    "entry {index} was let go, and the snapshot is of entry {} of the log of {}",
+                    of.1, of.0
+                );
                 return Err(Misfit::Snapshot(why));
             }
             self.ahead = Some(Box::new((state, snapshot::digest(&bytes))));
@@ -203,7 +206,9 @@ impl Fold {
     /// Goes on from the snapshot, if this is its entry.
     fn resume(&mut self, entry: &Entry) -> Result<(), Misfit> {
         let here = |ahead: &mut Box<(State, Digest)>| ahead.0.size == self.size;
-        let Some(ahead) = self.ahead.take_if(here) else { return Ok(()) };
+        let Some(ahead) = self.ahead.take_if(here) else {
+            return Ok(());
+        };
         let (state, found) = *ahead;
         match &entry.event {
             Event::SnapshotTaken { digest } if *digest == found => {}
@@ -288,6 +293,7 @@ impl Sum for Found {
         logs.fold(Self::default(), |mut sum, log| {
             sum.entries += log.entries;
             sum.gone += log.gone;
+            sum.replayed_from = sum.replayed_from.max(log.replayed_from);
             sum.denials += log.denials;
             sum.holds_ended += log.holds_ended;
             sum.holds_open += log.holds_open;

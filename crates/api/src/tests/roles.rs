@@ -207,7 +207,12 @@ fn table() -> Vec<Line> {
             json!({}),
             owns_nothing,
         ),
-        line("GET /api/v1/legal-holds", "/api/v1/legal-holds", none.clone(), reads_audit),
+        line(
+            "GET /api/v1/legal-holds",
+            "/api/v1/legal-holds",
+            none.clone(),
+            reads_audit,
+        ),
         line(
             "POST /api/v1/legal-holds",
             "/api/v1/legal-holds",

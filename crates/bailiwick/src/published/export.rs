@@ -280,11 +280,14 @@ impl Writer {
         let mut bytes = Vec::new();
         if entries.iter().all(|entry| entry.bytes().is_some()) {
             let mut whole = entries.iter().filter_map(Stored::bytes);
-            whole.try_for_each(|entry| bundle::push(&mut bytes, entry)).map_err(unreadable)?;
+            whole
+                .try_for_each(|entry| bundle::push(&mut bytes, entry))
+                .map_err(unreadable)?;
             return files.write(&id.to_string(), &bytes);
         }
         let mut all = entries.iter();
-        all.try_for_each(|entry| kept::push(&mut bytes, entry)).map_err(unreadable)?;
+        all.try_for_each(|entry| kept::push(&mut bytes, entry))
+            .map_err(unreadable)?;
         files.write(&format!("{KEPT}/{id}"), &bytes)
     }
 

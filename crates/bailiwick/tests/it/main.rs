@@ -30,6 +30,7 @@ mod overruns;
 mod policies;
 mod public_log;
 mod replays;
+mod retention;
 mod rollback;
 mod searching;
 mod serving;

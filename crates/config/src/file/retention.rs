@@ -30,8 +30,7 @@ pub(crate) struct RawRetention {
 }
 
 /// A second is for trying it out.
-const KEPT: RangeInclusive<Keep> =
-    Keep(Duration::from_secs(1))..=Keep(Duration::from_secs(36_500 * DAY));
+const KEPT: RangeInclusive<Keep> = Keep(Duration::from_secs(1))..=Keep(Duration::from_secs(36_500 * DAY));
 /// What is let go sooner than that cannot be looked at after a weekend.
 const SHORT: Duration = Duration::from_secs(7 * DAY);
 

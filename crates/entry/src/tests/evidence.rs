@@ -121,7 +121,11 @@ pub(crate) fn evidence_events() -> Vec<Event> {
         missed(1),
         met(),
         snapshot(),
-        counted(&[(Class::Calls, 120_000), (Class::Decisions, 180_000)], 167_204, 184_400),
+        counted(
+            &[(Class::Calls, 120_000), (Class::Decisions, 180_000)],
+            167_204,
+            184_400,
+        ),
         hold("case-4711"),
         lifted("case-4711"),
     ]
@@ -257,7 +261,12 @@ fn no_more_expires_than_there_is() {
     check(&log, false, counted(five, 6, at), "more than there are");
     check(&log, true, counted(five, 5, at), "all of them");
     let last = log.push(counted(five, 4, at));
-    check(&log, false, counted(&[(Class::Server, 6)], 3, at), "one is left, and one more");
+    check(
+        &log,
+        false,
+        counted(&[(Class::Server, 6)], 3, at),
+        "one is left, and one more",
+    );
     check(&log, true, counted(&[(Class::Server, 6)], 2, at), "all of them");
     check(&log, false, counted(&[(Class::Calls, 3)], 2, at), "one is left");
     let said = &log.state.evidence;
@@ -279,7 +288,10 @@ fn no_more_expires_than_there_is() {
 #[test]
 fn every_kind_has_a_class_and_every_class_a_kind() {
     for class in Class::ALL {
-        assert!(every_event().iter().any(|event| event.class() == Some(class)), "{class:?}");
+        assert!(
+            every_event().iter().any(|event| event.class() == Some(class)),
+            "{class:?}"
+        );
         assert_eq!(
             serde_json::to_string(&class).unwrap(),
             format!("\"{}\"", class.as_str())

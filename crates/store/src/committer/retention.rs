@@ -96,7 +96,9 @@ impl<C: Clock> Committer<C> {
         let changed = shard.change(vec![taken, expired], now)?;
         let first = expiry.after.values().copied().min().unwrap_or(0);
         self.retention.found(tenant, Some(first));
-        self.retention.snapshots.push((tenant.clone(), Snapshot { index, bytes }));
+        self.retention
+            .snapshots
+            .push((tenant.clone(), Snapshot { index, bytes }));
         Ok(changed)
     }
 
@@ -137,7 +139,9 @@ impl<C: Clock> Committer<C> {
     }
 
     async fn try_release(&mut self) -> Result<(), StoreError> {
-        let Some((tenant, from)) = self.releasable() else { return Ok(()) };
+        let Some((tenant, from)) = self.releasable() else {
+            return Ok(());
+        };
         let Some(said) = self.shards.get(&tenant).map(|shard| shard.state.evidence.clone()) else {
             return Ok(());
         };

@@ -394,7 +394,10 @@ impl<C: Clock> Committer<C> {
             }
             let rows = std::mem::take(&mut self.rows);
             let snapshots = std::mem::take(&mut self.retention.snapshots);
-            bytes += snapshots.iter().map(|(_, snapshot)| snapshot.bytes.len()).sum::<usize>();
+            bytes += snapshots
+                .iter()
+                .map(|(_, snapshot)| snapshot.bytes.len())
+                .sum::<usize>();
             bytes += rows.iter().map(RowChanges::bytes).sum::<usize>();
             self.wrote = u64::try_from(bytes).unwrap_or(u64::MAX);
             let started = Instant::now();

@@ -17,8 +17,7 @@ use std::{
 use model::TenantName;
 use sqlx::{Connection as _, SqliteConnection};
 use tlog::{
-    Hash,
-    Stored,
+    Hash, Stored,
     bundle::{self, BundleId},
     kept,
     tile::{Growing, Plan, ReadError, TileId},

@@ -405,8 +405,16 @@ async fn tiles_are_made_again_after_entries_were_let_go() {
     fs::remove_file(world.path()).unwrap();
     let again = world.again();
     assert_eq!(again.catch_up(&tenant(), 300).await.unwrap(), root);
-    for (path, expected) in [("tile/entries/000", 2), ("tile/entries/001.p/44", 1), ("tile/entries/001.p/7", 0)] {
-        let found = again.bundle(&tenant(), path.parse().unwrap(), 300).await.unwrap().unwrap();
+    for (path, expected) in [
+        ("tile/entries/000", 2),
+        ("tile/entries/001.p/44", 1),
+        ("tile/entries/001.p/7", 0),
+    ] {
+        let found = again
+            .bundle(&tenant(), path.parse().unwrap(), 300)
+            .await
+            .unwrap()
+            .unwrap();
         let first = if path.ends_with("000") { 0 } else { 256 };
         match found {
             Bundle::Whole(bytes) => {

@@ -216,7 +216,10 @@ impl<'a> Check<'a> {
                 troubles.push(Trouble::in_file(CHECKPOINT, what));
             }
         }
-        if whole && troubles.is_empty() && let Err(misfit) = self.fold.finish() {
+        if whole
+            && troubles.is_empty()
+            && let Err(misfit) = self.fold.finish()
+        {
             troubles.push(Trouble::in_file(CHECKPOINT, misfit.to_string()));
         }
         if whole && let Some(owed) = self.fold.owes() {

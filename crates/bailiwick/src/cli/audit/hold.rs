@@ -14,6 +14,10 @@ use crate::cli::{
 
 /// Keep entries whatever their time: legal holds
 #[derive(Debug, clap::Subcommand)]
+#[command(after_help = "\
+Examples:
+  bailiwick audit hold set case-4711 --note \"letter of the regulator, 22 November\"
+  bailiwick audit hold list")]
 pub(in crate::cli) enum Command {
     Set(Set),
     Lift(Lift),

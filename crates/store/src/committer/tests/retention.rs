@@ -9,7 +9,9 @@ use sqlx::{AssertSqlSafe, Connection as _, Executor as _, SqliteConnection};
 use tempfile::TempDir;
 use tlog::Stored;
 
-use super::world::{HOUR, ManualClock, NOON, SECOND, World, assert_same, by, denied, ended, key_issued, patiently, tenant};
+use super::world::{
+    HOUR, ManualClock, NOON, SECOND, World, assert_same, by, denied, ended, key_issued, patiently, tenant,
+};
 use crate::{
     Batch, BatchError, ChangeError, Changed, DataDir, Expiry, Reader, Refold, StoreError, Tiles, View,
     db::faults::Fate::{self, Fails, FailsButLands, Works},
@@ -130,7 +132,10 @@ async fn what_is_old_is_let_go_and_the_tree_stays() {
     world.clock.pass(HOUR);
     let until = [(Class::Calls, NOON + 2 * HOUR - 1), (Class::Administration, NOON)];
     let found = look(&world, &until).await;
-    assert_eq!(found.counts(), &BTreeMap::from([(Class::Calls, 5), (Class::Administration, 4)]));
+    assert_eq!(
+        found.counts(),
+        &BTreeMap::from([(Class::Calls, 5), (Class::Administration, 4)])
+    );
     world.handle.expire(tenant(), found, by()).await.unwrap();
     sign(&world).await;
     let kinds = released(&world).await;
@@ -149,7 +154,11 @@ async fn every_step_fails_and_fails_but_lands() {
     for fates in said {
         let world = world().await;
         world.faults.appends(fates);
-        assert_eq!(expire(&world).await, Err(ChangeError::Unavailable(crate::Unavailable)), "{fates:?}");
+        assert_eq!(
+            expire(&world).await,
+            Err(ChangeError::Unavailable(crate::Unavailable)),
+            "{fates:?}"
+        );
         world.faults_are_met().await;
         world.healthy().await;
         let landed = world.view().await.evidence.gone > 0;
@@ -195,7 +204,10 @@ async fn a_start_finishes_what_was_begun() {
         world.faults_are_met().await;
         let (dir, clock): (TempDir, ManualClock) = world.crash().await;
         let (_, kinds, left) = read(dir.path()).await.unwrap();
-        assert!(gone(&kinds) >= steps.min(1) && (gone(&kinds) == 16) == left.is_none(), "{kinds:?}");
+        assert!(
+            gone(&kinds) >= steps.min(1) && (gone(&kinds) == 16) == left.is_none(),
+            "{kinds:?}"
+        );
         let world = World::open(dir, clock, &[])
             .await
             .unwrap_or_else(|(_, error)| panic!("{error}"));
@@ -250,7 +262,9 @@ async fn the_bytes_are_overwritten() {
     let action = super::world::action_id(3).to_string();
     let found = |dir: &Path| {
         let file = fs::read(DataDir::database(dir)).unwrap();
-        file.windows(action.len()).filter(|part| *part == action.as_bytes()).count()
+        file.windows(action.len())
+            .filter(|part| *part == action.as_bytes())
+            .count()
     };
     let world = world.restart().await;
     assert!(found(world.dir.path()) > 0);
@@ -274,7 +288,11 @@ async fn vanish(dir: &Path, index: u64) {
     let batch = reader.page(&tenant(), index).await.unwrap().remove(0);
     let mut entries = Vec::new();
     for (at, stored) in (batch.first_index..).zip(batch.entries().unwrap()) {
-        let stored = if at == index { Stored::Gone(stored.leaf()) } else { stored };
+        let stored = if at == index {
+            Stored::Gone(stored.leaf())
+        } else {
+            stored
+        };
         tlog::kept::push(&mut entries, &stored).unwrap();
     }
     let hex: String = entries.iter().map(|byte| format!("{byte:02X}")).collect();

@@ -338,12 +338,7 @@ impl World {
         let mut batches = std::pin::pin!(self.reader.batches(tenant, 0));
         while let Some(batch) = batches.next().await {
             let batch = batch.unwrap();
-            entries.extend(
-                batch
-                    .kept()
-                    .unwrap()
-                    .map(|(_, bytes)| Entry::decode(bytes).unwrap()),
-            );
+            entries.extend(batch.kept().unwrap().map(|(_, bytes)| Entry::decode(bytes).unwrap()));
         }
         entries
     }
