@@ -3,12 +3,9 @@
 use std::time::Duration;
 
 use model::Reason;
+use route::{Busy, Place, Places};
 
-use crate::{
-    Control, Refusal, Session,
-    pipeline::Attempt,
-    route::{Busy, Place, Places},
-};
+use crate::{Control, Refusal, Session, pipeline::Attempt};
 
 /// That a route has no place for an attempt.
 pub(crate) struct NoPlace {

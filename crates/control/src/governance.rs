@@ -7,7 +7,8 @@ use ledger::{BreakerSpec, BudgetSpec, RateSpec};
 use model::{AgentName, Digest, NanoUsd, PepName, TenantName};
 use pricing::Override;
 
-use crate::{RouteSpec, UpstreamSpec};
+use route::{Bounds, RouteSpec};
+use upstream::UpstreamSpec;
 
 /// Everything the files declare, validated.
 #[derive(Clone, Debug)]
@@ -217,6 +218,20 @@ pub struct Limits {
     pub total_timeout: Duration,
     /// How long a shutdown waits for calls in flight.
     pub shutdown_timeout: Duration,
+}
+
+impl Limits {
+    /// The bounds of an attempt, where its route sets no closer ones.
+    pub(crate) fn bounds(&self) -> Bounds {
+        Bounds {
+            connect: self.connect_timeout,
+            first_byte: self.first_byte_timeout,
+            idle: self.idle_timeout,
+            total: self.total_timeout,
+            request_bytes: self.request_bytes,
+            reply_bytes: self.reply_bytes,
+        }
+    }
 }
 
 impl Default for Limits {

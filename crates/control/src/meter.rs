@@ -6,10 +6,11 @@ use bytes::Bytes;
 use entry::Status;
 use llm::{Assembler, Endpoint, LONGEST_TOKEN_BYTES, Reading, StreamObserver, read_reply};
 use model::{ActionId, NanoUsd, Reason, Usage, UsageSource};
+use route::Place;
 use store::{Ending, Hold, Warning};
 use tokio::time::Instant;
 
-use crate::{Refusal, expiry::Expiry, metrics::Call as Counted, privacy::Commitment, route::Place};
+use crate::{Refusal, expiry::Expiry, metrics::Call as Counted, privacy::Commitment};
 
 mod assembling;
 mod cleared;

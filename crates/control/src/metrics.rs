@@ -1,7 +1,6 @@
 //! Numbers for Prometheus. Labels come from declarations, never from callers, so their number is bounded.
 
 mod decisions;
-mod witnesses;
 
 use std::{
     fmt::Write as _,
@@ -16,10 +15,11 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::Registry,
 };
+use signing::Vouched;
 use store::{Ending, Handle};
 
+use self::decisions::Decisions;
 pub(crate) use self::decisions::Outcomes;
-use self::{decisions::Decisions, witnesses::Vouched};
 use crate::sinks::SinkBoard;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -96,7 +96,7 @@ pub(crate) struct Metrics {
     edits: Family<EditLabels, Counter>,
     answers: Family<AnswerLabels, Counter>,
     stale_certificate: Family<ListenerLabels, Gauge>,
-    pub(crate) witnesses: Vouched,
+    pub(crate) witnesses: Arc<Vouched>,
     decisions: Decisions,
 }
 
@@ -167,7 +167,7 @@ impl Metrics {
             "1 if the certificate files of a listener cannot be used, so that an older certificate stays in use",
             stale_certificate.clone(),
         );
-        let witnesses = Vouched::register(&mut registry);
+        let witnesses = Arc::new(Vouched::register(&mut registry));
         let decisions = Decisions::register(&mut registry);
         Self {
             registry,
@@ -186,11 +186,6 @@ impl Metrics {
             witnesses,
             decisions,
         }
-    }
-
-    #[cfg(test)]
-    pub(crate) fn registry(&self) -> &Registry {
-        &self.registry
     }
 
     /// Says whether a listener goes on with an older certificate than its files hold.

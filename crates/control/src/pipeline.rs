@@ -15,6 +15,7 @@ use entry::Why;
 use llm::{Call, Endpoint, Target};
 use model::{ActionId, Principal, Reason};
 use policy::{Decision, Question, Resource, UnknownAction};
+use route::{Failure, Fallback, Plan, Route, Step};
 use store::{HoldAnswer, HoldRequest};
 use tokio::time::Instant;
 
@@ -26,7 +27,6 @@ use crate::{
     quote::Quote,
     record::{ids, told, who},
     repeat::RepeatKey,
-    route::{Cause, Fallback, Plan, Route, Step},
     snapshot::{Key, Tenant},
 };
 
@@ -82,25 +82,6 @@ pub enum Forwarded<R> {
     /// It failed before anything was delivered, and its meter has ended. The caller gets the reply unless another attempt
     /// goes better.
     Failed(Failure, R),
-}
-
-/// Why an attempt failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Failure {
-    /// What happened.
-    pub cause: Cause,
-    /// How long the upstream wants to be left alone.
-    pub retry_after: Option<Duration>,
-}
-
-impl Failure {
-    /// A failure of this kind.
-    pub fn of(cause: Cause) -> Self {
-        Self {
-            cause,
-            retry_after: None,
-        }
-    }
 }
 
 /// One attempt of an action: what is asked of whom.

@@ -1,35 +1,13 @@
 //! The logs as mirrors, auditors and witnesses read them (<https://c2sp.org/tlog-tiles>): the last checkpoint, the hash
 //! tiles and the entries that it covers, and nothing behind it.
 
-use std::{collections::BTreeMap, sync::Arc};
-
 use model::TenantName;
+use signing::Checkpoints;
 use store::Bundle;
-use tlog::{bundle::Resource, checkpoint::Checkpoint, note::Note};
+use tlog::bundle::Resource;
 use tokio::sync::watch;
 
 use crate::{Actor, AdminError, Control, Permission};
-
-/// The last published checkpoint of each tenant.
-pub type Checkpoints = BTreeMap<TenantName, Arc<Published>>;
-
-/// A checkpoint that everybody may know.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Published {
-    /// How many entries it covers.
-    pub size: u64,
-    /// The signed note.
-    pub note: String,
-}
-
-impl Published {
-    /// A note of ours. `None` if the text is none.
-    pub(crate) fn read(note: String) -> Option<Self> {
-        let checkpoint = Checkpoint::parse(Note::parse(&note).ok()?.body()).ok()?;
-        let size = checkpoint.size;
-        Some(Self { size, note })
-    }
-}
 
 impl Control {
     /// Whether the logs are for everybody, by `[audit] public_log`.

@@ -9,13 +9,13 @@ use std::{
 use entry::Event;
 use model::{AdminName, TenantName, UpstreamName};
 use policy::Bundle;
+use route::Routes;
 use store::View;
 
 use crate::{
     Actor, AdminError, Control, LoadReport, TenantGovernance,
     load::{self, Compiled},
     pdp::{PdpKey, Peps},
-    route::Routes,
     snapshot::{Snapshot, Tenant, keys_of},
     start::Inner,
     tariffs::Tariffs,
@@ -236,7 +236,7 @@ impl Control {
             routes: Routes::new(
                 &loaded.governance.routes,
                 loaded.governance.upstreams.iter().map(|upstream| &upstream.name),
-                self.limits(),
+                self.limits().bounds(),
                 &before.routes,
             ),
         };

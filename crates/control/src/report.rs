@@ -4,21 +4,17 @@
 mod ask;
 mod budget;
 mod pep;
-pub(crate) mod replayed;
 pub(crate) mod rules;
 mod simulation;
 
 pub use ask::AskReport;
 pub use budget::{BudgetPage, BudgetReport, EditReport};
 pub use pep::{PepKeyReport, PepReport};
-pub use replayed::{
-    NotReplayed, ReplayAnswer, ReplayChange, ReplayDay, ReplayExample, ReplayReport, ReplaySet, Unlike,
-};
 pub use rules::{BreakerReport, BucketReport, LimitReport, StandingReport};
 pub use simulation::{SimulationReport, StopReport, StoppedReport};
 
 use entry::{AgentState, Distrust, Entry, KeyState};
-use model::{NanoUsd, Timestamp, UpstreamName};
+use model::{NanoUsd, Timestamp, UpstreamName, rfc3339};
 use serde::{Deserialize, Serialize};
 use store::View;
 
@@ -142,15 +138,6 @@ pub struct EntryReport {
     pub leaf: String,
     /// The entry.
     pub entry: Entry,
-}
-
-/// `2026-11-22T20:30:00.123456Z`, to the microsecond.
-pub fn rfc3339(at: Timestamp) -> String {
-    // Instants outside the calendar's years do not occur in a log; they are shown as their number.
-    jiff::Timestamp::from_microsecond(at.unix_micros()).map_or_else(
-        |_| at.unix_micros().to_string(),
-        |at| at.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string(),
-    )
 }
 
 fn usd(amount: NanoUsd) -> String {

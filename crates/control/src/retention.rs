@@ -14,7 +14,7 @@ use model::{AdminName, TenantName, Timestamp};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use crate::{Actor, AdminError, Control, Permission, admin::is_text, report::rfc3339, start::Inner};
+use crate::{Actor, AdminError, Control, Permission, admin::is_text, rfc3339, start::Inner};
 
 /// How long entries are kept, by class. What is not named is kept for as long as the log.
 pub type Retention = BTreeMap<Class, Duration>;

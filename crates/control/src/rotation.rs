@@ -3,9 +3,10 @@
 use entry::{Event, Evidence};
 use model::TenantName;
 use serde::{Deserialize, Serialize};
+use signing::SigningError;
 use tlog::{checkpoint::Checkpoint, note::SigningKey};
 
-use crate::{Actor, AdminError, Control, Permission, StartError};
+use crate::{Actor, AdminError, Control, Permission};
 
 /// As many keys sign a log at once: the old one and the new one.
 const AT_ONCE: usize = 2;
@@ -172,6 +173,6 @@ fn no_keys(tenant: &TenantName) -> AdminError {
     }
 }
 
-fn unavailable(error: StartError) -> AdminError {
+fn unavailable(error: SigningError) -> AdminError {
     AdminError::Unavailable(error.to_string())
 }

@@ -15,7 +15,7 @@ use model::{AgentName, SinkName, TenantName, Timestamp};
 use serde::{Deserialize, Serialize};
 use store::Heads;
 
-use crate::{Actor, AdminError, Control, Permission, Secret, report::rfc3339};
+use crate::{Actor, AdminError, Control, Permission, Secret, rfc3339};
 
 /// A sink, as it is declared.
 #[derive(Clone, Debug)]

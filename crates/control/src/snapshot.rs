@@ -10,13 +10,13 @@ use ledger::WantedSteps;
 use model::{AdminName, AgentName, Digest, Principal, Reason, TenantName, Timestamp, UpstreamName};
 use policy::Bundle;
 use pricing::PriceBook;
+use route::Routes;
 use store::View;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     UpstreamSpec,
     pdp::{PdpKey, Peps},
-    route::Routes,
     tariffs::Tariffs,
 };
 

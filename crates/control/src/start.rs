@@ -8,8 +8,8 @@ use entry::{AdminRecord, Event, Role};
 use model::{ActionId, AdminName, TenantName, Timestamp, UpstreamName};
 use pricing::PriceBook;
 use secrecy::ExposeSecret as _;
+use signing::{Checkpoints, Durable, Keyring, Signer, SigningError, expect_key};
 use store::{Clock, Committer, DataDir, Handle, Health, Projection, Reader, Store, StoreError, Tiles, View};
-use tlog::Hash;
 use tokio::{
     sync::{Mutex, Semaphore, watch},
     task::JoinHandle,
@@ -24,13 +24,10 @@ use crate::{
     metrics::Metrics,
     pdp::PdpKey,
     privacy::Privacy,
-    public_log::Checkpoints,
     retention::{Nothing, Retention},
-    signer::{Durable, Keyring, Signer, expect_key},
     sinks::SinkBoard,
     snapshot::Snapshot,
     stored::Merged,
-    witnessing,
 };
 
 /// The actor of what a start loads.
@@ -89,60 +86,20 @@ pub enum StartError {
     /// What was declared could not be recorded.
     #[error("what is declared cannot take effect: {0}")]
     Load(#[from] AdminError),
-    /// The database is not the one that was signed.
-    #[error("the log of tenant {tenant} is refused: {why}")]
-    Guard {
-        /// Whose log.
-        tenant: TenantName,
-        /// Why.
-        why: String,
-    },
+    /// What is stored is not what was signed, or cannot be signed.
+    #[error(transparent)]
+    Signing(SigningError),
     /// A key file is damaged.
     #[error("{} holds no usable key: restore it from a backup", .0.display())]
     Key(PathBuf),
-    /// The file of a key is gone by which the log says that it is signed.
-    #[error(
-        "the log of tenant {tenant} is signed by the key {key}, whose file is not in keys/ of the data directory: restore it \
-         from a backup"
-    )]
-    LostSigningKey {
-        /// Whose log.
-        tenant: TenantName,
-        /// The public key.
-        key: String,
-    },
-    /// A key file is gone although there is a log that was made with it.
-    #[error("{} is gone, and the log was made with it: restore it from a backup", .0.display())]
-    LostKey(PathBuf),
-    /// What is stored is not what was written, or not what was signed before.
-    #[error(
-        "the first {size} entries that are stored have the root {stored}, and {known} was acknowledged: what is stored was \
-         changed. No checkpoint says otherwise than those before it: keep a copy of the data directory, and see what \
-         `bailiwick audit verify` says of it"
-    )]
-    Differs {
-        /// How many entries.
-        size: u64,
-        /// The root over what is stored.
-        stored: Hash,
-        /// The root that was acknowledged or signed.
-        known: Hash,
-    },
-    /// The witnesses make no quorum.
-    #[error("the witnesses: {0}")]
-    Witnesses(String),
-    /// A head cannot be signed.
-    #[error("the head cannot be signed: {0}")]
-    Sign(String),
 }
 
-impl StartError {
-    /// Whether the error is evidence that stored data was damaged or changed.
-    pub(crate) fn is_evidence(&self) -> bool {
-        matches!(
-            self,
-            Self::Differs { .. } | Self::Guard { .. } | Self::Store(StoreError::Corrupt { .. })
-        )
+impl From<SigningError> for StartError {
+    fn from(error: SigningError) -> Self {
+        match error {
+            SigningError::Store(error) => Self::Store(error),
+            error => Self::Signing(error),
+        }
     }
 }
 
@@ -277,13 +234,20 @@ impl Control {
         let tiles = Tiles::new(dir.path(), reader.clone(), reserve);
         let durable = Durable::new(tiles.clone(), reader.clone(), committer.clone());
         let metrics = Arc::new(Metrics::new());
-        let around = witnessing::Server {
+        let around = signing::Server {
             tiles: tiles.clone(),
             committer: committer.clone(),
             data: dir.path().to_owned(),
         };
         let (signed, logs) = (signer.published(), keyring.tenants());
-        let checkpoints = witnessing::begin(around, witnesses, &metrics, &logs, signed, stop_signer.subscribe())?;
+        let checkpoints = signing::begin(
+            around,
+            witnesses,
+            &metrics.witnesses,
+            &logs,
+            signed,
+            stop_signer.subscribe(),
+        )?;
         let signing = tokio::spawn(signer.run(durable, committer.heads(), stopping));
         let inner = Inner {
             snapshot: ArcSwap::from_pointee(Snapshot::empty(PriceBook::builtin())),

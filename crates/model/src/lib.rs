@@ -23,5 +23,5 @@ pub use money::{MoneyError, NanoUsd};
 pub use nearest::nearest;
 pub use principal::{Principal, Pseudonym, Tier};
 pub use reason::{Fault, Reason};
-pub use time::Timestamp;
+pub use time::{Timestamp, rfc3339};
 pub use usage::{Usage, UsageSource};

@@ -36,3 +36,12 @@ impl Timestamp {
         self.0.saturating_sub(earlier.0)
     }
 }
+
+/// An instant as RFC 3339 has it, to the microsecond: `2026-11-22T20:30:00.123456Z`.
+pub fn rfc3339(at: Timestamp) -> String {
+    // Instants outside the calendar's years do not occur in a log; they are shown as their number.
+    jiff::Timestamp::from_microsecond(at.unix_micros()).map_or_else(
+        |_| at.unix_micros().to_string(),
+        |at| at.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string(),
+    )
+}

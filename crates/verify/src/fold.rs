@@ -3,13 +3,12 @@
 use std::iter::Sum;
 
 use entry::{Entry, EntryError, Event, GoneError, LogHead, Remains, State, snapshot};
-use model::{Digest, TenantName, Timestamp};
+use model::{Digest, TenantName, Timestamp, rfc3339};
 use serde::Serialize;
 
 use crate::{
     presence::{Presence, Watch},
     prices::{Costs, Prices},
-    report::rfc3339,
 };
 
 /// The fold of a log with what a verifier checks beyond the server: that costs are what usage and prices give.

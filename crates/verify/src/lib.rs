@@ -24,4 +24,4 @@ pub use presence::{Presence, Silence};
 pub use prices::Costs;
 pub use proof::{ProofReport, verify_proof};
 pub use read::Read;
-pub use report::{NotProven, Trouble, about_entries, rfc3339};
+pub use report::{NotProven, Trouble, about_entries};

@@ -4,7 +4,7 @@ use entry::{Entry, Event};
 use model::Timestamp;
 use serde::Serialize;
 
-use crate::report::rfc3339;
+use model::rfc3339;
 
 /// Gaps shorter than this are not worth a thought, whatever the heartbeat.
 const SHORT_US: i64 = 1_000_000;

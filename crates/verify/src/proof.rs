@@ -4,7 +4,9 @@ use entry::Entry;
 use serde::Serialize;
 use tlog::{note::VerifierKey, proof_file::ProofFile};
 
-use crate::report::{NotProven, rfc3339};
+use model::rfc3339;
+
+use crate::report::NotProven;
 
 /// What a proof shows.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]

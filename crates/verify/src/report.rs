@@ -1,6 +1,6 @@
 //! What is found, what does not hold, and what is not proven.
 
-use model::Timestamp;
+use model::{Timestamp, rfc3339};
 use serde::Serialize;
 use tlog::cosignature::Quorum;
 
@@ -90,15 +90,6 @@ impl NotProven {
             ),
         }
     }
-}
-
-/// An instant as RFC 3339 has it, to the microsecond.
-pub fn rfc3339(at: Timestamp) -> String {
-    // Instants outside the calendar's years do not occur in a log; they are shown as their number.
-    jiff::Timestamp::from_microsecond(at.unix_micros()).map_or_else(
-        |_| at.unix_micros().to_string(),
-        |at| at.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string(),
-    )
 }
 
 /// A number of seconds since 1970 in the same form.

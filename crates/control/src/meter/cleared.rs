@@ -7,12 +7,13 @@ use llm::{Assembler, Call, StreamObserver};
 use model::{NanoUsd, ServiceTier, Usage};
 use policy::Permit;
 use pricing::{ModelPrices, PriceError, Region};
+use route::Place;
 use store::Hold;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Meter;
-use crate::{Bounds, Control, Session, UpstreamSpec, expiry::Expiry, pipeline::Attempt, quote::Quote, route::Place};
+use crate::{Bounds, Control, Session, UpstreamSpec, expiry::Expiry, pipeline::Attempt, quote::Quote};
 
 /// A decided, durable, reserved action: what forwarding needs, and the only thing that can be forwarded.
 #[derive(Debug)]

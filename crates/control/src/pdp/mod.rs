@@ -27,9 +27,6 @@ pub(crate) use caller::Peps;
 pub use caller::{PepSession, Presented};
 pub(crate) use identity::PdpKey;
 pub use identity::endpoints;
-pub(crate) use recording::INCOMPLETE;
-#[cfg(test)]
-pub(crate) use recording::asked;
 
 use crate::{Control, metrics::Outcomes, snapshot::Tenant};
 

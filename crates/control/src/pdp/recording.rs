@@ -1,16 +1,11 @@
 //! What the log keeps of a call.
 
-use std::collections::BTreeMap;
-
-use entry::{Decided, DecidedCall, DecidedItem, Decision, Input, LeftOut, MAX_ENTRY_BYTES, Party, Value};
+use entry::{Decided, DecidedCall, DecidedItem, Decision, LeftOut, MAX_ENTRY_BYTES};
 use policy::{Outcome, Properties, Query, Recorded, Verdict};
 use serde_json::Value as Json;
 
 use super::Grounds;
 use crate::Control;
-
-/// The code of an item of a batch that lacks something.
-pub(crate) const INCOMPLETE: &str = "incomplete";
 
 impl Control {
     /// The entry of a call, without its items.
@@ -48,7 +43,7 @@ impl Control {
             true => self.recorded(grounds, query),
             false => self.recorded(grounds, &bare(query)),
         };
-        let asked = asked(recorded);
+        let asked = replay::recorded(recorded);
         DecidedItem {
             outcome: match verdict.outcome {
                 Outcome::Permit => Decision::Permit,
@@ -135,27 +130,6 @@ fn bare<'a>(query: &Query<'a>) -> Query<'a> {
     query
 }
 
-/// The question, not yet answered.
-pub(crate) fn asked(recorded: Recorded) -> DecidedItem {
-    let party = |kind: String, id: String| Some(Party { kind, id: Some(id) });
-    DecidedItem {
-        subject: party(recorded.subject_kind, recorded.subject_id),
-        action: Some(recorded.action),
-        resource: party(recorded.resource_kind, recorded.resource_id),
-        input: Some(Input {
-            subject: values(recorded.subject_properties),
-            action: values(recorded.action_properties),
-            resource: values(recorded.resource_properties),
-            context: values(recorded.context),
-            approved: recorded.approved,
-        }),
-        digest: None,
-        outcome: Decision::Deny,
-        code: String::new(),
-        policies: Vec::new(),
-    }
-}
-
 /// An item of a batch that lacks something: there is no question to keep.
 pub(super) fn incomplete() -> DecidedItem {
     DecidedItem {
@@ -165,30 +139,9 @@ pub(super) fn incomplete() -> DecidedItem {
         input: None,
         digest: None,
         outcome: Decision::Deny,
-        code: INCOMPLETE.to_owned(),
+        code: replay::INCOMPLETE.to_owned(),
         policies: Vec::new(),
     }
-}
-
-fn values(properties: Properties) -> BTreeMap<String, Value> {
-    let values = properties.into_iter();
-    values.filter_map(|(name, json)| Some((name, value(json)?))).collect()
-}
-
-/// As the log writes values. A number that is not whole, or too large, is the text of it: where the schema wants one, it
-/// reads both alike.
-fn value(json: Json) -> Option<Value> {
-    Some(match json {
-        Json::Null => return None,
-        Json::Bool(value) => Value::Bool(value),
-        Json::Number(number) => match number.as_i64() {
-            Some(number) => Value::Integer(number),
-            None => Value::Text(number.to_string()),
-        },
-        Json::String(text) => Value::Text(text),
-        Json::Array(items) => Value::List(items.into_iter().filter_map(value).collect()),
-        Json::Object(members) => Value::Record(values(members)),
-    })
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use authzen::{Answer, Page, Search, Target};
 use entry::{Decided, DecidedCall, DecidedItem, Decision, Found as Recorded, PepRight};
 use policy::{ActionSearch, Found, Party, Query, ResourceSearch, SubjectSearch};
 
-use super::{Grounds, PepAnswer, PepError, PepSession, evaluate::party, page::Place, recording::asked};
+use super::{Grounds, PepAnswer, PepError, PepSession, evaluate::party, page::Place};
 use crate::Control;
 
 /// How many candidates are looked at for one page at most: a page that ends there says where to go on.
@@ -101,7 +101,7 @@ impl Control {
                 "found"
             }
             .to_owned(),
-            ..asked(self.recorded(grounds, &query))
+            ..replay::recorded(self.recorded(grounds, &query))
         };
         match call {
             DecidedCall::SearchSubject => item.subject = item.subject.map(|party| entry::Party { id: None, ..party }),

@@ -32,7 +32,7 @@ impl Grounds {
         match self.told_to() {
             (false, false) => decision,
             (_, admin) => decision.because(Reasons {
-                code: Some(super::recording::INCOMPLETE),
+                code: Some(replay::INCOMPLETE),
                 user: None,
                 admin: admin.then(|| invalid.to_string()),
                 policies: Vec::new(),

@@ -7,7 +7,7 @@ use ledger::Amount;
 use model::TenantName;
 use serde::{Deserialize, Serialize};
 
-use super::rfc3339;
+use model::rfc3339;
 
 /// An attempt that waits for an administrator. Amounts are decimal text in the budget's unit, as they were when it began to
 /// wait.

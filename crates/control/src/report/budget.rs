@@ -8,7 +8,7 @@ use model::{BudgetName, TenantName};
 use serde::{Deserialize, Serialize};
 use store::Balances;
 
-use super::rfc3339;
+use model::rfc3339;
 
 /// Budgets as they stand.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

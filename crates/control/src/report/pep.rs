@@ -5,7 +5,7 @@ use model::{TenantName, Timestamp};
 use serde::{Deserialize, Serialize};
 use store::View;
 
-use super::rfc3339;
+use model::rfc3339;
 
 /// An enforcement point.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,7 +5,7 @@ use model::TenantName;
 use serde::{Deserialize, Serialize};
 use store::Rules;
 
-use super::rfc3339;
+use model::rfc3339;
 
 /// A rate limit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

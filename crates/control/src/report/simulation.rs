@@ -3,8 +3,8 @@
 use model::{TenantName, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::rfc3339;
 use crate::simulate::{Simulation, Stop, Stopped};
+use model::rfc3339;
 
 /// What proposed budgets would have stopped in a period.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
