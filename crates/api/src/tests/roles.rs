@@ -144,7 +144,7 @@ fn table() -> Vec<Line> {
         line(
             "POST /api/v1/asks/{action}/top-up",
             "/api/v1/asks/01a0c3d65a0071018101010101010101/top-up",
-            note,
+            note.clone(),
             answers_nothing,
         ),
         line(
@@ -222,7 +222,7 @@ fn table() -> Vec<Line> {
         line(
             "POST /api/v1/legal-holds/{name}/lift",
             "/api/v1/legal-holds/case-0/lift",
-            note.clone(),
+            note,
             owns_nothing,
         ),
         // Nothing expires there.
