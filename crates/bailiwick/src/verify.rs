@@ -134,8 +134,8 @@ pub(crate) async fn verify(data: &Path, guards: &Path, only: Option<&TenantName>
     let system = TenantName::system();
     let first = tenants.take(&system);
     for tenant in first.into_iter().chain(tenants) {
-        let mut fold = Fold::new(tenant.clone(), heads.remove(&tenant).unwrap_or_default());
-        let trouble = verify_tenant(&reader, guards, &keys, &mut fold).await?;
+        let marks = heads.remove(&tenant).unwrap_or_default();
+        let (fold, trouble) = verify_settled(&reader, guards, &keys, &tenant, marks).await?;
         for (entry, head) in fold.fold.heads() {
             heads.entry(head.tenant.clone()).or_default().push(Mark {
                 size: head.size,
@@ -153,6 +153,33 @@ pub(crate) async fn verify(data: &Path, guards: &Path, only: Option<&TenantName>
 
 /// What the server's own log says of others.
 type Heads = BTreeMap<TenantName, Vec<Mark>>;
+
+/// How often a log is read again of which entries were let go meanwhile.
+const AGAIN: usize = 5;
+
+/// Folds a log, again where a running server let entries go meanwhile: then what was read is of two times.
+async fn verify_settled(
+    reader: &Reader,
+    guards: &Path,
+    keys: &BTreeMap<TenantName, Vec<String>>,
+    tenant: &TenantName,
+    marks: Vec<Mark>,
+) -> Result<(Fold, Option<Trouble>), StoreError> {
+    let snapshot = async || Ok::<_, StoreError>(reader.snapshot(tenant, u64::MAX).await?.map(|found| found.index));
+    let mut before = snapshot().await?;
+    for _ in 0..AGAIN {
+        let mut fold = Fold::new(tenant.clone(), marks.clone());
+        let trouble = verify_tenant(reader, guards, keys, &mut fold).await?;
+        let after = snapshot().await?;
+        if trouble.is_none() || before == after {
+            return Ok((fold, trouble));
+        }
+        before = after;
+    }
+    let mut fold = Fold::new(tenant.clone(), marks);
+    let trouble = verify_tenant(reader, guards, keys, &mut fold).await?;
+    Ok((fold, trouble))
+}
 
 /// Folds a log, and says what the first thing is that does not fit.
 async fn verify_tenant(
