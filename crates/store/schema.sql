@@ -46,3 +46,10 @@ CREATE TABLE probe (
     id     INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
     filler BLOB    NOT NULL
 ) STRICT;
+
+CREATE TABLE snapshot (
+    tenant TEXT    NOT NULL,
+    entry  INTEGER NOT NULL, -- index of its snapshot_taken entry
+    state  BLOB    NOT NULL,
+    PRIMARY KEY (tenant, entry)
+) STRICT;

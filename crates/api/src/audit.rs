@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::{Json, extract::State};
-use control::{AdminError, EntryReport};
+use control::EntryReport;
 use model::TenantName;
 use serde::Deserialize;
 
@@ -66,13 +66,7 @@ pub(crate) async fn show(
     Segment(index): Segment<u64>,
     Parameters(Whose { tenant }): Parameters<Whose>,
 ) -> Result<Json<EntryReport>, Problem> {
-    let (entries, _) = shared.control.entries(&actor, &tenant, index, 1).await?;
-    let found = entries.into_iter().find(|found| found.entry.index == index);
-    let missing = || AdminError::NotFound {
-        what: "entry",
-        name: index.to_string(),
-    };
-    Ok(Json(found.ok_or_else(missing)?))
+    Ok(Json(shared.control.entry(&actor, &tenant, index).await?))
 }
 
 /// What to wait for.

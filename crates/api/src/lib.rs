@@ -37,6 +37,7 @@ mod problem;
 mod public_log;
 mod reload;
 mod replay;
+mod retention;
 mod routes;
 mod rules;
 mod search;

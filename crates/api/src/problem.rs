@@ -130,6 +130,9 @@ impl From<AdminError> for Problem {
             AdminError::Unauthenticated => Kind::Unauthenticated,
             AdminError::Forbidden(_) => Kind::Forbidden,
             AdminError::NotFound { .. }
+            | AdminError::LetGo { .. }
+            | AdminError::AllLetGo { .. }
+            | AdminError::Pruned { .. }
             | AdminError::NoBudget { .. }
             | AdminError::NotWaiting(_)
             | AdminError::NoOverrun { .. } => Kind::NotFound,

@@ -16,7 +16,7 @@ use crate::{
     listener::Shared,
     log_keys, operations, overruns, peps,
     problem::{Kind, Problem},
-    public_log, reload, replay, rules, search, simulate, sinks, upstreams,
+    public_log, reload, replay, retention, rules, search, simulate, sinks, upstreams,
 };
 
 /// One thing that can be asked.
@@ -126,6 +126,9 @@ pub(crate) fn routes() -> Vec<Route> {
         get_("/api/v1/log-keys", log_keys::list),
         post_("/api/v1/log-keys", log_keys::rotate),
         post_("/api/v1/log-keys/{id}/retire", log_keys::retire),
+        get_("/api/v1/legal-holds", retention::holds),
+        post_("/api/v1/legal-holds", retention::set),
+        post_("/api/v1/legal-holds/{name}/lift", retention::lift),
         post_("/api/v1/reload", reload::reload),
         get_("/api/v1/audit", audit::list),
         get_("/api/v1/audit/wait", audit::wait),
@@ -133,6 +136,7 @@ pub(crate) fn routes() -> Vec<Route> {
         get_("/api/v1/audit/trace/{id}", search::trace),
         get_("/api/v1/audit/index", search::index),
         post_("/api/v1/audit/reindex", search::reindex),
+        post_("/api/v1/audit/expire", retention::expire),
         get_("/api/v1/audit/{index}", audit::show),
         get_("/log/{tenant}/checkpoint", public_log::piece),
         get_("/log/{tenant}/tile/{*piece}", public_log::piece),

@@ -5,6 +5,7 @@
 
 mod log_keys;
 mod policies;
+mod retention;
 
 use std::{collections::BTreeMap, fmt};
 
@@ -20,6 +21,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use self::log_keys::{LogKeyOrder, LogKeys, LogKeysOf};
 pub use self::policies::{PolicyFile, PolicyFiles, ReplayPolicies};
+pub use self::retention::{Expire, Expired, LegalHoldLift, LegalHoldOrder, LegalHolds, LegalHoldsOf};
 
 /// `GET /api/v1/agents`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -425,7 +427,7 @@ pub struct Entries {
     pub tenant: TenantName,
     /// How many entries the log has in all.
     pub size: u64,
-    /// Some of them, in order and without gaps.
+    /// Some of them, in order. Those that were let go are left out.
     pub entries: Vec<EntryReport>,
 }
 

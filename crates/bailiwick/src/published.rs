@@ -60,6 +60,11 @@ pub(crate) enum PublishedError {
         /// How many entries were signed.
         size: u64,
     },
+    /// Entries were let go while the log was read.
+    #[error(
+        "entries of tenant {0} were let go while its log was read, as entries say that the checkpoint is not over: try again"
+    )]
+    LetGo(TenantName),
     /// The directory has something else in it.
     #[error("{} {why}", .path.display())]
     Directory {

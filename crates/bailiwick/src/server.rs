@@ -102,6 +102,7 @@ impl Server {
             guards: guard_dir(&settings),
             reserve: settings.audit.reserve,
             spool: settings.audit.spool.clone(),
+            retention: settings.retention.clone(),
             public_log: settings.audit.public_log,
             heartbeat: settings.audit.heartbeat,
             witnesses,

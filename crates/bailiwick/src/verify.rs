@@ -15,8 +15,8 @@ use futures_util::{StreamExt as _, pin_mut};
 use model::TenantName;
 use serde::Serialize;
 use store::{Batch, DataDir, Reader, StoreError};
-use tlog::{CompactRange, Hash, checkpoint::Checkpoint, note::VerifierKey};
-use verify::{Found, Misfit, Read};
+use tlog::{CompactRange, Hash, Stored, checkpoint::Checkpoint, note::VerifierKey};
+use verify::{Found, Read};
 
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -134,8 +134,8 @@ pub(crate) async fn verify(data: &Path, guards: &Path, only: Option<&TenantName>
     let system = TenantName::system();
     let first = tenants.take(&system);
     for tenant in first.into_iter().chain(tenants) {
-        let mut fold = Fold::new(tenant.clone(), heads.remove(&tenant).unwrap_or_default());
-        let trouble = verify_tenant(&reader, guards, &keys, &mut fold).await?;
+        let marks = heads.remove(&tenant).unwrap_or_default();
+        let (fold, trouble) = verify_settled(&reader, guards, &keys, &tenant, marks).await?;
         for (entry, head) in fold.fold.heads() {
             heads.entry(head.tenant.clone()).or_default().push(Mark {
                 size: head.size,
@@ -153,6 +153,33 @@ pub(crate) async fn verify(data: &Path, guards: &Path, only: Option<&TenantName>
 
 /// What the server's own log says of others.
 type Heads = BTreeMap<TenantName, Vec<Mark>>;
+
+/// How often a log is read again of which entries were let go meanwhile.
+const AGAIN: usize = 5;
+
+/// Folds a log, again where a running server let entries go meanwhile: then what was read is of two times.
+async fn verify_settled(
+    reader: &Reader,
+    guards: &Path,
+    keys: &BTreeMap<TenantName, Vec<String>>,
+    tenant: &TenantName,
+    marks: Vec<Mark>,
+) -> Result<(Fold, Option<Trouble>), StoreError> {
+    let snapshot = async || Ok::<_, StoreError>(reader.snapshot(tenant, u64::MAX).await?.map(|found| found.index));
+    let mut before = snapshot().await?;
+    for _ in 0..AGAIN {
+        let mut fold = Fold::new(tenant.clone(), marks.clone());
+        let trouble = verify_tenant(reader, guards, keys, &mut fold).await?;
+        let after = snapshot().await?;
+        if trouble.is_none() || before == after {
+            return Ok((fold, trouble));
+        }
+        before = after;
+    }
+    let mut fold = Fold::new(tenant.clone(), marks);
+    let trouble = verify_tenant(reader, guards, keys, &mut fold).await?;
+    Ok((fold, trouble))
+}
 
 /// Folds a log, and says what the first thing is that does not fit.
 async fn verify_tenant(
@@ -235,6 +262,15 @@ impl Fold {
         let tenant = self.fold.state().tenant.clone();
         let batches = reader.batches(&tenant, 0);
         pin_mut!(batches);
+        match reader.snapshot(&tenant, u64::MAX).await {
+            Ok(snapshot) => snapshot
+                .into_iter()
+                .for_each(|snapshot| self.fold.set_snapshot(snapshot.bytes)),
+            Err(error) => {
+                let what = format!("the snapshot cannot be read: {error}");
+                return Some(Trouble { entry: None, what });
+            }
+        }
         let wanted: BTreeSet<u64> = self.marks.iter().map(|mark| mark.size).collect();
         self.note_root(&wanted);
         let (mut waiting, mut entries) = (Vec::new(), 0);
@@ -256,11 +292,15 @@ impl Fold {
                 (waiting, entries) = (Vec::new(), 0);
             }
             if let Some(error) = broken {
-                let size = self.fold.state().size;
+                let size = self.fold.size();
                 return Some(Trouble::at(size, format!("entry {size} cannot be read: {error}")));
             }
             if done {
-                return None;
+                let end = self.fold.finish();
+                return end.err().map(|misfit| Trouble {
+                    entry: None,
+                    what: misfit.to_string(),
+                });
             }
         }
     }
@@ -278,20 +318,17 @@ impl Fold {
                 }
             }
         }
-        let bytes: Vec<&[u8]> = divided
+        let all: Vec<Stored<&[u8]>> = divided
             .iter()
             .flat_map(|(_, entries)| entries.iter().copied())
             .collect();
-        let mut read = Read::all(&bytes).into_iter();
+        let mut read = Read::all(&all).into_iter();
         for (batch, entries) in divided {
-            let misplaced = batch.check_place(self.fold.state().size);
-            misplaced.map_err(|error| in_batch(batch, self.fold.state().size, &error))?;
+            let misplaced = batch.check_place(self.fold.size());
+            misplaced.map_err(|error| in_batch(batch, self.fold.size(), &error))?;
             for read in read.by_ref().take(entries.len()) {
-                let index = self.fold.state().size;
-                let taken = read
-                    .entry
-                    .map_err(Misfit::from)
-                    .and_then(|entry| self.fold.take(&entry));
+                let index = self.fold.size();
+                let taken = self.fold.take_read(read.entry);
                 taken.map_err(|why| in_batch(batch, index, &format_args!("entry {index}: {why}")))?;
                 self.range.append(read.leaf);
                 self.note_root(wanted);
@@ -305,15 +342,18 @@ impl Fold {
                 return Err(in_batch(batch, batch.first_index, &what));
             }
             self.boot = batch.boot;
-            let head = batch.check_head(state, &self.range);
-            head.map_err(|error| in_batch(batch, state.size.saturating_sub(1), &error))?;
+            let head = match self.fold.is_passing_over() {
+                true => batch.check_tree(&self.range),
+                false => batch.check_head(state, &self.range),
+            };
+            head.map_err(|error| in_batch(batch, self.fold.size().saturating_sub(1), &error))?;
         }
         broken.map_or(Ok(()), Err)
     }
 
     /// Remembers the root, if something says what it should be here.
     fn note_root(&mut self, wanted: &BTreeSet<u64>) {
-        let size = self.fold.state().size;
+        let size = self.fold.size();
         if wanted.contains(&size) {
             self.roots.insert(size, self.range.root());
         }
@@ -321,7 +361,7 @@ impl Fold {
 
     /// The first mark that the log does not bear out.
     fn unmet(&self) -> Option<String> {
-        let entries = self.fold.state().size;
+        let entries = self.fold.size();
         self.marks.iter().find_map(|Mark { size, root, source }| {
             let (had, were) = match source {
                 Source::Heads(_) => ("says that it had", "speaks of"),

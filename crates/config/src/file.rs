@@ -7,6 +7,7 @@ mod limits;
 mod listen;
 mod log;
 mod price;
+mod retention;
 mod route;
 mod secrets;
 mod sink;
@@ -21,7 +22,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use control::{AuthzenSettings, Limits, RouteSpec, SinkSpec, UpstreamSpec, WitnessSpec};
+use control::{AuthzenSettings, Limits, Retention, RouteSpec, SinkSpec, UpstreamSpec, WitnessSpec};
 use pricing::{Override, PriceBook};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -44,6 +45,7 @@ use self::{
     limits::{RawBounds, RawLimits, RawTimeouts},
     listen::{Listen, RawListen, is_public},
     price::RawPrice,
+    retention::RawRetention,
     route::RawRoute,
     sink::{RawSink, sinks},
     upstream::{MAX_UPSTREAMS, RawUpstream},
@@ -83,6 +85,8 @@ pub(crate) struct RawFile {
     timeouts: Field<RawTimeouts>,
     /// The audit log.
     audit: Field<RawAudit>,
+    /// How long entries of the audit log are kept. What is not named is kept for as long as the log.
+    retention: Field<RawRetention>,
     /// The decision point.
     authzen: Field<RawAuthzen>,
     /// Model providers by name. The name is the first path segment of requests to it.
@@ -120,6 +124,8 @@ pub struct Settings {
     pub limits: Limits,
     /// The audit log.
     pub audit: Audit,
+    /// How long its entries are kept.
+    pub retention: Retention,
     /// The decision point.
     pub authzen: AuthzenSettings,
     /// Model providers by name, their credentials as references.
@@ -259,6 +265,8 @@ impl TryFrom<(RawFile, &Path)> for Checked {
             timeouts: raw.timeouts.value().unwrap_or_default(),
         }));
         let audit = findings.absorb(Audit::try_from((raw.audit.value().unwrap_or_default(), dir)));
+        let retention = raw.retention.value().unwrap_or_default();
+        let retention = retention.check(&mut findings, &mut warnings);
         let authzen = raw.authzen.value().unwrap_or_default();
         let authzen = findings.absorb(authzen::Checked::try_from((authzen, agents)));
         let upstreams = upstreams(raw.upstreams, dir, &mut findings);
@@ -285,6 +293,7 @@ impl TryFrom<(RawFile, &Path)> for Checked {
                 log,
                 limits: limits?,
                 audit: audit?,
+                retention,
                 authzen: authzen?.0,
                 upstreams,
                 routes,

@@ -12,6 +12,9 @@ pub(crate) use count::{Count, Counted, Percent, Times};
 
 use crate::{node::parse_text, suggest::shown};
 
+/// Seconds of a day.
+pub(crate) const DAY: u64 = 86_400;
+
 /// A type whose values are texts that match a pattern.
 macro_rules! text_type {
     ($(#[$doc:meta])* $name:ident($inner:ty), $expecting:literal, $pattern:literal, $parse:expr) => {
@@ -58,6 +61,10 @@ text_type! {
     Span(u32), "a length of time such as `10 minutes`", "^[0-9]+ ?(s|seconds?|m|minutes?|h|hours?|days?)$", span
 }
 text_type! {
+    /// How long something is kept.
+    Keep(Duration), "a length of time such as \"90d\"", "^[0-9]+(s|m|h|d)$", keep
+}
+text_type! {
     /// An amount of money.
     Amount(NanoUsd), "an amount such as `5 USD`", "^[0-9]+(\\.[0-9]{1,9})? ?USD$", amount
 }
@@ -97,6 +104,33 @@ fn time(text: &str) -> Result<Duration, String> {
     };
     let help = "write a whole number and one of ms, s, m, h, such as \"30s\"";
     length.ok_or_else(|| format!("`{}` is not a length of time\n{help}", shown(text)))
+}
+
+fn keep(text: &str) -> Result<Duration, String> {
+    let (number, unit) = split(text);
+    let length = match unit {
+        "s" => Some(1),
+        "m" => Some(60),
+        "h" => Some(3_600),
+        "d" => Some(DAY),
+        _ => None,
+    };
+    let seconds = number
+        .zip(length)
+        .and_then(|(number, length)| number.checked_mul(length));
+    let help = "write a whole number and one of s, m, h, d, such as \"90d\"";
+    seconds
+        .map(Duration::from_secs)
+        .ok_or_else(|| format!("`{}` is not a length of time\n{help}", shown(text)))
+}
+
+/// The shortest text that reads as the same time to keep something.
+pub(crate) fn keep_text(length: Duration) -> String {
+    let seconds = length.as_secs();
+    match seconds > 0 && seconds.is_multiple_of(DAY) {
+        true => format!("{}d", seconds / DAY),
+        false => time_text(length),
+    }
 }
 
 fn span(text: &str) -> Result<u32, String> {
@@ -198,6 +232,27 @@ mod tests {
     }
 
     #[test]
+    fn times_to_keep_are_read() {
+        for (text, seconds) in [("30s", 30), ("5m", 300), ("12h", 43_200), ("90d", 90 * DAY)] {
+            assert_eq!(keep(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for bad in [
+            "",
+            "90",
+            "d",
+            "90 days",
+            "1.5d",
+            "-1d",
+            "1w",
+            "2y",
+            "9999999999999999999d",
+            "99999999999999999999d",
+        ] {
+            assert!(keep(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
     fn spans_are_read() {
         for (text, seconds) in [
             ("30s", 30),
@@ -232,6 +287,8 @@ mod tests {
             prop_assert_eq!(size(&size_text(bytes)), Ok(bytes));
             let length = Duration::from_millis(millis);
             prop_assert_eq!(time(&time_text(length)), Ok(length));
+            let length = Duration::from_secs(seconds.into());
+            prop_assert_eq!(keep(&keep_text(length)), Ok(length));
         }
     }
 }

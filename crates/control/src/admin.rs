@@ -7,7 +7,7 @@ use entry::{AdminRecord, Event, KeyRecord, Role};
 use futures_util::{StreamExt as _, pin_mut};
 use model::{AdminName, AgentName, KeyId, PepName, TenantName, Tier, Timestamp, UpstreamName};
 use secrecy::SecretString;
-use tlog::leaf_hash;
+use tlog::{Stored, leaf_hash};
 
 pub use error::AdminError;
 pub use peps::PepKeyOrder;
@@ -382,7 +382,8 @@ impl Control {
         self.load_again(actor.name.clone()).await
     }
 
-    /// The entries of a tenant's log from `from` on, at most `limit`, and how many there are in all.
+    /// The entries of a tenant's log from `from` on that are there, at most `limit`, and how many there are in all. Those that
+    /// were let go are passed over.
     pub async fn entries(
         &self,
         actor: &Actor,
@@ -400,16 +401,44 @@ impl Control {
             && let Some(batch) = batches.next().await
         {
             let batch = batch?;
-            let entries = batch.entries().map_err(|error| self.damaged(&error))?;
-            for bytes in entries {
-                let entry = entry::Entry::decode(bytes).map_err(|error| self.damaged(&error))?;
-                if entry.index >= from && found.len() < limit {
+            let entries = batch.kept().map_err(|error| self.damaged(&error))?;
+            for (index, bytes) in entries {
+                if index >= from && found.len() < limit {
+                    let entry = entry::Entry::decode(bytes).map_err(|error| self.damaged(&error))?;
                     let leaf = model::Digest(leaf_hash(bytes).0).to_string();
                     found.push(EntryReport { leaf, entry });
                 }
             }
         }
         Ok((found, size))
+    }
+
+    /// One entry.
+    ///
+    /// # Errors
+    /// [`AdminError::NotFound`] where there is none, and [`AdminError::LetGo`] where there was one.
+    pub async fn entry(&self, actor: &Actor, tenant: &TenantName, index: u64) -> Result<EntryReport, AdminError> {
+        Self::require(actor, Permission::ReadAudit)?;
+        self.committed_size(tenant)?;
+        match self.reader().entry(tenant, index).await? {
+            Some(Stored::Kept(bytes)) => {
+                let entry = entry::Entry::decode(&bytes).map_err(|error| self.damaged(&error))?;
+                let leaf = model::Digest(leaf_hash(&bytes).0).to_string();
+                Ok(EntryReport { leaf, entry })
+            }
+            Some(Stored::Gone(leaf)) => {
+                let said = self.committer().view(tenant.clone()).await?.evidence;
+                Err(AdminError::LetGo {
+                    index,
+                    leaf: model::Digest(leaf.0).to_string(),
+                    last: said.last_expired.map(|last| last.entry),
+                })
+            }
+            None => Err(AdminError::NotFound {
+                what: "entry",
+                name: index.to_string(),
+            }),
+        }
     }
 
     /// What was read cannot be what was written: the committer checks all of it.

@@ -7,7 +7,7 @@
 //! credential ends it), `governance.rs` (what is declared, beside the crate `upstream`), `load.rs` and `publish.rs`
 //! (how that takes effect), `snapshot.rs` (what requests read), `admin.rs`, `budgets.rs`, `rules.rs`, `overruns.rs`, `cost.rs`
 //! `simulate.rs` and `replays.rs` (what administrators may do and see), `rotation.rs` (the keys of checkpoints, which the crate `signing` makes), `public_log.rs` (the logs as
-//! mirrors read them), `start.rs` (how it all begins and ends).
+//! mirrors read them), `retention.rs` (how long they are kept), `start.rs` (how it all begins and ends).
 
 mod admin;
 mod asking;
@@ -38,6 +38,7 @@ mod refusal;
 mod repeat;
 mod replays;
 mod report;
+mod retention;
 mod rotation;
 mod rules;
 mod search;
@@ -85,6 +86,7 @@ pub use report::{
     EntryReport, KeyReport, LimitReport, LoadReport, OverrunReport, PepKeyReport, PepReport, SimulationReport,
     StandingReport, StopReport, StoppedReport, UpstreamReport,
 };
+pub use retention::{ExpiryClass, ExpiryReport, LegalHoldReport, Retention};
 pub use rotation::LogKeyReport;
 pub use route::{Bounds, Cause, Failure, Fallback, ModelPattern, Places, Retry, RouteSpec};
 pub use rules::Reset;

@@ -3,6 +3,7 @@
 
 use model::TenantName;
 use signing::Checkpoints;
+use store::Bundle;
 use tlog::bundle::Resource;
 use tokio::sync::watch;
 
@@ -22,8 +23,8 @@ impl Control {
     /// A piece of a tenant's log: who asks may read the audit trail, or is anybody (`None`) where the log is public.
     ///
     /// # Errors
-    /// [`AdminError::NotFound`] where there is no such piece, or none that the published checkpoint covers; and when it
-    /// cannot be read now.
+    /// [`AdminError::NotFound`] where there is no such piece, or none that the published checkpoint covers;
+    /// [`AdminError::Pruned`] where some of its entries were let go; and when it cannot be read now.
     pub async fn log_piece(
         &self,
         actor: Option<&Actor>,
@@ -52,7 +53,14 @@ impl Control {
         let found = match piece {
             Resource::Checkpoint => return Ok(published.note.clone().into_bytes()),
             Resource::Tile(tile) => tiles.tile(tenant, tile, size).await?,
-            Resource::Entries(bundle) => tiles.bundle(tenant, bundle, size).await?,
+            Resource::Entries(bundle) => match tiles.bundle(tenant, bundle, size).await? {
+                Some(Bundle::Whole(bytes)) => Some(bytes),
+                Some(Bundle::Pruned { gone, .. }) => {
+                    let piece = piece.to_string();
+                    return Err(AdminError::Pruned { gone, piece });
+                }
+                None => None,
+            },
         };
         found.ok_or_else(absent)
     }

@@ -34,7 +34,7 @@ fn check(order: &ReplayOrder) -> Result<(), AdminError> {
 /// Takes what batches hold. `false` once nothing more can come.
 fn take_batches(replay: &mut Replay, batches: &[Batch]) -> Result<bool, Stopped> {
     for batch in batches {
-        for bytes in batch.entries().map_err(|error| Stopped::Damaged(Box::new(error)))? {
+        for (_, bytes) in batch.kept().map_err(|error| Stopped::Damaged(Box::new(error)))? {
             let entry = Entry::decode(bytes).map_err(|error| Stopped::Damaged(Box::new(error)))?;
             if !replay.take(&entry).map_err(Stopped::Broken)? {
                 return Ok(false);

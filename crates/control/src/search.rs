@@ -82,6 +82,9 @@ pub struct IndexedReport {
 pub struct SearchReport {
     /// The entries, the newest first if not said otherwise.
     pub entries: Vec<FoundReport>,
+    /// How many more there were, which were let go.
+    #[serde(default, skip_serializing_if = "crate::trace::is_none")]
+    pub gone: u64,
     /// What to give as `cursor` for what comes behind them; left out where that is nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
@@ -132,12 +135,13 @@ impl Control {
         let answer = self.inner.projection.search(question.clone(), PATIENCE).await?;
         let mut shelf = Shelf::default();
         let entries = self.found_entries(&mut shelf, &answer.hits, named).await?;
-        let hints = match entries.is_empty() && answer.next.is_none() && query.cursor.is_none() {
+        let hints = match answer.hits.is_empty() && answer.next.is_none() && query.cursor.is_none() {
             true => self.hints(&query, named),
             false => Vec::new(),
         };
         let searched_to = answer.next.as_ref().filter(|_| answer.out_of_time);
         Ok(SearchReport {
+            gone: u64::try_from(answer.hits.len().saturating_sub(entries.len())).unwrap_or(0),
             entries,
             next: answer
                 .next
@@ -253,7 +257,7 @@ impl Control {
         let mut found = Vec::with_capacity(places.len());
         for Position { tenant, index, .. } in places {
             let Some(report) = shelf.get(tenant, *index) else {
-                // The projection is of this log: it has no place that is not there.
+                // The projection is of this log, so it was let go.
                 continue;
             };
             let facts = shelf.facts(&report.entry);

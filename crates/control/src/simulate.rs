@@ -280,7 +280,7 @@ impl Control {
         pin_mut!(batches);
         'log: while let Some(batch) = batches.next().await {
             let batch = batch?;
-            for bytes in batch.entries().map_err(|error| self.damaged(&error))? {
+            for (_, bytes) in batch.kept().map_err(|error| self.damaged(&error))? {
                 let entry = Entry::decode(bytes).map_err(|error| self.damaged(&error))?;
                 if !simulation.take(&entry).map_err(|error| self.damaged(&error))? {
                     break 'log;

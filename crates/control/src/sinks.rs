@@ -270,6 +270,17 @@ impl SinkBoard {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// How many entries of a log each sink has passed that takes any of it.
+    pub(crate) fn passed(&self, tenant: &TenantName) -> Vec<(SinkName, u64)> {
+        let passed = |sink: &Arc<SinkStatus>| {
+            let now = sink.lock();
+            let taken = now.tenants.is_empty() || now.tenants.contains(tenant);
+            let passed = now.passed.as_ref().and_then(|passed| passed.get(tenant).copied());
+            taken.then(|| (sink.name.clone(), passed.unwrap_or(0)))
+        };
+        self.all().iter().filter_map(passed).collect()
+    }
+
     /// Adds the metrics of all, in Prometheus' text format.
     pub(crate) fn render(&self, heads: &Heads, out: &mut String) {
         let sinks = self.all();

@@ -24,6 +24,7 @@ use crate::{
     metrics::Metrics,
     pdp::PdpKey,
     privacy::Privacy,
+    retention::{Nothing, Retention},
     sinks::SinkBoard,
     snapshot::Snapshot,
     stored::Merged,
@@ -31,6 +32,8 @@ use crate::{
 
 /// The actor of what a start loads.
 const STARTER: &str = "_start";
+/// Who lets entries go whose time is over, in entries.
+const RETAINER: &str = "_retention";
 /// The first owner.
 const OWNER: &str = "owner";
 const PRIVACY_FILE: &str = "keys/privacy.key";
@@ -53,6 +56,8 @@ pub struct Options {
     pub reserve: u64,
     /// The directory of the spool, where calls on allowances are recorded while the log cannot be written.
     pub spool: Option<PathBuf>,
+    /// How long entries are kept.
+    pub retention: Retention,
     /// Whether the logs are published to whoever asks, without a credential.
     pub public_log: bool,
     /// After how long a log without an entry gets a heartbeat; `None` for never.
@@ -119,6 +124,9 @@ pub(crate) struct Inner {
     /// How the sinks stand that were announced.
     pub(crate) sinks: SinkBoard,
     pub(crate) tiles: Tiles,
+    pub(crate) retention: Retention,
+    /// Held while what is old is let go. Nothing of a class stands before these places but what is gone already.
+    pub(crate) expiring: Mutex<Nothing>,
     pub(crate) public_log: bool,
     pub(crate) checkpoints: watch::Receiver<Checkpoints>,
     pub(crate) keyring: Arc<Keyring>,
@@ -165,6 +173,7 @@ impl Control {
             guards,
             reserve,
             spool,
+            retention,
             public_log,
             heartbeat,
             limits,
@@ -254,6 +263,8 @@ impl Control {
             reserve,
             sinks: SinkBoard::default(),
             tiles,
+            retention,
+            expiring: Mutex::default(),
             public_log,
             checkpoints,
             keyring,
@@ -288,6 +299,9 @@ impl Control {
         drop(loaded);
         let epochs = control.committer().epochs();
         tokio::spawn(Self::follow(Arc::downgrade(&control.inner), epochs));
+        let retainer = AdminName::new(RETAINER).map_err(|error| AdminError::Invalid(error.to_string()))?;
+        let stopping = control.inner.stop_signer.subscribe();
+        tokio::spawn(Self::keep_short(Arc::downgrade(&control.inner), retainer, stopping));
         Ok(control)
     }
 

@@ -43,6 +43,9 @@ pub struct TraceReport {
     pub tree: TraceNode,
     /// Its entries, in order.
     pub entries: Vec<EntryReport>,
+    /// How many more there were, which were let go.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub gone: u64,
     /// How far the index of that log is: what is not in it is not here.
     pub log: IndexedReport,
     /// Whether it has more entries than are shown.
@@ -92,10 +95,13 @@ impl Control {
                     index,
                 };
                 self.fill(&mut shelf, std::slice::from_ref(&place)).await?;
-                let report = shelf.get(&tenant, index).ok_or_else(|| AdminError::NotFound {
-                    what: "entry",
-                    name: index.to_string(),
-                })?;
+                let Some(report) = shelf.get(&tenant, index) else {
+                    // It was let go, or never there.
+                    self.entry(actor, &tenant, index).await?;
+                    let what = "entry";
+                    let name = index.to_string();
+                    return Err(AdminError::NotFound { what, name });
+                };
                 let action = shelf
                     .facts(&report.entry)
                     .first(Field::Action)
@@ -159,6 +165,10 @@ impl Control {
             .filter_map(|place| shelf.get(&tenant, place.index))
             .cloned()
             .collect();
+        let gone = places.len().saturating_sub(entries.len());
+        if entries.is_empty() {
+            return Err(AdminError::AllLetGo { action, gone });
+        }
         let mut people = grow::People::new();
         for entry in &entries {
             if let Some(user) = grow::user_of(&entry.entry.event)
@@ -182,6 +192,7 @@ impl Control {
         };
         Ok(TraceReport {
             tree: grow::tree(action, &entries, &top_ups, &grounds),
+            gone: u64::try_from(gone).unwrap_or(u64::MAX),
             tenant: tenant.to_string(),
             action: Some(action.to_string()),
             entries,
@@ -292,6 +303,12 @@ impl Control {
     }
 }
 
+/// Whether there are none.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+pub(crate) fn is_none(count: &u64) -> bool {
+    *count == 0
+}
+
 enum Which {
     Entry(u64),
     Action(ActionId),
@@ -314,6 +331,7 @@ fn alone(tenant: &TenantName, report: &EntryReport, size: u64) -> TraceReport {
         action: None,
         tree: grow::alone(&report.entry),
         entries: vec![report.clone()],
+        gone: 0,
         log: IndexedReport { indexed: size, size },
         cut: false,
     }

@@ -4,7 +4,7 @@ use ledger::{Booking, Charge, Ended, Hold};
 use model::{AgentName, NanoUsd, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::{Entry, EntryError, Intent, Outcome, State, budgets::booked_in, error::unknown};
+use crate::{Entry, EntryError, Intent, Outcome, State, budgets::booked_in, error::unknown, snapshot::named};
 
 /// An agent's allowance, reserved while all is well.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,9 +49,11 @@ pub struct SpoolApplied {
 }
 
 /// What was taken from spools: up to where, and what of it no summary has told yet.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Spooled {
     /// The last spool, and how many of its records.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "named::spool")]
     pub last: Option<(String, u64)>,
     pub(crate) calls: u64,
     pub(crate) held: NanoUsd,

@@ -10,6 +10,7 @@ use crate::{
     EntryError, State,
     action::{Action, Intent, Over, Why},
     budgets::COUNTS_ANOTHER,
+    snapshot::named,
 };
 
 /// How many attempts of one tenant may wait for an administrator at once; more are refused.
@@ -84,13 +85,15 @@ pub struct AskEnded {
 }
 
 /// What waits, and what was answered.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Ask {
     /// As it was recorded.
     pub asked: Asked,
     /// When.
     pub since: Timestamp,
     /// Who refused it, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "named::refused")]
     pub refused: Option<(AdminName, String)>,
 }
 

@@ -39,7 +39,8 @@ impl Declared {
 }
 
 /// The last thing an administrator changed of a budget while traffic flowed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct LastEdit {
     /// Who.
     pub by: AdminName,
@@ -50,7 +51,8 @@ pub struct LastEdit {
 }
 
 /// What else is known of budgets than what counts.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct BudgetFacts {
     /// Where each was declared.
     pub declared: BTreeMap<BudgetName, Declared>,

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{Entry, EntryError};
 
@@ -30,6 +30,12 @@ impl io::Write for Expected<'_> {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Whether a value is written as these bytes, and no others.
+pub(crate) fn is_written_as(value: &impl Serialize, bytes: &[u8]) -> bool {
+    let mut rest = Expected(bytes);
+    serde_json::to_writer(&mut rest, value).is_ok() && rest.0.is_empty()
 }
 
 impl Entry {
@@ -71,8 +77,7 @@ impl Entry {
     /// Whether these are the bytes that [`Entry::encode`] gives. They are compared while they are made: whoever reads a log
     /// does this for each entry.
     fn is_written_as(&self, bytes: &[u8]) -> bool {
-        let mut rest = Expected(bytes);
-        serde_json::to_writer(&mut rest, self).is_ok() && rest.0.is_empty()
+        is_written_as(self, bytes)
     }
 
     /// Whether the bytes of an entry, which were written as entries are, say what an enforcement point was answered. For

@@ -3,6 +3,7 @@
 
 use ledger::Charge;
 use model::{NanoUsd, Timestamp, UpstreamName};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     Entry, EntryError, Event, State,
@@ -15,7 +16,8 @@ use crate::{
 const OVERRUNS_SINCE: u32 = 2;
 
 /// Since when and why a model is not trusted to keep to output limits.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Distrust {
     /// The overrun entry that began it.
     pub since: u64,

@@ -432,8 +432,9 @@ impl Event {
         }
     }
 
-    /// What kind of evidence it is.
-    pub fn class(&self) -> Class {
+    /// What kind of evidence it is, by which it is decided how long it is kept. `None` is kept for as long as the log: what
+    /// the log says of itself, without which nobody could tell what became of the rest.
+    pub fn class(&self) -> Option<Class> {
         match self {
             Self::Intent(_)
             | Self::Outcome(_)
@@ -449,15 +450,14 @@ impl Event {
             | Self::ThresholdReached(_)
             | Self::BreakerWarned(_)
             | Self::BreakerTripped(_)
-            | Self::BreakerClosed(_) => Class::Calls,
-            Self::Decided(_) => Class::Decisions,
+            | Self::BreakerClosed(_) => Some(Class::Calls),
+            Self::Decided(_) => Some(Class::Decisions),
             Self::Started { .. }
             | Self::Stopped { .. }
             | Self::Heads { .. }
             | Self::Heartbeat { .. }
             | Self::QuorumMissed { .. }
-            | Self::QuorumMet { .. }
-            | Self::SnapshotTaken { .. } => Class::Server,
+            | Self::QuorumMet { .. } => Some(Class::Server),
             Self::AgentLoaded { .. }
             | Self::AgentRemoved { .. }
             | Self::BudgetLoaded { .. }
@@ -480,13 +480,14 @@ impl Event {
             | Self::PepLoaded { .. }
             | Self::PepRemoved { .. }
             | Self::PepKeyIssued { .. }
-            | Self::EntitiesChanged { .. }
-            | Self::SigningKeyAdded { .. }
+            | Self::EntitiesChanged { .. } => Some(Class::Administration),
+            Self::SigningKeyAdded { .. }
             | Self::SigningKeyRetired { .. }
             | Self::Restored { .. }
+            | Self::SnapshotTaken { .. }
             | Self::Expired(_)
             | Self::LegalHoldSet { .. }
-            | Self::LegalHoldLifted { .. } => Class::Administration,
+            | Self::LegalHoldLifted { .. } => None,
         }
     }
 

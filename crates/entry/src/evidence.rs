@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use model::{AdminName, Digest, TenantName};
 use serde::{Deserialize, Serialize};
 
-use crate::{EntryError, State, error::unknown};
+use crate::{EntryError, State, error::unknown, snapshot::named};
 
 /// The most logs that one `heads` entry names: more are named in further ones.
 pub const HEADS_MAX: usize = 64;
@@ -88,6 +88,9 @@ impl Class {
 pub struct Expired {
     /// For each class, up to which entry, not included, those of it are gone.
     pub before: BTreeMap<Class, u64>,
+    /// How many entries that lets go. What is gone of a log is as many entries as its `expired` entries say: nobody can
+    /// have another one vanish among them.
+    pub count: u64,
     /// The `snapshot_taken` entry from whose state the log can be replayed without them.
     pub snapshot: u64,
     /// Who let them go.
@@ -95,7 +98,8 @@ pub struct Expired {
 }
 
 /// What follows from these entries for a log.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Evidence {
     /// The keys that sign, beside the first, which no entry names, or instead of it.
     pub keys: BTreeSet<String>,
@@ -104,20 +108,51 @@ pub struct Evidence {
     /// How often an older copy of the log was accepted.
     pub restores: u64,
     /// The entry that says that witnesses were missing, while they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quorum_missed: Option<u64>,
     /// Who put what under a legal hold, by the hold's name.
     pub legal_holds: BTreeMap<String, AdminName>,
     /// The last `snapshot_taken` entry, and what it says.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "named::taken")]
     pub snapshot: Option<(u64, Digest)>,
     /// For each class, up to which entry those of it were let go.
     pub expired: BTreeMap<Class, u64>,
+    /// How many entries were let go.
+    #[serde(default)]
+    pub gone: u64,
+    /// Where it was said last that entries are let go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_expired: Option<LastExpired>,
+}
+
+/// Where a log says last that entries are let go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LastExpired {
+    /// The `expired` entry.
+    pub entry: u64,
+    /// The entry of the snapshot that it names.
+    pub snapshot: u64,
+}
+
+impl Evidence {
+    /// Up to which entry, not included, one can be gone.
+    pub fn gone_below(&self) -> u64 {
+        self.expired.values().copied().max().unwrap_or(0)
+    }
+
+    /// Whether an entry of this class and place was let go.
+    pub fn lets_go(&self, class: Option<Class>, index: u64) -> bool {
+        let before = class.and_then(|class| self.expired.get(&class));
+        before.is_some_and(|before| index < *before)
+    }
 }
 
 impl State {
     /// Starts are dense in the log of the reserved tenant; a tenant's log may have come later than some.
     pub(crate) fn started(&mut self, boot: u64) -> Result<(), EntryError> {
         let follows = if self.tenant == TenantName::system() {
-            boot == self.boot + 1
+            self.boot.checked_add(1) == Some(boot)
         } else {
             boot > self.boot
         };
@@ -227,7 +262,7 @@ impl State {
         lifted.map(drop).ok_or_else(|| unknown("legal hold", &name))
     }
 
-    pub(crate) fn expired(&mut self, expired: &Expired) -> Result<(), EntryError> {
+    pub(crate) fn expired(&mut self, expired: &Expired, index: u64) -> Result<(), EntryError> {
         let evidence = &mut self.evidence;
         if !evidence.legal_holds.is_empty() {
             return Err(EntryError::Mismatch("nothing expires under a legal hold"));
@@ -245,6 +280,17 @@ impl State {
                 "what expires comes after what did before, and before the snapshot",
             ));
         }
+        // Of all that could be gone, so many are not yet.
+        let most = expired.before.values().copied().max().unwrap_or(0);
+        let left = most.max(evidence.gone_below()).saturating_sub(evidence.gone);
+        if !(1..=left).contains(&expired.count) {
+            return Err(EntryError::Mismatch("so many entries cannot expire"));
+        }
+        evidence.gone += expired.count;
+        evidence.last_expired = Some(LastExpired {
+            entry: index,
+            snapshot: expired.snapshot,
+        });
         evidence
             .expired
             .extend(expired.before.iter().map(|(class, before)| (*class, *before)));

@@ -4,6 +4,8 @@
 //! kept ([`Entry::encode`], [`Entry::decode`]). [`State`] is the fold: the server's live state and an offline verifier's
 //! are the same code, so a balance that cannot be replayed cannot exist.
 //!
+//! A state can be written down and read back ([`snapshot`]), so that a log goes on from there when earlier entries are gone.
+//!
 //! No entry holds a prompt, a completion, a credential or a raw personal identity: requests and replies are keyed
 //! commitments, people are pseudonyms, credentials are verifiers (SHA-256 of 256 random bits).
 
@@ -20,8 +22,10 @@ mod evidence;
 mod kinds;
 mod pep;
 mod record;
+mod remains;
 mod repeats;
 mod rules;
+pub mod snapshot;
 mod state;
 mod value;
 
@@ -36,9 +40,12 @@ pub use decided::{Condensed, Decided, DecidedCall, DecidedItem, Decision, Found,
 pub use distrust::Distrust;
 pub use error::EntryError;
 pub use event::{Entry, Event};
-pub use evidence::{ABSENT_MAX, Absence, Absent, Class, Evidence, Expired, HEADS_MAX, LEGAL_HOLDS_MAX, LogHead};
+pub use evidence::{
+    ABSENT_MAX, Absence, Absent, Class, Evidence, Expired, HEADS_MAX, LEGAL_HOLDS_MAX, LastExpired, LogHead,
+};
 pub use pep::{DECIDED_LATE_US, PepKeyRecord, PepKeyState, PepReasons, PepRecord, PepRight, PepState, Peps};
 pub use record::{AdminRecord, AgentRecord, KeyRecord, PolicyFile, PriceRecord, Role, UpstreamRecord};
+pub use remains::{GoneError, Remains};
 pub use repeats::{REPEATS_REMEMBERED, REPEATS_REMEMBERED_US, Repeats};
 pub use rules::{Counted, recorded_tools};
 pub use state::{AgentState, KeyState, OpenIntent, State};

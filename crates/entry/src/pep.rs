@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use model::{Digest, KeyId, PepName, Pseudonym, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::{Decided, EntryError, State, error::unknown};
+use crate::{Decided, EntryError, State, error::unknown, snapshot::named};
 
 /// How long after something else took effect a decision may still rest on what was there before, in microseconds. Somebody
 /// who was just being answered when a reload came is answered by what was in effect when the question came.
@@ -84,11 +84,14 @@ pub struct PepKeyRecord {
 }
 
 /// An enforcement point and how far its questions are counted.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PepState {
     /// The manifest in effect; `None` once it was removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<PepRecord>,
     /// The last manifest that is in effect no more, and until when it was.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "named::before")]
     pub before: Option<(PepRecord, Timestamp)>,
     /// The last sequence number.
     pub seq: u64,
@@ -104,20 +107,24 @@ impl PepState {
 }
 
 /// A credential of an enforcement point and what became of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PepKeyState {
     /// As it was issued.
     pub record: PepKeyRecord,
     /// When it was issued.
     pub issued: Timestamp,
     /// When it was revoked, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked: Option<Timestamp>,
     /// When it last named a decision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_used: Option<Timestamp>,
 }
 
 /// The decision point's side of the fold.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Peps {
     /// Enforcement points by name.
     pub peps: BTreeMap<PepName, PepState>,
@@ -128,9 +135,18 @@ pub struct Peps {
     /// How often the stored entities changed.
     pub entities: u64,
     /// The entries of bundles that are in effect no more, and since when, in order.
-    bundles: VecDeque<(u64, Timestamp)>,
+    bundles: VecDeque<Gone>,
     /// Versions of the entities that are in effect no more, and since when, in order: not each of them.
-    versions: VecDeque<(u64, Timestamp)>,
+    versions: VecDeque<Gone>,
+}
+
+/// Something that is in effect no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Gone {
+    /// The entry of a bundle, or a version of the entities.
+    number: u64,
+    until: Timestamp,
 }
 
 impl Peps {
@@ -148,16 +164,18 @@ impl Peps {
         if self.bundles.len() >= BUNDLES {
             self.bundles.pop_front();
         }
-        self.bundles.push_back((entry, now));
+        let (number, until) = (entry, now);
+        self.bundles.push_back(Gone { number, until });
     }
 
     fn entities_change(&mut self, now: Timestamp) {
-        let soon = |last: &(u64, Timestamp)| now < last.1.saturating_add_micros(VERSION_EVERY_US);
+        let soon = |last: &Gone| now < last.until.saturating_add_micros(VERSION_EVERY_US);
         if !self.versions.back().is_some_and(soon) {
             if self.versions.len() >= VERSIONS {
                 self.versions.pop_front();
             }
-            self.versions.push_back((self.entities, now));
+            let (number, until) = (self.entities, now);
+            self.versions.push_back(Gone { number, until });
         }
         self.entities += 1;
     }
@@ -165,12 +183,12 @@ impl Peps {
     fn had_bundle(&self, entry: u64, at: Timestamp) -> bool {
         self.bundles
             .iter()
-            .any(|(gone, until)| *gone == entry && in_time(*until, at))
+            .any(|gone| gone.number == entry && in_time(gone.until, at))
     }
 
     fn had_entities(&self, version: u64, at: Timestamp) -> bool {
-        let oldest = self.versions.iter().find(|(_, until)| in_time(*until, at));
-        version < self.entities && oldest.is_some_and(|(oldest, _)| version >= *oldest)
+        let oldest = self.versions.iter().find(|gone| in_time(gone.until, at));
+        version < self.entities && oldest.is_some_and(|oldest| version >= oldest.number)
     }
 }
 

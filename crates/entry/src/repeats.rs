@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use ledger::form;
 use model::{ActionId, AgentName, Timestamp};
+use serde::{Deserialize, Serialize};
 
 /// How long a key is remembered, in microseconds: a day.
 pub const REPEATS_REMEMBERED_US: i64 = 24 * 3_600 * 1_000_000;
@@ -13,22 +15,28 @@ pub const REPEATS_REMEMBERED: usize = 10_000;
 ///
 /// A key belongs to an action from its first intent on. It is free again once no attempt of the action is open and none
 /// that ended used anything.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Repeats {
+    #[serde(serialize_with = "form::record")]
     of: HashMap<AgentName, Keys>,
 }
 
 /// The keys of one agent.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Parts")]
 struct Keys {
+    #[serde(serialize_with = "form::pairs")]
     used: HashMap<String, Use>,
     /// The same keys by the number of their use: the oldest come first.
+    #[serde(skip)]
     order: BTreeMap<u64, String>,
     /// The number of the next use.
     next: u64,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Use {
     action: ActionId,
     at: Timestamp,
@@ -37,6 +45,28 @@ struct Use {
     /// Attempts that have not ended. A later one may be recorded before an earlier one's end.
     open: u32,
     paid: bool,
+}
+
+/// What is written of an agent's keys. The rest follows from it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Parts {
+    used: Vec<(String, Use)>,
+    next: u64,
+}
+
+impl TryFrom<Parts> for Keys {
+    type Error = &'static str;
+
+    fn try_from(Parts { used, next }: Parts) -> Result<Self, &'static str> {
+        let order: BTreeMap<u64, String> = used.iter().map(|(key, used)| (used.number, key.clone())).collect();
+        let newest = order.keys().next_back();
+        if order.len() != used.len() || newest.is_some_and(|newest| *newest >= next) || next > form::MOST {
+            return Err("the uses of idempotency keys are not numbered one by one");
+        }
+        let used = used.into_iter().collect();
+        Ok(Self { used, order, next })
+    }
 }
 
 impl Repeats {

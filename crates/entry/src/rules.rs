@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ledger::{
-    Admission, BreakerEnding, BreakerSpec, BudgetSpec, Label, Limited, Measure, Notice, RateError, RateSpec, Selector,
-    Trip, Values,
+    Admission, BreakerEnding, BreakerSpec, Breakers, BudgetSpec, Label, Ledger, Limited, Measure, Notice, RateError,
+    RateSpec, Rates, Selector, Trip, Values,
 };
 use model::{BreakerName, LimitName, Timestamp};
 
@@ -37,6 +37,13 @@ impl Counted {
         for spec in breakers {
             counted.name_tools(&spec.select);
         }
+        counted
+    }
+
+    /// What follows from all rules and budgets.
+    pub(crate) fn all(rates: &Rates, breakers: &Breakers, ledger: &Ledger) -> Self {
+        let mut counted = Self::of(rates.specs(), breakers.specs());
+        ledger.budgets().for_each(|spec| counted.budget_came(spec));
         counted
     }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use ledger::{Attempt, Breakers, Hold, Ledger, LedgerError, MAX_BUDGETS_PER_HOLD, Rates};
 use model::{AdminName, AgentName, Digest, KeyId, NanoUsd, TenantName, Timestamp, UpstreamName, UsageSource};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     Entry, EntryError, Event, Repeats,
@@ -20,35 +21,42 @@ use crate::{
 };
 
 /// A credential and what became of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct KeyState {
     /// As it was issued.
     pub record: KeyRecord,
     /// When it was issued.
     pub issued: Timestamp,
     /// When it was revoked, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked: Option<Timestamp>,
     /// When it last named an intent or a denial.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_used: Option<Timestamp>,
 }
 
 /// An agent and how far its actions are counted.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct AgentState {
     /// The manifest in effect; `None` once it was removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<AgentRecord>,
     /// The last sequence number.
     pub seq: u64,
 }
 
 /// An intent whose outcome is not known yet.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct OpenIntent {
     /// Its entry.
     pub index: u64,
     /// Whose it is.
     pub agent: AgentName,
     /// Its idempotency key, as the entry has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency: Option<String>,
     /// The upstream.
     pub upstream: UpstreamName,
@@ -57,10 +65,13 @@ pub struct OpenIntent {
     /// The output limit that was sent, in tokens.
     pub limit: u64,
     /// The output that the hold reserves for, where that is not `limit`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bound: Option<u64>,
     /// The tokens that are reserved, where they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens: Option<Tokens>,
     /// Whether it was let through on the agent's allowance.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub spooled: bool,
 }
 
@@ -244,7 +255,7 @@ impl State {
             Event::QuorumMissed { absent, .. } => self.quorum_missed(absent, entry.index)?,
             Event::QuorumMet { .. } => self.quorum_met()?,
             Event::SnapshotTaken { digest } => self.evidence.snapshot = Some((entry.index, *digest)),
-            Event::Expired(expired) => self.expired(expired)?,
+            Event::Expired(expired) => self.expired(expired, entry.index)?,
             Event::LegalHoldSet { name, by, .. } => self.legal_hold_set(name, by)?,
             Event::LegalHoldLifted { name, .. } => self.legal_hold_lifted(name)?,
         }

@@ -18,3 +18,5 @@ mod samples;
 mod thresholds;
 mod tokens;
 mod versions;
+
+pub(crate) use evidence::evidence_events;

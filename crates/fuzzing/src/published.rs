@@ -3,19 +3,27 @@
 use tlog::{
     bundle::{self, Resource},
     cosignature::{CosignerKey, CosigningKey, Quorum, cosignatures},
+    kept,
     note::{Note, SigningKey},
     proof_file::ProofFile,
 };
 
 use crate::{assert_plain, must};
 
-/// The path of a published file, a bundle, the proof of an entry, a witness's key or a cosigned checkpoint: what is read is
+/// The path of a published file, a bundle, one without some of its entries, the proof of an entry, a witness's key or a cosigned checkpoint: what is read is
 /// written as the very same bytes, and nobody is believed who did not sign.
 pub fn published(data: &[u8]) {
     if let Ok(entries) = bundle::split(data) {
         let mut again = Vec::new();
         for entry in entries {
             must(bundle::push(&mut again, entry), "what was read fits");
+        }
+        assert_eq!(again, data);
+    }
+    if let Ok(entries) = kept::split(data) {
+        let mut again = Vec::new();
+        for entry in entries {
+            must(kept::push(&mut again, &entry), "what was read fits");
         }
         assert_eq!(again, data);
     }

@@ -1,16 +1,22 @@
 //! One pot: what was booked and held in each period that still counts.
 
 use model::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     Amount, Period, Window, WindowError,
     balance::{Standing, Sums},
-    debt::{Debt, Slot},
+    debt::{Debt, Slot, is_in_order},
+    form::is_default,
 };
 
 /// By how many hundredths of the limit the spending of a rolling window must fall below a threshold before reaching it
 /// again is worth another entry.
 const MARGIN: u8 = 5;
+
+/// More than the numbers of an account come to: amounts are below `2^63`, and no log has `2^40` entries or windows.
+/// Hundred times as much, or what comes later on top of it, still does not overflow.
+const MOST: i128 = 1 << 112;
 
 /// What an account is kept by.
 #[derive(Clone, Copy, Debug)]
@@ -30,16 +36,20 @@ pub(crate) struct Terms<'a> {
 ///
 /// When the window is redefined, all that counts becomes debt; under a rolling window it counts until the part of the
 /// redefinition rolls out.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Account {
     /// The ledger's count of definitions when the window took effect.
     edition: u64,
+    #[serde(default, skip_serializing_if = "is_default")]
     earlier: Debt,
     /// Until when `earlier` counts.
     earlier_until: Timestamp,
     /// Of the window as it is now, oldest first.
+    #[serde(default, skip_serializing_if = "is_default")]
     slots: Vec<Slot>,
     /// The threshold that the last entry told of, in this calendar window or lately; 0 for none.
+    #[serde(default, skip_serializing_if = "is_default")]
     warned: u8,
 }
 
@@ -278,6 +288,35 @@ impl Account {
             terms.window.earliest_now(last, now)
         });
         !open && self.slots.iter().all(over) && self.standing_in(terms, period, now).used() == Amount::ZERO
+    }
+
+    /// Whether it can be an account of a window, at the ledger's count of definitions. Where it could not, a later hold
+    /// might be booked in one period and end in another, or a sum overflow.
+    pub(crate) fn is_sound(&self, window: &Window, edition: u64) -> bool {
+        let slots: Vec<&Slot> = self.earlier.last().into_iter().chain(&self.slots).collect();
+        let own = |slot: &Slot| slot.edition == self.edition && (!window.is_rolling() || window.fits_itself(slot.period));
+        let earlier = self.earlier.last().is_none_or(|last| {
+            let follows = !window.is_rolling() && !self.slots.is_empty();
+            last.edition < self.edition || (last.edition == self.edition && follows)
+        });
+        let Some(mut numbers) = self.earlier.numbers() else {
+            return false;
+        };
+        numbers.extend(self.slots.iter().flat_map(Slot::numbers));
+        let sum = numbers.iter().try_fold(0_i128, |sum, number| sum.checked_add(*number));
+        self.edition <= edition
+            && earlier
+            && is_in_order(&slots)
+            && self.slots.iter().all(own)
+            && (window.is_rolling() || self.slots.len() <= 1)
+            && numbers.iter().all(|number| *number >= 0)
+            && sum.is_some_and(|sum| sum <= MOST)
+    }
+
+    /// Whether a hold of this count of definitions that is in none of its periods could get into one: of this window, and
+    /// not of the past.
+    pub(crate) fn may_begin(&self, period: Period, edition: u64, now: Timestamp) -> bool {
+        edition >= self.edition && period.end > now
     }
 
     /// For how many periods there is room.

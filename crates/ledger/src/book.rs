@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Amount, AtLimit, Balance, BudgetSpec, Charge, Labels, LedgerError, Period, Pot, Reached, budget::Budget,
-    select::Index,
+    form, select::Index,
 };
 
 /// How many budgets may select one action.
@@ -58,7 +58,8 @@ impl Booking {
 }
 
 /// A reservation that has not ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Hold {
     /// The worst case of the attempt; each budget takes what it counts.
     pub amount: Charge,
@@ -128,19 +129,25 @@ pub enum NotAdmitted {
 /// Invariants (`tests::properties`):
 /// 1. no hold is placed that takes carried + settled + held of one of its pots above the limit;
 /// 2. every hold ends exactly once.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Ledger {
+    #[serde(serialize_with = "form::values")]
     pub(crate) budgets: HashMap<BudgetName, Box<Budget>>,
     /// The budgets that were not removed, in order.
+    #[serde(skip)]
     pub(crate) names: BTreeSet<BudgetName>,
+    #[serde(skip)]
     pub(crate) index: Index,
+    #[serde(serialize_with = "form::pairs")]
     pub(crate) holds: HashMap<Attempt, Open>,
+    #[serde(serialize_with = "form::record")]
     pub(crate) allowances: HashMap<AgentName, Open>,
     /// How many definitions there were.
     pub(crate) edition: u64,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Open {
     pub(crate) hold: Hold,
     /// How many definitions there were when it was placed.
@@ -392,7 +399,7 @@ pub(crate) fn check_charge(charge: &Charge) -> Result<(), LedgerError> {
     }
 }
 
-fn check_pots<'a>(
+pub(crate) fn check_pots<'a>(
     mut pots: impl ExactSizeIterator<Item = (&'a BudgetName, &'a Vec<String>)> + Clone,
 ) -> Result<(), LedgerError> {
     if !(1..=MAX_BUDGETS_PER_HOLD).contains(&pots.len()) {

@@ -3,12 +3,14 @@
 use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
 use model::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     Amount, Balance, Booking, BudgetSpec, Period, Reached, WindowError,
     account::{Account, Terms},
     balance::{Standing, amount},
     debt::Slot,
+    form::{self, is_default},
 };
 
 /// The most pots of one budget.
@@ -19,27 +21,35 @@ const TIDY_A_BOOKING: usize = 2;
 const TIDY_A_REFUSAL: usize = 1_024;
 
 /// A budget and what is booked in its pots.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Budget {
     /// Shared with whoever reads what is declared.
+    #[serde(with = "form::shared")]
     pub(crate) spec: Arc<BudgetSpec>,
     /// What an administrator set instead of the limit that is declared.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) limit: Option<Amount>,
     /// Nothing is granted while it is paused.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) paused: bool,
     /// It is declared no more: it selects nothing, and what was spent stays.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) retired: bool,
     /// The ledger's count of definitions when its terms took effect.
     edition: u64,
     pots: Pots,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 enum Pots {
     One(Account),
     Each {
+        #[serde(serialize_with = "form::pairs", deserialize_with = "form::from_pairs")]
         accounts: BTreeMap<Vec<String>, Account>,
         /// The pot that was looked at last, whether it still says anything.
+        #[serde(default, skip_serializing_if = "is_default")]
         tidied: Vec<String>,
     },
 }
@@ -150,7 +160,7 @@ impl Budget {
         let slot = account.slot_mut(booking.period, edition)?;
         slot.held -= i128::from(held.0);
         slot.settled += i128::from(booked.0);
-        slot.open -= 1;
+        slot.open = slot.open.saturating_sub(1);
         if booked == Amount::ZERO {
             return None;
         }
@@ -280,6 +290,32 @@ impl Budget {
                 Pots::One(account) => idle(account),
                 Pots::Each { accounts, .. } => accounts.values().all(idle),
             }
+    }
+
+    /// Whether it can be a budget of a ledger of this count of definitions.
+    pub(crate) fn is_sound(&self, edition: u64) -> bool {
+        let sound = |account: &Account| account.is_sound(&self.spec.window, edition);
+        let each = self.spec.each.len();
+        let pots = match &self.pots {
+            Pots::One(account) => each == 0 && sound(account),
+            Pots::Each { accounts, .. } => {
+                each > 0 && accounts.iter().all(|(of, account)| of.len() == each && sound(account))
+            }
+        };
+        self.edition <= edition && pots
+    }
+
+    /// Whether a hold of this count of definitions that is in none of its periods could get into one later.
+    pub(crate) fn may_begin(&self, booking: &Booking, edition: u64, now: Timestamp) -> bool {
+        let fresh;
+        let account = match self.account(&booking.of) {
+            Some(account) => account,
+            None => {
+                fresh = Account::new(self.edition);
+                &fresh
+            }
+        };
+        account.may_begin(booking.period, edition, now)
     }
 
     /// Whose pots there are, in order.

@@ -25,9 +25,11 @@ mod budget;
 mod debt;
 mod edit;
 mod error;
+pub mod form;
 mod labels;
 mod measure;
 mod overlap;
+mod parts;
 mod rate;
 mod select;
 mod selector;
@@ -48,6 +50,7 @@ pub use error::LedgerError;
 pub use labels::{Label, Labels};
 pub use measure::{Amount, Charge, Measure};
 pub use overlap::{Overlap, check_overlap};
+pub use parts::LedgerParts;
 pub use rate::{
     Fill, LimitReason, Limited, MAX_BUCKETS, MAX_GROUPS, MAX_LIMITS, MAX_RATES, Per, Rate, RateError, RateProblem,
     RateSpec, Rates, check_rates,

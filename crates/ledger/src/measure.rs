@@ -5,6 +5,8 @@ use std::fmt;
 use model::NanoUsd;
 use serde::{Deserialize, Serialize};
 
+use crate::form::is_default;
+
 /// What a budget or limit counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -99,15 +101,20 @@ impl fmt::Display for Amount {
 }
 
 /// What an attempt takes, at most or in the end, of all that can be counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Charge {
     /// Money.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub money: NanoUsd,
     /// Tokens in.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub input: u64,
     /// Tokens out.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub output: u64,
     /// Calls: 1, or 0 for one that never reached a provider.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub calls: u64,
 }
 

@@ -3,6 +3,7 @@
 mod allowances;
 mod edits;
 mod entries;
+pub(crate) mod form;
 mod memory;
 mod overlap;
 mod pots;

@@ -143,6 +143,11 @@ impl Window {
         period.start <= now && now < period.end && (mean / 2..=mean * 2).contains(&length)
     }
 
+    /// Whether a period that it does not ask a calendar for is one of its own.
+    pub(crate) fn fits_itself(&self, period: Period) -> bool {
+        self.period(period.start) == Ok(period)
+    }
+
     /// How many windows begin after `earlier` does and up to the begin of `later`, both periods of this window. Counted
     /// by length, not on a calendar, so that replay gives the same number under other rules of the zone; what summer
     /// time and the lengths of months differ from the mean is far less than half a window.

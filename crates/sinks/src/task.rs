@@ -264,6 +264,10 @@ impl Task {
                 break;
             }
             taken += 1;
+            if fed.is_gone() {
+                // A new sink that begins at the beginning gets what is left.
+                continue;
+            }
             let seen = reads.then(|| Seen::read(&fed.bytes)).transpose()?;
             let takes = match &seen {
                 Some(seen) => self.filter.takes(&self.feed, tenant, fed, seen).await?,

@@ -18,7 +18,7 @@ use sqlx::{
 use tokio::sync::Notify;
 
 use crate::{
-    Batch, DataDir, Reader, StoreError,
+    Batch, DataDir, Reader, Snapshot, StoreError,
     entity::RowChanges,
     reader::{self, integer},
 };
@@ -26,6 +26,7 @@ use crate::{
 mod entity;
 #[cfg(test)]
 pub(crate) mod faults;
+pub(crate) mod retention;
 
 /// How long a statement waits for another process that writes to the file: a backup, a shell.
 pub(crate) const BUSY: Duration = Duration::from_millis(if cfg!(test) { 100 } else { 5_000 });
@@ -46,6 +47,7 @@ fn migrator() -> Migrator {
     Migrator::with_migrations(vec![
         migration(1, "log", include_str!("../migrations/0001_log.sql")),
         migration(2, "entity", include_str!("../migrations/0002_entity.sql")),
+        migration(3, "snapshot", include_str!("../migrations/0003_snapshot.sql")),
     ])
 }
 
@@ -75,6 +77,8 @@ impl Store {
             // An answered request must survive a power cut: FULL syncs the write-ahead log at each commit.
             .synchronous(SqliteSynchronous::Full)
             .pragma("wal_autocheckpoint", CHECKPOINT_PAGES.to_string())
+            // What a page had before it was divided must not be found in it after the entries were let go.
+            .pragma("secure_delete", "FAST")
             .busy_timeout(BUSY)
             // What is slow is told by the committer, once.
             .disable_statement_logging();
@@ -146,24 +150,30 @@ impl Store {
         })
     }
 
-    /// Appends one batch to each of the tenants, and makes the changes of entities that their entries say: all or none,
-    /// durable when this returns.
+    /// Appends one batch to each of the tenants, makes the changes of entities that their entries say, and keeps the
+    /// snapshots that they name: all or none, durable when this returns.
     pub(crate) async fn append(
         &mut self,
         batches: Vec<(TenantName, Batch)>,
         rows: Vec<RowChanges>,
+        snapshots: Vec<(TenantName, Snapshot)>,
     ) -> Result<(), StoreError> {
         self.check_in_place()?;
         #[cfg(test)]
         self.faults.before_append(&mut self.connection).await?;
-        self.insert(batches, rows).await?;
+        self.insert(batches, rows, snapshots).await?;
         #[cfg(test)]
         self.faults.after_append().await?;
         Ok(())
     }
 
-    async fn insert(&mut self, batches: Vec<(TenantName, Batch)>, rows: Vec<RowChanges>) -> Result<(), StoreError> {
-        let one = batches.len() == 1 && rows.is_empty();
+    async fn insert(
+        &mut self,
+        batches: Vec<(TenantName, Batch)>,
+        rows: Vec<RowChanges>,
+        snapshots: Vec<(TenantName, Snapshot)>,
+    ) -> Result<(), StoreError> {
+        let one = batches.len() == 1 && rows.is_empty() && snapshots.is_empty();
         // A single statement is its own transaction, and costs one round trip to the database's thread instead of three.
         if one {
             for (tenant, batch) in batches {
@@ -177,6 +187,9 @@ impl Store {
         }
         for rows in rows {
             entity::change(&mut transaction, rows).await?;
+        }
+        for (tenant, snapshot) in snapshots {
+            retention::insert(&mut transaction, &tenant, snapshot).await?;
         }
         transaction.commit().await?;
         Ok(())

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, io};
 
 use model::TenantName;
-use tlog::{CompactRange, Hash, leaf_hash};
+use tlog::{CompactRange, Hash, Stored};
 use tokio::sync::watch;
 
 use crate::{Batch, BatchError, Heads, Reader, StoreError};
@@ -16,8 +16,15 @@ pub struct Fed {
     pub index: u64,
     /// Its leaf in the tree: the hash of its bytes (RFC 6962, section 2.1).
     pub leaf: Hash,
-    /// Its bytes, exactly as they were hashed.
+    /// Its bytes, exactly as they were hashed. Empty if it was let go.
     pub bytes: Vec<u8>,
+}
+
+impl Fed {
+    /// Whether it was let go, so that nobody can be told what it said.
+    pub fn is_gone(&self) -> bool {
+        self.bytes.is_empty()
+    }
 }
 
 /// A reader of the committed entries of all logs.
@@ -67,7 +74,7 @@ impl LogFeed {
         };
         let entries = batch.entries().map_err(|source| self.damaged(tenant, source))?;
         for (_, entry) in (batch.first_index..size).zip(entries) {
-            range.append(leaf_hash(entry));
+            range.append(entry.leaf());
         }
         match range.size() == size {
             true => Ok(Some(range)),
@@ -92,7 +99,7 @@ impl LogFeed {
         checked.map_err(|source| self.damaged(tenant, source))
     }
 
-    /// The bytes of one entry; `None` if the log is shorter.
+    /// The bytes of one entry; `None` if the log is shorter, or it was let go.
     ///
     /// # Errors
     /// When the log cannot be read or is damaged.
@@ -102,7 +109,7 @@ impl LogFeed {
         };
         let entries = batch.entries().map_err(|source| self.damaged(tenant, source))?;
         let place = usize::try_from(index.saturating_sub(batch.first_index)).unwrap_or(usize::MAX);
-        Ok(entries.get(place).map(|bytes| bytes.to_vec()))
+        Ok(entries.get(place).and_then(Stored::bytes).map(<[u8]>::to_vec))
     }
 
     /// The batch that holds an entry.
@@ -143,12 +150,12 @@ fn check(batches: &[Batch], range: &mut CompactRange) -> Result<Vec<Fed>, BatchE
             });
         }
         let known = usize::try_from(known).unwrap_or(usize::MAX);
-        for bytes in batch.entries()?.into_iter().skip(known) {
-            let leaf = leaf_hash(bytes);
+        for entry in batch.entries()?.into_iter().skip(known) {
+            let leaf = entry.leaf();
             fed.push(Fed {
                 index: range.size(),
                 leaf,
-                bytes: bytes.to_vec(),
+                bytes: entry.bytes().unwrap_or_default().to_vec(),
             });
             range.append(leaf);
         }

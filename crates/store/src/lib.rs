@@ -15,6 +15,7 @@ mod hold;
 mod log;
 mod projection;
 mod reader;
+mod refold;
 mod spool;
 mod tiles;
 
@@ -39,5 +40,6 @@ pub use projection::{
     MAX_GROUPS, MAX_NAMES, OTHERS, Position, Progress, Projection, RebuildError, Rebuilt, SEARCH_LIMIT_MAX, STATUSES,
     SearchAnswer, SearchError, SearchQuestion, decision, follows, rebuild, status, words,
 };
-pub use reader::Reader;
-pub use tiles::{Tiles, append as append_tiles};
+pub use reader::{Expiry, Reader};
+pub use refold::{Refold, Snapshot};
+pub use tiles::{Bundle, Tiles, append as append_tiles};

@@ -1,8 +1,8 @@
 //! A batch: the bytes of consecutive entries and the head after them.
 
-use entry::{Entry, EntryError, State};
+use entry::{EntryError, GoneError, State};
 use model::{BatchId, Timestamp};
-use tlog::{CompactRange, Hash, RangeError, bundle, leaf_hash};
+use tlog::{CompactRange, Hash, RangeError, Stored, bundle, kept};
 
 /// What one commit appended to one tenant's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +23,8 @@ pub struct Batch {
     pub root: Hash,
     /// The compact range after it, as bytes.
     pub range: Vec<u8>,
-    /// The entries, each behind its length as a big-endian `u16`.
+    /// The entries, each behind its length as a big-endian `u16`; of one that was let go, a length of 0 and its leaf hash
+    /// ([`tlog::kept`]).
     pub entries: Vec<u8>,
 }
 
@@ -84,39 +85,59 @@ pub enum BatchError {
         /// How many are stored.
         stored: u64,
     },
+    /// Other entries are gone than were let go.
+    #[error(transparent)]
+    Gone(#[from] GoneError),
+    /// Entries are gone, and the state behind them is not kept.
+    #[error("entry {0} is gone, and so is the snapshot from which the rest could be replayed")]
+    NoSnapshot(u64),
+    /// The state that is kept is not the one that was written down.
+    #[error("the snapshot of entry {index} {why}")]
+    Snapshot {
+        /// Its entry.
+        index: u64,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The entries are not those that were acknowledged.
     #[error("the first {0} entries that are stored are not those that were acknowledged: this is another history")]
     OtherHistory(u64),
 }
 
 impl Batch {
-    /// The entries' bytes.
-    pub fn entries(&self) -> Result<Vec<&[u8]>, BatchError> {
-        split(&self.entries)
+    /// The entries, in order.
+    pub fn entries(&self) -> Result<Vec<Stored<&[u8]>>, BatchError> {
+        kept::split(&self.entries)
+            .ok()
             .filter(|entries| u64::try_from(entries.len()) == Ok(self.count) && self.count > 0)
             .ok_or(BatchError::Framing(self.first_index))
     }
 
-    /// Takes the batch as the next of a log: checks order, entries, ledger and tree head against all before it, and hands
-    /// each entry on.
-    pub fn fold(
+    /// The entries that are there, with their indexes.
+    pub fn kept(&self) -> Result<impl Iterator<Item = (u64, &[u8])>, BatchError> {
+        let entries = (self.first_index..).zip(self.entries()?);
+        Ok(entries.filter_map(|(index, entry)| match entry {
+            Stored::Kept(bytes) => Some((index, bytes)),
+            Stored::Gone(_) => None,
+        }))
+    }
+
+    /// Takes the batch as the next of a log from which nothing was let go.
+    #[cfg(test)]
+    pub(crate) fn fold(
         &self,
         state: &mut State,
         range: &mut CompactRange,
-        mut each: impl FnMut(&Entry, &[u8]),
+        mut each: impl FnMut(&entry::Entry, &[u8]),
     ) -> Result<(), BatchError> {
         self.check_place(state.size)?;
-        for bytes in self.entries()? {
-            let at = |source| BatchError::Entry {
-                index: state.size,
-                source,
-            };
-            let entry = Entry::decode(bytes).map_err(at)?;
+        for stored in self.entries()? {
             let index = state.size;
-            state
-                .apply(&entry)
-                .map_err(|source| BatchError::Entry { index, source })?;
-            range.append(leaf_hash(bytes));
+            let bytes = stored.bytes().ok_or(GoneError::NotLetGo(index))?;
+            let at = |source| BatchError::Entry { index, source };
+            let entry = entry::Entry::decode(bytes).map_err(at)?;
+            state.apply(&entry).map_err(at)?;
+            range.append(stored.leaf());
             each(&entry, bytes);
         }
         self.check_head(state, range)
@@ -140,18 +161,25 @@ impl Batch {
         if !state.owed.is_empty() {
             return Err(BatchError::Owed(last));
         }
-        if range.root() != self.root {
-            return Err(BatchError::Root(last));
-        }
-        let stored = CompactRange::from_bytes(state.size, &self.range)
-            .map_err(|source| BatchError::Range { index: last, source })?;
-        if stored != *range {
-            return Err(BatchError::Root(last));
-        }
+        self.check_tree(range)?;
         if (self.epoch, self.time) != (state.epoch, state.time) {
             return Err(BatchError::Head(last));
         }
         Ok(())
+    }
+
+    /// Checks what the batch says of the tree after it.
+    pub fn check_tree(&self, range: &CompactRange) -> Result<(), BatchError> {
+        let last = range.size().saturating_sub(1);
+        if range.root() != self.root {
+            return Err(BatchError::Root(last));
+        }
+        let stored = CompactRange::from_bytes(range.size(), &self.range)
+            .map_err(|source| BatchError::Range { index: last, source })?;
+        match stored == *range {
+            true => Ok(()),
+            false => Err(BatchError::Root(last)),
+        }
     }
 }
 
@@ -160,7 +188,7 @@ pub(crate) fn push(entries: &mut Vec<u8>, bytes: &[u8]) -> bool {
     bundle::push(entries, bytes).is_ok()
 }
 
-/// The entries in their bytes; `None` if these do not divide.
+/// The parts of bytes that are each behind their length; `None` if these do not divide.
 pub(crate) fn split(bytes: &[u8]) -> Option<Vec<&[u8]>> {
     bundle::split(bytes).ok()
 }

@@ -12,13 +12,16 @@ use sqlx::{
     Row as _, SqliteExecutor, SqlitePool,
     sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteRow},
 };
-use tlog::Hash;
+use tlog::{Hash, Stored};
 use tokio::sync::Notify;
 
 use crate::{Batch, BatchError, DataDir, StoreError, db::BUSY};
 
 mod bundle;
 mod entities;
+pub(crate) mod retention;
+
+pub use retention::Expiry;
 
 /// How many connections read.
 const READERS: u32 = 4;
@@ -95,13 +98,13 @@ impl Reader {
         })
     }
 
-    /// The bytes of some entries of a tenant's log, by their indexes; of those that are not there, nothing. Those that stand
-    /// in one batch are read at once.
+    /// Some entries of a tenant's log, by their indexes; of those that the log does not have, nothing. Those that stand in
+    /// one batch are read at once.
     pub async fn entries_at(
         &self,
         tenant: &TenantName,
         indexes: &BTreeSet<u64>,
-    ) -> Result<BTreeMap<u64, Vec<u8>>, StoreError> {
+    ) -> Result<BTreeMap<u64, Stored<Vec<u8>>>, StoreError> {
         let mut found = BTreeMap::new();
         let mut left = indexes.iter().copied().peekable();
         while let Some(index) = left.next() {
@@ -116,8 +119,8 @@ impl Reader {
             let mut of_batch = Some(index);
             while let Some(index) = of_batch {
                 let place = usize::try_from(index.saturating_sub(batch.first_index));
-                let bytes = place.ok().and_then(|place| entries.get(place));
-                found.extend(bytes.map(|bytes| (index, bytes.to_vec())));
+                let entry = place.ok().and_then(|place| entries.get(place));
+                found.extend(entry.map(|entry| (index, entry.to_owned())));
                 let end = batch.first_index.saturating_add(batch.count);
                 of_batch = left.next_if(|next| *next < end);
             }
@@ -222,7 +225,7 @@ pub(crate) async fn page<'c>(
     page_within(database, tenant, from, PAGE_BYTES).await
 }
 
-async fn page_within<'c>(
+pub(crate) async fn page_within<'c>(
     database: impl SqliteExecutor<'c>,
     tenant: &TenantName,
     from: u64,

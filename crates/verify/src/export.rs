@@ -24,6 +24,9 @@ use crate::{
 /// The longest list of what is wrong: the first few say what happened.
 const MOST_TROUBLES: usize = 20;
 
+/// The file of the state that a log is replayed from where entries are gone.
+const SNAPSHOT: &str = "snapshot";
+
 /// The file of the signed checkpoint.
 const CHECKPOINT: &str = "checkpoint";
 

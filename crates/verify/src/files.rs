@@ -18,9 +18,14 @@ pub(crate) struct Files {
     /// The widths in which each tile is there, by level and index; all but one are of earlier checkpoints.
     tiles: BTreeMap<(u8, u64), Vec<u16>>,
     bundles: BTreeMap<u64, Vec<u16>>,
+    /// The widths of bundles that are there without some of their entries, which were let go.
+    kept: BTreeMap<u64, Vec<u16>>,
     /// Files below `tile/` that no log has.
     pub(crate) strange: Vec<String>,
 }
+
+/// Below which bundles are without the entries that were let go.
+pub(crate) const KEPT: &str = "kept/";
 
 /// Why a piece of a log cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -38,10 +43,11 @@ impl Files {
             dir: dir.to_owned(),
             tiles: BTreeMap::new(),
             bundles: BTreeMap::new(),
+            kept: BTreeMap::new(),
             strange: Vec::new(),
         };
         // Nobody's log nests deeper: a level, seven groups of digits, a width.
-        let mut open = vec![("tile".to_owned(), 0_u32)];
+        let mut open = vec![("tile".to_owned(), 0_u32), ("kept".to_owned(), 0)];
         while let Some((path, depth)) = open.pop() {
             let listed = match fs::read_dir(dir.join(&path)) {
                 // A log without entries has no tiles.
@@ -51,7 +57,7 @@ impl Files {
             for file in listed {
                 let file = file?;
                 let path = format!("{path}/{}", file.file_name().to_string_lossy());
-                if fs::metadata(file.path())?.is_dir() && depth < 12 {
+                if fs::metadata(file.path())?.is_dir() && depth < 13 {
                     open.push((path, depth + 1));
                 } else {
                     files.add(path);
@@ -63,6 +69,13 @@ impl Files {
     }
 
     fn add(&mut self, path: String) {
+        if let Some(whole) = path.strip_prefix(KEPT) {
+            match whole.parse::<BundleId>() {
+                Ok(bundle) => self.kept.entry(bundle.index()).or_default().push(bundle.width()),
+                Err(_) => self.strange.push(path),
+            }
+            return;
+        }
         match path.parse() {
             Ok(Resource::Tile(tile)) => {
                 let widths = self.tiles.entry((tile.level(), tile.index())).or_default();
@@ -90,6 +103,13 @@ impl Files {
         by_use(widths, bundle.width()).into_iter().filter_map(of).collect()
     }
 
+    /// The files that have what is left of this bundle, or the beginning of that, or more, the one to read first.
+    pub(crate) fn kept(&self, bundle: BundleId) -> Vec<BundleId> {
+        let widths = self.kept.get(&bundle.index()).map_or(&[][..], Vec::as_slice);
+        let of = |width| BundleId::new(bundle.index(), width);
+        by_use(widths, bundle.width()).into_iter().filter_map(of).collect()
+    }
+
     /// How many files have only what is behind the tree of `size` leaves.
     pub(crate) fn beyond(&self, size: u64) -> usize {
         let tiles = self.tiles.keys();
@@ -97,6 +117,7 @@ impl Files {
         let bundles = self
             .bundles
             .keys()
+            .chain(self.kept.keys())
             .filter(|index| BundleId::in_log(**index, size).is_none());
         tiles.count() + bundles.count()
     }

@@ -2,8 +2,8 @@
 
 use std::iter::Sum;
 
-use entry::{Entry, EntryError, Event, LogHead, State};
-use model::{TenantName, Timestamp, rfc3339};
+use entry::{Entry, EntryError, Event, GoneError, LogHead, Remains, State, snapshot};
+use model::{Digest, TenantName, Timestamp, rfc3339};
 use serde::Serialize;
 
 use crate::{
@@ -16,6 +16,15 @@ use crate::{
 #[derive(Debug)]
 pub struct Fold {
     state: State,
+    /// How many entries were looked at.
+    size: u64,
+    remains: Remains,
+    /// The bytes of a snapshot, until they are needed.
+    snapshot: Option<Vec<u8>>,
+    /// What is replayed from once its entry comes.
+    ahead: Option<Box<(State, Digest)>>,
+    /// From where on the log was replayed.
+    from: Option<u64>,
     prices: Prices,
     watch: Watch,
     signers: Vec<(u64, Signer)>,
@@ -35,6 +44,12 @@ pub enum Misfit {
     /// Its cost or prices are wrong.
     #[error("{0}")]
     Prices(String),
+    /// Other entries are gone than were let go.
+    #[error(transparent)]
+    Gone(#[from] GoneError),
+    /// Entries are gone, and what the rest could be replayed from is missing, or is not what was written down.
+    #[error("{0}")]
+    Snapshot(String),
 }
 
 /// What a log says when it fits together.
@@ -44,6 +59,12 @@ pub struct Found {
     pub tenant: String,
     /// How many entries follow from each other: all of them, unless something does not fit.
     pub entries: u64,
+    /// How many of them were let go, as the log says itself.
+    #[serde(skip_serializing_if = "is_none")]
+    pub gone: u64,
+    /// The snapshot that the log was replayed from, by its entry, because some before it are gone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replayed_from: Option<u64>,
     /// The time of the first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first: Option<String>,
@@ -83,11 +104,21 @@ pub(crate) enum Signer {
     Retired(String),
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_none(count: &u64) -> bool {
+    *count == 0
+}
+
 impl Fold {
     /// The fold of an empty log.
     pub fn new(tenant: TenantName) -> Self {
         Self {
             state: State::new(tenant),
+            size: 0,
+            remains: Remains::default(),
+            snapshot: None,
+            ahead: None,
+            from: None,
             prices: Prices::default(),
             watch: Watch::default(),
             signers: Vec::new(),
@@ -104,7 +135,16 @@ impl Fold {
     /// # Errors
     /// Why not. The entry counts as taken where only its prices are wrong.
     pub fn take(&mut self, entry: &Entry) -> Result<(), Misfit> {
-        self.state.apply(entry)?;
+        self.resume(entry)?;
+        if self.ahead.is_none() {
+            self.state.apply(entry)?;
+        } else if (entry.index, &entry.tenant) != (self.size, &self.state.tenant) {
+            // Nothing more can be known of it.
+            let why = format!("this is entry {} of the log of {}", entry.index, entry.tenant);
+            return Err(Misfit::Snapshot(why));
+        }
+        self.size += 1;
+        self.remains.kept(&entry.event, entry.index);
         self.first.get_or_insert(entry.time);
         self.watch.take(entry);
         match &entry.event {
@@ -122,7 +162,97 @@ impl Fold {
         self.prices.take(entry).map_err(Misfit::Prices)
     }
 
-    /// The state of the log so far.
+    /// Takes what was read of the next entry, which may have been let go.
+    ///
+    /// # Errors
+    /// As [`Fold::take`] and [`Fold::gone`].
+    pub fn take_read(&mut self, read: Option<Result<Entry, EntryError>>) -> Result<(), Misfit> {
+        match read {
+            Some(read) => self.take(&read?),
+            None => self.gone(),
+        }
+    }
+
+    /// Knows a snapshot: the bytes of a state. It is used once an entry before it is gone.
+    pub fn set_snapshot(&mut self, bytes: Vec<u8>) {
+        self.snapshot = Some(bytes);
+    }
+
+    /// The next entry was let go. What comes before the snapshot is looked at by itself from now on.
+    ///
+    /// # Errors
+    /// Nothing is known from which the log could be replayed behind it.
+    pub fn gone(&mut self) -> Result<(), Misfit> {
+        let index = self.size;
+        if self.ahead.is_none() {
+            let missing = || {
+                Misfit::Snapshot(format!(
+                    "entry {index} was let go, and the snapshot is missing from which the log goes on"
+                ))
+            };
+            let bytes = self.snapshot.take().ok_or_else(missing)?;
+            let state = snapshot::decode(&bytes).map_err(|error| Misfit::Snapshot(error.to_string()))?;
+            if state.size <= index || state.tenant != self.state.tenant {
+                let of = (&state.tenant, state.size);
+                let why = format!(
+                    "entry {index} was let go, and the snapshot is of entry {} of the log of {}",
+                    of.1, of.0
+                );
+                return Err(Misfit::Snapshot(why));
+            }
+            self.ahead = Some(Box::new((state, snapshot::digest(&bytes))));
+        }
+        self.size += 1;
+        self.remains.gone(index);
+        self.watch.gone();
+        self.prices.gone();
+        Ok(())
+    }
+
+    /// Goes on from the snapshot, if this is its entry.
+    fn resume(&mut self, entry: &Entry) -> Result<(), Misfit> {
+        let here = |ahead: &mut Box<(State, Digest)>| ahead.0.size == self.size;
+        let Some(ahead) = self.ahead.take_if(here) else {
+            return Ok(());
+        };
+        let (state, found) = *ahead;
+        match &entry.event {
+            Event::SnapshotTaken { digest } if *digest == found => {}
+            _ => {
+                let why = "the snapshot is not the one that this entry says was taken";
+                return Err(Misfit::Snapshot(why.to_owned()));
+            }
+        }
+        self.prices.resume(&state);
+        self.from = Some(state.size);
+        self.state = state;
+        Ok(())
+    }
+
+    /// The log ends here: whether all that is gone was let go.
+    ///
+    /// # Errors
+    /// It was not.
+    pub fn finish(&self) -> Result<(), Misfit> {
+        if let Some(ahead) = &self.ahead {
+            let why = format!("the snapshot is of entry {}, behind the end of the log", ahead.0.size);
+            return Err(Misfit::Snapshot(why));
+        }
+        self.remains.check(&self.state.evidence)?;
+        Ok(())
+    }
+
+    /// How many entries were looked at, with those that are gone.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Whether nothing is known of the state here, because what led to it is gone.
+    pub fn is_passing_over(&self) -> bool {
+        self.ahead.is_some()
+    }
+
+    /// The state of the log so far. It is not known while [`Fold::is_passing_over`].
     pub fn state(&self) -> &State {
         &self.state
     }
@@ -152,7 +282,9 @@ impl Fold {
         let state = &self.state;
         Found {
             tenant: state.tenant.to_string(),
-            entries: state.size,
+            entries: self.size,
+            gone: self.remains.count(),
+            replayed_from: self.from,
             first: self.first.map(rfc3339),
             last: self.first.map(|_| rfc3339(state.time)),
             denials: self.denials,
@@ -172,6 +304,8 @@ impl Sum for Found {
     fn sum<I: Iterator<Item = Self>>(logs: I) -> Self {
         logs.fold(Self::default(), |mut sum, log| {
             sum.entries += log.entries;
+            sum.gone += log.gone;
+            sum.replayed_from = sum.replayed_from.max(log.replayed_from);
             sum.denials += log.denials;
             sum.holds_ended += log.holds_ended;
             sum.holds_open += log.holds_open;

@@ -88,6 +88,11 @@ impl Watch {
         self.last = Some((entry.index, entry.time));
     }
 
+    /// The next entry was let go: when it was recorded is not known.
+    pub(crate) fn gone(&mut self) {
+        self.last = None;
+    }
+
     /// Remembers the time since the entry before, if it is among the longest.
     fn gap(&mut self, entry: &Entry) {
         let Some((last, from)) = self.last else { return };
@@ -155,6 +160,10 @@ mod tests {
         let mut watch = Watch::default();
         for ((second, what), index) in events.iter().zip(0..) {
             let (node, boot) = (String::new(), 1);
+            if *what == '?' {
+                watch.gone();
+                continue;
+            }
             let event = match what {
                 '+' => Event::Started {
                     node,
@@ -226,6 +235,12 @@ mod tests {
         check(&[(0, '*'), (10, '-'), (20, '+'), (3_620, 'x')], (2, 0, 0), 3_600);
         // An older copy was accepted: neither a crash nor a silence, for what is lost may tell.
         check(&[(0, '*'), (50, 'x'), (9_000, 'r'), (9_999, '+')], (2, 0, 0), 0);
+        // What was let go may have been recorded at any time.
+        check(
+            &[(0, '+'), (60, '.'), (0, '?'), (3_660, 'x'), (3_720, '.')],
+            (1, 0, 0),
+            0,
+        );
         // A busy log has no heartbeats and needs none.
         check(&[(0, '+'), (1, 'x'), (2, 'x'), (3, '-')], (1, 0, 0), 1);
     }

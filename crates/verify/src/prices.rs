@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use entry::{Entry, Event, Intent, Outcome, PriceRecord, UpstreamRecord};
+use entry::{Entry, Event, Intent, Outcome, PriceRecord, State, UpstreamRecord};
 use ledger::Attempt;
 use model::{Digest, Feature, FeatureUse, NanoUsd, ServiceTier, UpstreamName, Usage, UsageSource, Work};
 use pricing::{Demand, ModelPrices, Override, PriceBook, Region};
@@ -42,6 +42,8 @@ pub(crate) struct Prices {
     /// The tariffs of the book and the upstreams in effect, by upstream and model.
     tariffs: HashMap<UpstreamName, HashMap<String, Vec<Looked>>>,
     open: HashMap<Attempt, Open>,
+    /// Whether entries were let go before: what is missing may have been among them.
+    gone: bool,
     pub(crate) costs: Costs,
 }
 
@@ -159,6 +161,22 @@ impl Prices {
         }
     }
 
+    /// An entry was let go: it may have been any.
+    pub(crate) fn gone(&mut self) {
+        self.gone = true;
+    }
+
+    /// Goes on from the prices and the upstreams that a snapshot says were in effect.
+    pub(crate) fn resume(&mut self, state: &State) {
+        if let Some((book, index)) = state.prices.filter(|(_, index)| !self.books.contains_key(index)) {
+            // Without the prices that were declared: if there were any, the digest is another.
+            self.load(index, book, &[]);
+        }
+        self.in_effect = state.prices.map(|(_, index)| index);
+        self.tariffs.clear();
+        self.upstreams = state.upstreams.iter().map(provider).collect();
+    }
+
     fn load(&mut self, index: u64, digest: Digest, overrides: &[PriceRecord]) {
         self.tariffs.clear();
         let (shipped, shipped_digest) = shipped();
@@ -187,7 +205,7 @@ impl Prices {
     fn intent(&mut self, intent: &Intent) -> Result<(), String> {
         let named = intent.prices;
         // What was let through while nothing could be recorded was decided before.
-        if intent.spooled.is_none() && self.in_effect != Some(named) {
+        if intent.spooled.is_none() && self.in_effect != Some(named) && !self.gone {
             return Err(match self.in_effect {
                 Some(in_effect) => format!(
                     "the intent names the prices of entry {named}, but those of entry {in_effect} are in effect"
@@ -195,12 +213,20 @@ impl Prices {
                 None => format!("the intent names the prices of entry {named}, but none are in effect"),
             });
         }
-        let Some(book) = self.books.get(&named) else {
+        let action = &intent.action;
+        let unknown = self.gone && !self.upstreams.contains_key(&action.upstream);
+        let book = self.books.get(&named).filter(|_| !unknown);
+        let Some(book) = book else {
+            if self.gone {
+                let tariff = Arc::new(Tariff::UnknownBook);
+                let held = intent.hold;
+                self.open.insert(intent.attempt(), Open { tariff, held });
+                return Ok(());
+            }
             return Err(format!(
                 "the intent names entry {named} for its prices, which loads none"
             ));
         };
-        let action = &intent.action;
         let kind = Kind::of(&action.name);
         if !self.tariffs.contains_key(&action.upstream) {
             self.tariffs.insert(action.upstream.clone(), HashMap::new());

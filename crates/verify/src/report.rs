@@ -107,6 +107,17 @@ pub(crate) fn rfc3339_seconds(seconds: u64) -> String {
 pub fn about_entries(found: &Found) -> Vec<NotProven> {
     let costs = &found.costs;
     let mut open = Vec::new();
+    if found.gone > 0 {
+        let from = found.replayed_from.unwrap_or(0);
+        open.push(NotProven::new(
+            "gone",
+            format!(
+                "what {} entries said that were let go, whose hashes are there; and that the server wrote down rightly what \
+                 followed from the first {from} entries, from where the log is replayed",
+                found.gone
+            ),
+        ));
+    }
     let mut counted = |count: u64, code, what: &str| {
         if count > 0 {
             open.push(NotProven::new(code, what.replace('#', &count.to_string())));

@@ -5,7 +5,7 @@ use model::AdminName;
 use serde::Serialize;
 use tlog::{checkpoint::Checkpoint, note::Note};
 
-use crate::report::rfc3339;
+use model::rfc3339;
 
 /// An older copy that was put in the place of a newer one, and accepted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

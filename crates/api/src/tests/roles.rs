@@ -144,7 +144,7 @@ fn table() -> Vec<Line> {
         line(
             "POST /api/v1/asks/{action}/top-up",
             "/api/v1/asks/01a0c3d65a0071018101010101010101/top-up",
-            note,
+            note.clone(),
             answers_nothing,
         ),
         line(
@@ -206,6 +206,31 @@ fn table() -> Vec<Line> {
             "/api/v1/log-keys/00000000/retire",
             json!({}),
             owns_nothing,
+        ),
+        line(
+            "GET /api/v1/legal-holds",
+            "/api/v1/legal-holds",
+            none.clone(),
+            reads_audit,
+        ),
+        line(
+            "POST /api/v1/legal-holds",
+            "/api/v1/legal-holds",
+            json!({ "name": "case-1", "note": "x" }),
+            [201, 409, 403, 403, 403, 401],
+        ),
+        line(
+            "POST /api/v1/legal-holds/{name}/lift",
+            "/api/v1/legal-holds/case-0/lift",
+            note,
+            owns_nothing,
+        ),
+        // Nothing expires there.
+        line(
+            "POST /api/v1/audit/expire",
+            "/api/v1/audit/expire",
+            json!({}),
+            [409, 403, 403, 403, 403, 401],
         ),
         line(
             "POST /api/v1/reload",

@@ -117,6 +117,7 @@ impl World {
             reserve: 0,
             spool: None,
             witnesses: None,
+            retention: control::Retention::new(),
             public_log,
             heartbeat: None,
             limits: Limits::default(),

@@ -2,7 +2,9 @@
 
 mod accept_restored;
 mod describe;
+mod expire;
 mod export;
+mod hold;
 mod keys;
 mod list;
 mod pages;
@@ -32,6 +34,9 @@ pub(super) enum Command {
     Search(Box<search::Args>),
     Reindex(reindex::Args),
     AcceptRestored(accept_restored::Args),
+    Expire(expire::Args),
+    #[command(subcommand)]
+    Hold(hold::Command),
 }
 
 pub(super) async fn run(common: &Common, command: &Command, out: &mut Output) -> Result<(), Failure> {
@@ -46,6 +51,8 @@ pub(super) async fn run(common: &Common, command: &Command, out: &mut Output) ->
         Command::Verify(args) => verify::run(common, args, out).await,
         Command::Reindex(args) => reindex::run(common, args, out).await,
         Command::AcceptRestored(args) => accept_restored::run(common, args, out).await,
+        Command::Expire(args) => expire::run(common, args, out).await,
+        Command::Hold(command) => hold::run(common, command, out).await,
         Command::Export(args) => export::run(common, args, out).await,
         Command::Prove(args) => prove::run(common, args, out).await,
     }

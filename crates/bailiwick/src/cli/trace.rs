@@ -53,6 +53,12 @@ pub(super) async fn run(common: &Common, args: &Args, out: &mut Output) -> Resul
              all of them"
         ));
     }
+    if report.gone > 0 {
+        hint(format_args!(
+            "{DOUBTFUL}incomplete:{DOUBTFUL:#} {} entries of it were let go because their time was over",
+            report.gone
+        ));
+    }
     out.show(&report, |out| {
         let TraceNode { what, text, time, .. } = &report.tree;
         let begin = time.as_deref().map(readable).unwrap_or_default();

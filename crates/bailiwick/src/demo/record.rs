@@ -47,7 +47,7 @@ pub(crate) async fn of_log(data: &Path) -> anyhow::Result<Accounts> {
     let mut accounts = Accounts::new();
     let mut actions: BTreeMap<ActionId, Agent> = BTreeMap::new();
     while let Some(batch) = batches.next().await {
-        for bytes in batch?.entries()? {
+        for (_, bytes) in batch?.kept()? {
             log_entry(&Entry::decode(bytes)?.event, &mut actions, &mut accounts);
         }
     }

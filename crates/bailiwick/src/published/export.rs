@@ -11,9 +11,10 @@ use model::TenantName;
 use serde::Serialize;
 use store::Batch;
 use tlog::{
+    Hash, Stored,
     bundle::{self, BundleId},
     checkpoint::Checkpoint,
-    leaf_hash,
+    kept,
     note::{Note, VerifierKey},
     tile::{FULL, Growing},
 };
@@ -23,6 +24,10 @@ use super::{Published, PublishedError, Signed, corrupt, files::Files};
 const CHECKPOINT: &str = "checkpoint";
 const KEY: &str = "vkey";
 const HANDOVER: &str = "handover";
+/// The state that the log is replayed from where entries are gone.
+const SNAPSHOT: &str = "snapshot";
+/// Below this, bundles are without the entries that were let go.
+const KEPT: &str = "kept";
 
 /// What was written of one log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -74,6 +79,7 @@ pub(crate) async fn export(
         }
         files.settle()?;
     }
+    write_snapshot(published, tenant, size, &mut files).await?;
     // For whoever knows a key that signed before: how to go on to those that sign now.
     for (id, note) in &signed.handovers {
         let name = format!("{HANDOVER}/{id}");
@@ -103,6 +109,28 @@ pub(crate) async fn export(
         had,
         files: files.written(),
     })
+}
+
+/// Writes what the log is replayed from where entries are gone. What was let go while it was read is said by entries that
+/// this checkpoint is not over: then the older snapshot is gone, too.
+async fn write_snapshot(
+    published: &Published,
+    tenant: &TenantName,
+    size: u64,
+    files: &mut Files,
+) -> Result<(), PublishedError> {
+    let last = published.reader.snapshot(tenant, u64::MAX).await?;
+    let Some(snapshot) = published.reader.snapshot(tenant, size).await? else {
+        return match last {
+            Some(_) => Err(PublishedError::LetGo(tenant.clone())),
+            None => Ok(()),
+        };
+    };
+    if files.read(SNAPSHOT)?.as_ref() != Some(&snapshot.bytes) {
+        files.write(SNAPSHOT, &snapshot.bytes)?;
+        files.settle()?;
+    }
+    Ok(())
 }
 
 /// How many entries are there from an earlier export of the same log; 0 if there is none.
@@ -176,7 +204,7 @@ struct Writer {
     /// The index of the next entry.
     next: u64,
     /// The entries of the bundle that is being filled.
-    bundle: Vec<u8>,
+    bundle: Vec<Stored<Vec<u8>>>,
     /// The hashes of those of them that were there before.
     begun: Vec<u8>,
 }
@@ -211,16 +239,15 @@ impl Writer {
                 let expected = self.next;
                 return Err(corrupt(&self.tenant, store::BatchError::Gap { expected, found: index }));
             }
-            self.push(index, entry, files)?;
+            self.push(index, &entry, files)?;
         }
         Ok(())
     }
 
-    fn push(&mut self, index: u64, entry: &[u8], files: &mut Files) -> Result<(), PublishedError> {
-        let unreadable = |_| corrupt(&self.tenant, store::BatchError::Framing(index));
-        bundle::push(&mut self.bundle, entry).map_err(unreadable)?;
+    fn push(&mut self, index: u64, entry: &Stored<&[u8]>, files: &mut Files) -> Result<(), PublishedError> {
+        self.bundle.push(entry.to_owned());
         self.next = index + 1;
-        let leaf = leaf_hash(entry);
+        let leaf: Hash = entry.leaf();
         if index < self.growing.size() {
             // It was exported before, and must be the same.
             let (known, rest) = self.begun.split_at_checked(32).unwrap_or_default();
@@ -245,11 +272,23 @@ impl Writer {
     /// Writes what has been gathered of a bundle.
     fn bundle(&mut self, files: &mut Files) -> Result<(), PublishedError> {
         let last = self.next.saturating_sub(1) / u64::from(FULL);
-        if let Some(id) = BundleId::in_log(last, self.next).filter(|_| !self.bundle.is_empty()) {
-            files.write(&id.to_string(), &self.bundle)?;
+        let entries = std::mem::take(&mut self.bundle);
+        let Some(id) = BundleId::in_log(last, self.next).filter(|_| !entries.is_empty()) else {
+            return Ok(());
+        };
+        let unreadable = |_| corrupt(&self.tenant, store::BatchError::Framing(self.next.saturating_sub(1)));
+        let mut bytes = Vec::new();
+        if entries.iter().all(|entry| entry.bytes().is_some()) {
+            let mut whole = entries.iter().filter_map(Stored::bytes);
+            whole
+                .try_for_each(|entry| bundle::push(&mut bytes, entry))
+                .map_err(unreadable)?;
+            return files.write(&id.to_string(), &bytes);
         }
-        self.bundle.clear();
-        Ok(())
+        let mut all = entries.iter();
+        all.try_for_each(|entry| kept::push(&mut bytes, entry))
+            .map_err(unreadable)?;
+        files.write(&format!("{KEPT}/{id}"), &bytes)
     }
 
     /// Writes the unfinished tiles and the unfinished bundle.

@@ -8,7 +8,7 @@ use futures_util::{StreamExt as _, pin_mut};
 use model::{ActionId, TenantName};
 use store::Tiles;
 use tlog::{
-    Hash,
+    Hash, Stored,
     proof_file::ProofFile,
     tile::{Growing, Plan, TileId},
 };
@@ -55,10 +55,18 @@ pub(crate) async fn prove(
         return Err(PublishedError::Entry(unsigned(published, tenant, index, size).await?));
     }
     let bytes = published.reader.entry(tenant, index).await?;
-    let bytes = bytes.ok_or_else(|| PublishedError::Changed {
-        tenant: tenant.clone(),
-        size,
-    })?;
+    let bytes = match bytes {
+        Some(Stored::Kept(bytes)) => bytes,
+        Some(Stored::Gone(leaf)) => {
+            return Err(PublishedError::Entry(format!(
+                "entry {index} was let go because its time was over: there is nothing left to prove but its leaf hash, {leaf}"
+            )));
+        }
+        None => {
+            let tenant = tenant.clone();
+            return Err(PublishedError::Changed { tenant, size });
+        }
+    };
     let entry = Entry::decode(&bytes).map_err(|source| corrupt(tenant, store::BatchError::Entry { index, source }))?;
     let plan = Plan::inclusion(index, size).ok_or_else(|| PublishedError::Entry(beyond(tenant, index)))?;
     let tiles = Tiles::new(&published.data, published.reader.clone(), 0);
@@ -159,7 +167,7 @@ async fn only_entry(
     let id = action.to_string();
     let mut found = Vec::new();
     while let Some(batch) = batches.next().await.transpose()? {
-        for bytes in batch.entries().map_err(|error| corrupt(tenant, error))? {
+        for (_, bytes) in batch.kept().map_err(|error| corrupt(tenant, error))? {
             // Reading each entry takes ten times as long as looking for the id, which stands in it as text.
             if !bytes.windows(id.len()).any(|window| window == id.as_bytes()) {
                 continue;
@@ -173,7 +181,8 @@ async fn only_entry(
     }
     match found.as_slice() {
         [] => Err(PublishedError::Entry(format!(
-            "there is no entry of an action {action} in the log of tenant {tenant}"
+            "there is no entry of an action {action} in the log of tenant {tenant}; if it is an old one, they may have been \
+             let go"
         ))),
         [entry] => Ok(entry.index),
         several => {

@@ -365,18 +365,18 @@ fn billed(calls: &Calls) -> HashMap<String, Billed> {
 async fn fold(data: &Path, mut each: impl FnMut(&Entry, &dyn Fn() -> Hash)) -> State {
     let tenant = TenantName::default_tenant();
     let reader = store::Reader::open(data).await.unwrap();
-    let mut state = State::new(tenant.clone());
-    let mut range = CompactRange::new();
+    let mut log = store::Refold::new(tenant.clone(), None);
     // A second tree, grown entry by entry, to know the root after each.
     let mut tree = CompactRange::new();
     let mut batches = Box::pin(reader.batches(&tenant, 0));
     while let Some(batch) = batches.next().await {
-        let folded = batch.unwrap().fold(&mut state, &mut range, |entry, bytes| {
+        let folded = log.take(&batch.unwrap(), |entry, bytes| {
             tree.append(tlog::leaf_hash(bytes));
             each(entry, &|| tree.root());
         });
         folded.unwrap();
     }
+    let (state, ..) = log.finish().unwrap();
     state
 }
 

@@ -32,6 +32,7 @@ mod policies;
 mod public_log;
 mod replays;
 mod restored;
+mod retention;
 mod rollback;
 mod searching;
 mod serving;

@@ -47,8 +47,8 @@ async fn stored(world: &World) -> Vec<Entry> {
         .try_collect()
         .await
         .unwrap();
-    let entries = batches.iter().flat_map(|batch| batch.entries().unwrap());
-    entries.map(|entry| Entry::decode(entry).unwrap()).collect()
+    let entries = batches.iter().flat_map(|batch| batch.kept().unwrap());
+    entries.map(|(_, entry)| Entry::decode(entry).unwrap()).collect()
 }
 
 /// What was exported of a tenant.

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::{
     node::{Field, Placed},
     problem::Findings,
-    quantity::{Percent, Size, Span, Time, Times, size_text, span_text, time_text},
+    quantity::{Keep, Percent, Size, Span, Time, Times, keep_text, size_text, span_text, time_text},
 };
 
 /// How much.
@@ -170,6 +170,12 @@ pub(crate) trait Bound {
 impl Bound for u64 {
     fn shown(&self) -> impl fmt::Display {
         self
+    }
+}
+
+impl Bound for Keep {
+    fn shown(&self) -> impl fmt::Display {
+        keep_text(self.0)
     }
 }
 

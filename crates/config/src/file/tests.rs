@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use control::{Cause, Fallback, ModelPattern, Places, Retry, Rotation, SinkFormat, SinkStart, SinkTarget};
+use control::{Cause, Fallback, ModelPattern, Places, Retention, Retry, Rotation, SinkFormat, SinkStart, SinkTarget};
 use llm::Dialect;
 use model::UpstreamName;
 use proptest::prelude::*;
@@ -45,6 +45,7 @@ fn what_is_left_out_has_defaults() {
             quorum: 0,
             witness_timeout: Duration::from_secs(30),
         },
+        retention: Retention::new(),
         authzen: AuthzenSettings::default(),
         upstreams: Vec::new(),
         routes: Vec::new(),

@@ -24,6 +24,37 @@ pub enum AdminError {
         /// The name.
         name: String,
     },
+    /// There was such an entry.
+    #[error(
+        "entry {index} was let go because its time was over{}; the log keeps its leaf hash, {leaf}",
+        .last.map(|last| format!(", as entry {last} or one before it says")).unwrap_or_default()
+    )]
+    LetGo {
+        /// Its place.
+        index: u64,
+        /// What the tree has of it, in hexadecimal digits.
+        leaf: String,
+        /// The last entry that says that entries are let go.
+        last: Option<u64>,
+    },
+    /// There was such an action.
+    #[error("all {gone} entries of action {action} were let go because their time was over")]
+    AllLetGo {
+        /// Which.
+        action: ActionId,
+        /// How many entries.
+        gone: usize,
+    },
+    /// Entries of a piece of the published log were let go, so that it is not given out any more.
+    #[error(
+        "{gone} entries of {piece} were let go because their time was over, so it is not given out any more; its hashes are"
+    )]
+    Pruned {
+        /// How many.
+        gone: usize,
+        /// The piece.
+        piece: String,
+    },
     /// There is no budget of this name.
     #[error(
         "there is no budget {name:?} in tenant {tenant}; {}",

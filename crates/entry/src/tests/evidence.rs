@@ -8,7 +8,7 @@ use super::{
     log::Log,
     samples::{by, every_event},
 };
-use crate::{Absence, Absent, Class, Event, Expired, HEADS_MAX, LogHead, State};
+use crate::{Absence, Absent, Class, Event, Expired, HEADS_MAX, LastExpired, LogHead, State};
 
 const FIRST: &str = "agents.example/default+800c7c02+AYPq/wzmuWxj6qhTSxfK+4vgk3xyVwviAPuyBBnj2w/4";
 const SECOND: &str = "agents.example/default+1f2e3d4c+Ae1oDDzJfQKGBCOTz6hG0jlmmNfqXH1OUSCdEBPY0UFQ";
@@ -76,9 +76,17 @@ fn snapshot() -> Event {
 }
 
 fn expired(before: &[(Class, u64)], snapshot: u64) -> Event {
+    counted(before, 1, snapshot)
+}
+
+fn counted(before: &[(Class, u64)], count: u64, snapshot: u64) -> Event {
     let before: BTreeMap<_, _> = before.iter().copied().collect();
-    let by = by();
-    Event::Expired(Expired { before, snapshot, by })
+    Event::Expired(Expired {
+        before,
+        count,
+        snapshot,
+        by: by(),
+    })
 }
 
 fn hold(name: &str) -> Event {
@@ -98,7 +106,7 @@ fn lifted(name: &str) -> Event {
 }
 
 /// One event of every kind that a log says of itself.
-pub(super) fn evidence_events() -> Vec<Event> {
+pub(crate) fn evidence_events() -> Vec<Event> {
     vec![
         heads(12, &["default", "research"]),
         heartbeat(12),
@@ -114,7 +122,11 @@ pub(super) fn evidence_events() -> Vec<Event> {
         missed(1),
         met(),
         snapshot(),
-        expired(&[(Class::Calls, 120_000), (Class::Decisions, 180_000)], 184_400),
+        counted(
+            &[(Class::Calls, 120_000), (Class::Decisions, 180_000)],
+            167_204,
+            184_400,
+        ),
         hold("case-4711"),
         lifted("case-4711"),
     ]
@@ -239,9 +251,48 @@ fn nothing_expires_without_a_snapshot_or_under_a_legal_hold() {
 }
 
 #[test]
+fn no_more_expires_than_there_is() {
+    let mut log = Log::new();
+    for boot in 1..20 {
+        log.push(started(boot));
+    }
+    let at = log.push(snapshot());
+    let five = &[(Class::Server, 5)];
+    check(&log, false, counted(five, 0, at), "nothing");
+    check(&log, false, counted(five, 6, at), "more than there are");
+    check(&log, true, counted(five, 5, at), "all of them");
+    let last = log.push(counted(five, 4, at));
+    check(
+        &log,
+        false,
+        counted(&[(Class::Server, 6)], 3, at),
+        "one is left, and one more",
+    );
+    check(&log, true, counted(&[(Class::Server, 6)], 2, at), "all of them");
+    check(&log, false, counted(&[(Class::Calls, 3)], 2, at), "one is left");
+    let said = &log.state.evidence;
+    let place = LastExpired {
+        entry: last,
+        snapshot: at,
+    };
+    assert_eq!((said.gone, said.last_expired, said.gone_below()), (4, Some(place), 5));
+    for (class, index, gone) in [
+        (Some(Class::Server), 4, true),
+        (Some(Class::Server), 5, false),
+        (Some(Class::Calls), 4, false),
+        (None, 4, false),
+    ] {
+        assert_eq!(said.lets_go(class, index), gone, "{class:?} {index}");
+    }
+}
+
+#[test]
 fn every_kind_has_a_class_and_every_class_a_kind() {
     for class in Class::ALL {
-        assert!(every_event().iter().any(|event| event.class() == class), "{class:?}");
+        assert!(
+            every_event().iter().any(|event| event.class() == Some(class)),
+            "{class:?}"
+        );
         assert_eq!(
             serde_json::to_string(&class).unwrap(),
             format!("\"{}\"", class.as_str())

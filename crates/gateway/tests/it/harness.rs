@@ -426,6 +426,7 @@ async fn start(
         guards,
         reserve: 0,
         spool: None,
+        retention: control::Retention::new(),
         public_log: false,
         heartbeat: None,
         witnesses: None,

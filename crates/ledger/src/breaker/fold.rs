@@ -3,12 +3,16 @@
 use std::collections::{BTreeMap, HashMap};
 
 use model::{BreakerName, NanoUsd, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use super::{
     BreakerProblem, BreakerSpec, Cause, Closing, Notice, Scope, Step, StepKind, Trip, Warning,
     gate::{Breaker, Probe, key, run_key},
 };
-use crate::{Attempt, Labels};
+use crate::{
+    Attempt, Labels,
+    form::{self, MOST},
+};
 
 /// How many breakers a tenant may have.
 pub const MAX_BREAKERS: usize = 256;
@@ -90,16 +94,19 @@ pub enum Admission {
 }
 
 /// Where an attempt in flight was counted.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Place {
     breaker: BreakerName,
     edition: u64,
     of: String,
     /// The serial number of its step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     serial: Option<u64>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Flight {
     run: String,
     places: Vec<Place>,
@@ -114,13 +121,49 @@ struct Flight {
 /// 3. what is kept is bounded;
 /// 4. what [`Breakers::end`] owes is taken by [`Breakers::trip`] and [`Breakers::close`], in its order, if nothing comes
 ///    between (`tests::room`). A log in which it were not could never go on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Parts")]
 pub struct Breakers {
+    #[serde(serialize_with = "form::values")]
     pub(super) all: BTreeMap<BreakerName, Breaker>,
+    #[serde(serialize_with = "form::pairs")]
     flights: HashMap<Attempt, Flight>,
     /// The last serial number given: of definitions, touches and steps alike.
     serial: u64,
+    #[serde(skip)]
     room: usize,
+}
+
+/// What is written of breakers.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Parts {
+    all: Vec<Breaker>,
+    flights: Vec<(Attempt, Flight)>,
+    serial: u64,
+}
+
+impl TryFrom<Parts> for Breakers {
+    type Error = &'static str;
+
+    fn try_from(parts: Parts) -> Result<Self, &'static str> {
+        let Parts { all, flights, serial } = parts;
+        let newest = all.iter().map(Breaker::newest).max();
+        if serial > MOST || newest.is_some_and(|newest| newest > serial) {
+            return Err("breakers were given more serial numbers than there were");
+        }
+        let named = all.into_iter().map(|breaker| (breaker.spec.name.clone(), breaker));
+        let breakers = Self {
+            all: named.collect(),
+            flights: flights.into_iter().collect(),
+            serial,
+            ..Self::default()
+        };
+        if breakers.all.len() > MAX_BREAKERS || breakers.keys() > MAX_BREAKER_KEYS {
+            return Err("breakers know more than they can");
+        }
+        Ok(breakers)
+    }
 }
 
 impl Default for Breakers {

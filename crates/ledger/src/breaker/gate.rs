@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use model::{NanoUsd, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use super::{
     BreakerSpec, Cause, Phase, Scope,
@@ -10,35 +11,42 @@ use super::{
     pace::{Ends, Spent, Usual},
     steps::{Steps, View},
 };
-use crate::{Attempt, Label, Labels};
+use crate::{Attempt, Label, Labels, form::is_default};
 
 /// How long after its cooldown a key that nobody asks about is still shown as half-open, in seconds, if no window of its
 /// breaker is longer.
 const LAPSE_S: u32 = 86_400;
 
 /// Where the probe of a half-open key is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Probe {
     /// The next request is it.
     Due,
     /// In flight.
     Running(Attempt),
-    /// It went well: the key is about to be closed.
+    /// It went well: the key is about to be closed. This and what follows is never written: the entry that is owed comes
+    /// before any snapshot.
+    #[serde(skip)]
     Passed,
     /// It failed: the key is about to be opened again.
+    #[serde(skip)]
     Failed,
     /// It was answered, but a rule still holds: the same.
+    #[serde(skip)]
     InVain,
 }
 
 /// What is known of a key that is open or half-open.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Tripped {
     pub(super) cause: Cause,
     pub(super) since: Timestamp,
     pub(super) until: Timestamp,
     pub(super) probe: Probe,
     /// How many probes failed.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub(super) failed: u32,
 }
 
@@ -57,13 +65,19 @@ impl Tripped {
 }
 
 /// What is counted of a key, and whether it is stopped.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Gate {
+    #[serde(default, skip_serializing_if = "is_default")]
     pub(super) tripped: Option<Tripped>,
     /// Steps with lower serial numbers were forgotten by a reset.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub(super) floor: u64,
+    #[serde(default, skip_serializing_if = "is_default")]
     pub(super) spent: Spent,
+    #[serde(default, skip_serializing_if = "is_default")]
     pub(super) usual: Usual,
+    #[serde(default, skip_serializing_if = "is_default")]
     pub(super) ends: Ends,
     /// When something last happened.
     pub(super) last: Timestamp,
@@ -110,7 +124,8 @@ impl Gate {
 }
 
 /// One breaker.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Parts")]
 pub(super) struct Breaker {
     pub(super) spec: BreakerSpec,
     /// Which of the definitions of this name: what was counted under an earlier one is no more.
@@ -118,12 +133,60 @@ pub(super) struct Breaker {
     /// By [`Scope`] value. Those that are tripped are pinned.
     pub(super) gates: Keep<Gate>,
     /// The tripped ones, by when their cooldown is over.
+    #[serde(skip)]
     pub(super) stopped: BTreeSet<(Timestamp, Arc<str>)>,
     /// The steps of each run.
     pub(super) runs: Keep<Steps>,
 }
 
+/// What is written of a breaker. The rest follows from it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Parts {
+    spec: BreakerSpec,
+    edition: u64,
+    gates: Keep<Gate>,
+    runs: Keep<Steps>,
+}
+
+impl TryFrom<Parts> for Breaker {
+    type Error = &'static str;
+
+    fn try_from(parts: Parts) -> Result<Self, &'static str> {
+        let Parts {
+            spec,
+            edition,
+            gates,
+            runs,
+        } = parts;
+        spec.check().map_err(|_| "there is a breaker that could not have been declared")?;
+        if runs.all().any(|(_, pinned, steps)| pinned || !steps.is_bounded()) {
+            return Err("a breaker knows more of a run than it can");
+        }
+        let mut stopped = BTreeSet::new();
+        for (of, pinned, gate) in gates.all() {
+            if pinned != gate.tripped.is_some() {
+                return Err("a breaker does not know whether it stops");
+            }
+            stopped.extend(gate.tripped.as_ref().map(|tripped| (tripped.until, Arc::clone(of))));
+        }
+        Ok(Self {
+            spec,
+            edition,
+            gates,
+            stopped,
+            runs,
+        })
+    }
+}
+
 impl Breaker {
+    /// The greatest serial number that it was given.
+    pub(super) fn newest(&self) -> u64 {
+        let touched = [self.gates.newest(), self.runs.newest()];
+        touched.into_iter().flatten().fold(self.edition, u64::max)
+    }
+
     pub(super) fn new(spec: BreakerSpec, edition: u64) -> Self {
         Self {
             spec,

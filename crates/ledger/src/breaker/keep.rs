@@ -5,8 +5,11 @@ use std::{
     sync::Arc,
 };
 
+use serde::{Deserialize, Serialize, Serializer};
+
 /// Items by key. Those that are not pinned stand in the order in which they were touched last.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Vec<Row<T>>", bound = "T: Deserialize<'de>")]
 pub(super) struct Keep<T> {
     items: HashMap<Arc<str>, Kept<T>>,
     order: BTreeMap<u64, Arc<str>>,
@@ -17,6 +20,45 @@ struct Kept<T> {
     /// The serial number of the touch; `None` for one that is pinned.
     touched: Option<u64>,
     item: T,
+}
+
+/// How an item stands in a snapshot.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Row<T, K = String> {
+    of: K,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    touched: Option<u64>,
+    item: T,
+}
+
+impl<T: Serialize> Serialize for Keep<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let items: BTreeMap<&str, &Kept<T>> = self.items.iter().map(|(key, kept)| (&**key, kept)).collect();
+        serializer.collect_seq(items.into_iter().map(|(of, kept)| Row {
+            of,
+            touched: kept.touched,
+            item: &kept.item,
+        }))
+    }
+}
+
+impl<T> TryFrom<Vec<Row<T>>> for Keep<T> {
+    type Error = &'static str;
+
+    fn try_from(rows: Vec<Row<T>>) -> Result<Self, &'static str> {
+        let mut keep = Self::default();
+        for Row { of, touched, item } in rows {
+            let of: Arc<str> = of.into();
+            if let Some(serial) = touched
+                && keep.order.insert(serial, Arc::clone(&of)).is_some()
+            {
+                return Err("two items of a breaker were touched at once");
+            }
+            keep.items.insert(of, Kept { touched, item });
+        }
+        Ok(keep)
+    }
 }
 
 impl<T> Default for Keep<T> {
@@ -52,6 +94,18 @@ impl<T: Default> Keep<T> {
     #[cfg(test)]
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &T)> {
         self.items.iter().map(|(key, kept)| (&**key, &kept.item))
+    }
+
+    /// All of them, each with whether it is pinned, in no particular order.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&Arc<str>, bool, &T)> {
+        self.items
+            .iter()
+            .map(|(key, kept)| (key, kept.touched.is_none(), &kept.item))
+    }
+
+    /// The last touch.
+    pub(super) fn newest(&self) -> Option<u64> {
+        self.order.keys().next_back().copied()
     }
 
     pub(super) fn items_mut(&mut self) -> impl Iterator<Item = &mut T> {

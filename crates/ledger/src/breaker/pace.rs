@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use model::{NanoUsd, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use super::{Cause, ErrorRate, MICROS, SpendRate, SpendSurge};
+use crate::form;
 
 /// Into how many stretches the window of [`SpendRate`] is divided: what was booked stops counting up to one stretch early.
 const SPEND_PARTS: i64 = 60;
@@ -14,8 +16,11 @@ const ERROR_PARTS: i64 = 20;
 pub(super) const LEAST_WINDOWS: usize = 5;
 
 /// Sums by the number of the stretch, counted from 1970.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Stretches<T>(BTreeMap<i64, T>);
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(bound(serialize = "T: Serialize", deserialize = "T: Deserialize<'de>"))]
+struct Stretches<T>(
+    #[serde(serialize_with = "form::pairs", deserialize_with = "form::from_pairs")] BTreeMap<i64, T>,
+);
 
 impl<T: Default> Stretches<T> {
     /// The sum of a stretch, to be added to. Stretches `keep` or more away from it are forgotten.
@@ -46,7 +51,7 @@ fn part(within_s: u32, parts: i64) -> i64 {
 }
 
 /// What was booked lately.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Spent(Stretches<i64>);
 
 impl Spent {
@@ -71,7 +76,7 @@ impl Spent {
 }
 
 /// What was booked in this window and those before it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Usual(Stretches<i64>);
 
 impl Usual {
@@ -127,23 +132,31 @@ fn median(sorted: &[i64]) -> Option<i64> {
 }
 
 /// How many calls ended lately, and how many of them failed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Ends(Stretches<(u32, u32)>);
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Ends(Stretches<Tally>);
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Tally {
+    calls: u32,
+    failed: u32,
+}
 
 impl Ends {
     pub(super) fn add(&mut self, rule: &ErrorRate, failed: bool, now: Timestamp) {
         let number = number(now, part(rule.within_s, ERROR_PARTS));
-        let (calls, failures) = self.0.at(number, ERROR_PARTS);
-        *calls = calls.saturating_add(1);
-        *failures = failures.saturating_add(u32::from(failed));
+        let tally = self.0.at(number, ERROR_PARTS);
+        tally.calls = tally.calls.saturating_add(1);
+        tally.failed = tally.failed.saturating_add(u32::from(failed));
     }
 
     pub(super) fn cause(&self, rule: &ErrorRate, now: Timestamp) -> Option<Cause> {
         let number = number(now, part(rule.within_s, ERROR_PARTS));
-        let add = |(calls, failed): (u32, u32), part: &(u32, u32)| {
-            (calls.saturating_add(part.0), failed.saturating_add(part.1))
+        let add = |sum: Tally, part: &Tally| Tally {
+            calls: sum.calls.saturating_add(part.calls),
+            failed: sum.failed.saturating_add(part.failed),
         };
-        let (calls, failed) = self.0.near(number, ERROR_PARTS).fold((0, 0), add);
+        let Tally { calls, failed } = self.0.near(number, ERROR_PARTS).fold(Tally::default(), add);
         let many =
             calls >= u32::from(rule.calls) && u64::from(failed) * 100 >= u64::from(calls) * u64::from(rule.percent);
         many.then_some(Cause::Errors {

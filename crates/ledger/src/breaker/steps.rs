@@ -3,8 +3,10 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use model::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::{Cause, Loops, NoProgress, Step, seconds_between, within};
+use crate::form::is_default;
 
 /// How many steps of a run are kept.
 pub(super) const MAX_STEPS: usize = 64;
@@ -14,7 +16,8 @@ const MAX_WARNED: usize = 16;
 const LENGTHS: [usize; 2] = [2, 3];
 
 /// A step that was let through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Taken {
     serial: u64,
     step: Step,
@@ -22,7 +25,8 @@ struct Taken {
 }
 
 /// That a loop was warned of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Warned {
     serial: u64,
     length: usize,
@@ -32,11 +36,14 @@ struct Warned {
 }
 
 /// A run's last steps, those that failed left out: clients repeat failed calls, and should.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Steps {
     /// The key that the run belongs to.
     of: String,
+    #[serde(default, skip_serializing_if = "is_default")]
     taken: VecDeque<Taken>,
+    #[serde(default, skip_serializing_if = "is_default")]
     warned: VecDeque<Warned>,
 }
 
@@ -80,6 +87,11 @@ impl Steps {
     /// Takes a step back: its attempt failed, or was never sent.
     pub(super) fn take_back(&mut self, serial: u64) {
         self.taken.retain(|taken| taken.serial != serial);
+    }
+
+    /// Whether there are no more than are kept, of one that was read.
+    pub(super) fn is_bounded(&self) -> bool {
+        self.taken.len() <= MAX_STEPS && self.warned.len() <= MAX_WARNED
     }
 
     /// Whether nothing of it can count any more.

@@ -1,28 +1,33 @@
 //! One bucket of a limit: what each of its rates let through for one value of each label.
 
 use model::{LimitName, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use super::{
     index::Limit,
     meter::{self, Meter},
     spec::Rate,
 };
-use crate::{Amount, Charge, Label};
+use crate::{Amount, Charge, Label, form::is_default};
 
 /// Which bucket. The order is by limit.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Key {
     pub(super) limit: LimitName,
     /// The values of the limit's `each`, in the order of the labels.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub(super) of: Vec<String>,
 }
 
 /// What its limit's rates let through, in their order. The instants that it is given never go backwards.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Bucket {
     /// The last hold before it was made: older ones know another bucket of its name.
     pub(super) born: u64,
     /// How many holds in it are open.
+    #[serde(skip)]
     pub(super) open: usize,
     /// When all of it has run out if nothing comes; only kept up while none is open.
     pub(super) full_at: Timestamp,
@@ -110,13 +115,29 @@ impl Bucket {
     }
 
     fn look_ahead(&mut self, rates: &[Rate]) {
-        let longest = self
-            .meters
-            .iter()
-            .zip(rates)
-            .map(|(meter, rate)| meter.empty_in(rate))
-            .max();
-        self.full_at = self.at.saturating_add_micros(longest.unwrap_or(0));
+        self.full_at = self.empty_at(rates);
+    }
+
+    fn empty_at(&self, rates: &[Rate]) -> Timestamp {
+        let meters = self.meters.iter().zip(rates);
+        let longest = meters.map(|(meter, rate)| meter.empty_in(rate)).max();
+        self.at.saturating_add_micros(longest.unwrap_or(0))
+    }
+
+    /// Counts a hold that is open and took from it, of one that was read.
+    pub(super) fn recount(&mut self, rates: &[Rate], hold: u64, charge: &Charge) {
+        self.open = self.open.saturating_add(1);
+        for (meter, rate) in self.meters.iter_mut().zip(rates) {
+            meter.recount(hold, charge.of(rate.measure));
+        }
+    }
+
+    /// Adds up what it holds, of one that was read, after its holds were counted. Returns whether it can be a bucket of
+    /// these rates.
+    pub(super) fn add_up(&mut self, rates: &[Rate], newest: u64) -> bool {
+        let sound = self.meters.iter_mut().all(|meter| meter.add_up(newest));
+        let idle = self.open > 0 || self.full_at == self.empty_at(rates);
+        sound && idle && self.meters.len() == rates.len() && self.born <= newest
     }
 
     /// Whether it is as good as none.

@@ -23,32 +23,43 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use super::spec::Rate;
-use crate::Amount;
+use crate::{
+    Amount,
+    form::{MOST, is_default},
+};
 
 /// Units in one of what is counted: the microseconds of an hour.
 const SCALE: i128 = 3_600_000_000;
 
 /// How much one rate of one bucket has let through lately.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Meter {
     /// All that has not run out: the steps' heights and `loose`.
+    #[serde(skip)]
     level: i128,
     /// The part above the last step.
+    #[serde(default, skip_serializing_if = "is_default")]
     loose: i128,
     /// Holds up to this number have nothing left to give back.
     floor: u64,
+    #[serde(default, skip_serializing_if = "is_default")]
     steps: VecDeque<Step>,
 }
 
 /// What lies between two minima; see the module.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Step {
     /// It follows the holds up to this number, from the step before on.
     upto: u64,
     /// Above the step before.
     height: i128,
     /// How many of those holds are open.
+    #[serde(skip)]
     open: usize,
 }
 
@@ -149,6 +160,30 @@ impl Meter {
                 step.open = step.open.saturating_add(swallowed.open);
             }
         }
+    }
+
+    /// Counts a hold of an amount that is open, of one that was read.
+    pub(super) fn recount(&mut self, hold: u64, amount: Amount) {
+        let at = self.step_of(hold).filter(|_| amount > Amount::ZERO);
+        if let Some(step) = at.and_then(|at| self.steps.get_mut(at)) {
+            step.open = step.open.saturating_add(1);
+        }
+    }
+
+    /// Adds up the level of one that was read, after its holds were counted. Returns whether it can be one that took as many
+    /// holds as the newest one's number.
+    pub(super) fn add_up(&mut self, newest: u64) -> bool {
+        let heights = self.steps.iter().map(|step| step.height);
+        let level = heights.fold(Some(self.loose), |sum, height| sum?.checked_add(height));
+        self.level = level.unwrap_or_default();
+        let follows = |earlier: u64, later: u64| earlier < later;
+        let places: Vec<u64> = std::iter::once(self.floor).chain(self.steps.iter().map(|step| step.upto)).collect();
+        level.is_some_and(|level| level <= i128::MAX / 2)
+            && newest <= MOST
+            && self.loose >= 0
+            && self.steps.iter().all(|step| step.height > 0 && step.open > 0)
+            && places.is_sorted_by(|earlier, later| follows(*earlier, *later))
+            && places.last().is_none_or(|last| *last <= newest)
     }
 
     /// In how many microseconds it is empty, if nothing comes.

@@ -6,6 +6,7 @@ use std::{
 };
 
 use model::Timestamp;
+use serde::{Serialize, Serializer};
 
 use super::{
     bucket::{Bucket, Fill, Key},
@@ -17,12 +18,24 @@ use crate::Charge;
 const SWEEP: usize = 32;
 
 /// A limit and its buckets.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Pool {
+    #[serde(serialize_with = "as_spec")]
     limit: Arc<Limit>,
+    #[serde(serialize_with = "by_values")]
     buckets: BTreeMap<Arc<Key>, Bucket>,
     /// The buckets in which nothing is open, by when they are full again.
+    #[serde(skip)]
     idle: BTreeSet<(Timestamp, Arc<Key>)>,
+}
+
+fn as_spec<S: Serializer>(limit: &Arc<Limit>, serializer: S) -> Result<S::Ok, S::Error> {
+    limit.spec.serialize(serializer)
+}
+
+/// The name of the limit is in what it says.
+fn by_values<S: Serializer>(buckets: &BTreeMap<Arc<Key>, Bucket>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(buckets.iter().map(|(key, bucket)| (&key.of, bucket)))
 }
 
 impl Pool {
@@ -32,6 +45,40 @@ impl Pool {
             buckets: BTreeMap::new(),
             idle: BTreeSet::new(),
         }
+    }
+
+    /// One that was read: its holds are to be counted, and then it is to be added up.
+    pub(super) fn read(limit: &Arc<Limit>, buckets: Vec<(Vec<String>, Bucket)>) -> Self {
+        let key = |of| {
+            let limit = limit.spec.name.clone();
+            Arc::new(Key { limit, of })
+        };
+        let buckets = buckets.into_iter().map(|(of, bucket)| (key(of), bucket));
+        Self {
+            buckets: buckets.collect(),
+            ..Self::new(Arc::clone(limit))
+        }
+    }
+
+    /// Counts a hold that is open. Returns the key of its bucket as it is kept, if it is still there.
+    pub(super) fn recount(&mut self, key: &Key, hold: u64, charge: &Charge) -> Option<Arc<Key>> {
+        let kept = self.buckets.get_key_value(key).map(|(kept, _)| Arc::clone(kept))?;
+        if let Some(bucket) = self.buckets.get_mut(key).filter(|bucket| bucket.born < hold) {
+            bucket.recount(&self.limit.spec.rates, hold, charge);
+        }
+        Some(kept)
+    }
+
+    /// Finds what follows from what was read and counted. Returns whether it can be so.
+    pub(super) fn add_up(&mut self, newest: u64) -> bool {
+        let mut sound = true;
+        for (key, bucket) in &mut self.buckets {
+            sound &= bucket.add_up(&self.limit.spec.rates, newest) && key.of.len() == self.limit.each.len();
+            if bucket.open == 0 {
+                self.idle.insert((bucket.full_at, Arc::clone(key)));
+            }
+        }
+        sound
     }
 
     pub(super) fn limit(&self) -> &Limit {

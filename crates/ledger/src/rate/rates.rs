@@ -7,7 +7,11 @@ use std::{
 };
 
 use model::{LimitName, Timestamp};
+use serde::{Deserialize, Serialize, Serializer};
 
+mod parts;
+
+use self::parts::Parts;
 use super::{
     bucket::{Fill, Key},
     index::{Index, Limit},
@@ -16,7 +20,7 @@ use super::{
     pool::Pool,
     spec::{Rate, RateSpec},
 };
-use crate::{Attempt, Charge, Labels};
+use crate::{Attempt, Charge, Labels, form};
 
 /// The most buckets that a tenant's limits have together. Limits that have a bucket for each value of some labels share
 /// them equally, and none can have another one's: where a limit has its share, a request that needs one more of it is
@@ -34,14 +38,20 @@ pub const MAX_BUCKETS: usize = 100_000;
 ///
 /// The state is bounded by the limits ([`MAX_LIMITS`](super::MAX_LIMITS)), the buckets ([`MAX_BUCKETS`]) and the attempts
 /// that have not ended. A bucket that is full again, and in which no attempt is open, is forgotten.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Parts")]
 pub struct Rates {
+    #[serde(serialize_with = "form::values")]
     pools: BTreeMap<LimitName, Pool>,
+    #[serde(skip)]
     index: Index,
     /// How many limits share the buckets: those with `each`.
+    #[serde(skip)]
     sharing: usize,
     /// The limit whose buckets were looked through last for some to forget; the next one's are next.
+    #[serde(skip_serializing_if = "Option::is_none")]
     swept: Option<LimitName>,
+    #[serde(serialize_with = "form::pairs")]
     open: HashMap<Attempt, Open>,
     /// The number of the newest hold.
     newest: u64,
@@ -50,13 +60,18 @@ pub struct Rates {
 }
 
 /// An attempt that took and has not ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 struct Open {
     /// The number of its hold, greater than those of all that took before.
     hold: u64,
     /// What it took.
     charge: Charge,
+    #[serde(serialize_with = "keys")]
     buckets: Vec<Arc<Key>>,
+}
+
+fn keys<S: Serializer>(keys: &[Arc<Key>], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(keys.iter().map(AsRef::as_ref))
 }
 
 /// A limit that a request is under, and the bucket that it takes from.

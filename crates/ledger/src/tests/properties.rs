@@ -9,7 +9,7 @@ use ::model::{ActionId, NanoUsd, Timestamp};
 use proptest::prelude::*;
 
 use self::model::{COMMANDS, Event, Family, Model, Sums, changed};
-use super::table::budget;
+use super::{form::ledger_again, table::budget};
 use crate::{
     Amount, AtLimit, Attempt, Booking, BudgetSpec, Charge, Edit, Hold, Label, Ledger, LedgerError, Measure,
     NotAdmitted, Pot, Why,
@@ -440,6 +440,7 @@ impl Run {
             }
             prop_assert!(self.ledger.kept(&pot.budget) <= USERS.len() * (62 + 2 * open.len()));
         }
+        prop_assert_eq!(&ledger_again(&self.ledger, self.now), &self.ledger);
         prop_assert_eq!(self.ledger.holds().count(), open.len());
         for (attempt, amount) in open {
             prop_assert_eq!(self.ledger.hold(&attempt).map(|hold| hold.amount), Some(amount));

@@ -19,6 +19,7 @@ use std::fmt::Write as _;
 use jiff::{civil::DateTime, tz::TimeZone};
 use model::{ActionId, BudgetName, NanoUsd, Timestamp};
 
+use super::form::ledger_again;
 use crate::{
     Amount, AtLimit, Attempt, Balance, BudgetSpec, Charge, Edit, Hold, Label, Labels, Ledger, Measure, NotAdmitted,
     Pot, Reached, Refusal, Selector, Unit, Why, Window,
@@ -46,11 +47,14 @@ fn run(scenario: &str) -> Run {
         ledger: Ledger::default(),
         done: Vec::new(),
     };
+    let mut latest = run.now;
     for (at, line) in scenario.lines().enumerate() {
         let line = line.split('#').next().unwrap_or_default().trim();
         let (command, expected) = line.split_once("=>").unwrap_or((line, "ok"));
         let found = run.command(command.trim());
         assert_eq!(found, expected.trim(), "line {}: {line}", at + 1);
+        latest = latest.max(run.now);
+        assert_eq!(ledger_again(&run.ledger, latest), run.ledger, "line {}: {line}", at + 1);
     }
     run
 }

@@ -75,6 +75,7 @@ fn options(dir: &Path) -> Options {
         guards: dir.join("guard"),
         reserve: 0,
         spool: None,
+        retention: control::Retention::new(),
         public_log: false,
         heartbeat: None,
         witnesses: None,

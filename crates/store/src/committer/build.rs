@@ -142,6 +142,10 @@ impl<C: Clock> Committer<C> {
                 self.tend_due = true;
                 return Some(Reply::Changed(edited, answer));
             }
+            Command::Expire(order, answer) => {
+                let (tenant, expiry, by) = *order;
+                return Some(Reply::Changed(self.expire(&tenant, &expiry, by, now), answer));
+            }
             Command::Balances(tenant, query, answer) => return Some(Reply::Balances(tenant, query, answer)),
             Command::Rules(tenant, query, answer) => return Some(Reply::Rules(tenant, query, answer)),
             Command::View(tenant, answer) => return Some(Reply::View(tenant, answer)),
@@ -157,7 +161,11 @@ impl<C: Clock> Committer<C> {
                 drop(answer.send(result));
             }
             Command::Checkpoint(tenant, size, note, answer) => {
-                drop(answer.send(self.store.save_checkpoint(&tenant, size, &note).await));
+                let saved = self.store.save_checkpoint(&tenant, size, &note).await;
+                if saved.is_ok() {
+                    self.retention.signed(&tenant, size);
+                }
+                drop(answer.send(saved));
             }
         }
         None

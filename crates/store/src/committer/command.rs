@@ -21,7 +21,7 @@ use tokio::sync::{mpsc::OwnedPermit, oneshot};
 
 use super::run::WAITING;
 use crate::{
-    StoreError,
+    Expiry, StoreError,
     entity::{EntityChanges, EntityError},
     hold::End,
 };
@@ -330,6 +330,10 @@ pub(crate) enum Command {
         Box<(TenantName, BudgetName, EditOrder, String, AdminName)>,
         oneshot::Sender<Result<Changed, ChangeError>>,
     ),
+    Expire(
+        Box<(TenantName, Expiry, AdminName)>,
+        oneshot::Sender<Result<Changed, ChangeError>>,
+    ),
     View(TenantName, oneshot::Sender<Result<View, Unavailable>>),
     Balances(TenantName, BalanceQuery, oneshot::Sender<Result<Balances, Unavailable>>),
     Rules(TenantName, RulesQuery, oneshot::Sender<Result<Rules, Unavailable>>),
@@ -348,7 +352,9 @@ impl Command {
             Self::Deny(_, answer) | Self::Replay(_, answer) => drop(answer.send(Err(Unavailable))),
             Self::Decide(_, Some(answer)) => drop(answer.send(Err(Unavailable.into()))),
             Self::ChangeEntities(_, answer) => drop(answer.send(Err(Unavailable.into()))),
-            Self::Change(_, _, answer) | Self::Edit(_, answer) => drop(answer.send(Err(Unavailable.into()))),
+            Self::Change(_, _, answer) | Self::Edit(_, answer) | Self::Expire(_, answer) => {
+                drop(answer.send(Err(Unavailable.into())))
+            }
             Self::Balances(_, _, answer) => drop(answer.send(Err(Unavailable))),
             Self::Rules(_, _, answer) => drop(answer.send(Err(Unavailable))),
             Self::View(_, answer) => drop(answer.send(Err(Unavailable))),

@@ -23,7 +23,7 @@ use super::{
     stats::Stats,
 };
 use crate::{
-    StoreError,
+    Expiry, StoreError,
     entity::{EntityChanges, EntityError},
     hold::End,
     spool::Order,
@@ -218,6 +218,16 @@ impl Handle {
     ) -> Result<Changed, ChangeError> {
         let order = Box::new((tenant, budget, order, note, by));
         self.ask(|answer| Command::Edit(order, answer)).await?
+    }
+
+    /// Lets go what [`Reader::expiry`](crate::Reader::expiry) found: when this returns, the log says so. The bytes go later,
+    /// once that is signed.
+    ///
+    /// # Errors
+    /// [`ChangeError::Refused`] under a legal hold, and while what was let go before is still there.
+    pub async fn expire(&self, tenant: TenantName, expiry: Expiry, by: AdminName) -> Result<Changed, ChangeError> {
+        let order = Box::new((tenant, expiry, by));
+        self.ask(|answer| Command::Expire(order, answer)).await?
     }
 
     /// How budgets stand as of the last commit.

@@ -5,7 +5,8 @@
 //! write, `budgets.rs` is what budgets say to requests, `decisions.rs` what enforcement points are answered, `entities.rs` what is
 //! stored for policies to read, `allowances.rs` what calls may spend while writes fail, `boots.rs` what starts and stops
 //! record, `heart.rs` the heartbeats of quiet logs, `restoring.rs` accepts older copies while no server runs,
-//! `telling.rs` what operators are told, `health.rs` says whether it can record, `wall.rs` what time it is, and `room.rs` whether the disk has room.
+//! `telling.rs` what operators are told, `health.rs` says whether it can record, `retention.rs` lets go what is old,
+//! `wall.rs` what time it is, and `room.rs` whether the disk has room.
 
 mod allowances;
 mod boots;
@@ -19,6 +20,7 @@ mod health;
 mod heart;
 mod recovery;
 mod restoring;
+mod retention;
 mod room;
 mod run;
 mod shard;

@@ -11,8 +11,8 @@ use model::ActionId;
 use tlog::Hash;
 use tokio::sync::oneshot;
 
-use super::{command::Command, handle::Head, run::Committer, shard::Shard};
-use crate::{BatchError, Clock, StoreError};
+use super::{command::Command, handle::Head, retention::Retention, run::Committer, shard::Shard};
+use crate::{BatchError, Clock, Refold, StoreError};
 
 /// The waits between attempts to get going again, in milliseconds; the last one is repeated. Tests do not wait.
 const WAITS: [u64; 4] = if cfg!(test) {
@@ -110,6 +110,7 @@ impl<C: Clock> Committer<C> {
         let known = self.heads.borrow().clone();
         // Changes of entities that were not written, or were: whoever made them was told that nobody knows.
         self.rows.clear();
+        self.retention = Retention::default();
         let mut entities = self.store.entity_sets().await?;
         let mut landed = HashSet::new();
         let mut shards = BTreeMap::new();
@@ -118,29 +119,34 @@ impl<C: Clock> Committer<C> {
                 tenant: tenant.clone(),
                 source,
             };
-            let mut shard = Shard::new(tenant.clone());
+            let mut log = Refold::new(tenant.clone(), self.store.snapshot(&tenant).await?);
             let mut acknowledged = Acknowledged::new(known.get(&tenant));
+            let mut stopped = false;
             loop {
-                let page = self.store.page(&tenant, shard.state.size).await?;
+                let page = self.store.page(&tenant, log.range.size()).await?;
                 if page.is_empty() {
                     break;
                 }
                 let size = known.get(&tenant).map_or(0, |head| head.size);
                 for batch in page {
-                    let mut stopped = false;
-                    let folded = batch.fold(&mut shard.state, &mut shard.range, |entry, _| {
+                    let folded = log.take(&batch, |entry, _| {
                         stopped = matches!(entry.event, Event::Stopped { .. });
                         match &entry.event {
                             Event::Decided(decided) if entry.index >= size => drop(landed.insert(decided.id)),
                             _ => {}
                         }
                     });
-                    shard.stopped = stopped;
                     folded.map_err(corrupt)?;
-                    acknowledged.meet(shard.state.size, batch.root);
+                    acknowledged.meet(log.range.size(), batch.root);
                 }
             }
-            acknowledged.check(shard.state.size).map_err(corrupt)?;
+            acknowledged.check(log.range.size()).map_err(corrupt)?;
+            let mut shard = Shard::new(tenant.clone());
+            let left;
+            (shard.state, shard.range, left) = log.finish().map_err(corrupt)?;
+            shard.stopped = stopped;
+            self.retention.found(&tenant, left);
+            self.retention.signed(&tenant, self.store.signed(&tenant).await?);
             let (log, rows) = (shard.state.peps.entities, entities.remove(&tenant).unwrap_or(0));
             if log != rows {
                 return Err(StoreError::Entities { tenant, log, rows });

@@ -22,6 +22,7 @@ use super::{
     handle::{Handle, Heads, Health, SpoolHandle},
     health::{Gone, Pulse, watch_over},
     heart::Heart,
+    retention::Retention,
     room::Room,
     shard::Shard,
     stats::Stats,
@@ -88,6 +89,7 @@ pub struct Committer<C> {
     pub(super) answered: Vec<Decide>,
     /// Changes of entities that wait for the next write, with their entries.
     pub(super) rows: Vec<RowChanges>,
+    pub(super) retention: Retention,
     /// The holds whose owners were told that they have them.
     pub(super) granted: HashSet<Attempt>,
     /// When holds were last looked through for expired ones, by the steady clock; `None` to do it with the next batch.
@@ -139,6 +141,7 @@ impl<C: Clock> Committer<C> {
             ends: Vec::new(),
             answered: Vec::new(),
             rows: Vec::new(),
+            retention: Retention::default(),
             granted: HashSet::new(),
             wrote: 0,
             spool: None,
@@ -281,10 +284,15 @@ impl<C: Clock> Committer<C> {
         let mut lull = None;
         let suspicion = self.store.suspicion();
         while self.stopping.is_none() {
+            let release = self.release_at();
             tokio::select! {
                 biased;
                 () = suspicion.notified() => {
                     self.examine().await;
+                    continue;
+                }
+                () = over(release) => {
+                    self.release().await;
                     continue;
                 }
                 count = self.commands.recv_many(&mut gathered, BATCH), if asking => asking = count > 0,
@@ -395,12 +403,17 @@ impl<C: Clock> Committer<C> {
                 bytes += batch.entries.len();
             }
             let rows = std::mem::take(&mut self.rows);
+            let snapshots = std::mem::take(&mut self.retention.snapshots);
+            bytes += snapshots
+                .iter()
+                .map(|(_, snapshot)| snapshot.bytes.len())
+                .sum::<usize>();
             bytes += rows.iter().map(RowChanges::bytes).sum::<usize>();
             self.wrote = u64::try_from(bytes).unwrap_or(u64::MAX);
             let started = Instant::now();
             self.sound = false;
             self.lower_purse();
-            self.store.append(batches, rows).await?;
+            self.store.append(batches, rows, snapshots).await?;
             self.sound = true;
             self.stats.committed(entries, started.elapsed());
             for shard in self.shards.values_mut() {
@@ -416,9 +429,9 @@ impl<C: Clock> Committer<C> {
     }
 }
 
-/// Ends when the lull does; never if there is none.
-async fn over(lull: Option<tokio::time::Instant>) {
-    match lull {
+/// Ends at that time; never if there is none.
+async fn over(end: Option<tokio::time::Instant>) {
+    match end {
         Some(end) => tokio::time::sleep_until(end).await,
         None => std::future::pending().await,
     }

@@ -13,6 +13,7 @@ mod lifetimes;
 mod outages;
 mod overruns;
 mod random;
+mod retention;
 mod simulation;
 mod stopping;
 mod storage;

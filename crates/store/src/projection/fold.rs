@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use entry::{Entry, Event, Intent, Outcome};
 use model::{AgentName, KeyId, NanoUsd, Timestamp};
-use tlog::Hash;
+use tlog::{Hash, Stored};
 
 use super::{
     labels::{LabelSet, MAX_NAMES, OTHERS},
@@ -114,11 +114,16 @@ impl Tenant {
                 });
             }
             self.followed = None;
-            for bytes in batch.entries()? {
+            for stored in batch.entries()? {
                 let index = self.size;
+                self.size += 1;
+                let Stored::Kept(bytes) = stored else {
+                    // What followed from it can only be found by what it says itself.
+                    self.followed = None;
+                    continue;
+                };
                 let entry = Entry::decode(bytes).map_err(|source| BatchError::Entry { index, source })?;
                 self.entry(&entry, &mut delta);
-                self.size += 1;
             }
             self.root = Some(batch.root);
         }

@@ -98,7 +98,7 @@ async fn measure(
                 let tenant = tenant.clone();
                 StoreError::Corrupt { tenant, source }
             };
-            for (index, bytes) in (batch.first_index..).zip(batch.entries().map_err(corrupt)?) {
+            for (index, bytes) in batch.kept().map_err(corrupt)? {
                 let entry = Entry::decode(bytes);
                 let entry = entry.map_err(|source| corrupt(BatchError::Entry { index, source }))?;
                 if let Event::Outcome(outcome) = entry.event {

@@ -3,19 +3,19 @@
 use futures_util::TryStreamExt as _;
 use model::TenantName;
 use sqlx::Row as _;
-use tlog::bundle;
+use tlog::{Stored, kept};
 
 use super::{Reader, integer, unsigned};
-use crate::{BatchError, StoreError, log};
+use crate::{BatchError, StoreError};
 
 impl Reader {
-    /// `count` entries from `first` on, each behind its length. `None` if the log does not have all of them.
+    /// `count` entries from `first` on. `None` if the log does not have all of them.
     pub(crate) async fn bundle(
         &self,
         tenant: &TenantName,
         first: u64,
         count: u64,
-    ) -> Result<Option<Vec<u8>>, StoreError> {
+    ) -> Result<Option<Vec<Stored<Vec<u8>>>>, StoreError> {
         let end = first.saturating_add(count);
         let mut rows = sqlx::query(
             "SELECT first_index, entries FROM batch
@@ -27,7 +27,7 @@ impl Reader {
         .bind(integer(first))
         .bind(integer(end))
         .fetch(&self.pool);
-        let (mut bytes, mut next) = (Vec::new(), first);
+        let (mut found, mut next) = (Vec::new(), first);
         while let Some(row) = rows.try_next().await? {
             let batch = unsigned(row.try_get("first_index")?);
             let framed: &[u8] = row.try_get("entries")?;
@@ -35,24 +35,23 @@ impl Reader {
                 tenant: tenant.clone(),
                 source: BatchError::Framing(batch),
             };
-            let entries = log::split(framed).ok_or_else(corrupt)?;
+            let entries = kept::split(framed).map_err(|_| corrupt())?;
             for (index, entry) in (batch..).zip(entries) {
                 if index == next && index < end {
-                    bundle::push(&mut bytes, entry).map_err(|_| corrupt())?;
+                    found.push(entry.to_owned());
                     next += 1;
                 }
             }
         }
-        Ok((next == end).then_some(bytes))
+        Ok((next == end).then_some(found))
     }
 
-    /// One entry's bytes. `None` if the log does not have it.
+    /// One entry. `None` if the log does not have it.
     ///
     /// # Errors
     /// When the database cannot be read, or what is stored does not divide into entries.
-    pub async fn entry(&self, tenant: &TenantName, index: u64) -> Result<Option<Vec<u8>>, StoreError> {
-        let bytes = self.bundle(tenant, index, 1).await?;
-        // The length goes before it.
-        Ok(bytes.map(|mut bytes| bytes.split_off(2)))
+    pub async fn entry(&self, tenant: &TenantName, index: u64) -> Result<Option<Stored<Vec<u8>>>, StoreError> {
+        let found = self.bundle(tenant, index, 1).await?;
+        Ok(found.and_then(|found| found.into_iter().next()))
     }
 }

@@ -17,15 +17,48 @@ use std::{
 use model::TenantName;
 use sqlx::{Connection as _, SqliteConnection};
 use tlog::{
-    Hash,
+    Hash, Stored,
     bundle::{self, BundleId},
-    leaf_hash,
+    kept,
     tile::{Growing, Plan, ReadError, TileId},
 };
 use tokio::sync::Mutex;
 
 use crate::{Batch, BatchError, Reader, StoreError};
 use file::{File, Page};
+
+/// A bundle of entries, as far as they are there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Bundle {
+    /// All of them, each behind its length.
+    Whole(Vec<u8>),
+    /// Some were let go.
+    Pruned {
+        /// How many.
+        gone: usize,
+        /// All of them, as [`tlog::kept`] has them.
+        kept: Vec<u8>,
+    },
+}
+
+impl Bundle {
+    /// Of these entries. They are stored, so none is too long.
+    fn of(entries: &[Stored<Vec<u8>>]) -> Self {
+        let (mut whole, mut all) = (Vec::new(), Vec::new());
+        let mut gone = 0;
+        for entry in entries {
+            match entry.bytes() {
+                Some(bytes) => _ = bundle::push(&mut whole, bytes),
+                None => gone += 1,
+            }
+            _ = kept::push(&mut all, entry);
+        }
+        match gone {
+            0 => Self::Whole(whole),
+            gone => Self::Pruned { gone, kept: all },
+        }
+    }
+}
 
 /// The tiles of a data directory. Cheap to clone. Nothing is opened before it is used.
 #[derive(Clone, Debug)]
@@ -108,20 +141,19 @@ impl Tiles {
         tenant: &TenantName,
         id: BundleId,
         published: u64,
-    ) -> Result<Option<Vec<u8>>, StoreError> {
+    ) -> Result<Option<Bundle>, StoreError> {
         let (Some(first), Some(tile)) = (id.first(), id.hashes()) else {
             return Ok(None);
         };
-        let Some(bytes) = self.inner.reader.bundle(tenant, first, u64::from(id.width())).await? else {
+        let Some(entries) = self.inner.reader.bundle(tenant, first, u64::from(id.width())).await? else {
             return Ok(None);
         };
         let Some(hashes) = self.tile(tenant, tile, published).await? else {
             return Ok(None);
         };
-        let entries = bundle::split(&bytes).unwrap_or_default();
-        let found: Vec<u8> = entries.into_iter().flat_map(|entry| leaf_hash(entry).0).collect();
+        let found: Vec<u8> = entries.iter().flat_map(|entry| entry.leaf().0).collect();
         if found == hashes {
-            return Ok(Some(bytes));
+            return Ok(Some(Bundle::of(&entries)));
         }
         self.inner.reader.suspect();
         let last = first.saturating_add(u64::from(id.width())).saturating_sub(1);
@@ -320,7 +352,7 @@ pub fn append(
             });
         }
         for entry in batch.entries()? {
-            growing.append(leaf_hash(entry), &mut full);
+            growing.append(entry.leaf(), &mut full);
         }
         stored = Some(batch.root);
     }

@@ -5,7 +5,7 @@ use std::{convert::Infallible, fs, path::PathBuf};
 use model::{BatchId, Timestamp};
 use sqlx::{Executor as _, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
-use tlog::{CompactRange, tile};
+use tlog::{CompactRange, leaf_hash, tile};
 
 use super::*;
 use crate::{
@@ -78,7 +78,7 @@ impl World {
             entries,
         };
         self.store
-            .append(vec![(tenant.clone(), batch)], Vec::new())
+            .append(vec![(tenant.clone(), batch)], Vec::new(), Vec::new())
             .await
             .unwrap();
     }
@@ -111,7 +111,10 @@ impl World {
             let read = Plan::root(size).read(|id| Ok::<_, Infallible>(held[&id].clone()));
             assert_eq!(read, Ok(vec![root]), "{size}");
             for id in BundleId::since(0, size) {
-                let bytes = tiles.bundle(&tenant(), id, self.size()).await.unwrap().unwrap();
+                let found = tiles.bundle(&tenant(), id, self.size()).await.unwrap();
+                let Some(Bundle::Whole(bytes)) = found else {
+                    panic!("{id}: {found:?}")
+                };
                 let first = usize::try_from(id.first().unwrap()).unwrap();
                 assert_eq!(
                     bundle::split(&bytes).unwrap(),
@@ -375,8 +378,58 @@ async fn one_entry_by_its_index() {
     world.append(2).await;
     for index in 0..5_u64 {
         let found = world.store.reader().entry(&tenant(), index).await.unwrap();
-        assert_eq!(found.as_deref(), Some(format!("entry {index}").as_bytes()));
+        assert_eq!(found, Some(Stored::Kept(format!("entry {index}").into_bytes())));
     }
     assert_eq!(world.store.reader().entry(&tenant(), 5).await.unwrap(), None);
     assert_eq!(world.store.reader().entry(&other(), 0).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn tiles_are_made_again_after_entries_were_let_go() {
+    let mut world = World::new().await;
+    world.append(300).await;
+    let root = world.catch_up().await;
+    let batch = world.store.reader().page(&tenant(), 0).await.unwrap().remove(0);
+    let mut range = CompactRange::new();
+    let gone = |index, _: &[u8]| Ok(index < 300 && index % 100 == 7);
+    let entries = crate::db::retention::without(&batch, &mut range, gone)
+        .unwrap()
+        .unwrap();
+    let release = crate::db::retention::Release {
+        tenant: tenant(),
+        snapshot: 0,
+        batches: vec![(0, entries)],
+    };
+    world.store.let_go(release).await.unwrap();
+    world.tiles.close().await;
+    fs::remove_file(world.path()).unwrap();
+    let again = world.again();
+    assert_eq!(again.catch_up(&tenant(), 300).await.unwrap(), root);
+    for (path, expected) in [
+        ("tile/entries/000", 2),
+        ("tile/entries/001.p/44", 1),
+        ("tile/entries/001.p/7", 0),
+    ] {
+        let found = again
+            .bundle(&tenant(), path.parse().unwrap(), 300)
+            .await
+            .unwrap()
+            .unwrap();
+        let first = if path.ends_with("000") { 0 } else { 256 };
+        match found {
+            Bundle::Whole(bytes) => {
+                let last = first + bundle::split(&bytes).unwrap().len();
+                assert_eq!(bundle::split(&bytes).unwrap(), world.entries[first..last]);
+                assert_eq!(expected, 0, "{path}");
+            }
+            Bundle::Pruned { gone, kept } => {
+                assert_eq!(gone, expected, "{path}");
+                for (stored, entry) in tlog::kept::split(&kept).unwrap().iter().zip(&world.entries[first..]) {
+                    assert_eq!(stored.leaf(), leaf_hash(entry));
+                }
+            }
+        }
+    }
+    let found = world.store.reader().entry(&tenant(), 7).await.unwrap();
+    assert_eq!(found, Some(Stored::Gone(leaf_hash(b"entry 7"))));
 }

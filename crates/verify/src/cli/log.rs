@@ -70,6 +70,15 @@ impl Outcome for LogReport {
         }
         if let (Some(first), Some(last)) = (&found.first, &found.last) {
             text.fact("entries", format_args!("{} in order, {first} to {last}", found.entries));
+            if let Some(from) = found.replayed_from {
+                text.fact(
+                    "gone",
+                    format_args!(
+                        "{} were let go, as the log says; replayed from entry {from}",
+                        found.gone
+                    ),
+                );
+            }
             text.fact(
                 "calls",
                 format_args!(

@@ -11,7 +11,7 @@ use tlog::{
 };
 
 use super::{
-    CHECKPOINT,
+    CHECKPOINT, SNAPSHOT,
     differs::{Differs, altered},
     piece::{Piece, read},
     signers::Signed,
@@ -54,6 +54,15 @@ pub(super) fn tenant_of(checkpoint: &Checkpoint) -> TenantName {
     TenantName::new(tenant).unwrap_or_else(|_| TenantName::default_tenant())
 }
 
+/// An empty log, and what it is replayed from where entries are gone.
+fn fold(files: &Files, tenant: TenantName) -> Fold {
+    let mut fold = Fold::new(tenant);
+    if let Ok(snapshot) = files.read(SNAPSHOT) {
+        fold.set_snapshot(snapshot);
+    }
+    fold
+}
+
 /// A log on its way through the verifier.
 pub(super) struct Check<'a> {
     files: &'a Files,
@@ -83,7 +92,7 @@ impl<'a> Check<'a> {
             since,
             heads,
             headed: 0,
-            fold: Fold::new(tenant_of(checkpoint)),
+            fold: fold(files, tenant_of(checkpoint)),
             tree: Growing::new(),
             compared: 0,
             misfit: None,
@@ -122,7 +131,7 @@ impl<'a> Check<'a> {
             let start = offset + 2;
             offset = start + u64::try_from(read.length).unwrap_or(u64::MAX);
             if self.misfit.is_none() {
-                let taken = read.entry.map_err(Into::into).and_then(|entry| self.fold.take(&entry));
+                let taken = self.fold.take_read(read.entry);
                 self.misfit = taken.err().map(|misfit| Trouble {
                     entry: Some(index),
                     file: Some(piece.file.clone()),
@@ -250,6 +259,12 @@ impl<'a> Check<'a> {
                 );
                 troubles.push(Trouble::in_file(CHECKPOINT, what));
             }
+        }
+        if whole
+            && troubles.is_empty()
+            && let Err(misfit) = self.fold.finish()
+        {
+            troubles.push(Trouble::in_file(CHECKPOINT, misfit.to_string()));
         }
         if whole && let Some(owed) = self.fold.owes() {
             let what = format!("an entry of kind {owed} has to follow, and the log ends without it");

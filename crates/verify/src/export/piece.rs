@@ -1,9 +1,9 @@
 //! Bundles of entries, read from their files.
 
-use tlog::bundle::BundleId;
+use tlog::{Stored, bundle::BundleId, kept};
 
 use crate::{
-    files::{FileError, Files},
+    files::{FileError, Files, KEPT},
     read::Read,
     report::Trouble,
 };
@@ -24,27 +24,39 @@ pub(super) struct Piece {
 /// Reads one bundle, and every file that has the beginning of it.
 pub(super) fn read(files: &Files, id: BundleId) -> Piece {
     let mut piece = Piece::default();
-    let mut there = files.bundles(id).into_iter();
+    let (mut whole, mut pruned) = (files.bundles(id), files.kept(id));
+    // Where all entries are, what is left of them without some says nothing more.
+    let wide = |there: &[BundleId]| there.first().is_some_and(|main| main.width() >= id.width());
+    let of_whole = wide(&whole) || !wide(&pruned);
+    let (there, prefix) = match of_whole {
+        true => (&mut whole, ""),
+        false => (&mut pruned, KEPT),
+    };
+    let mut there = there.drain(..);
     let Some(main) = there.next() else {
         return piece.broken(id, id.to_string(), 0, FileError::Missing.to_string());
     };
-    piece.file = main.to_string();
-    let bytes = match files.read(&piece.file) {
+    piece.file = format!("{prefix}{main}");
+    let name = piece.file.clone();
+    let bytes = match files.read(&name) {
         Ok(bytes) => bytes,
-        Err(error) => return piece.broken(id, main.to_string(), 0, error.to_string()),
+        Err(error) => return piece.broken(id, name, 0, error.to_string()),
     };
     piece.files += 1;
     let mut rest = bytes.as_slice();
     let mut ends = vec![0];
+    let next = if of_whole { next } else { kept::next };
     while let Some((entry, behind)) = next(rest) {
         // What stands behind this log's entries is of a later checkpoint.
         if piece.entries.len() < usize::from(id.width()) {
-            piece.entries.push(Read::of(entry));
+            piece.entries.push(Read::stored(&entry));
         }
         rest = behind;
         ends.push(bytes.len() - rest.len());
     }
-    for file in there {
+    // Of files without some entries another may have others, as of the time when it was written: what they have is not
+    // compared. They are not read then.
+    for file in there.filter(|_| of_whole) {
         piece.files += 1;
         piece.others.extend(other_file(files, main, &bytes, file, &ends));
     }
@@ -52,19 +64,20 @@ pub(super) fn read(files: &Files, id: BundleId) -> Piece {
     let offset = bytes.len() - rest.len();
     if !rest.is_empty() {
         let what = format!("the bytes do not divide into entries: after {found} there is no whole one");
-        return piece.broken(id, main.to_string(), offset, what);
+        return piece.broken(id, name, offset, what);
     }
     if found != usize::from(main.width()) {
         let what = format!("{found} entries are in the file, and its name says {}", main.width());
-        return piece.broken(id, main.to_string(), offset, what);
+        return piece.broken(id, name, offset, what);
     }
     piece
 }
 
 /// The first entry in bytes, and what is behind it.
-fn next(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+fn next(bytes: &[u8]) -> Option<(Stored<&[u8]>, &[u8])> {
     let (length, rest) = bytes.split_first_chunk::<2>()?;
-    rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))
+    let (entry, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
+    Some((Stored::Kept(entry), rest))
 }
 
 /// Compares a file that has the beginning of the bundle, or goes on from it, with the bundle.

@@ -139,7 +139,12 @@ pub(super) fn describe(event: &Event) -> String {
 fn of_expired(expired: &Expired) -> String {
     let classes = expired.before.iter();
     let classes = classes.map(|(class, before)| format!("{} before entry {before}", class.as_str()));
-    format!("{} by {}", classes.collect::<Vec<_>>().join(", "), expired.by)
+    format!(
+        "{} entries: {} by {}",
+        expired.count,
+        classes.collect::<Vec<_>>().join(", "),
+        expired.by
+    )
 }
 
 fn of_decided(decided: &Decided) -> String {

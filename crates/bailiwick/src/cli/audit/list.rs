@@ -114,9 +114,12 @@ async fn backward(log: &mut Log<'_>, args: &Args) -> Result<Entries, Failure> {
     let (tenant, size) = (page.tenant.clone(), page.size);
     // Newest first.
     let mut found = Vec::new();
+    let mut end = size;
+    let mut first = page.entries.first().map_or(size, |first| first.entry.index);
+    first = first.min(size.saturating_sub(step));
     loop {
-        let first = page.entries.first().map_or(0, |first| first.entry.index);
-        for report in page.entries.into_iter().rev() {
+        // Where entries were let go, others come in their place, which were there already.
+        for report in page.entries.into_iter().rev().filter(|report| report.entry.index < end) {
             if matches(log, args, &report).await? {
                 found.push(report);
             }
@@ -125,8 +128,9 @@ async fn backward(log: &mut Log<'_>, args: &Args) -> Result<Entries, Failure> {
         if enough || first == 0 {
             break;
         }
-        let from = first.saturating_sub(step);
-        page = log.page(Some(from), first - from).await?;
+        end = first;
+        first = first.saturating_sub(step);
+        page = log.page(Some(first), end - first).await?;
     }
     found.truncate(usize::try_from(args.limit).unwrap_or(usize::MAX));
     found.reverse();

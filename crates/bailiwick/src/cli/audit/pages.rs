@@ -92,8 +92,11 @@ impl<'a> Log<'a> {
             return Ok(known.clone());
         }
         // Its intent stands before everything that was read.
-        let found = match self.entry(intent).await?.entry.event {
-            Event::Intent(intent) => intent.action.agent.to_string(),
+        let page = self.page(Some(intent), 1).await?;
+        let there = page.entries.into_iter().find(|there| there.entry.index == intent);
+        let found = match there.map(|there| there.entry.event) {
+            Some(Event::Intent(intent)) => intent.action.agent.to_string(),
+            // It was let go.
             _ => String::new(),
         };
         self.agents.insert(action, found.clone());

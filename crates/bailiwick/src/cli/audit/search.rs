@@ -186,6 +186,9 @@ impl Args {
 #[derive(Serialize)]
 struct Found {
     entries: Vec<FoundReport>,
+    /// How many more there were, which were let go.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gone: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
     logs: BTreeMap<String, IndexedReport>,
@@ -210,6 +213,11 @@ pub(super) async fn run(common: &Common, args: &Args, out: &mut Output) -> Resul
             ));
         }
     }
+    if let Some(gone) = found.gone {
+        hint(format_args!(
+            "{DOUBTFUL}incomplete:{DOUBTFUL:#} {gone} entries that fit were let go because their time was over"
+        ));
+    }
     out.show(&found, |out| {
         if found.entries.is_empty() {
             out.line("No such entries.")?;
@@ -231,6 +239,7 @@ pub(super) async fn run(common: &Common, args: &Args, out: &mut Output) -> Resul
 async fn search(client: &Client, args: &Args, limit: usize) -> Result<Found, Failure> {
     let mut parameters = args.parameters();
     let mut entries = Vec::new();
+    let mut gone = 0;
     loop {
         let wanted = (limit - entries.len()).min(PAGE);
         parameters.push(("limit", Some(wanted.to_string())));
@@ -238,12 +247,14 @@ async fn search(client: &Client, args: &Args, limit: usize) -> Result<Found, Fai
             .get(&format!("/api/v1/audit/search{}", query(parameters)))
             .await?;
         entries.extend(page.entries);
+        gone += page.gone;
         match page.next {
             // A page may be short, even empty, because looking for more would have taken too long.
             Some(next) if entries.len() < limit => parameters = vec![("cursor", Some(next))],
             next => {
                 return Ok(Found {
                     entries,
+                    gone: Some(gone).filter(|gone| *gone > 0),
                     next,
                     logs: page.logs,
                     trouble: page.trouble,

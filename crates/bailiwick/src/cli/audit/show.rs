@@ -86,7 +86,7 @@ async fn of_action(log: &mut Log<'_>, action: ActionId) -> Result<Vec<EntryRepor
     }
     if found.is_empty() {
         return Err(Failure::failed(format!(
-            "there is no entry of an action {action} in this log"
+            "there is no entry of an action {action} in this log; if it is an old one, they may have been let go"
         )));
     }
     Ok(found)
@@ -101,10 +101,11 @@ async fn start(log: &mut Log<'_>, action: ActionId) -> Result<u64, Failure> {
     let (mut low, mut high) = (0, log.page(Some(u64::MAX), 1).await?.size);
     while low < high {
         let middle = low + (high - low) / 2;
-        if log.entry(middle).await?.entry.time.unix_micros() < before {
-            low = middle + 1;
-        } else {
-            high = middle;
+        // The first that is there from this place on.
+        let there = log.page(Some(middle), 1).await?.entries.into_iter().next();
+        match there.filter(|there| there.entry.time.unix_micros() < before) {
+            Some(there) => low = there.entry.index + 1,
+            None => high = middle,
         }
     }
     Ok(low)

@@ -9,6 +9,7 @@ use super::table::{Done, Request, apply, attempt, instant, replay, spec, step, s
 use crate::{
     Admission, Attempt, BreakerEnding as Ending, BreakerError, BreakerPhase as Phase, Breakers, Cause, Notice, Trip,
     breaker::{gate::Probe, steps::MAX_STEPS},
+    tests::form::again,
 };
 
 const SPECS: [(&str, &str); 4] = [
@@ -223,6 +224,7 @@ impl World {
     }
 
     fn check(&self) {
+        assert_eq!(again(&self.breakers), self.breakers);
         assert_eq!(self.breakers.in_flight(), self.flying.len());
         for breaker in self.breakers.all.values() {
             assert!(breaker.runs.len() <= 6);

@@ -14,7 +14,7 @@ use model::{ActionId, NanoUsd, Timestamp};
 use crate::{
     Admission, Attempt, BreakerEnding as Ending, BreakerSpec, BreakerStop as Stop, Breakers, Cause, Closing, ErrorRate,
     Label, Labels, Loops, NextStep, NoProgress, Notice, Repeats, Scope, Selector, SpendRate, SpendSurge, Step,
-    StepKind, Trip,
+    StepKind, Trip, tests::form::again,
 };
 
 /// Runs a scenario. What was applied is then applied to a second set of breakers, which must be equal.
@@ -25,6 +25,7 @@ pub(super) fn check(scenario: &str) {
         let (command, expected) = line.split_once("=>").unwrap_or((line, "ok"));
         let found = run.command(command.trim());
         assert_eq!(found, expected.trim(), "line {}: {line}", at + 1);
+        assert_eq!(again(&run.breakers), run.breakers, "line {}: {line}", at + 1);
     }
     assert_eq!(replay(&run.done), run.breakers, "replayed");
 }

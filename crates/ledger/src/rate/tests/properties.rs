@@ -5,7 +5,7 @@ use model::{ActionId, Timestamp};
 use proptest::prelude::*;
 
 use super::super::{LimitReason, Limited, Per, Rate, RateSpec, Rates};
-use crate::{Amount, Attempt, Charge, Label, Labels, Measure, Selector};
+use crate::{Amount, Attempt, Charge, Label, Labels, Measure, Selector, tests::form::again};
 
 const USERS: [&str; 2] = ["ann", "bob"];
 
@@ -299,6 +299,7 @@ proptest! {
         let mut run = Run::new();
         for command in &commands {
             run.apply(command);
+            prop_assert_eq!(&again(&run.rates), &run.rates);
             run.check_levels();
         }
     }

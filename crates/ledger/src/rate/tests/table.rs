@@ -15,7 +15,7 @@ use std::fmt::Write as _;
 use model::{ActionId, LimitName, NanoUsd, Timestamp};
 
 use super::super::{LimitReason, Limited, Per, Rate, RateError, RateSpec, Rates, check_rates};
-use crate::{Amount, Attempt, Charge, Label, Labels, Measure, Selector};
+use crate::{Amount, Attempt, Charge, Label, Labels, Measure, Selector, tests::form::again};
 
 /// Runs a scenario. Each wait that it finds is tried: then the request goes, and a microsecond earlier it does not. What
 /// changed the state is replayed into another, which must be equal.
@@ -26,6 +26,7 @@ pub(super) fn check(scenario: &str) {
         let (command, expected) = line.split_once("=>").unwrap_or((line, "ok"));
         let found = run.command(command.trim());
         assert_eq!(found, expected.trim(), "line {}: {line}", at + 1);
+        assert_eq!(again(&run.rates), run.rates, "line {}: {line}", at + 1);
     }
     let mut second = Rates::default();
     for done in run.done {

@@ -204,7 +204,7 @@ pub(super) async fn replay(dir: &Path, tenant: &TenantName, debt_allowed: bool) 
             entries.push(entry.clone())
         });
         folded.unwrap();
-        for bytes in batch.entries().unwrap() {
+        for (_, bytes) in batch.kept().unwrap() {
             live.apply(&Entry::decode(bytes).unwrap()).unwrap();
             for spec in live.ledger.budgets() {
                 for balance in live.ledger.balances(&spec.name, live.time, usize::MAX) {
@@ -536,8 +536,8 @@ pub(super) async fn system_log(dir: &Path) -> Vec<(&'static str, u64)> {
 pub(super) async fn events(dir: &Path, tenant: &TenantName) -> Vec<Event> {
     let reader = Reader::open(dir).await.unwrap();
     let batches: Vec<_> = reader.batches(tenant, 0).try_collect().await.unwrap();
-    let entries = batches.iter().flat_map(|batch| batch.entries().unwrap());
-    entries.map(|bytes| Entry::decode(bytes).unwrap().event).collect()
+    let entries = batches.iter().flat_map(|batch| batch.kept().unwrap());
+    entries.map(|(_, bytes)| Entry::decode(bytes).unwrap().event).collect()
 }
 
 pub(super) fn assert_same(view: &View, folded: &View) {

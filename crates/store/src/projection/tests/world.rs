@@ -339,13 +339,7 @@ impl World {
         let mut batches = std::pin::pin!(self.reader.batches(tenant, 0));
         while let Some(batch) = batches.next().await {
             let batch = batch.unwrap();
-            entries.extend(
-                batch
-                    .entries()
-                    .unwrap()
-                    .iter()
-                    .map(|bytes| Entry::decode(bytes).unwrap()),
-            );
+            entries.extend(batch.kept().unwrap().map(|(_, bytes)| Entry::decode(bytes).unwrap()));
         }
         entries
     }

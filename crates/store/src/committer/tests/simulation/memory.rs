@@ -160,11 +160,8 @@ impl Memory {
         let Some(batch) = self.shard.take_batch(id, self.boot) else {
             return Vec::new();
         };
-        let entries = batch
-            .entries()
-            .unwrap()
-            .into_iter()
-            .map(|bytes| Entry::decode(bytes).unwrap());
+        let entries = batch.kept().unwrap();
+        let entries = entries.map(|(_, bytes)| Entry::decode(bytes).unwrap());
         let entries: Vec<_> = entries.collect();
         for entry in &entries {
             self.oracle.take(entry, request);
