@@ -10,8 +10,8 @@ use tlog::{
 
 use crate::{assert_plain, must};
 
-/// The path of a published file, a bundle, one without some of its entries, the proof of an entry, a witness's key or a cosigned checkpoint: what is read is
-/// written as the very same bytes, and nobody is believed who did not sign.
+/// The path of a published file, a bundle, one without some of its entries, the proof of an entry, a witness's key or a
+/// cosigned checkpoint: what is read is written as the very same bytes, and nobody is believed who did not sign.
 pub fn published(data: &[u8]) {
     if let Ok(entries) = bundle::split(data) {
         let mut again = Vec::new();
