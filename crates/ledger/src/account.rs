@@ -294,7 +294,8 @@ impl Account {
     /// might be booked in one period and end in another, or a sum overflow.
     pub(crate) fn is_sound(&self, window: &Window, edition: u64) -> bool {
         let slots: Vec<&Slot> = self.earlier.last().into_iter().chain(&self.slots).collect();
-        let own = |slot: &Slot| slot.edition == self.edition && (!window.is_rolling() || window.fits_itself(slot.period));
+        let own =
+            |slot: &Slot| slot.edition == self.edition && (!window.is_rolling() || window.fits_itself(slot.period));
         let earlier = self.earlier.last().is_none_or(|last| {
             let follows = !window.is_rolling() && !self.slots.is_empty();
             last.edition < self.edition || (last.edition == self.edition && follows)

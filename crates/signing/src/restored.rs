@@ -201,7 +201,7 @@ impl Restoration {
                 tenant: tenant.clone(),
                 source,
             };
-            for bytes in batch.entries().map_err(corrupt)? {
+            for (_, bytes) in batch.kept().map_err(corrupt)? {
                 let entry = Entry::decode(bytes).map_err(StoreError::from)?;
                 if matches!(&entry.event, Event::Restored { checkpoint, .. } if checkpoint == note) {
                     return Ok(true);

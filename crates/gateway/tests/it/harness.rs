@@ -24,7 +24,6 @@ use llm::Dialect;
 use model::{AgentName, BudgetName, KeyId, NanoUsd, TenantName, Tier, UpstreamName};
 use secrecy::ExposeSecret as _;
 use store::DataDir;
-use tlog::CompactRange;
 
 mod clock;
 
@@ -401,12 +400,12 @@ impl Harness {
         self.control.stop("test").await;
         let reader = store::Reader::open(&self.dir.path().join("data")).await.unwrap();
         let tenant = TenantName::default_tenant();
-        let mut state = State::new(tenant.clone());
-        let mut range = CompactRange::new();
+        let mut log = store::Refold::new(tenant.clone(), None);
         let mut batches = Box::pin(reader.batches(&tenant, 0));
         while let Some(batch) = batches.next().await {
-            batch.unwrap().fold(&mut state, &mut range, |_, _| {}).unwrap();
+            log.take(&batch.unwrap(), |_, _| {}).unwrap();
         }
+        let (state, ..) = log.finish().unwrap();
         assert_eq!(state.open.len(), 0, "no hold is open");
         state
     }
