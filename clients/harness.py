@@ -8,10 +8,12 @@ import os
 import queue
 import re
 import signal
+import sqlite3
 import subprocess
 import threading
 import urllib.parse
 import urllib.request
+from contextlib import closing
 from pathlib import Path
 
 # Long enough for a loaded machine with two cores; nobody waits for it when all is well.
@@ -318,6 +320,13 @@ def fetch(url: str, headers=None) -> bytes:
 
 # Whatever proxy the machine names: nothing here leaves it.
 NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def tables(path: Path) -> dict:
+    """The rows of each table of a database, as text. An index of words keeps its own rows in tables beside it."""
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+        listed = database.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL%'")
+        return {name: repr(database.execute(f'SELECT * FROM "{name}"').fetchall()) for (name,) in listed.fetchall()}
 
 
 def clean_environment() -> dict:
