@@ -38,7 +38,7 @@ pub struct Trust {
     /// How many of which witnesses must have cosigned its checkpoint, if any.
     pub quorum: Option<Quorum>,
     /// Texts of earlier checkpoints of the log: it must go on from each. Where its key was exchanged since, one that a known
-    /// key signed leads to the new one.
+    /// key signed leads to the new one; so do those in `handover/` of the log's directory.
     pub since: Vec<String>,
 }
 
@@ -154,7 +154,7 @@ fn look(
     let wrong = |what: String| Trouble::in_file(CHECKPOINT, what);
     let text = files.read(CHECKPOINT).map_err(|error| wrong(error.to_string()))?;
     let text = String::from_utf8(text).map_err(|_| wrong("a checkpoint is a text".to_owned()))?;
-    let mut signatures = Signatures::read(text, trust).map_err(wrong)?;
+    let mut signatures = Signatures::read(text, trust, || files.handovers()).map_err(wrong)?;
     let Checkpoint { origin, size, root } = &signatures.checkpoint().checkpoint;
     let size = *size;
     report.origin = origin.to_string();

@@ -2,7 +2,8 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
+    fs,
+    io::{self, Read as _},
     path::{Path, PathBuf},
 };
 
@@ -26,6 +27,12 @@ pub(crate) struct Files {
 
 /// Below which bundles are without the entries that were let go.
 pub(crate) const KEPT: &str = "kept/";
+
+/// Where the checkpoints are that lead from one key to the next.
+const HANDOVERS: &str = "handover";
+/// How many of them are read, and how much of each: a log has one for each exchange of its key.
+const HANDOVERS_MAX: usize = 100;
+const NOTE_MAX: u64 = 64 * 1024;
 
 /// Why a piece of a log cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -120,6 +127,20 @@ impl Files {
             .chain(self.kept.keys())
             .filter(|index| BundleId::in_log(**index, size).is_none());
         tiles.count() + bundles.count()
+    }
+
+    /// The checkpoints by which whoever knows an older key of the log goes on to a newer one, as far as they can be read.
+    pub(crate) fn handovers(&self) -> Vec<String> {
+        let listed = fs::read_dir(self.dir.join(HANDOVERS)).into_iter().flatten().flatten();
+        let mut paths: Vec<PathBuf> = listed.map(|file| file.path()).collect();
+        paths.sort();
+        let read = paths.iter().take(HANDOVERS_MAX).filter_map(|path| {
+            let mut text = String::new();
+            let file = fs::File::open(path).ok()?;
+            file.take(NOTE_MAX).read_to_string(&mut text).ok()?;
+            Some(text)
+        });
+        read.collect()
     }
 
     pub(crate) fn read(&self, path: &str) -> Result<Vec<u8>, FileError> {

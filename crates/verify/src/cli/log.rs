@@ -15,7 +15,8 @@ use super::{
 /// DIR is a log as c2sp.org/tlog-tiles has it: `checkpoint` and `tile/`, as `bailiwick audit export --tiles` writes them or
 /// as they were fetched from `/log/TENANT/`. Every file is compared byte for byte with the signed root, and every entry with
 /// the entries before it: their order, each hold and its end, each balance and limit, and what each call cost. A file
-/// `vkey` in DIR is not read: whoever made the log could have made it too.
+/// `vkey` in DIR is not read: whoever made the log could have made it too. Where the log's key was exchanged, the
+/// checkpoints in `handover/` lead from the key you know to the one that signs: both have signed them.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -27,6 +27,9 @@ pub(super) struct Signatures<'a> {
     known: &'a [VerifierKey],
     checkpoint: Signed,
     since: Vec<Signed>,
+    /// How many of these were named by whoever asks. The others came with the log: they count where a known key signed them,
+    /// and mean nothing otherwise.
+    named: usize,
     pub(super) witnesses: Vec<Witnessed>,
 }
 
@@ -48,8 +51,13 @@ impl Signed {
 }
 
 impl<'a> Signatures<'a> {
-    /// Reads the checkpoint of a log and the earlier ones, and says what is wrong with them in any case.
-    pub(super) fn read(text: String, trust: &'a Trust) -> Result<Self, String> {
+    /// Reads the checkpoint of a log and the earlier ones, and says what is wrong with them in any case. Where no known key
+    /// signed it, the handovers that came with the log may lead to the key that did.
+    pub(super) fn read(
+        text: String,
+        trust: &'a Trust,
+        handovers: impl FnOnce() -> Vec<String>,
+    ) -> Result<Self, String> {
         let wrong = |error: String| format!("the checkpoint is not to be believed: {error}");
         let checkpoint = Signed::read(text).map_err(wrong)?;
         let mut since = Vec::new();
@@ -62,11 +70,24 @@ impl<'a> Signatures<'a> {
             }
             since.push(old);
         }
+        let named = since.len();
         let by_known = checkpoint.is_by(&trust.keys).map_err(wrong)?;
+        if !by_known {
+            let of_this = |old: &Signed| {
+                let (old, now) = (&old.checkpoint, &checkpoint.checkpoint);
+                old.origin == now.origin && old.size <= now.size
+            };
+            let read = handovers().into_iter().filter_map(|text| Signed::read(text).ok());
+            since.extend(read.filter(of_this));
+        }
         let mut leads = by_known;
         for (old, number) in since.iter().zip(1..) {
             let by_known = old.is_by(&trust.keys);
-            leads |= by_known.map_err(|error| format!("earlier checkpoint {number} is not to be believed: {error}"))?;
+            leads |= match by_known {
+                Ok(by_known) => by_known,
+                Err(_) if number > named => false,
+                Err(error) => return Err(format!("earlier checkpoint {number} is not to be believed: {error}")),
+            };
         }
         if !leads {
             return Err(wrong(NoteError::UnknownSigners.to_string()));
@@ -77,6 +98,7 @@ impl<'a> Signatures<'a> {
             witnesses: witnesses.transpose().map_err(wrong)?.unwrap_or_default(),
             checkpoint,
             since,
+            named,
         })
     }
 
@@ -111,7 +133,7 @@ impl<'a> Signatures<'a> {
         }
         let mut troubles = Vec::new();
         let unknown = "no known key signed it, nor one that the log added beside a known one";
-        for (old, number) in self.since.iter().zip(1..) {
+        for (old, number) in self.since.iter().take(self.named).zip(1..) {
             if old.is_by(&keys) != Ok(true) {
                 troubles.push(format!("earlier checkpoint {number} is not to be believed: {unknown}"));
             }

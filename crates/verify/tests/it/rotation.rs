@@ -110,6 +110,47 @@ fn who_knew_the_old_key_goes_on_to_the_new_one() {
 }
 
 #[test]
+fn handovers_that_come_with_the_log_lead_to_the_new_key() {
+    let (first, second, third) = (key(), other(8), other(9));
+    let entries = exchanged();
+    let at = |size: usize, keys: &[&SigningKey]| export_by(&entries[..size], keys)["checkpoint"].clone();
+    let now = export_by(&entries, &[&third]);
+    let with = |handovers: &[Vec<u8>]| {
+        let mut export = now.clone();
+        for (note, number) in handovers.iter().zip(1..) {
+            export.insert(format!("handover/{number}"), note.clone());
+        }
+        export
+    };
+    let (to_second, to_third) = (at(250, &[&first, &second]), at(400, &[&second, &third]));
+    let all = with(&[to_second.clone(), to_third.clone()]);
+    for (known, added, since) in [(&first, 2, vec![250, 400]), (&second, 1, vec![250, 400]), (&third, 0, vec![])] {
+        let report = found(&all, known, &[]);
+        assert!(report.ok, "{:?}", report.troubles);
+        assert_eq!((report.keys_added.len(), &report.goes_on_from), (added, &since));
+    }
+    // What no known key signed leads nowhere, and what is no checkpoint is passed over.
+    let mut forged = to_second.clone();
+    let last = forged.len() - 10;
+    forged[last] ^= 1;
+    for handovers in [
+        vec![to_third.clone()],
+        vec![to_second.clone()],
+        vec![forged, to_third.clone()],
+        vec![at(250, &[&other(77), &second]), to_third.clone()],
+        vec![b"no note".to_vec()],
+    ] {
+        let report = found(&with(&handovers), &first, &[]);
+        assert!(!report.ok, "{:?}", report.keys_added);
+    }
+    // A handover of another history is told, whoever signed it.
+    let mut other_history = entries.clone();
+    other_history.swap(0, 1);
+    let fork = export_by(&other_history[..250], &[&first, &second])["checkpoint"].clone();
+    assert!(!found(&with(&[fork, to_third]), &first, &[]).ok);
+}
+
+#[test]
 fn a_key_that_retired_signs_nothing_more() {
     let (first, second) = (key(), other(8));
     let entries = exchanged();
