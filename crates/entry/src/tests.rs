@@ -18,3 +18,4 @@ mod samples;
 mod thresholds;
 mod tokens;
 mod versions;
+mod written;
