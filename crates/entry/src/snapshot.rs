@@ -38,7 +38,9 @@ pub enum SnapshotError {
     #[error("a snapshot has {0} bytes, at most {MAX_SNAPSHOT_BYTES} are allowed")]
     TooLong(usize),
     /// Written by a later program.
-    #[error("the snapshot has format {0}; this program reads up to format {FORMAT}: use the program that wrote it, or a later one")]
+    #[error(
+        "the snapshot has format {0}; this program reads up to format {FORMAT}: use the program that wrote it, or a later one"
+    )]
     Format(u32),
     /// Of a log with entries that this program does not read.
     #[error("the snapshot is of a log with entries of version {0}; this program reads up to version {VERSION}")]
@@ -88,7 +90,11 @@ pub fn decode(bytes: &[u8]) -> Result<State, SnapshotError> {
 pub fn digest(bytes: &[u8]) -> Digest {
     let found = digest::digest(&digest::SHA256, bytes);
     let mut digest = Digest([0; 32]);
-    digest.0.iter_mut().zip(found.as_ref()).for_each(|(to, from)| *to = *from);
+    digest
+        .0
+        .iter_mut()
+        .zip(found.as_ref())
+        .for_each(|(to, from)| *to = *from);
     digest
 }
 
@@ -326,15 +332,24 @@ fn check(state: &State) -> Result<(), &'static str> {
     if state.size > form::MOST || counts.any(|count| count > state.size) {
         return Err("it counts more than there are entries");
     }
-    if state.ledger.holds().any(|(attempt, _)| !state.open.contains_key(attempt))
+    if state
+        .ledger
+        .holds()
+        .any(|(attempt, _)| !state.open.contains_key(attempt))
         || state.open.keys().any(|attempt| state.ledger.hold(attempt).is_none())
     {
         return Err("an open attempt has no hold, or a hold no open attempt");
     }
-    if !state.ledger.budgets().map(|spec| &spec.name).eq(state.budgets.declared.keys()) {
+    if !state
+        .ledger
+        .budgets()
+        .map(|spec| &spec.name)
+        .eq(state.budgets.declared.keys())
+    {
         return Err("it does not say of each budget, and of no other, where it was declared");
     }
-    let own = |(name, agent): (&AgentName, &AgentState)| agent.record.as_ref().is_none_or(|record| record.name == *name);
+    let own =
+        |(name, agent): (&AgentName, &AgentState)| agent.record.as_ref().is_none_or(|record| record.name == *name);
     if !state.agents.iter().all(own) {
         return Err("an agent has another one's manifest");
     }

@@ -75,7 +75,9 @@ impl Ledger {
                 slot.held += i128::from(amount.0);
                 slot.open = slot.open.saturating_add(1);
             } else if budget.may_begin(booking, *edition, now) {
-                return Err("there is a hold of a period that is still to come: it would be given back and was never taken");
+                return Err(
+                    "there is a hold of a period that is still to come: it would be given back and was never taken",
+                );
             }
         }
         Ok(())

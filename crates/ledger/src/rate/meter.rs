@@ -177,7 +177,9 @@ impl Meter {
         let level = heights.fold(Some(self.loose), |sum, height| sum?.checked_add(height));
         self.level = level.unwrap_or_default();
         let follows = |earlier: u64, later: u64| earlier < later;
-        let places: Vec<u64> = std::iter::once(self.floor).chain(self.steps.iter().map(|step| step.upto)).collect();
+        let places: Vec<u64> = std::iter::once(self.floor)
+            .chain(self.steps.iter().map(|step| step.upto))
+            .collect();
         level.is_some_and(|level| level <= i128::MAX / 2)
             && newest <= MOST
             && self.loose >= 0
