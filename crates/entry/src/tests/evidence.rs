@@ -31,7 +31,7 @@ fn stopped(boot: u64) -> Event {
 
 fn heads(boot: u64, tenants: &[&str]) -> Event {
     let head = |name: &&str| LogHead {
-        tenant: TenantName::new(*name).unwrap(),
+        tenant: TenantName::new(name).unwrap(),
         size: 184_467,
         root: Digest([4; 32]),
     };
