@@ -44,6 +44,7 @@ pub(crate) struct Account {
     #[serde(default, skip_serializing_if = "is_default")]
     earlier: Debt,
     /// Until when `earlier` counts.
+    #[serde(default = "never", skip_serializing_if = "is_never")]
     earlier_until: Timestamp,
     /// Of the window as it is now, oldest first.
     #[serde(default, skip_serializing_if = "is_default")]
@@ -51,6 +52,14 @@ pub(crate) struct Account {
     /// The threshold that the last entry told of, in this calendar window or lately; 0 for none.
     #[serde(default, skip_serializing_if = "is_default")]
     warned: u8,
+}
+
+fn never() -> Timestamp {
+    Timestamp::MAX
+}
+
+fn is_never(at: &Timestamp) -> bool {
+    *at == never()
 }
 
 impl Account {
@@ -294,7 +303,8 @@ impl Account {
     /// might be booked in one period and end in another, or a sum overflow.
     pub(crate) fn is_sound(&self, window: &Window, edition: u64) -> bool {
         let slots: Vec<&Slot> = self.earlier.last().into_iter().chain(&self.slots).collect();
-        let own = |slot: &Slot| slot.edition == self.edition && (!window.is_rolling() || window.fits_itself(slot.period));
+        let own =
+            |slot: &Slot| slot.edition == self.edition && (!window.is_rolling() || window.fits_itself(slot.period));
         let earlier = self.earlier.last().is_none_or(|last| {
             let follows = !window.is_rolling() && !self.slots.is_empty();
             last.edition < self.edition || (last.edition == self.edition && follows)

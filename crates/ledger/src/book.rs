@@ -10,8 +10,8 @@ use model::{ActionId, AgentName, BudgetName, NanoUsd, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Amount, AtLimit, Balance, BudgetSpec, Charge, Labels, LedgerError, Period, Pot, Reached, budget::Budget,
-    form, select::Index,
+    Amount, AtLimit, Balance, BudgetSpec, Charge, Labels, LedgerError, Period, Pot, Reached, budget::Budget, form,
+    select::Index,
 };
 
 /// How many budgets may select one action.

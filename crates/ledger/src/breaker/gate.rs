@@ -159,7 +159,8 @@ impl TryFrom<Parts> for Breaker {
             gates,
             runs,
         } = parts;
-        spec.check().map_err(|_| "there is a breaker that could not have been declared")?;
+        spec.check()
+            .map_err(|_| "there is a breaker that could not have been declared")?;
         if runs.all().any(|(_, pinned, steps)| pinned || !steps.is_bounded()) {
             return Err("a breaker knows more of a run than it can");
         }

@@ -18,9 +18,7 @@ pub(super) const LEAST_WINDOWS: usize = 5;
 /// Sums by the number of the stretch, counted from 1970.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(bound(serialize = "T: Serialize", deserialize = "T: Deserialize<'de>"))]
-struct Stretches<T>(
-    #[serde(serialize_with = "form::pairs", deserialize_with = "form::from_pairs")] BTreeMap<i64, T>,
-);
+struct Stretches<T>(#[serde(serialize_with = "form::pairs", deserialize_with = "form::from_pairs")] BTreeMap<i64, T>);
 
 impl<T: Default> Stretches<T> {
     /// The sum of a stretch, to be added to. Stretches `keep` or more away from it are forgotten.
