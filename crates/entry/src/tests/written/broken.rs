@@ -24,8 +24,8 @@ a space                      | "spent":400        | "spent": 400      | not in t
 another order                | "legal_holds":{}   | "legal_holds":{"b":"ada","a":"ada"} | not in the form it is written in
 a default written out        | "paused":true      | "paused":true,"retired":false | not in the form it is written in
 what follows written out     | "settled":400      | "settled":400,"held":9 | unknown field `held`
-something behind             | "expired":{}}}     | "expired":{}}}x   | trailing characters
-an end too early             | "expired":{}}}     | "expired":{}}     | EOF
+something behind             | "gone":0}}         | "gone":0}}x       | trailing characters
+an end too early             | "gone":0}}         | "gone":0}         | EOF
 a negative sum               | "settled":400      | "settled":-400    | sums or periods that cannot be
 a sum that might overflow    | "settled":400      | "settled":170000000000000000000000000000000000000 | sums or periods that cannot be
 a sum that does              | "settled":400      | "settled":1700000000000000000000000000000000000000 | out of range
