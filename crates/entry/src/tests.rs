@@ -18,5 +18,6 @@ mod samples;
 mod thresholds;
 mod tokens;
 mod versions;
+mod written;
 
 pub(crate) use evidence::evidence_events;

@@ -30,7 +30,7 @@ pub use calls::{call_form, call_json};
 pub use files::{config_manifest, config_settings, policy_entities, policy_rules, policy_schema};
 pub use gate::{credentials, headers, names, routes};
 pub use json::json;
-pub use log::{entries, log_fold, notes, proofs};
+pub use log::{entries, log_fold, notes, proofs, snapshot};
 pub use prices::{amounts, catalogue, price_bond};
 pub use published::published;
 pub use replies::reply;
@@ -71,6 +71,7 @@ pub const TARGETS: &[Target] = &[
     target("published", published),
     target("reply", reply),
     target("routes", routes),
+    target("snapshot", snapshot),
     target("sse", sse),
     target("step", step),
     target("stream", stream),

@@ -1,5 +1,6 @@
 //! The log: entries and their fold, signed notes, checkpoints and proofs.
 
+use entry::snapshot::{SnapshotError, decode, digest, encode};
 use entry::{Entry, State};
 use model::TenantName;
 use tlog::bundle::{self, Resource};
@@ -67,6 +68,39 @@ pub fn log_fold(data: &[u8]) {
         must(again.apply(entry), "the same log folds again");
     }
     assert_eq!(again, state);
+    match encode(&state) {
+        Ok(bytes) => assert_eq!(decode(&bytes), Ok(state), "a state is not read back"),
+        Err(error) => assert_eq!((error, state.owed.is_empty()), (SnapshotError::Owed, false)),
+    }
+}
+
+/// A snapshot, and behind it entries, one a line: what is accepted has these bytes and no others, and a log goes on from it
+/// without harm, whatever it says.
+pub fn snapshot(data: &[u8]) {
+    let mut lines = data.split(|byte| *byte == b'\n');
+    let bytes = lines.next().unwrap_or_default();
+    let mut state = match decode(bytes) {
+        Ok(state) => state,
+        Err(error) => {
+            assert!(!error.to_string().is_empty());
+            return;
+        }
+    };
+    let again = must(encode(&state), "what was read can be written");
+    assert!(again == bytes, "another spelling was accepted");
+    assert_eq!(digest(bytes), digest(&again));
+    for line in lines {
+        let Ok(mut entry) = serde_json::from_slice::<Entry>(line) else {
+            continue;
+        };
+        entry.index = state.size;
+        entry.tenant = state.tenant.clone();
+        entry.time = entry.time.max(state.time);
+        let before = state.clone();
+        if state.apply(&entry).is_err() {
+            assert_eq!(state, before, "a refused entry left something behind");
+        }
+    }
 }
 
 /// A note, a checkpoint, a proof, a path, a key, an origin: what is read is written as the very same text, and nobody is believed who

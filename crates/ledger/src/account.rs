@@ -44,6 +44,7 @@ pub(crate) struct Account {
     #[serde(default, skip_serializing_if = "is_default")]
     earlier: Debt,
     /// Until when `earlier` counts.
+    #[serde(default = "never", skip_serializing_if = "is_never")]
     earlier_until: Timestamp,
     /// Of the window as it is now, oldest first.
     #[serde(default, skip_serializing_if = "is_default")]
@@ -51,6 +52,14 @@ pub(crate) struct Account {
     /// The threshold that the last entry told of, in this calendar window or lately; 0 for none.
     #[serde(default, skip_serializing_if = "is_default")]
     warned: u8,
+}
+
+fn never() -> Timestamp {
+    Timestamp::MAX
+}
+
+fn is_never(at: &Timestamp) -> bool {
+    *at == never()
 }
 
 impl Account {

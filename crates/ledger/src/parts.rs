@@ -16,7 +16,7 @@ use crate::{
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LedgerParts {
-    budgets: Vec<Box<Budget>>,
+    budgets: Vec<Budget>,
     holds: Vec<(Attempt, Open)>,
     allowances: BTreeMap<AgentName, Open>,
     edition: u64,
@@ -43,7 +43,7 @@ impl LedgerParts {
                     ledger.index.insert(name, select);
                 }
             }
-            ledger.budgets.insert(name.clone(), budget);
+            ledger.budgets.insert(name.clone(), Box::new(budget));
         }
         for open in self.holds.iter().map(|(_, open)| open).chain(self.allowances.values()) {
             ledger.count(open, now)?;

@@ -173,10 +173,9 @@ impl Meter {
     /// Adds up the level of one that was read, after its holds were counted. Returns whether it can be one that took as many
     /// holds as the newest one's number.
     pub(super) fn add_up(&mut self, newest: u64) -> bool {
-        let heights = self.steps.iter().map(|step| step.height);
-        let level = heights.fold(Some(self.loose), |sum, height| sum?.checked_add(height));
+        let mut heights = self.steps.iter().map(|step| step.height);
+        let level = heights.try_fold(self.loose, i128::checked_add);
         self.level = level.unwrap_or_default();
-        let follows = |earlier: u64, later: u64| earlier < later;
         let places: Vec<u64> = std::iter::once(self.floor)
             .chain(self.steps.iter().map(|step| step.upto))
             .collect();
@@ -184,7 +183,7 @@ impl Meter {
             && newest <= MOST
             && self.loose >= 0
             && self.steps.iter().all(|step| step.height > 0 && step.open > 0)
-            && places.is_sorted_by(|earlier, later| follows(*earlier, *later))
+            && places.is_sorted_by(|earlier, later| earlier < later)
             && places.last().is_none_or(|last| *last <= newest)
     }
 

@@ -198,14 +198,14 @@ async fn a_start_finishes_what_was_begun() {
     for steps in 0..8 {
         let world = world().await;
         expire(&world).await.unwrap();
-        // So many steps work; what comes then hangs.
+        // So many steps were begun, of which the last may not have landed.
         world.faults.appends(&vec![Works; steps]);
         sign(&world).await;
         world.faults_are_met().await;
         let (dir, clock): (TempDir, ManualClock) = world.crash().await;
         let (_, kinds, left) = read(dir.path()).await.unwrap();
         assert!(
-            gone(&kinds) >= steps.min(1) && (gone(&kinds) == 16) == left.is_none(),
+            (steps < 2 || gone(&kinds) > 0) && (gone(&kinds) == 16) == left.is_none(),
             "{kinds:?}"
         );
         let world = World::open(dir, clock, &[])
