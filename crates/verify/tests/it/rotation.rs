@@ -131,8 +131,8 @@ fn handovers_that_come_with_the_log_lead_to_the_new_key() {
     }
     // What no known key signed leads nowhere, and what is no checkpoint is passed over.
     let mut forged = to_second.clone();
-    let last = forged.len() - 10;
-    forged[last] ^= 1;
+    let signatures = forged.windows(2).position(|bytes| bytes == b"\n\n").unwrap();
+    forged[signatures + ORIGIN.len() + 30] ^= 1;
     for handovers in [
         vec![to_third.clone()],
         vec![to_second.clone()],
