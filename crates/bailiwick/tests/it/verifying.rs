@@ -223,9 +223,12 @@ async fn every_column_that_says_what_happened_is_covered() {
         (flip("root", "32"), "the tree head after entry"),
         (flip("range", "1"), "the tree head after entry"),
         (flip("range", "length(range)"), "the tree head after entry"),
-        (flip("entries", "1"), "does not divide into its entries"),
-        (flip("entries", "3"), "not a readable entry"),
-        (flip("entries", "length(entries)"), "not a readable entry"),
+        (flip("entries", "1"), "unreadable bundle of entries"),
+        (flip("entries", "6"), "unreadable bundle of entries"),
+        (flip("entries", "length(entries) / 2"), "unreadable bundle of entries"),
+        (flip("entries", "length(entries)"), "unreadable bundle of entries"),
+        (format!("UPDATE batch SET form = 0 {at};"), "does not divide into its entries"),
+        (format!("UPDATE batch SET form = 2 {at};"), "unreadable bundle of entries"),
         (format!("UPDATE batch SET count = count + 1 {at};"), "does not divide into its entries"),
         (format!("UPDATE batch SET epoch = epoch + 1 {at};"), "another epoch or time"),
         (format!("UPDATE batch SET time_us = time_us - 1 {at};"), "another epoch or time"),
@@ -241,7 +244,7 @@ async fn every_column_that_says_what_happened_is_covered() {
             missing,
         ),
         (
-            format!("UPDATE batch SET entries = (SELECT entries FROM batch WHERE tenant = 'default' AND first_index = 0) {at};"),
+            format!("UPDATE batch SET (entries, form) = (SELECT entries, form FROM batch WHERE tenant = 'default' AND first_index = 0) {at};"),
             "expected the entry with index",
         ),
         (
@@ -303,4 +306,33 @@ async fn every_byte_of_a_guard_file_is_covered() {
         let (found, expected) = (trouble(&report), "guard file");
         assert!(found.contains(expected), "byte {at}: {found}");
     }
+}
+
+/// What the page for auditors says of the database is enough to read it with.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_database_can_be_read_with_a_script() {
+    let page = include_str!("../../../../docs/operating/verify-the-log.md");
+    let dictionary = concat!(env!("CARGO_MANIFEST_DIR"), "/../store/src/packing/dictionary_1.jsonl");
+    let (_, rest) = page.split_once("```python\n").unwrap();
+    let (script, _) = rest.split_once("```").unwrap();
+    let (world, entries) = used().await;
+    let done = Command::new("python3")
+        .args(["-c", script])
+        .arg(world.data().join("bailiwick.db"))
+        .args([dictionary, "default"])
+        .output();
+    let Some(done) = done
+        .ok()
+        .filter(|done| !String::from_utf8_lossy(&done.stderr).contains("ModuleNotFoundError"))
+    else {
+        eprintln!("not here: run Python with SQLite");
+        return;
+    };
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let read: Vec<Entry> = String::from_utf8(done.stdout)
+        .unwrap()
+        .lines()
+        .map(|line| Entry::decode(line.as_bytes()).unwrap())
+        .collect();
+    assert_eq!(read, entries);
 }
