@@ -108,4 +108,4 @@ fn check_of(bytes: &[u8]) -> [u8; CHECK] {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

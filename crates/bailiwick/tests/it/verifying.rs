@@ -2,7 +2,9 @@
 
 use std::{fs, path::Path, process::Command};
 
+use data_encoding::HEXUPPER;
 use entry::Entry;
+use model::TenantName;
 use serde_json::Value;
 
 use crate::harness::{World, chat};
@@ -56,26 +58,25 @@ fn trouble(report: &Value) -> &str {
     tenant["trouble"].as_str().unwrap()
 }
 
-/// Replaces a text in one entry by another of the same length, in the database file.
-fn replace(data: &Path, entry: &Entry, from: &str, to: &str) {
+/// The statement that replaces a text in one stored entry by another of the same length: as its batch would be stored that
+/// is not packed.
+pub(crate) async fn replacing(world: &World, entry: &Entry, from: &str, to: &str) -> String {
     assert_eq!(from.len(), to.len());
     let stored = String::from_utf8(entry.encode().unwrap()).unwrap();
     let spoilt = stored.replacen(from, to, 1);
     assert_ne!(stored, spoilt);
-    let path = data.join("bailiwick.db");
-    let mut file = fs::read(&path).unwrap();
-    let places = file.windows(stored.len()).enumerate();
-    let places = places.filter(|(_, window)| *window == stored.as_bytes());
-    let places: Vec<usize> = places.map(|(at, _)| at).collect();
-    assert!(
-        !places.is_empty(),
-        "the database file does not hold the entry as it was hashed"
-    );
-    // SQLite may have left an old copy of the row in space that it no longer uses.
-    for at in places {
-        file[at..at + spoilt.len()].copy_from_slice(spoilt.as_bytes());
-    }
-    fs::write(path, file).unwrap();
+    let reader = store::Reader::open(&world.data()).await.unwrap();
+    let page = reader.page_within(&TenantName::default_tenant(), entry.index, 1);
+    let batch = page.await.unwrap().remove(0);
+    let mut plain = batch.entries;
+    let at = plain.windows(stored.len()).position(|it| it == stored.as_bytes());
+    let at = at.expect("the batch has the entry as it was hashed");
+    plain[at..at + stored.len()].copy_from_slice(spoilt.as_bytes());
+    format!(
+        "UPDATE batch SET form = 0, entries = X'{}' WHERE tenant = 'default' AND first_index = {};",
+        HEXUPPER.encode(&plain),
+        batch.first_index
+    )
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -84,24 +85,37 @@ async fn a_flipped_byte_is_found_and_its_entry_named() {
     let report = world.verify().exits(0).json();
     assert_eq!(report["ok"], true);
     assert_eq!(report["tenants"][1]["holds_ended"], 2);
-    let check = |kind: &str, from: &str, to: &str, place: &str| {
+    for (kind, from, to, place) in [
+        // A name that reads as well as the right one: only the hash shows it.
+        (
+            "intent",
+            "\"model\":\"gpt-4o\"",
+            "\"model\":\"gpt-4q\"",
+            "after entry # ",
+        ),
+        // An amount that the ledger would not have granted.
+        ("intent", "\"limit\":1000000000", "\"limit\":9000000000", "entry #: "),
+        // Bytes that are no entry any more.
+        ("outcome", "\"cost\":", "\"cist\":", "entry #: "),
+        ("key_issued", "\"key_issued\"", "\"key_essued\"", "entry #: "),
+    ] {
         let entry = entries.iter().rfind(|entry| entry.event.kind() == kind).unwrap();
-        let report = tampered(&world, |data| replace(data, entry, from, to));
+        let statement = replacing(&world, entry, from, to).await;
+        let copied = world.path().join("copy");
+        drop(fs::remove_dir_all(&copied));
+        copy(&world.data(), &copied);
+        if sql(&copied, &statement).is_none() {
+            eprintln!("not here: run Python with SQLite");
+            return;
+        }
+        let report = world
+            .run(&["audit", "verify", "--data", "copy", "--json"])
+            .exits(1)
+            .json();
+        assert_eq!(report["ok"], false);
         let (found, place) = (trouble(&report), place.replace('#', &entry.index.to_string()));
         assert!(found.contains(&place), "{place}: {found}");
-    };
-    // A name that reads as well as the right one: only the hash shows it.
-    check(
-        "intent",
-        "\"model\":\"gpt-4o\"",
-        "\"model\":\"gpt-4q\"",
-        "after entry # ",
-    );
-    // An amount that the ledger would not have granted.
-    check("intent", "\"limit\":1000000000", "\"limit\":9000000000", "entry #: ");
-    // Bytes that are no entry any more.
-    check("outcome", "\"cost\":", "\"cist\":", "entry #: ");
-    check("key_issued", "\"key_issued\"", "\"key_essued\"", "entry #: ");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -181,7 +195,7 @@ async fn the_guard_files_may_be_elsewhere() {
 }
 
 /// Runs SQL on the database of a data directory. `None` where there is no Python with SQLite.
-fn sql(data: &Path, statements: &str) -> Option<()> {
+pub(crate) fn sql(data: &Path, statements: &str) -> Option<()> {
     let script = "import sqlite3, sys\n\
                   c = sqlite3.connect(sys.argv[1])\n\
                   c.executescript(sys.argv[2])\n\
