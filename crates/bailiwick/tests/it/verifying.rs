@@ -66,8 +66,8 @@ pub(crate) async fn replacing(world: &World, entry: &Entry, from: &str, to: &str
     let spoilt = stored.replacen(from, to, 1);
     assert_ne!(stored, spoilt);
     let reader = store::Reader::open(&world.data()).await.unwrap();
-    let page = reader.page_within(&TenantName::default_tenant(), entry.index, 1);
-    let batch = page.await.unwrap().remove(0);
+    let tenant = TenantName::default_tenant();
+    let batch = reader.page_within(&tenant, entry.index, 1).await.unwrap().remove(0);
     let mut plain = batch.entries;
     let at = plain.windows(stored.len()).position(|it| it == stored.as_bytes());
     let at = at.expect("the batch has the entry as it was hashed");
