@@ -391,7 +391,7 @@ async fn what_was_closed_is_one_file() {
     let mut world = World::new().await;
     world.append(3).await;
     world.catch_up().await;
-    let id = TileId::of_tree(3).into_iter().next().unwrap();
+    let id = TileId::of_tree(3).next().unwrap();
     assert!(
         world.tiles.tile(&tenant(), id, 3).await.unwrap().is_some(),
         "somebody reads"
