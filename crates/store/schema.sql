@@ -10,7 +10,7 @@ CREATE TABLE batch (
     time_us     INTEGER NOT NULL, -- tenant time, microseconds since 1970
     root        BLOB    NOT NULL, -- RFC 6962 root after it, 32 bytes
     range       BLOB    NOT NULL, -- compact range after it, popcount(size) hashes of 32 bytes
-    entries     BLOB    NOT NULL, -- for each entry a big-endian u16 length and its bytes (C2SP tlog-tiles entry bundle)
+    entries     BLOB    NOT NULL, form INTEGER NOT NULL DEFAULT 0 /* 0: entries are plain; 1: packed with the first dictionary */, -- for each entry a big-endian u16 length and its bytes (C2SP tlog-tiles entry bundle)
     PRIMARY KEY (tenant, first_index)
 ) STRICT;
 

@@ -20,6 +20,7 @@ use tokio::sync::Notify;
 use crate::{
     Batch, DataDir, Reader, Snapshot, StoreError,
     entity::RowChanges,
+    packing,
     reader::{self, integer},
 };
 
@@ -48,6 +49,7 @@ fn migrator() -> Migrator {
         migration(1, "log", include_str!("../migrations/0001_log.sql")),
         migration(2, "entity", include_str!("../migrations/0002_entity.sql")),
         migration(3, "snapshot", include_str!("../migrations/0003_snapshot.sql")),
+        migration(4, "packing", include_str!("../migrations/0004_packing.sql")),
     ])
 }
 
@@ -293,9 +295,10 @@ impl FileId {
 }
 
 async fn insert(connection: &mut SqliteConnection, tenant: &TenantName, batch: Batch) -> Result<(), StoreError> {
+    let (form, entries) = packing::pack(batch.entries);
     sqlx::query(
-        "INSERT INTO batch (tenant, first_index, count, batch_id, boot, epoch, time_us, root, range, entries)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        "INSERT INTO batch (tenant, first_index, count, batch_id, boot, epoch, time_us, root, range, entries, form)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
     )
     .bind(tenant.as_str().to_owned())
     .bind(integer(batch.first_index))
@@ -306,7 +309,8 @@ async fn insert(connection: &mut SqliteConnection, tenant: &TenantName, batch: B
     .bind(batch.time.unix_micros())
     .bind(batch.root.0.to_vec())
     .bind(batch.range)
-    .bind(batch.entries)
+    .bind(entries)
+    .bind(form.number())
     .execute(connection)
     .await?;
     Ok(())

@@ -13,6 +13,7 @@ mod error;
 mod feed;
 mod hold;
 mod log;
+mod packing;
 mod projection;
 mod reader;
 mod refold;

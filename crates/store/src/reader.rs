@@ -15,7 +15,11 @@ use sqlx::{
 use tlog::{Hash, Stored};
 use tokio::sync::Notify;
 
-use crate::{Batch, BatchError, DataDir, StoreError, db::BUSY};
+use crate::{
+    Batch, BatchError, DataDir, StoreError,
+    db::BUSY,
+    packing::{Form, unpack},
+};
 
 mod bundle;
 mod entities;
@@ -131,7 +135,7 @@ impl Reader {
     /// The batch that holds an entry.
     async fn batch_of(&self, tenant: &TenantName, index: u64) -> Result<Option<Batch>, StoreError> {
         let row = sqlx::query(
-            "SELECT first_index, count, batch_id, boot, epoch, time_us, root, range, entries FROM batch
+            "SELECT first_index, count, batch_id, boot, epoch, time_us, root, range, entries, form FROM batch
              WHERE tenant = $1 AND first_index <= $2 ORDER BY first_index DESC LIMIT 1",
         )
         .bind(tenant.as_str())
@@ -233,7 +237,7 @@ pub(crate) async fn page_within<'c>(
 ) -> Result<Vec<Batch>, StoreError> {
     // The batch that holds entry `from` may start before it.
     let mut rows = sqlx::query(
-        "SELECT first_index, count, batch_id, boot, epoch, time_us, root, range, entries FROM batch
+        "SELECT first_index, count, batch_id, boot, epoch, time_us, root, range, entries, form FROM batch
          WHERE tenant = $1 AND first_index >= coalesce(
              (SELECT max(first_index) FROM batch WHERE tenant = $1 AND first_index <= $2 AND first_index + count > $2),
              $2)
@@ -247,9 +251,15 @@ pub(crate) async fn page_within<'c>(
     while bytes < most
         && let Some(row) = rows.try_next().await?
     {
-        let batch = read(&row, tenant)?;
-        bytes += batch.entries.len();
-        page.push(batch);
+        match read(&row, tenant) {
+            Ok(batch) => {
+                bytes += batch.entries.len();
+                page.push(batch);
+            }
+            // What is sound before it comes first, so that whoever reads knows how far that goes.
+            Err(_) if !page.is_empty() => break,
+            Err(error) => return Err(error),
+        }
     }
     Ok(page)
 }
@@ -260,6 +270,7 @@ fn read(row: &SqliteRow, tenant: &TenantName) -> Result<Batch, StoreError> {
         tenant: tenant.clone(),
         source: BatchError::Column { first_index, column },
     };
+    let entries = entries_of(row)?.ok_or_else(|| column("bundle of entries"))?;
     let id: Vec<u8> = row.try_get("batch_id")?;
     let root: Vec<u8> = row.try_get("root")?;
     Ok(Batch {
@@ -271,8 +282,14 @@ fn read(row: &SqliteRow, tenant: &TenantName) -> Result<Batch, StoreError> {
         time: Timestamp::from_unix_micros(row.try_get("time_us")?),
         root: Hash::from_slice(&root).map_err(|_| column("root"))?,
         range: row.try_get("range")?,
-        entries: row.try_get("entries")?,
+        entries,
     })
+}
+
+/// The entries of a row that has them and their form; `None` if they cannot be unpacked.
+fn entries_of(row: &SqliteRow) -> Result<Option<Vec<u8>>, sqlx::Error> {
+    let (form, stored): (i64, &[u8]) = (row.try_get("form")?, row.try_get("entries")?);
+    Ok(Form::of(form).and_then(|form| unpack(form, stored)))
 }
 
 /// SQLite's integers are signed; no count here comes near the top bit.

@@ -1,20 +1,36 @@
-//! `cargo xtask bench audit`: how fast an exported log is verified.
+//! `cargo xtask bench audit`: how many entries a second a server with everything on makes durable, what they take on disk,
+//! and how fast an exported log is verified.
 
-use std::process::{Command, Stdio};
+use std::{
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
 
 use anyhow::{Context as _, Result};
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 
-use super::{machine, report};
+use super::{extra, machine, report, tempdir};
 use crate::workspace::Workspace;
+
+/// How many callers make calls at once.
+const CALLERS: [u32; 3] = [1, 16, 64];
+/// How long a sync takes at least, in microseconds.
+const SLOW_US: [u32; 2] = [0, 4_000];
+/// How long calls are made before they are measured, in milliseconds.
+const WARM: u32 = 2_000;
 
 /// What to measure.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// How many entries the log has.
+    /// How many entries the log has that is verified.
     #[arg(long, default_value_t = 1_000_000)]
     entries: u64,
-    /// How often it is verified; the median counts.
+    /// How long each measurement of a server lasts, in milliseconds.
+    #[arg(long, default_value_t = 10_000)]
+    millis: u32,
+    /// How often each is made; the median counts.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
     rounds: u64,
     /// Write the figures into docs/performance.md.
@@ -22,7 +38,7 @@ pub(crate) struct Options {
     write: bool,
 }
 
-/// What the example says.
+/// What the example says of a log that was verified.
 #[derive(Debug, Deserialize)]
 struct Verified {
     entries: u64,
@@ -31,14 +47,55 @@ struct Verified {
     cpu_us: Vec<u64>,
 }
 
+/// What the example says of a server that ran. Of three figures the first is of the index, the second of the published
+/// checkpoints, the third of the sink.
+#[derive(Clone, Debug, Deserialize)]
+struct Trail {
+    entries: u64,
+    took_us: u64,
+    cpu_us: u64,
+    commits: u64,
+    commit_us: u64,
+    sync_us: u64,
+    p50_us: u64,
+    p99_us: u64,
+    /// The most entries that they were behind, and the longest that the index was, in milliseconds.
+    most_behind: [u64; 4],
+    /// How many entries they were behind when the last call was made.
+    left_behind: [u64; 3],
+    /// How long they took to read these.
+    caught_up_us: [u64; 3],
+    /// How many entries there are in the end.
+    size: u64,
+    /// What they and the files take, in bytes.
+    text: u64,
+    log: u64,
+    tiles: u64,
+    projection: u64,
+}
+
+#[expect(clippy::cast_precision_loss, reason = "figures for people")]
+fn float(value: u64) -> f64 {
+    value as f64
+}
+
+impl Trail {
+    fn a_second(&self) -> f64 {
+        float(self.entries) * 1e6 / float(self.took_us.max(1))
+    }
+
+    fn each(&self, of: u64) -> f64 {
+        float(of) / float(self.size.max(1))
+    }
+}
+
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
-    let program = super::example(workspace, "bailiwick-verify", "verification")?;
-    let output = Command::new(program)
-        .args([options.entries, options.rounds].map(|number| number.to_string()))
-        .stderr(Stdio::inherit())
-        .output()?;
-    let verified: Verified = serde_json::from_slice(&output.stdout).context("the example says nothing")?;
-    let text = render(&verified);
+    let trail = super::example(workspace, "bailiwick-sinks", "trail")?;
+    let verification = super::example(workspace, "bailiwick-verify", "verification")?;
+    let dir = tempdir()?;
+    let text = measure(&trail, &verification, &dir, options);
+    let _ = fs::remove_dir_all(&dir);
+    let text = text?;
     println!("{text}");
     if options.write {
         report::write(&workspace.root.join("docs/performance.md"), "bench audit", &text)?;
@@ -46,23 +103,116 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     Ok(())
 }
 
-#[expect(clippy::cast_precision_loss, reason = "figures for people")]
-fn render(verified: &Verified) -> String {
+fn measure(trail: &Path, verification: &Path, dir: &Path, options: &Options) -> Result<String> {
+    let slow = extra::preload(dir, "slow", include_str!("slow.c"))?;
+    let mut rows = Vec::new();
+    for slow_us in SLOW_US {
+        for callers in CALLERS {
+            let mut runs: Vec<Trail> = Vec::new();
+            for _ in 0..options.rounds {
+                let data: PathBuf = dir.join("trail");
+                fs::create_dir(&data)?;
+                let mut command = Command::new(trail);
+                command
+                    .arg(&data)
+                    .args([callers, WARM, options.millis].map(|number| number.to_string()));
+                if slow_us > 0 {
+                    command.env("LD_PRELOAD", &slow).env("SYNC_MICROS", slow_us.to_string());
+                }
+                runs.push(say(&mut command)?);
+                fs::remove_dir_all(&data)?;
+                eprint!(".");
+            }
+            runs.sort_by(|one, other| one.a_second().total_cmp(&other.a_second()));
+            let median = runs.len() / 2;
+            rows.push((callers, runs.into_iter().nth(median).context("no run")?));
+        }
+    }
+    eprintln!();
+    let mut command = Command::new(verification);
+    let verified: Verified = say(command.args([options.entries, options.rounds].map(|number| number.to_string())))?;
+    Ok(format!(
+        "{}\n\n{}\n{}",
+        machine::describe(),
+        render_trail(&rows),
+        render_verified(&verified)
+    ))
+}
+
+/// Runs a program that prints one line of JSON.
+fn say<T: DeserializeOwned>(command: &mut Command) -> Result<T> {
+    let shown = format!("{command:?}");
+    let output = command.stderr(Stdio::inherit()).output().context(shown.clone())?;
+    serde_json::from_slice(&output.stdout).with_context(|| format!("{shown} says nothing"))
+}
+
+fn render_trail(rows: &[(u32, Trail)]) -> String {
+    let mut text = String::from("A server with everything on:\n\n");
+    text.push_str(
+        "| a sync of 4 KiB us | callers | entries/s | p50 ms | p99 ms | CPU us/entry | entries/commit | commit us |\n\
+         | --: | --: | --: | --: | --: | --: | --: | --: |\n",
+    );
+    for (callers, run) in rows {
+        let _ = writeln!(
+            text,
+            "| {} | {callers} | {:.0} | {:.2} | {:.2} | {:.1} | {:.1} | {:.0} |",
+            run.sync_us,
+            run.a_second(),
+            float(run.p50_us) / 1e3,
+            float(run.p99_us) / 1e3,
+            float(run.cpu_us) / float(run.entries.max(1)),
+            float(run.entries) / float(run.commits.max(1)),
+            float(run.commit_us) / float(run.commits.max(1)),
+        );
+    }
+    text.push_str(
+        "\nHow far what follows the log was behind it, at most and when the load ended, in entries, and how long it took from \
+         there to have all:\n\n\
+         | a sync of 4 KiB us | callers | index at most | index at most s | index at the end | index s | checkpoint at most | checkpoint s | sink at most | sink s |\n\
+         | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: |\n",
+    );
+    for (callers, run) in rows {
+        let ([index, signed, sink, lag_ms], [left, ..]) = (run.most_behind, run.left_behind);
+        let [index_s, signed_s, sink_s] = run.caught_up_us.map(|micros| float(micros) / 1e6);
+        let _ = writeln!(
+            text,
+            "| {} | {callers} | {index} | {:.2} | {left} | {index_s:.2} | {signed} | {signed_s:.2} | {sink} | {sink_s:.2} |",
+            run.sync_us,
+            float(lag_ms) / 1e3,
+        );
+    }
+    text.push_str(
+        "\nBytes an entry in the files after the run:\n\n\
+         | a sync of 4 KiB us | callers | entries | text | log | tiles | projection and index |\n\
+         | --: | --: | --: | --: | --: | --: | --: |\n",
+    );
+    for (callers, run) in rows {
+        let [text_bytes, log, tiles, projection] =
+            [run.text, run.log, run.tiles, run.projection].map(|bytes| run.each(bytes));
+        let _ = writeln!(
+            text,
+            "| {} | {callers} | {} | {text_bytes:.0} | {log:.0} | {tiles:.0} | {projection:.0} |",
+            run.sync_us, run.size,
+        );
+    }
+    text
+}
+
+fn render_verified(verified: &Verified) -> String {
     let Verified { entries, bytes, .. } = verified;
     let median = |times: &[u64]| {
         let mut times = times.to_vec();
         times.sort_unstable();
-        times.get(times.len() / 2).copied().unwrap_or_default().max(1) as f64 / 1e6
+        float(times.get(times.len() / 2).copied().unwrap_or_default().max(1)) / 1e6
     };
     let (took, cpu) = (median(&verified.took_us), median(&verified.cpu_us));
     format!(
-        "{}\n\n\
+        "An exported log, verified:\n\n\
          | entries | bytes/entry | s to verify | entries/s | CPU us/entry |\n\
          | --: | --: | --: | --: | --: |\n\
          | {entries} | {} | {took:.2} | {:.0} | {:.1} |\n",
-        machine::describe(),
         bytes / entries.max(&1),
-        *entries as f64 / took,
-        cpu * 1e6 / *entries as f64,
+        float(*entries) / took,
+        cpu * 1e6 / float(*entries),
     )
 }

@@ -2,7 +2,9 @@
 
 use std::{fs, path::Path, process::Command};
 
+use data_encoding::HEXUPPER;
 use entry::Entry;
+use model::TenantName;
 use serde_json::Value;
 
 use crate::harness::{World, chat};
@@ -56,26 +58,25 @@ fn trouble(report: &Value) -> &str {
     tenant["trouble"].as_str().unwrap()
 }
 
-/// Replaces a text in one entry by another of the same length, in the database file.
-fn replace(data: &Path, entry: &Entry, from: &str, to: &str) {
+/// The statement that replaces a text in one stored entry by another of the same length: as its batch would be stored that
+/// is not packed.
+pub(crate) async fn replacing(world: &World, entry: &Entry, from: &str, to: &str) -> String {
     assert_eq!(from.len(), to.len());
     let stored = String::from_utf8(entry.encode().unwrap()).unwrap();
     let spoilt = stored.replacen(from, to, 1);
     assert_ne!(stored, spoilt);
-    let path = data.join("bailiwick.db");
-    let mut file = fs::read(&path).unwrap();
-    let places = file.windows(stored.len()).enumerate();
-    let places = places.filter(|(_, window)| *window == stored.as_bytes());
-    let places: Vec<usize> = places.map(|(at, _)| at).collect();
-    assert!(
-        !places.is_empty(),
-        "the database file does not hold the entry as it was hashed"
-    );
-    // SQLite may have left an old copy of the row in space that it no longer uses.
-    for at in places {
-        file[at..at + spoilt.len()].copy_from_slice(spoilt.as_bytes());
-    }
-    fs::write(path, file).unwrap();
+    let reader = store::Reader::open(&world.data()).await.unwrap();
+    let tenant = TenantName::default_tenant();
+    let batch = reader.page_within(&tenant, entry.index, 1).await.unwrap().remove(0);
+    let mut plain = batch.entries;
+    let at = plain.windows(stored.len()).position(|it| it == stored.as_bytes());
+    let at = at.expect("the batch has the entry as it was hashed");
+    plain[at..at + stored.len()].copy_from_slice(spoilt.as_bytes());
+    format!(
+        "UPDATE batch SET form = 0, entries = X'{}' WHERE tenant = 'default' AND first_index = {};",
+        HEXUPPER.encode(&plain),
+        batch.first_index
+    )
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -84,24 +85,37 @@ async fn a_flipped_byte_is_found_and_its_entry_named() {
     let report = world.verify().exits(0).json();
     assert_eq!(report["ok"], true);
     assert_eq!(report["tenants"][1]["holds_ended"], 2);
-    let check = |kind: &str, from: &str, to: &str, place: &str| {
+    for (kind, from, to, place) in [
+        // A name that reads as well as the right one: only the hash shows it.
+        (
+            "intent",
+            "\"model\":\"gpt-4o\"",
+            "\"model\":\"gpt-4q\"",
+            "after entry # ",
+        ),
+        // An amount that the ledger would not have granted.
+        ("intent", "\"limit\":1000000000", "\"limit\":9000000000", "entry #: "),
+        // Bytes that are no entry any more.
+        ("outcome", "\"cost\":", "\"cist\":", "entry #: "),
+        ("key_issued", "\"key_issued\"", "\"key_essued\"", "entry #: "),
+    ] {
         let entry = entries.iter().rfind(|entry| entry.event.kind() == kind).unwrap();
-        let report = tampered(&world, |data| replace(data, entry, from, to));
+        let statement = replacing(&world, entry, from, to).await;
+        let copied = world.path().join("copy");
+        drop(fs::remove_dir_all(&copied));
+        copy(&world.data(), &copied);
+        if sql(&copied, &statement).is_none() {
+            eprintln!("not here: run Python with SQLite");
+            return;
+        }
+        let report = world
+            .run(&["audit", "verify", "--data", "copy", "--json"])
+            .exits(1)
+            .json();
+        assert_eq!(report["ok"], false);
         let (found, place) = (trouble(&report), place.replace('#', &entry.index.to_string()));
         assert!(found.contains(&place), "{place}: {found}");
-    };
-    // A name that reads as well as the right one: only the hash shows it.
-    check(
-        "intent",
-        "\"model\":\"gpt-4o\"",
-        "\"model\":\"gpt-4q\"",
-        "after entry # ",
-    );
-    // An amount that the ledger would not have granted.
-    check("intent", "\"limit\":1000000000", "\"limit\":9000000000", "entry #: ");
-    // Bytes that are no entry any more.
-    check("outcome", "\"cost\":", "\"cist\":", "entry #: ");
-    check("key_issued", "\"key_issued\"", "\"key_essued\"", "entry #: ");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -223,9 +237,12 @@ async fn every_column_that_says_what_happened_is_covered() {
         (flip("root", "32"), "the tree head after entry"),
         (flip("range", "1"), "the tree head after entry"),
         (flip("range", "length(range)"), "the tree head after entry"),
-        (flip("entries", "1"), "does not divide into its entries"),
-        (flip("entries", "3"), "not a readable entry"),
-        (flip("entries", "length(entries)"), "not a readable entry"),
+        (flip("entries", "1"), "unreadable bundle of entries"),
+        (flip("entries", "6"), "unreadable bundle of entries"),
+        (flip("entries", "length(entries) / 2"), "unreadable bundle of entries"),
+        (flip("entries", "length(entries)"), "unreadable bundle of entries"),
+        (format!("UPDATE batch SET form = 0 {at};"), "does not divide into its entries"),
+        (format!("UPDATE batch SET form = 2 {at};"), "unreadable bundle of entries"),
         (format!("UPDATE batch SET count = count + 1 {at};"), "does not divide into its entries"),
         (format!("UPDATE batch SET epoch = epoch + 1 {at};"), "another epoch or time"),
         (format!("UPDATE batch SET time_us = time_us - 1 {at};"), "another epoch or time"),
@@ -241,7 +258,7 @@ async fn every_column_that_says_what_happened_is_covered() {
             missing,
         ),
         (
-            format!("UPDATE batch SET entries = (SELECT entries FROM batch WHERE tenant = 'default' AND count = 1 ORDER BY first_index LIMIT 1) {at};"),
+            format!("UPDATE batch SET (entries, form) = (SELECT entries, form FROM batch WHERE tenant = 'default' AND count = 1 ORDER BY first_index LIMIT 1) {at};"),
             "expected the entry with index",
         ),
         (
@@ -303,4 +320,33 @@ async fn every_byte_of_a_guard_file_is_covered() {
         let (found, expected) = (trouble(&report), "guard file");
         assert!(found.contains(expected), "byte {at}: {found}");
     }
+}
+
+/// What the page for auditors says of the database is enough to read it with.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_database_can_be_read_with_a_script() {
+    let page = include_str!("../../../../docs/operating/verify-the-log.md");
+    let dictionary = concat!(env!("CARGO_MANIFEST_DIR"), "/../store/src/packing/dictionary_1.jsonl");
+    let (_, rest) = page.split_once("```python\n").unwrap();
+    let (script, _) = rest.split_once("```").unwrap();
+    let (world, entries) = used().await;
+    let done = Command::new("python3")
+        .args(["-c", script])
+        .arg(world.data().join("bailiwick.db"))
+        .args([dictionary, "default"])
+        .output();
+    let Some(done) = done
+        .ok()
+        .filter(|done| !String::from_utf8_lossy(&done.stderr).contains("ModuleNotFoundError"))
+    else {
+        eprintln!("not here: run Python with SQLite");
+        return;
+    };
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let read: Vec<Entry> = String::from_utf8(done.stdout)
+        .unwrap()
+        .lines()
+        .map(|line| Entry::decode(line.as_bytes()).unwrap())
+        .collect();
+    assert_eq!(read, entries);
 }

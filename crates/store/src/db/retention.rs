@@ -6,7 +6,7 @@ use tlog::{CompactRange, Stored, kept};
 
 use super::Store;
 use crate::{
-    Batch, BatchError, Snapshot, StoreError,
+    Batch, BatchError, Snapshot, StoreError, packing,
     reader::{self, integer, retention},
 };
 
@@ -76,10 +76,12 @@ impl Store {
         self.connection.execute("PRAGMA secure_delete = ON").await?;
         let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
         for (first, entries) in release.batches {
-            sqlx::query("UPDATE batch SET entries = $3 WHERE tenant = $1 AND first_index = $2")
+            let (form, stored) = packing::pack(entries);
+            sqlx::query("UPDATE batch SET entries = $3, form = $4 WHERE tenant = $1 AND first_index = $2")
                 .bind(release.tenant.as_str())
                 .bind(integer(first))
-                .bind(entries)
+                .bind(stored)
+                .bind(form.number())
                 .execute(&mut *transaction)
                 .await?;
         }

@@ -1,6 +1,7 @@
 use std::fmt::Write as _;
 
 use sqlx::Executor as _;
+use tlog::Stored;
 
 use super::*;
 
@@ -22,6 +23,57 @@ async fn replaying_the_migrations_gives_the_schema() {
         write!(schema, "\n{sql};\n").unwrap();
     }
     assert_eq!(schema, SCHEMA, "put the left side into schema.sql");
+}
+
+/// Batches that were stored before there was a form are read as they are, and stay as they are.
+#[tokio::test]
+async fn batches_from_before_packing_are_plain() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = DataDir::open(dir.path()).unwrap();
+    let url = format!("sqlite://{}?mode=rwc", DataDir::database(dir.path()).display());
+    let mut connection = SqliteConnection::connect(&url).await.unwrap();
+    let before = migrator().iter().filter(|it| it.version < 4).cloned().collect();
+    Migrator::with_migrations(before).run(&mut connection).await.unwrap();
+    let plain = b"\0\x02{}\0\x02{}".to_vec();
+    sqlx::query(
+        "INSERT INTO batch (tenant, first_index, count, batch_id, boot, epoch, time_us, root, range, entries)
+         VALUES ('default', 0, 2, zeroblob(16), 1, 1, 1, zeroblob(32), zeroblob(32), $1)",
+    )
+    .bind(&plain)
+    .execute(&mut connection)
+    .await
+    .unwrap();
+    connection.close().await.unwrap();
+    let tenant = TenantName::default_tenant();
+    let mut store = Store::open(&data).await.unwrap();
+    let read = store.page(&tenant, 0).await.unwrap().remove(0);
+    assert_eq!(read.entries, plain);
+    assert_eq!(
+        store.reader().entry(&tenant, 1).await.unwrap(),
+        Some(Stored::Kept(b"{}".to_vec()))
+    );
+    // The next one is packed, and both are read.
+    let long = (0..20).flat_map(|_| plain.clone()).collect::<Vec<_>>();
+    let next = Batch {
+        first_index: 2,
+        count: 40,
+        entries: long,
+        ..read.clone()
+    };
+    store
+        .append(vec![(tenant.clone(), next.clone())], Vec::new(), Vec::new())
+        .await
+        .unwrap();
+    assert_eq!(store.page(&tenant, 0).await.unwrap(), [read, next]);
+    let forms: Vec<(i64, i64)> = sqlx::query_as("SELECT form, length(entries) FROM batch ORDER BY first_index")
+        .fetch_all(&mut store.connection)
+        .await
+        .unwrap();
+    assert!(matches!(forms.as_slice(), [(0, 8), (1, 9..80)]), "{forms:?}");
+    assert_eq!(
+        store.reader().entry(&tenant, 41).await.unwrap(),
+        Some(Stored::Kept(b"{}".to_vec()))
+    );
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use model::TenantName;
 use sqlx::Row as _;
 use tlog::{Stored, kept};
 
-use super::{Reader, integer, unsigned};
+use super::{Reader, entries_of, integer, unsigned};
 use crate::{BatchError, StoreError};
 
 impl Reader {
@@ -18,7 +18,7 @@ impl Reader {
     ) -> Result<Option<Vec<Stored<Vec<u8>>>>, StoreError> {
         let end = first.saturating_add(count);
         let mut rows = sqlx::query(
-            "SELECT first_index, entries FROM batch
+            "SELECT first_index, entries, form FROM batch
              WHERE tenant = $1 AND first_index < $3 AND first_index >= coalesce(
                  (SELECT max(first_index) FROM batch WHERE tenant = $1 AND first_index <= $2), $2)
              ORDER BY first_index",
@@ -30,12 +30,12 @@ impl Reader {
         let (mut found, mut next) = (Vec::new(), first);
         while let Some(row) = rows.try_next().await? {
             let batch = unsigned(row.try_get("first_index")?);
-            let framed: &[u8] = row.try_get("entries")?;
             let corrupt = || StoreError::Corrupt {
                 tenant: tenant.clone(),
                 source: BatchError::Framing(batch),
             };
-            let entries = kept::split(framed).map_err(|_| corrupt())?;
+            let framed = entries_of(&row)?.ok_or_else(corrupt)?;
+            let entries = kept::split(&framed).map_err(|_| corrupt())?;
             for (index, entry) in (batch..).zip(entries) {
                 if index == next && index < end {
                     found.push(entry.to_owned());

@@ -179,11 +179,12 @@ impl Tiles {
 
     /// Lets go of the file. What was written is durable already.
     pub async fn close(&self) {
-        if let Some(file) = self.inner.file.lock().await.take() {
-            file.close().await;
-        }
+        // Only who may write folds the write-ahead log into the file, and only as the last to close it.
         if let Some(reading) = self.inner.reading.lock().await.take() {
             drop(reading.close().await);
+        }
+        if let Some(file) = self.inner.file.lock().await.take() {
+            file.close().await;
         }
     }
 

@@ -12,6 +12,7 @@ use crate::{
     DataDir, Store,
     db::faults::Fate::{self, Fails, FailsButLands, Works},
     log,
+    packing::tests::store_as,
 };
 
 /// A log that a test writes, of entries of its own making: tiles do not ask what an entry says.
@@ -130,8 +131,12 @@ impl World {
 
     /// Does something to a database that nobody else writes to.
     async fn execute(&self, path: PathBuf, sql: &'static str) {
-        let options = SqliteConnectOptions::new().filename(path);
+        let options = SqliteConnectOptions::new().filename(&path);
         let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+        if path == DataDir::database(self.dir.path()) {
+            // What is plain can be changed in SQL.
+            store_as(&mut connection, false).await;
+        }
         connection.execute(sql).await.unwrap();
         connection.close().await.unwrap();
     }
@@ -432,4 +437,20 @@ async fn tiles_are_made_again_after_entries_were_let_go() {
     }
     let found = world.store.reader().entry(&tenant(), 7).await.unwrap();
     assert_eq!(found, Some(Stored::Gone(leaf_hash(b"entry 7"))));
+}
+
+#[tokio::test]
+async fn what_was_closed_is_one_file() {
+    let mut world = World::new().await;
+    world.append(3).await;
+    world.catch_up().await;
+    let id = TileId::of_tree(3).next().unwrap();
+    assert!(
+        world.tiles.tile(&tenant(), id, 3).await.unwrap().is_some(),
+        "somebody reads"
+    );
+    let log = world.dir.path().join("tiles.db-wal");
+    assert!(log.exists());
+    world.tiles.close().await;
+    assert!(!log.exists());
 }

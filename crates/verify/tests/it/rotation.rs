@@ -124,7 +124,11 @@ fn handovers_that_come_with_the_log_lead_to_the_new_key() {
     };
     let (to_second, to_third) = (at(250, &[&first, &second]), at(400, &[&second, &third]));
     let all = with(&[to_second.clone(), to_third.clone()]);
-    for (known, added, since) in [(&first, 2, vec![250, 400]), (&second, 1, vec![250, 400]), (&third, 0, vec![])] {
+    for (known, added, since) in [
+        (&first, 2, vec![250, 400]),
+        (&second, 1, vec![250, 400]),
+        (&third, 0, vec![]),
+    ] {
         let report = found(&all, known, &[]);
         assert!(report.ok, "{:?}", report.troubles);
         assert_eq!((report.keys_added.len(), &report.goes_on_from), (added, &since));

@@ -2,12 +2,19 @@
 
 use futures_util::TryStreamExt as _;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, SqliteConnection};
+use tempfile::TempDir;
 
 use super::{
     super::shard::Shard,
     world::{World, denied, ended, key_issued, tenant},
 };
-use crate::{Batch, BatchError, DataDir, StoreError};
+use crate::{
+    Batch, BatchError, DataDir, Reader, StoreError,
+    packing::{
+        Form,
+        tests::{store_as, stored, write_stored},
+    },
+};
 
 /// A log of eight entries in five batches: 0 to 3, then 4, 5, 6 and 7.
 async fn world() -> World {
@@ -140,7 +147,7 @@ async fn a_start_says_which_entry() {
         ),
         (
             "a batch twice",
-            "INSERT INTO batch SELECT tenant, 9, count, batch_id, boot, epoch, time_us, root, range, entries FROM batch WHERE first_index = 8",
+            "INSERT INTO batch SELECT tenant, 9, count, batch_id, boot, epoch, time_us, root, range, entries, form FROM batch WHERE first_index = 8",
             "entry 9: expected the entry with index 9, found 8",
         ),
         (
@@ -154,20 +161,72 @@ async fn a_start_says_which_entry() {
             "the database holds an unreadable name",
         ),
     ] {
-        let world = world().await;
-        let clock = world.clock.clone();
-        let dir = world.stop().await;
-        let url = format!("sqlite://{}", DataDir::database(dir.path()).display());
-        let mut connection = SqliteConnection::connect(&url).await.unwrap();
-        connection.execute(AssertSqlSafe(sql)).await.unwrap();
-        connection.close().await.unwrap();
-        let Err((_, error)) = World::open(dir, clock, &[]).await else {
-            panic!("{what} goes unnoticed")
-        };
-        assert!(error.to_string().contains(expected), "{what}: {error}");
-        let right_kind = matches!(error, StoreError::Corrupt { .. } | StoreError::Name(_));
-        assert!(right_kind, "{what}: {error:?}");
+        // Whoever can pack is found out just the same.
+        for packed in [false, true] {
+            let world = world().await;
+            let clock = world.clock.clone();
+            let dir = world.stop().await;
+            let mut connection = connect(&dir).await;
+            store_as(&mut connection, false).await;
+            connection.execute(AssertSqlSafe(sql)).await.unwrap();
+            if packed {
+                store_as(&mut connection, true).await;
+            }
+            connection.close().await.unwrap();
+            let Err((_, error)) = World::open(dir, clock, &[]).await else {
+                panic!("{what} goes unnoticed")
+            };
+            assert!(error.to_string().contains(expected), "{what}: {error}");
+            let right_kind = matches!(error, StoreError::Corrupt { .. } | StoreError::Name(_));
+            assert!(right_kind, "{what}: {error:?}");
+        }
     }
+}
+
+async fn connect(dir: &TempDir) -> SqliteConnection {
+    let url = format!("sqlite://{}", DataDir::database(dir.path()).display());
+    SqliteConnection::connect(&url).await.unwrap()
+}
+
+/// The bytes as they stand in the database: packed they are others than those that the tree is of.
+#[tokio::test]
+async fn no_stored_byte_can_be_changed() {
+    let world = world().await;
+    let batches: Vec<Batch> = world.reader.batches(&tenant(), 0).try_collect().await.unwrap();
+    let dir = world.stop().await;
+    let mut connection = connect(&dir).await;
+    let reader = Reader::open(dir.path()).await.unwrap();
+    let mut rows = stored(&mut connection).await;
+    let rows = rows.split_off(rows.len() - batches.len());
+    assert!(
+        rows.iter().all(|(_, form, _)| *form == Form::Lz4.number()),
+        "all are packed"
+    );
+    for ((row, form, stored), batch) in rows.iter().zip(&batches) {
+        let changed = (0..stored.len()).map(|at| {
+            let mut stored = stored.clone();
+            stored[at] ^= 1;
+            (*form, stored)
+        });
+        let cut = [(*form, stored[1..].to_vec()), (*form, Vec::new())];
+        let other = [(2, stored.clone()), (-1, stored.clone())];
+        for (form, bytes) in changed.chain(cut).chain(other) {
+            write_stored(&mut connection, *row, form, &bytes).await;
+            let read: Result<Vec<Batch>, StoreError> = reader.batches(&tenant(), 0).try_collect().await;
+            let Err(StoreError::Corrupt { source, .. }) = read else {
+                panic!("batch {}, {form}: {bytes:?}", batch.first_index)
+            };
+            let (first_index, column) = (batch.first_index, "bundle of entries");
+            assert_eq!(source, BatchError::Column { first_index, column });
+        }
+        // Packed bytes that are said to be plain are no entries.
+        write_stored(&mut connection, *row, 0, stored).await;
+        let read: Vec<Batch> = reader.batches(&tenant(), 0).try_collect().await.unwrap();
+        assert_eq!(fold(&read), Err(BatchError::Framing(batch.first_index)));
+        write_stored(&mut connection, *row, *form, stored).await;
+    }
+    let read: Vec<Batch> = reader.batches(&tenant(), 0).try_collect().await.unwrap();
+    assert_eq!(read, batches);
 }
 
 /// What the fold alone cannot see: a log whose end was cut off is a log. The last signed checkpoint tells.

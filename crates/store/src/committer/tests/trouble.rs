@@ -26,11 +26,23 @@ async fn insist(world: &World, number: u32) -> usize {
     }
 }
 
+/// A text of so many bytes that takes as many on the disk: packing finds nothing in it.
+fn unpackable(length: usize) -> String {
+    let mut state = 1_u64;
+    let drawn = std::iter::repeat_with(|| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        char::from(b'0' + u8::try_from((state >> 40) % 64).unwrap())
+    });
+    drawn.filter(|drawn| *drawn != '\\').take(length).collect()
+}
+
 /// A change that does not fit into the pages there are.
 fn large_change(number: u64) -> Vec<Event> {
     let file = PolicyFile {
         file: format!("{number}.cedar"),
-        text: "x".repeat(12_000),
+        text: unpackable(12_000),
         sha256: None,
     };
     vec![Event::PolicyFile(file)]
