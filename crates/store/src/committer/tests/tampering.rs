@@ -191,11 +191,10 @@ async fn connect(dir: &TempDir) -> SqliteConnection {
 /// The bytes as they stand in the database: packed they are others than those that the tree is of.
 #[tokio::test]
 async fn no_stored_byte_can_be_changed() {
-    let world = world().await;
-    let batches: Vec<Batch> = world.reader.batches(&tenant(), 0).try_collect().await.unwrap();
-    let dir = world.stop().await;
+    let dir = world().await.stop().await;
     let mut connection = connect(&dir).await;
     let reader = Reader::open(dir.path()).await.unwrap();
+    let batches: Vec<Batch> = reader.batches(&tenant(), 0).try_collect().await.unwrap();
     let mut rows = stored(&mut connection).await;
     let rows = rows.split_off(rows.len() - batches.len());
     assert!(
