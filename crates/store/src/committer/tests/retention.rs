@@ -339,7 +339,14 @@ async fn nothing_else_can_vanish() {
     };
     for (index, error) in [
         // The start: nobody said that it was let go.
-        (0, GoneError::Count { gone: 17, said: 16 }),
+        (
+            0,
+            GoneError::Count {
+                gone: 17,
+                left: 0,
+                said: 16,
+            },
+        ),
         // The denial, which is not old enough.
         (21, GoneError::NotLetGo(21)),
     ] {
@@ -347,6 +354,23 @@ async fn nothing_else_can_vanish() {
         vanish(dir.path(), index).await;
         assert_eq!(refused(dir, time).await, BatchError::Gone(error));
     }
+    // Nor while entries are still to go.
+    let begun = world().await;
+    expire(&begun).await.unwrap();
+    begun.faults.appends(&[Works; 2]);
+    sign(&begun).await;
+    begun.faults_are_met().await;
+    let (dir, time) = begun.crash().await;
+    let (_, kinds, left) = read(dir.path()).await.unwrap();
+    let gone_there = u64::try_from(gone(&kinds)).unwrap();
+    assert!((1..16).contains(&gone_there) && left.is_some());
+    vanish(dir.path(), 0).await;
+    let count = GoneError::Count {
+        gone: gone_there + 1,
+        left: 16 - gone_there,
+        said: 16,
+    };
+    assert_eq!(refused(dir, time).await, BatchError::Gone(count));
     let (time, dir) = pruned().await;
     execute(dir.path(), "DELETE FROM snapshot").await;
     assert_eq!(refused(dir, time).await, BatchError::NoSnapshot(4));
