@@ -187,7 +187,7 @@ impl Control {
         let random = SystemRandom::new();
         DataDir::make_at(&guards)?;
         let keyring = Arc::new(Keyring::new(trust_domain.clone(), dir.path().to_owned()));
-        let signer = Signer::new(keyring.clone(), guards);
+        let signer = Signer::new(keyring.clone(), guards, new_seed);
         let store = Store::open(&dir).await?;
         let reader = store.reader().clone();
         let mut tenants = reader.tenants().await?;
@@ -202,9 +202,9 @@ impl Control {
         let mut any_log = false;
         for tenant in tenants {
             any_log |= reader.size(&tenant).await? > 0;
-            // A tenant that was declared while the server ran has a log, and a key only from its next start on.
+            // Of a tenant that is declared while the server runs the signer makes the key.
             let signed = reader.checkpoint(&tenant).await?.is_some();
-            keyring.prepare(&tenant, signed, || secret(&random))?;
+            keyring.prepare(&tenant, signed, new_seed)?;
             signer.check_guard(&reader, &tenant).await?;
             signer.take_up(&reader, &tenant).await?;
         }
@@ -505,6 +505,11 @@ fn secret(random: &SystemRandom) -> Zeroizing<[u8; 32]> {
     let mut bytes = Zeroizing::new([0; 32]);
     fill(random, bytes.as_mut_slice());
     bytes
+}
+
+/// What a log's first key is made of.
+fn new_seed() -> Zeroizing<[u8; 32]> {
+    secret(&SystemRandom::new())
 }
 
 fn name_of(random: &SystemRandom) -> String {

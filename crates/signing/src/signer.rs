@@ -19,6 +19,7 @@ use tlog::{
     checkpoint::{Checkpoint, Origin},
 };
 use tokio::sync::watch;
+use zeroize::Zeroizing;
 
 use crate::{Checkpoints, Published, SigningError};
 
@@ -80,15 +81,19 @@ pub fn expect_key(dir: &DataDir, name: &str, was_used: bool) -> Result<(), Signi
 pub struct Signer {
     guards: PathBuf,
     keyring: Arc<Keyring>,
+    /// Makes the seeds of first keys.
+    seed: fn() -> Zeroizing<[u8; 32]>,
     published: watch::Sender<Checkpoints>,
 }
 
 impl Signer {
-    /// With these keys, and guard files in this directory.
-    pub fn new(keyring: Arc<Keyring>, guards: PathBuf) -> Self {
+    /// With these keys, and guard files in this directory. `seed` makes the first key of a log that has none: 32 random
+    /// bytes.
+    pub fn new(keyring: Arc<Keyring>, guards: PathBuf, seed: fn() -> Zeroizing<[u8; 32]>) -> Self {
         Self {
             guards,
             keyring,
+            seed,
             published: watch::Sender::default(),
         }
     }
@@ -231,6 +236,9 @@ impl Signer {
     /// Any step may fail, and may have landed all the same. Nothing is taken back then: the next round makes the same
     /// checkpoint of the same head, or a longer one.
     async fn sign(&self, steps: &impl Steps, tenant: &TenantName, head: &Head) -> Result<(), SigningError> {
+        if self.keyring.signing(tenant).is_none() {
+            self.first_key(steps, tenant).await?;
+        }
         if self.keyring.is_to_ask(tenant) {
             let (size, said) = steps.said(tenant).await?;
             self.keyring.settle(tenant, size, &said)?;
@@ -259,6 +267,14 @@ impl Signer {
         steps.save(tenant, head.size, note.clone()).await?;
         self.publish(tenant, note);
         Ok(())
+    }
+
+    /// Makes, or reads, the key of a tenant that was declared while the server runs. No key is made beside a log of which
+    /// anything tells that it was signed: the one that signed it is lost then.
+    async fn first_key(&self, steps: &impl Steps, tenant: &TenantName) -> Result<(), SigningError> {
+        let guarded = GuardFile::new(&self.guards, tenant).read()?.is_some();
+        let signed = guarded || steps.was_signed(tenant).await?;
+        self.keyring.prepare(tenant, signed, self.seed)
     }
 
     /// Refuses a checkpoint that contradicts the one in the guard file.

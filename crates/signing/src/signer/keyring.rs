@@ -122,8 +122,8 @@ impl Keyring {
         format!("{}/{tenant}", self.trust_domain)
     }
 
-    /// Reads a tenant's keys, making the first one where there is none and nothing was signed yet. Until the log is
-    /// [asked](Self::settle), the first one signs.
+    /// Reads a tenant's keys, making the first one where there is none and nothing was signed yet. The log is to be
+    /// [asked](Self::settle) before anything is signed.
     pub fn prepare(
         &self,
         tenant: &TenantName,
@@ -149,7 +149,7 @@ impl Keyring {
         let keys = LogKeys {
             files,
             signing: Signing { keys, since: 0 },
-            asked: Asked::No,
+            asked: Asked::Changed,
         };
         self.lock().insert(tenant.clone(), keys);
         Ok(())

@@ -21,6 +21,9 @@ pub trait Steps: Sync {
     /// Keeps a checkpoint by which those who know an older key go on to a newer one, unless one is kept already.
     fn handover(&self, path: &Path, note: &str) -> impl Future<Output = Result<(), StoreError>> + Send;
 
+    /// Whether a checkpoint of a log was kept in the database.
+    fn was_signed(&self, tenant: &TenantName) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
     /// How long a log is, and what it says of its keys.
     fn said(&self, tenant: &TenantName) -> impl Future<Output = Result<(u64, Evidence), StoreError>> + Send;
 
@@ -74,6 +77,10 @@ impl Steps for Durable {
             DataDir::replace_at(path, &bytes)
         };
         aside(path, keep).await
+    }
+
+    async fn was_signed(&self, tenant: &TenantName) -> Result<bool, StoreError> {
+        Ok(self.reader.checkpoint(tenant).await?.is_some())
     }
 
     async fn said(&self, tenant: &TenantName) -> Result<(u64, Evidence), StoreError> {

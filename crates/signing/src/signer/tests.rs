@@ -6,6 +6,7 @@ use entry::{AdminRecord, Event, Role};
 use model::{AdminName, Digest};
 use store::{Committer, Config, Handle, Store, SystemClock, Tiles};
 use tempfile::TempDir;
+use tlog::note::SigningKey;
 use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
@@ -89,6 +90,10 @@ impl Steps for Faulty {
         self.with(Step::Handover, self.durable.handover(path, note)).await
     }
 
+    async fn was_signed(&self, tenant: &TenantName) -> Result<bool, StoreError> {
+        self.durable.was_signed(tenant).await
+    }
+
     async fn said(&self, tenant: &TenantName) -> Result<(u64, entry::Evidence), StoreError> {
         self.with(Step::Said, self.durable.said(tenant)).await
     }
@@ -120,6 +125,10 @@ struct World {
     dir: TempDir,
 }
 
+fn seed() -> Zeroizing<[u8; 32]> {
+    Zeroizing::new([42; 32])
+}
+
 fn tenant() -> TenantName {
     TenantName::system()
 }
@@ -132,7 +141,7 @@ impl World {
         DataDir::make_at(&guards).unwrap();
         let keyring = Arc::new(Keyring::new("test.example".to_owned(), data.path().to_owned()));
         keyring.prepare(&tenant(), false, || Zeroizing::new([7; 32])).unwrap();
-        let signer = Signer::new(keyring.clone(), guards);
+        let signer = Signer::new(keyring.clone(), guards, seed);
         let store = Store::open(&data).await.unwrap();
         let reader = store.reader().clone();
         let config = Config {
@@ -367,7 +376,10 @@ async fn it_runs_until_it_is_stopped_and_signs_the_last_head() {
     world.append().await;
     let (stop, stopping) = watch::channel(false);
     let mut published = world.signer.published();
-    let signer = std::mem::replace(&mut world.signer, Signer::new(world.keyring.clone(), PathBuf::new()));
+    let signer = std::mem::replace(
+        &mut world.signer,
+        Signer::new(world.keyring.clone(), PathBuf::new(), seed),
+    );
     let steps = Durable::new(world.tiles.clone(), world.reader.clone(), world.committer.clone());
     let running = tokio::spawn(signer.run(steps, world.committer.heads(), stopping));
     let head = world.head();
@@ -380,4 +392,83 @@ async fn it_runs_until_it_is_stopped_and_signs_the_last_head() {
     world.committer.stop("test").await;
     world.committer.close().await;
     world.committing.await.unwrap();
+}
+
+impl World {
+    /// The first entry of a tenant that is declared while the server runs.
+    async fn declare(&self, name: &str) -> TenantName {
+        let declared = TenantName::new(name).unwrap();
+        let admin = AdminRecord {
+            name: AdminName::new("first").unwrap(),
+            role: Role::Viewer,
+            verifier: Digest([1; 32]),
+        };
+        let by = AdminName::new("ada").unwrap();
+        let added = Event::AdminAdded { admin, by };
+        self.committer.change(declared.clone(), vec![added]).await.unwrap();
+        declared
+    }
+
+    fn file(&self, name: &str) -> Option<String> {
+        std::fs::read_to_string(self.dir.path().join(name)).ok()
+    }
+}
+
+#[tokio::test]
+async fn a_tenant_that_is_declared_while_it_runs_is_signed() {
+    // Whatever fails, the next round goes on with the key that was made, and the log's own word of its keys counts.
+    for fault in [
+        None,
+        Some(Step::Said),
+        Some(Step::Tiles),
+        Some(Step::Guard),
+        Some(Step::Save),
+    ] {
+        let mut world = World::new().await;
+        assert!(world.round().await.is_none());
+        let acme = world.declare("acme").await;
+        if let Some(step) = fault {
+            world.steps.order(step, Fate::Fails);
+            assert!(world.round().await.is_some(), "{fault:?}");
+            world.signer.seed = || Zeroizing::new([43; 32]);
+        }
+        let failed = world.round().await;
+        assert!(failed.is_none(), "{fault:?}: {failed:?}");
+        let published = world.signer.published().borrow().get(&acme).cloned();
+        let head = world.committer.heads().borrow()[&acme];
+        let key = SigningKey::from_seed("test.example/acme", &seed()).unwrap();
+        let known = [key.verifier().clone()];
+        let checkpoint = Checkpoint::open(&published.unwrap().note, &known).unwrap();
+        assert_eq!((checkpoint.size, checkpoint.root), (head.size, head.root), "{fault:?}");
+        assert_eq!(world.signer.guarded(&acme).unwrap(), Some(checkpoint), "{fault:?}");
+        assert_eq!(
+            world.file("data/keys/log.acme.vkey"),
+            Some(format!("{}\n", key.verifier())),
+            "{fault:?}"
+        );
+        world.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn no_key_is_made_beside_one_that_has_signed() {
+    let mut world = World::new().await;
+    let acme = world.declare("acme").await;
+    // Once only the guard file tells, and once only the row.
+    let guard = GuardFile::new(&world.dir.path().join("guard"), &acme);
+    std::fs::write(guard.path(), "of an earlier key").unwrap();
+    for told in ["guard", "row"] {
+        let refused = world.round().await;
+        assert!(matches!(refused, Some(SigningError::LostKey(_))), "{told}: {refused:?}");
+        assert_eq!(world.file("data/keys/log.acme.seed"), None, "{told}");
+        assert_eq!(
+            world.published(),
+            Some(world.head().size),
+            "{told}: the others are signed"
+        );
+        std::fs::remove_file(guard.path()).ok();
+        let saved = world.steps.save(&acme, 1, "of an earlier key".to_owned()).await;
+        saved.unwrap();
+    }
+    world.stop().await;
 }

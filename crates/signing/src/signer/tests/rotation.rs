@@ -43,7 +43,7 @@ impl World {
         let keyring = Arc::new(Keyring::new("test.example".to_owned(), data));
         let signed = self.reader.checkpoint(&tenant()).await.unwrap().is_some();
         keyring.prepare(&tenant(), signed, || Zeroizing::new([99; 32]))?;
-        self.signer = Signer::new(keyring.clone(), self.dir.path().join("guard"));
+        self.signer = Signer::new(keyring.clone(), self.dir.path().join("guard"), seed);
         self.keyring = keyring;
         self.signer.check_guard(&self.reader, &tenant()).await?;
         let (size, said) = self.said().await;
