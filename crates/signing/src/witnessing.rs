@@ -5,7 +5,7 @@
 //! published one knows that a quorum has seen the same history.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
     time::Duration,
 };
@@ -25,10 +25,12 @@ use crate::{AskWitness, Checkpoints, Published, SigningError, WitnessAnswer, Wit
 
 mod around;
 mod numbers;
+mod reach;
 
 use around::{COSIGNED, Surroundings, put_aside};
 pub use around::{Server, cosigned_file};
 pub use numbers::Vouched;
+use reach::Reach;
 
 /// At most one round in this time; the rest of a second's checkpoints is covered by the next.
 const ROUND: Duration = Duration::from_secs(2);
@@ -77,6 +79,7 @@ struct Witnessing<S> {
     timeout: Duration,
     numbers: Arc<Vouched>,
     published: watch::Sender<Checkpoints>,
+    reach: Reach,
     logs: BTreeMap<TenantName, Log>,
 }
 
@@ -99,7 +102,7 @@ struct Log {
 struct Standing {
     /// What it cosigned last, as far as is known here.
     seen: u64,
-    /// How often in a row it did not sign, and why.
+    /// How often in a row it answered and did not sign, and why it did not sign last.
     failures: u32,
     why: Option<(Absence, String)>,
     /// Not to be asked before.
@@ -131,6 +134,7 @@ impl<S: Surroundings> Witnessing<S> {
             timeout,
             numbers,
             published: watch::Sender::default(),
+            reach: Reach::default(),
             logs: BTreeMap::new(),
         })
     }
@@ -239,17 +243,27 @@ impl<S: Surroundings> Witnessing<S> {
             let key = self.quorum.known().get(index);
             key.is_none_or(|key| note.signatures().iter().any(|signature| key.made(signature)))
         };
-        let mut asking = FuturesUnordered::new();
+        let (mut asking, mut open) = (FuturesUnordered::new(), BTreeSet::new());
         for index in 0..self.quorum.known().len() {
-            let standing = log.standings.entry(index).or_default();
-            if signed(index, note) || standing.again.is_some_and(|again| again > began) {
+            if signed(index, note) {
                 continue;
             }
+            let standing = log.standings.entry(index).or_default();
+            // One that no log can reach is spared by all.
+            standing.again = standing.again.max(self.reach.again(index));
+            if standing.again.is_some_and(|again| again > began) {
+                continue;
+            }
+            open.insert(index);
             asking.push(self.ask(tenant, index, standing.seen, note.clone(), checkpoint.size));
         }
         let mut by = began + self.timeout;
+        if self.quorum.met(note).is_ok() {
+            by = by.min(began + REST);
+        }
         let mut published = log.met == Some(checkpoint.size);
         while let Ok(Some((index, seen, came))) = tokio::time::timeout_at(by, asking.next()).await {
+            open.remove(&index);
             let standing = log.standings.entry(index).or_default();
             standing.seen = seen;
             match came {
@@ -259,7 +273,7 @@ impl<S: Surroundings> Witnessing<S> {
                         *note = more;
                     }
                 }
-                Came::Absent(why, text) => self.failed(tenant, index, standing, why, text),
+                Came::Absent(why, text) => self.failed(tenant, index, standing, began, (why, text)),
             }
             if !published && self.quorum.met(note).is_ok() {
                 published = true;
@@ -268,14 +282,11 @@ impl<S: Surroundings> Witnessing<S> {
             }
         }
         drop(asking);
-        // Who has not answered by now is asked again in the next round, and counts as unreachable meanwhile.
-        for index in 0..self.quorum.known().len() {
+        // Who has not answered by now counts as unreachable, whether it was needed or not.
+        for index in open {
             let standing = log.standings.entry(index).or_default();
-            let spared = standing.again.is_some_and(|again| again > began);
-            if !signed(index, note) && !spared && began.elapsed() >= self.timeout {
-                let text = format!("no answer within {} s", self.timeout.as_secs());
-                self.failed(tenant, index, standing, Absence::Unreachable, text);
-            }
+            let text = format!("no answer within {} s", began.elapsed().as_secs());
+            self.failed(tenant, index, standing, began, (Absence::Unreachable, text));
         }
     }
 
@@ -341,10 +352,18 @@ impl<S: Surroundings> Witnessing<S> {
         }
         standing.failures = 0;
         standing.again = None;
+        self.reach.reached(index);
     }
 
-    /// Notes that a witness has not signed. Each cause is told once until it signs or gives another.
-    fn failed(&self, tenant: &TenantName, index: usize, standing: &mut Standing, why: Absence, text: String) {
+    /// Notes that a witness that was asked at a time has not signed. Each cause is told once until it signs or gives another.
+    fn failed(
+        &self,
+        tenant: &TenantName,
+        index: usize,
+        standing: &mut Standing,
+        asked: Instant,
+        (why, text): (Absence, String),
+    ) {
         let name = self.name(index);
         self.numbers.answered(tenant, name, word(why));
         let told = standing.why.as_ref().is_some_and(|(told, _)| *told == why);
@@ -359,9 +378,13 @@ impl<S: Surroundings> Witnessing<S> {
             ),
             _ => tracing::warn!(%tenant, witness = name, why = word(why), text, "the witness does not sign"),
         }
-        let wait = ROUND.saturating_mul(1_u32 << standing.failures.min(5)).min(AGAIN_MAX);
-        standing.failures = standing.failures.saturating_add(1);
-        standing.again = Some(Instant::now() + wait);
+        standing.again = Some(if why == Absence::Unreachable {
+            self.reach.missed(index, asked)
+        } else {
+            let again = Instant::now() + wait(standing.failures);
+            standing.failures = standing.failures.saturating_add(1);
+            again
+        });
         standing.why = Some((why, text));
     }
 
@@ -446,6 +469,11 @@ impl<S: Surroundings> Witnessing<S> {
         });
         absent.take(ABSENT_MAX).collect()
     }
+}
+
+/// How long a witness is spared that has failed so often in a row before.
+fn wait(failures: u32) -> Duration {
+    ROUND.saturating_mul(1_u32 << failures.min(5)).min(AGAIN_MAX)
 }
 
 /// The word for a cause, as entries and metrics have it.

@@ -6,9 +6,9 @@ use std::{
     io::{self, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
 };
 
-use aws_lc_rs::digest::{SHA256, digest};
 use data_encoding::HEXLOWER;
 use tlog::checkpoint::Origin;
 
@@ -20,13 +20,18 @@ const MARK: &str = "witness-state";
 const LOCK: &str = "lock";
 /// Where requests are kept that show two histories of a log.
 const EVIDENCE: &str = "evidence";
-/// How many such requests are kept of a log: one is proof enough.
-const EVIDENCE_MAX: usize = 16;
+/// How many requests are kept of a log that show two roots of one size: one is proof enough.
+const FORKED_MAX: usize = 16;
+/// How many are kept whose proof fails. Anybody can send what the log has published with a proof that is none, so these
+/// take no place of the others, and the oldest gives way.
+const UNPROVED_MAX: usize = 8;
 
 /// A witness's memory: a directory that one process alone may use, for as long as the value lives.
 #[derive(Debug)]
 pub struct State {
     dir: PathBuf,
+    /// Held while evidence is put down: what is there is counted first.
+    keeping: Mutex<()>,
     /// Held for its lock, which the operating system lets go when the process ends, however it ends.
     _lock: File,
     #[cfg(test)]
@@ -65,6 +70,24 @@ pub enum StateError {
         /// What it said.
         source: io::Error,
     },
+}
+
+/// What a request is evidence of. Its word ends the name of the file that keeps it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shows {
+    /// Two roots of one size, both signed by the log.
+    Forked,
+    /// A signed checkpoint of which it was not proved that it goes on from what was cosigned.
+    Unproved,
+}
+
+impl Shows {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Forked => "forked",
+            Self::Unproved => "unproved",
+        }
+    }
 }
 
 /// The steps of putting a file in its place. Tests let each of them fail.
@@ -123,6 +146,7 @@ impl State {
         }
         Ok(Self {
             dir: dir.to_owned(),
+            keeping: Mutex::default(),
             _lock: lock,
             #[cfg(test)]
             fault: std::sync::Mutex::default(),
@@ -161,23 +185,43 @@ impl State {
         self.step(Step::SyncDirectory, || sync(&self.dir))
     }
 
-    /// Keeps a request that shows two histories of a log, both signed by it. Where it is, unless there are enough.
-    pub(crate) fn keep(&self, request: &AddCheckpoint) -> Result<Option<PathBuf>, StateError> {
+    /// Keeps a request whose checkpoint is signed by the log and does not fit what was cosigned: one of each size and root,
+    /// whatever else is in it. Where it is, unless there are enough.
+    pub(crate) fn keep(&self, request: &AddCheckpoint, shows: Shows) -> Result<Option<PathBuf>, StateError> {
+        let _turn = self.keeping.lock().unwrap_or_else(PoisonError::into_inner);
         let dir = self.dir.join(EVIDENCE);
         fs::create_dir_all(&dir).map_err(failed(&dir))?;
-        let text = request.to_string();
-        let log = origin_hash(&request.checkpoint().origin);
-        let digest = HEXLOWER.encode(digest(&SHA256, text.as_bytes()).as_ref());
-        let path = dir.join(format!("{log}.{}.{digest}", request.checkpoint().size));
+        let checkpoint = request.checkpoint();
+        let (log, root) = (origin_hash(&checkpoint.origin), HEXLOWER.encode(&checkpoint.root.0));
+        let path = dir.join(format!("{log}.{}.{root}.{}", checkpoint.size, shows.word()));
         if path.exists() {
             return Ok(Some(path));
         }
-        let files = fs::read_dir(&dir).map_err(failed(&dir))?;
-        let of_log = |file: &fs::DirEntry| file.file_name().to_string_lossy().starts_with(&log);
-        if files.flatten().filter(of_log).count() >= EVIDENCE_MAX {
-            return Ok(None);
+        let mut kept = Vec::new();
+        for file in fs::read_dir(&dir).map_err(failed(&dir))?.flatten() {
+            let name = file.file_name().to_string_lossy().into_owned();
+            if name.starts_with(&log) && name.ends_with(shows.word()) {
+                let written = file.metadata().and_then(|data| data.modified());
+                kept.push((written.map_err(failed(&file.path()))?, file.path()));
+            }
         }
-        fs::write(&path, text).map_err(failed(&path))?;
+        match shows {
+            Shows::Forked if kept.len() >= FORKED_MAX => return Ok(None),
+            Shows::Unproved if kept.len() >= UNPROVED_MAX => {
+                if let Some((_, oldest)) = kept.iter().min() {
+                    fs::remove_file(oldest).map_err(failed(oldest))?;
+                }
+            }
+            Shows::Forked | Shows::Unproved => {}
+        }
+        // Half a request in its place would keep the whole one out.
+        let partial = dir.join("partial");
+        let written = File::create(&partial).and_then(|mut file| {
+            file.write_all(request.to_string().as_bytes())?;
+            file.sync_all()?;
+            fs::rename(&partial, &path)
+        });
+        written.map_err(failed(&path))?;
         Ok(Some(path))
     }
 

@@ -11,7 +11,10 @@ use tlog::{
     note::{Note, NoteError},
 };
 
-use crate::{AddCheckpoint, Answer, KnownLog, Refusal, RequestError, State, StateError, judge, request::origin_hash};
+use crate::{
+    AddCheckpoint, Answer, KnownLog, Refusal, RequestError, State, StateError, judge, request::origin_hash,
+    state::Shows,
+};
 
 /// Cosigns for some logs. Requests of one log are answered one after the other, whoever sends them.
 #[derive(Debug)]
@@ -102,6 +105,13 @@ impl Witness {
         if let Err(refusal) = judge(Some(&slot.log), seen.as_ref(), request) {
             return Answer::Refused(refusal);
         }
+        // What was cosigned last is on disk: to say so again changes nothing there.
+        if seen.as_ref() == Some(request.checkpoint()) {
+            let again = self.key.cosign(request.note().body(), time);
+            return again.map_or(Answer::Refused(Refusal::Storage), |signature| {
+                Answer::Cosigned(vec![signature])
+            });
+        }
         match self.remember(slot, request, time) {
             Ok((answer, note)) => {
                 *seen = Some(request.checkpoint().clone());
@@ -135,27 +145,33 @@ impl Witness {
         let (origin, size, root) = (&checkpoint.origin, checkpoint.size, checkpoint.root);
         match answer {
             Answer::Cosigned(_) => tracing::info!(status, %origin, size, %root, "cosigned"),
-            Answer::Refused(refusal @ (Refusal::Forked(_) | Refusal::Unproved { .. })) => {
-                let kept = self.state.keep(request).unwrap_or_else(|error| {
-                    tracing::error!(%error, "a request that shows two histories of a log cannot be kept");
-                    None
-                });
-                let kept = kept.map_or_else(|| "nowhere".to_owned(), |path| path.display().to_string());
-                let own = self.state.path(origin).display().to_string();
-                match refusal {
-                    Refusal::Forked(_) => tracing::error!(
-                        status, %origin, size, %root, kept, own,
-                        "the log has signed two histories: one root was cosigned at this size, and now it shows another"
-                    ),
-                    _ => tracing::error!(
-                        status, %origin, size, %root, kept, own, %refusal,
-                        "the log has signed a checkpoint and cannot prove that it goes on from what was cosigned: it has two \
-                         histories, or a fault"
-                    ),
-                }
+            Answer::Refused(Refusal::Forked(_)) => {
+                let (kept, own) = (self.kept(request, Shows::Forked), self.state.path(origin));
+                tracing::error!(
+                    status, %origin, size, %root, kept, own = %own.display(),
+                    "the log has signed two histories: one root was cosigned at this size, and now it shows another"
+                );
+            }
+            // At the size that was cosigned the root is the same, or the log would be forked: it is the proof that is wrong.
+            Answer::Refused(refusal @ Refusal::Unproved { old, new, .. }) if old != new => {
+                let (kept, own) = (self.kept(request, Shows::Unproved), self.state.path(origin));
+                tracing::error!(
+                    status, %origin, size, %root, kept, own = %own.display(), %refusal,
+                    "whoever sent a checkpoint that the log has signed cannot prove that it goes on from what was cosigned: \
+                     the log has two histories, or a fault, or the sender made the proof up"
+                );
             }
             Answer::Refused(refusal) => tracing::info!(status, %origin, size, %refusal, "not cosigned"),
         }
+    }
+
+    /// Where a request is kept, in words.
+    fn kept(&self, request: &AddCheckpoint, shows: Shows) -> String {
+        let kept = self.state.keep(request, shows).unwrap_or_else(|error| {
+            tracing::error!(%error, "a request that shows two histories of a log cannot be kept");
+            None
+        });
+        kept.map_or_else(|| "nowhere".to_owned(), |path| path.display().to_string())
     }
 }
 

@@ -437,3 +437,74 @@ async fn it_runs_until_it_is_told_to_stop() {
     stop.send_replace(true);
     running.await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn one_that_hangs_counts_as_unreachable_and_is_spared() {
+    let mut world = World::new(3, 2);
+    world.mood(1, Mood::Hangs);
+    world.sign(4).await;
+    assert_eq!((world.published(), world.asked()), (Some((4, 2)), 3));
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode_registry(&mut text, &world.registry).unwrap();
+    let counted = text
+        .lines()
+        .find(|line| line.contains("unreachable"))
+        .unwrap_or_default();
+    assert!(counted.contains("w1.example") && counted.ends_with(" 1"), "{text}");
+    world.sign(5).await;
+    assert_eq!((world.published(), world.asked()), (Some((5, 2)), 2), "it is spared");
+    // Where there are enough already the rest is waited for no longer than else.
+    let began = Instant::now();
+    world.later(5).await;
+    assert_eq!(world.asked(), 1);
+    let took = began.elapsed();
+    assert!(
+        took <= Duration::from_secs(5) + REST + Duration::from_millis(10),
+        "{took:?}"
+    );
+    let mut asked = 0;
+    for _ in 0..60 {
+        world.later(2).await;
+        asked += world.asked();
+    }
+    assert!((2..=6).contains(&asked), "in two minutes {asked} times");
+    world.mood(1, Mood::Well);
+    world.later(60).await;
+    assert_eq!(world.published(), Some((5, 3)), "who comes back is added");
+    assert_eq!(world.events(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_unreachable_for_one_log_is_spared_for_all() {
+    let mut world = World::new(1, 1);
+    let note = signed(4, u64::MAX).to_string();
+    let of = |names: &[&str]| {
+        let published = Arc::new(Published::read(note.clone()).unwrap());
+        let logs = names
+            .iter()
+            .map(|name| (TenantName::new(name).unwrap(), published.clone()));
+        logs.collect::<Checkpoints>()
+    };
+    world.mood(0, Mood::Away);
+    world.task.rounds(&of(&["a"])).await;
+    assert_eq!(world.asked(), 1);
+    world.task.rounds(&of(&["a", "b", "c"])).await;
+    assert_eq!(world.asked(), 0);
+    let again = world.task.next(&of(&["b"])).unwrap();
+    assert!(
+        again <= Instant::now() + ROUND,
+        "all are asked about when its time is over"
+    );
+    // What many logs find out at once is found out once.
+    world.mood(0, Mood::Hangs);
+    tokio::time::advance(ROUND).await;
+    world.task.rounds(&of(&["a", "b", "c"])).await;
+    assert_eq!(world.asked(), 3);
+    tokio::time::advance(2 * ROUND).await;
+    world.task.rounds(&of(&["a", "b", "c"])).await;
+    assert_eq!(world.asked(), 3);
+    world.mood(0, Mood::Well);
+    tokio::time::advance(4 * ROUND).await;
+    world.task.rounds(&of(&["a", "b", "c"])).await;
+    assert_eq!(world.task.published.borrow().len(), 3);
+}

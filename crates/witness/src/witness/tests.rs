@@ -191,7 +191,12 @@ fn a_signed_fork_is_refused_and_kept_as_evidence() {
             Answer::Refused(Refusal::Unproved { .. })
         ));
     }
-    assert_eq!(stage.evidence().len(), 16, "and no more");
+    assert_eq!(stage.evidence().len(), 1 + 8, "and no more of what is not proved");
+    for fork in 0..4 {
+        let fork = World::forked_at(fork);
+        assert_eq!(ask(&witness, &fork.request(5, 5)), Answer::Refused(Refusal::Forked(5)));
+    }
+    assert_eq!(stage.evidence().len(), 5 + 8);
     assert!(
         matches!(ask(&witness, &world.request(5, 6)), Answer::Cosigned(_)),
         "the first history goes on"
@@ -281,4 +286,62 @@ fn a_lost_or_damaged_memory_is_not_gone_on_without() {
     std::fs::create_dir(&dir).unwrap();
     let error = State::open(&dir).unwrap_err().to_string();
     assert!(error.contains("second history"), "{error}");
+}
+
+/// Anybody can send what the log has published, with whatever proof. It must not take the place of a fork.
+#[test]
+fn garbage_beside_a_published_checkpoint_takes_no_place_of_a_fork() {
+    let (stage, world, fork) = (Stage::new(), World::new(), World::forked_at(4));
+    let witness = stage.open(world.log());
+    assert!(matches!(ask(&witness, &world.request(0, 5)), Answer::Cosigned(_)));
+    let garbage = |seed: u8, count: usize| vec![tlog::Hash([seed; 32]); count];
+    for seed in 0..40 {
+        // The last one that was cosigned is no evidence whatever comes with it.
+        let same = ask(&witness, &world.request_with(5, 5, garbage(seed, 1)));
+        assert!(matches!(same, Answer::Refused(Refusal::Unproved { .. })), "{same:?}");
+    }
+    assert_eq!(stage.evidence(), [""; 0]);
+    for seed in 0..40 {
+        let newer = ask(&witness, &world.request_with(5, 9, garbage(seed, 4)));
+        assert!(matches!(newer, Answer::Refused(Refusal::Unproved { .. })), "{newer:?}");
+    }
+    assert_eq!(stage.evidence().len(), 1, "it is one checkpoint, however it is sent");
+    // All that the log will ever publish takes up the places of what is not proved, and of nothing else.
+    for size in 10..60 {
+        assert!(matches!(
+            ask(&witness, &world.request_with(5, size, vec![])),
+            Answer::Refused(Refusal::Unproved { .. })
+        ));
+    }
+    assert_eq!(ask(&witness, &fork.request(5, 5)), Answer::Refused(Refusal::Forked(5)));
+    assert!(stage.evidence().contains(&fork.request(5, 5).to_string()));
+    assert!(matches!(
+        ask(&witness, &fork.request(5, 70)),
+        Answer::Refused(Refusal::Unproved { .. })
+    ));
+    assert!(
+        stage.evidence().contains(&fork.request(5, 70).to_string()),
+        "what was sent last is kept"
+    );
+    assert_eq!(stage.evidence().len(), 1 + 8, "and no more");
+}
+
+#[test]
+fn what_was_cosigned_last_is_cosigned_again_without_the_disk() {
+    let (stage, world) = (Stage::new(), World::new());
+    let witness = stage.open(world.log());
+    assert!(matches!(ask(&witness, &world.request(0, 5)), Answer::Cosigned(_)));
+    *witness.state.fault.lock().unwrap() = Some((Step::Write, false));
+    let again = witness.add_checkpoint(world.request(5, 5).to_string().as_bytes(), TIME + 9);
+    let Answer::Cosigned(signatures) = again else {
+        panic!("{again:?}");
+    };
+    let note = world.note(5).with(signatures).unwrap();
+    let known = [witness.cosigner().clone()];
+    assert_eq!(
+        cosignatures(&note, &known).unwrap()[0].time,
+        TIME + 9,
+        "a signature says when it was made"
+    );
+    assert!(witness.state.fault.lock().unwrap().is_some(), "nothing was written");
 }
