@@ -328,7 +328,14 @@ async fn nothing_else_can_vanish() {
     };
     for (index, error) in [
         // The budget: nobody said that it was let go.
-        (0, GoneError::Count { gone: 17, said: 16 }),
+        (
+            0,
+            GoneError::Count {
+                gone: 17,
+                left: 0,
+                said: 16,
+            },
+        ),
         // The denial, which is not old enough.
         (20, GoneError::NotLetGo(20)),
     ] {
