@@ -124,7 +124,11 @@ fn handovers_that_come_with_the_log_lead_to_the_new_key() {
     };
     let (to_second, to_third) = (at(250, &[&first, &second]), at(400, &[&second, &third]));
     let all = with(&[to_second.clone(), to_third.clone()]);
-    for (known, added, since) in [(&first, 2, vec![250, 400]), (&second, 1, vec![250, 400]), (&third, 0, vec![])] {
+    for (known, added, since) in [
+        (&first, 2, vec![250, 400]),
+        (&second, 1, vec![250, 400]),
+        (&third, 0, vec![]),
+    ] {
         let report = found(&all, known, &[]);
         assert!(report.ok, "{:?}", report.troubles);
         assert_eq!((report.keys_added.len(), &report.goes_on_from), (added, &since));
@@ -148,6 +152,51 @@ fn handovers_that_come_with_the_log_lead_to_the_new_key() {
     other_history.swap(0, 1);
     let fork = export_by(&other_history[..250], &[&first, &second])["checkpoint"].clone();
     assert!(!found(&with(&[fork, to_third]), &first, &[]).ok);
+}
+
+#[test]
+fn forged_handovers_beside_genuine_ones_bring_no_key_and_are_not_reported() {
+    let (first, second, third, thief) = (key(), other(8), other(9), other(66));
+    let with = |mut export: Export, handovers: &[Vec<u8>]| {
+        for (note, number) in handovers.iter().zip(1..) {
+            export.insert(format!("handover/{number}"), note.clone());
+        }
+        export
+    };
+    let note = |entries: &[Vec<u8>], keys: &[&SigningKey]| export_by(entries, keys)["checkpoint"].clone();
+    // A history in which the thief's key is added, beside a handover of the log's own history that has the same size.
+    let genuine = exchanged();
+    let forged = grown(|log| {
+        log.grow(200);
+        added(log, &thief, &first);
+        log.grow(300);
+    });
+    let handovers = [
+        note(&genuine[..250], &[&first, &second]),
+        note(&forged[..250], &[&thief]),
+    ];
+    for handovers in [handovers.clone(), [handovers[1].clone(), handovers[0].clone()]] {
+        let report = found(&with(export_by(&forged, &[&thief]), &handovers), &first, &[]);
+        assert!(!report.ok);
+        assert_eq!((report.keys_added, report.goes_on_from), (Vec::new(), Vec::new()));
+    }
+    // The log's own history, with a handover of it that nobody known signed.
+    let handovers = [
+        note(&genuine[..250], &[&first, &second]),
+        note(&genuine[..300], &[&thief]),
+        note(&genuine[..400], &[&second, &third]),
+    ];
+    let report = found(&with(export_by(&genuine, &[&third]), &handovers), &first, &[]);
+    assert!(report.ok, "{:?}", report.troubles);
+    assert_eq!(report.goes_on_from, [250, 400]);
+    // Its handovers are genuine, and the entries behind them are not those of its checkpoint.
+    let mut altered = export_by(&genuine, &[&third]);
+    let mut swapped = genuine.clone();
+    swapped.swap(498, 499);
+    altered.insert("checkpoint".to_owned(), note(&swapped, &[&third]));
+    let report = found(&with(altered, &handovers), &first, &[]);
+    assert!(!report.ok);
+    assert_eq!(report.keys_added, Vec::new());
 }
 
 #[test]
