@@ -13,7 +13,7 @@ use tlog::{
 };
 
 use crate::{
-    files::{FileError, Files},
+    files::{FileError, Files, Kind},
     report::{NotProven, rfc3339_seconds},
 };
 
@@ -190,7 +190,7 @@ fn from_tiles(dir: &Path, old: u64, new: u64) -> Result<Vec<Hash>, String> {
         let file = wide
             .filter(|file| file.width() >= tile.width())
             .ok_or(FileError::Missing)?;
-        let mut bytes = files.read(&file.to_string())?;
+        let mut bytes = files.read(&file.to_string(), Kind::Tile)?;
         if bytes.len() == file.bytes() {
             bytes.truncate(tile.bytes());
         }

@@ -16,7 +16,7 @@ use signers::Signatures;
 
 use crate::{
     checkpoints::Witnessed,
-    files::Files,
+    files::{Files, Kind},
     fold::Found,
     report::{NotProven, Trouble, about_entries},
 };
@@ -65,10 +65,11 @@ pub struct LogReport {
     /// The witnesses that cosigned the checkpoint, where a quorum was asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub witnesses: Vec<Witnessed>,
-    /// The keys that the log added to those that were named, with the entries that say so: they are as good as these.
+    /// The keys that the log added to those that were named, with the entries that say so: they are as good as these. None
+    /// where the entries are not those that were signed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub keys_added: Vec<AddedKey>,
-    /// The sizes of the earlier checkpoints that the log goes on from.
+    /// The sizes of the earlier checkpoints that the log goes on from, of those that a known or added key signed.
     pub goes_on_from: Vec<u64>,
     /// What the entries say.
     pub found: Found,
@@ -152,7 +153,9 @@ fn look(
     report: &mut LogReport,
 ) -> Result<Vec<(u64, LogHead)>, Trouble> {
     let wrong = |what: String| Trouble::in_file(CHECKPOINT, what);
-    let text = files.read(CHECKPOINT).map_err(|error| wrong(error.to_string()))?;
+    let text = files
+        .read(CHECKPOINT, Kind::Note)
+        .map_err(|error| wrong(error.to_string()))?;
     let text = String::from_utf8(text).map_err(|_| wrong("a checkpoint is a text".to_owned()))?;
     let mut signatures = Signatures::read(text, trust, || files.handovers()).map_err(wrong)?;
     let Checkpoint { origin, size, root } = &signatures.checkpoint().checkpoint;
@@ -171,14 +174,18 @@ fn look(
     let checked = Check::new(files, &signatures.checkpoint().checkpoint, signatures.since(), &of_this).run();
     report.heads = heads.map(|_| checked.headed);
     report.troubles = checked.troubles;
-    let (keys, troubles) = signatures.verify(checked.fold.signers(), checked.signed, &checked.met);
-    report.troubles.extend(troubles.into_iter().map(wrong));
-    report.keys_added = keys;
+    let believed = signatures.verify(checked.fold.signers(), checked.signed, &checked.met);
+    report.troubles.extend(believed.troubles.into_iter().map(wrong));
+    report.keys_added = believed.keys_added;
+    report.goes_on_from = believed.goes_on_from;
     report.witnesses = std::mem::take(&mut signatures.witnesses);
     report.found = checked.fold.found();
     report.files = checked.files + 1;
-    report.goes_on_from = checked.met;
     report.not_proven = not_proven(files, size, &report.found, trust.quorum.as_ref());
+    let last = of_this.iter().map(|said| said.head.size).max();
+    report
+        .not_proven
+        .extend(heads.and_then(|_| NotProven::heads(last, size)));
     Ok(checked.fold.heads().to_vec())
 }
 

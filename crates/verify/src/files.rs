@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use entry::snapshot::MAX_SNAPSHOT_BYTES;
 use tlog::{
     bundle::{BundleId, Resource},
     tile::TileId,
@@ -30,15 +31,43 @@ pub(crate) const KEPT: &str = "kept/";
 
 /// Where the checkpoints are that lead from one key to the next.
 const HANDOVERS: &str = "handover";
-/// How many of them are read, and how much of each: a log has one for each exchange of its key.
+/// How many of them are read: a log has one for each exchange of its key.
 const HANDOVERS_MAX: usize = 100;
-const NOTE_MAX: u64 = 64 * 1024;
+
+/// What a file of a log is, and so how long it can be: the directory is somebody else's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A signed checkpoint, with its cosignatures.
+    Note,
+    /// Hashes of the tree.
+    Tile,
+    /// Entries, or what is left of them: where one is gone there is its hash, which is shorter than an entry can be.
+    Bundle,
+    /// The state that a log is replayed from.
+    Snapshot,
+}
+
+impl Kind {
+    /// The most bytes that such a file has.
+    fn most(self) -> u64 {
+        match self {
+            Self::Note => 64 << 10,
+            Self::Tile => 256 * 32,
+            Self::Bundle => 256 * (2 + 65_535),
+            Self::Snapshot => u64::try_from(MAX_SNAPSHOT_BYTES).unwrap_or(u64::MAX),
+        }
+    }
+}
 
 /// Why a piece of a log cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FileError {
     #[error("the file is missing")]
     Missing,
+    #[error("this is no regular file")]
+    Special,
+    #[error("the file is longer than the {0} bytes that such a file has at most")]
+    Long(u64),
     #[error("the file cannot be read: {0}")]
     Io(#[from] io::Error),
 }
@@ -134,20 +163,31 @@ impl Files {
         let listed = fs::read_dir(self.dir.join(HANDOVERS)).into_iter().flatten().flatten();
         let mut paths: Vec<PathBuf> = listed.map(|file| file.path()).collect();
         paths.sort();
-        let read = paths.iter().take(HANDOVERS_MAX).filter_map(|path| {
-            let mut text = String::new();
-            let file = fs::File::open(path).ok()?;
-            file.take(NOTE_MAX).read_to_string(&mut text).ok()?;
-            Some(text)
-        });
+        let read = paths.iter().take(HANDOVERS_MAX);
+        let read = read.filter_map(|path| String::from_utf8(read_file(path, Kind::Note).ok()?).ok());
         read.collect()
     }
 
-    pub(crate) fn read(&self, path: &str) -> Result<Vec<u8>, FileError> {
-        fs::read(self.dir.join(path)).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => FileError::Missing,
-            _ => FileError::Io(error),
-        })
+    pub(crate) fn read(&self, path: &str, kind: Kind) -> Result<Vec<u8>, FileError> {
+        read_file(&self.dir.join(path), kind)
+    }
+}
+
+/// Reads a file of somebody else's. What is not a file is not opened: a pipe would be waited for, and a device never ends.
+fn read_file(path: &Path, kind: Kind) -> Result<Vec<u8>, FileError> {
+    let wrong = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => FileError::Missing,
+        _ => FileError::Io(error),
+    };
+    let regular = |found: fs::Metadata| found.is_file().then_some(()).ok_or(FileError::Special);
+    regular(fs::metadata(path).map_err(wrong)?)?;
+    let file = fs::File::open(path).map_err(wrong)?;
+    regular(file.metadata()?)?;
+    let (mut bytes, most) = (Vec::new(), kind.most());
+    file.take(most + 1).read_to_end(&mut bytes)?;
+    match u64::try_from(bytes.len()) {
+        Ok(length) if length <= most => Ok(bytes),
+        _ => Err(FileError::Long(most)),
     }
 }
 

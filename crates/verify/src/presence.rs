@@ -1,5 +1,7 @@
 //! When the server was there, as its log tells it: starts, stops, and silences that its heartbeats do not explain.
 
+use std::{collections::BTreeMap, ops::Bound};
+
 use entry::{Entry, Event};
 use model::Timestamp;
 use serde::Serialize;
@@ -8,7 +10,7 @@ use model::rfc3339;
 
 /// Gaps shorter than this are not worth a thought, whatever the heartbeat.
 const SHORT_US: i64 = 1_000_000;
-/// How many gaps are remembered of one start, and how many silences are told.
+/// How many gaps are remembered of one start, and how many silences are told. All are counted.
 const MOST: usize = 20;
 
 /// When the server was there.
@@ -20,7 +22,7 @@ pub struct Presence {
     pub after_a_crash: u64,
     /// How often the log has no entry for longer than the server's heartbeat, while it ran.
     pub silences: u64,
-    /// The first of these.
+    /// Some of these: of each start the longest.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub silent: Vec<Silence>,
     /// The longest time without an entry, in seconds, while it ran and no heartbeat said how long is too long.
@@ -53,6 +55,8 @@ pub(crate) struct Watch {
     every_s: Option<u32>,
     /// The longest gaps of this start: how long, behind which entry, from when to when.
     gaps: Vec<Gap>,
+    /// How many gaps of this start have how many seconds. That so many differ takes a time that grows with their square.
+    lengths: BTreeMap<u64, u64>,
 }
 
 #[derive(Clone, Debug)]
@@ -61,6 +65,12 @@ struct Gap {
     entry: u64,
     from: Timestamp,
     to: Timestamp,
+}
+
+impl Gap {
+    fn seconds(&self) -> u64 {
+        u64::try_from(self.micros / 1_000_000).unwrap_or(0)
+    }
 }
 
 impl Watch {
@@ -107,6 +117,7 @@ impl Watch {
             from,
             to,
         };
+        *self.lengths.entry(gap.seconds()).or_default() += 1;
         self.gaps.push(gap);
         if self.gaps.len() > MOST {
             self.gaps.sort_by_key(|gap| std::cmp::Reverse(gap.micros));
@@ -118,23 +129,24 @@ impl Watch {
     fn end(&mut self) {
         let mut gaps = std::mem::take(&mut self.gaps);
         gaps.sort_by_key(|gap| gap.entry);
+        let lengths = std::mem::take(&mut self.lengths);
         let presence = &mut self.presence;
-        let seconds = |gap: &Gap| u64::try_from(gap.micros / 1_000_000).unwrap_or(0);
         let Some(every_s) = self.every_s.take() else {
-            let longest = gaps.iter().map(seconds).max().unwrap_or(0);
+            let longest = gaps.iter().map(Gap::seconds).max().unwrap_or(0);
             presence.unheard_s = presence.unheard_s.max(longest);
             return;
         };
         // A heartbeat is written when its time has come, and that takes a moment.
         let allowed = u64::from(every_s) + u64::from(every_s / 10) + 5;
-        for gap in gaps.iter().filter(|gap| seconds(gap) > allowed) {
-            presence.silences += 1;
+        let long = lengths.range((Bound::Excluded(allowed), Bound::Unbounded));
+        presence.silences += long.map(|(_, count)| count).sum::<u64>();
+        for gap in gaps.iter().filter(|gap| gap.seconds() > allowed) {
             if presence.silent.len() < MOST {
                 presence.silent.push(Silence {
                     entry: gap.entry,
                     from: rfc3339(gap.from),
                     to: rfc3339(gap.to),
-                    seconds: seconds(gap),
+                    seconds: gap.seconds(),
                     every_s,
                 });
             }
@@ -255,5 +267,13 @@ mod tests {
         }
         events.push((now + 60, '.'));
         check(&events, (1, 0, 1), 0);
+        // All are counted, however many there are.
+        let hours: Vec<(i64, char)> = (1..=70).map(|hour| (hour * 3_600 + hour % 3, 'x')).collect();
+        check(&[&[(0, '*')], hours.as_slice()].concat(), (1, 0, 70), 0);
+        check(
+            &[&[(0, '+')], hours.as_slice(), &[(70 * 3_600 + 61, '.')]].concat(),
+            (1, 0, 70),
+            0,
+        );
     }
 }

@@ -73,6 +73,21 @@ impl NotProven {
         )
     }
 
+    /// What the server's own log says nothing of, by how long it says at most that a log was, and how long that is.
+    pub(crate) fn heads(last: Option<u64>, size: u64) -> Option<Self> {
+        let what = match last {
+            None => "that the server had this log: its own log says nowhere how long this one was, so all entries could have \
+                     been exchanged since"
+                .to_owned(),
+            Some(last) if last < size => format!(
+                "the {} entries behind the first {last} by the server's own log: it does not say yet how long this one was with them",
+                size - last
+            ),
+            Some(_) => return None,
+        };
+        Some(Self::new("heads", what))
+    }
+
     /// Whether everybody is shown the same.
     pub(crate) fn witnesses(quorum: Option<&Quorum>) -> Self {
         match quorum {
@@ -157,7 +172,7 @@ pub fn about_entries(found: &Found) -> Vec<NotProven> {
     let presence = &found.presence;
     if let Some(Silence { from, to, .. }) = presence.silent.first() {
         let what = format!(
-            "what happened while the log was silent for longer than its server's heartbeat: {} times, first from {from} to {to}",
+            "what happened while the log was silent for longer than its server's heartbeat: {} times, such as from {from} to {to}",
             presence.silences
         );
         open.push(NotProven::new("silence", what));
@@ -178,4 +193,26 @@ pub fn about_entries(found: &Found) -> Vec<NotProven> {
         ),
     ]);
     open
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_behind_the_last_head_is_not_proven_by_it() {
+        for (last, size, says) in [
+            (None, 9, Some("says nowhere")),
+            (Some(4), 9, Some("the 5 entries behind the first 4")),
+            (Some(9), 9, None),
+            (Some(10), 9, None),
+        ] {
+            let open = NotProven::heads(last, size);
+            let fits = match (&open, says) {
+                (Some(open), Some(says)) => open.what.contains(says),
+                (open, says) => open.is_none() && says.is_none(),
+            };
+            assert!(fits, "{last:?} {size}: {open:?}");
+        }
+    }
 }

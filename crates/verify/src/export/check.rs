@@ -17,7 +17,7 @@ use super::{
     signers::Signed,
 };
 use crate::{
-    files::{FileError, Files},
+    files::{FileError, Files, Kind},
     fold::Fold,
     pipeline,
     report::Trouble,
@@ -31,8 +31,8 @@ pub(super) struct Checked {
     pub(super) files: u64,
     /// What does not hold.
     pub(super) troubles: Vec<Trouble>,
-    /// The sizes of earlier checkpoints that the log goes on from.
-    pub(super) met: Vec<u64>,
+    /// Which of the earlier checkpoints were signed over this tree, whoever signed them.
+    pub(super) met: Vec<usize>,
     /// Whether the entries are those that the checkpoint is over.
     pub(super) signed: bool,
     /// How often the server's own log says how long this one was, and is right.
@@ -57,7 +57,7 @@ pub(super) fn tenant_of(checkpoint: &Checkpoint) -> TenantName {
 /// An empty log, and what it is replayed from where entries are gone.
 fn fold(files: &Files, tenant: TenantName) -> Fold {
     let mut fold = Fold::new(tenant);
-    if let Ok(snapshot) = files.read(SNAPSHOT) {
+    if let Ok(snapshot) = files.read(SNAPSHOT, Kind::Snapshot) {
         fold.set_snapshot(snapshot);
     }
     fold
@@ -80,7 +80,7 @@ pub(super) struct Check<'a> {
     hashes: Vec<Differs>,
     /// Whatever else is wrong.
     others: Vec<Trouble>,
-    met: Vec<u64>,
+    met: Vec<usize>,
     headed: u64,
 }
 
@@ -166,7 +166,7 @@ impl<'a> Check<'a> {
         for file in there {
             self.compared += 1;
             let path = file.to_string();
-            let stored = match self.files.read(&path) {
+            let stored = match self.files.read(&path, Kind::Tile) {
                 Ok(stored) => stored,
                 Err(error) => {
                     self.others.push(Trouble::in_file(path, error.to_string()));
@@ -191,12 +191,12 @@ impl<'a> Check<'a> {
     /// Compares the tree so far with the earlier checkpoints over as many entries.
     fn meet(&mut self) {
         let size = self.tree.size();
-        for old in self.since {
+        for (old, number) in self.since.iter().zip(0..) {
             if old.checkpoint.size != size {
                 continue;
             }
             if old.checkpoint.root == self.tree.root() {
-                self.met.push(size);
+                self.met.push(number);
             } else {
                 let what = format!(
                     "the first {size} entries are not the ones that the earlier checkpoint was signed over{}",

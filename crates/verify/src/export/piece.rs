@@ -3,7 +3,7 @@
 use tlog::{Stored, bundle::BundleId, kept};
 
 use crate::{
-    files::{FileError, Files, KEPT},
+    files::{FileError, Files, KEPT, Kind},
     read::Read,
     report::Trouble,
 };
@@ -38,7 +38,7 @@ pub(super) fn read(files: &Files, id: BundleId) -> Piece {
     };
     piece.file = format!("{prefix}{main}");
     let name = piece.file.clone();
-    let bytes = match files.read(&name) {
+    let bytes = match files.read(&name, Kind::Bundle) {
         Ok(bytes) => bytes,
         Err(error) => return piece.broken(id, name, 0, error.to_string()),
     };
@@ -83,7 +83,7 @@ fn next(bytes: &[u8]) -> Option<(Stored<&[u8]>, &[u8])> {
 /// Compares a file that has the beginning of the bundle, or goes on from it, with the bundle.
 fn other_file(files: &Files, main: BundleId, bytes: &[u8], file: BundleId, ends: &[usize]) -> Option<Trouble> {
     let path = file.to_string();
-    let stored = match files.read(&path) {
+    let stored = match files.read(&path, Kind::Bundle) {
         Ok(stored) => stored,
         Err(error) => return Some(Trouble::in_file(path, error.to_string())),
     };

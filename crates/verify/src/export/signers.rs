@@ -14,6 +14,17 @@ use crate::{
     fold::Signer,
 };
 
+/// What is believed once the entries were looked at.
+#[derive(Debug)]
+pub(super) struct Believed {
+    /// The keys that the log adds to the known ones.
+    pub(super) keys_added: Vec<AddedKey>,
+    /// The sizes of the earlier checkpoints that the log goes on from.
+    pub(super) goes_on_from: Vec<u64>,
+    /// Which checkpoints are not to be believed.
+    pub(super) troubles: Vec<String>,
+}
+
 /// A checkpoint that was read, and is not believed yet.
 #[derive(Debug)]
 pub(super) struct Signed {
@@ -110,13 +121,17 @@ impl<'a> Signatures<'a> {
         &self.since
     }
 
-    /// The keys that the log adds to the known ones, given what its entries say, whether they are those of the checkpoint
-    /// and of which earlier ones; and which checkpoints are not to be believed.
-    pub(super) fn verify(&self, said: &[(u64, Signer)], signed: bool, met: &[u64]) -> (Vec<AddedKey>, Vec<String>) {
+    /// What is believed, given what the log's entries say, whether they are those of the checkpoint, and of which earlier
+    /// ones. Another one of the same size may be of another history, so these are numbers and not sizes.
+    pub(super) fn verify(&self, said: &[(u64, Signer)], signed: bool, met: &[usize]) -> Believed {
         let mut keys = self.known.to_vec();
         let mut added = Vec::new();
-        let borne_out = self.since.iter().filter(|old| met.contains(&old.checkpoint.size));
-        let borne_out: Vec<&Signed> = borne_out.chain(signed.then_some(&self.checkpoint)).collect();
+        let earlier: Vec<&Signed> = met.iter().filter_map(|number| self.since.get(*number)).collect();
+        let borne_out: Vec<&Signed> = earlier
+            .iter()
+            .copied()
+            .chain(signed.then_some(&self.checkpoint))
+            .collect();
         loop {
             let believed = borne_out.iter().filter(|signed| signed.is_by(&keys) == Ok(true));
             let reach = believed.map(|signed| signed.checkpoint.size).max().unwrap_or(0);
@@ -153,7 +168,18 @@ impl<'a> Signatures<'a> {
             )),
             _ => troubles.push(format!("the checkpoint is not to be believed: {unknown}")),
         }
-        (added, troubles)
+        let believed = earlier.iter().filter(|old| old.is_by(&keys) == Ok(true));
+        let mut goes_on_from: Vec<u64> = believed.map(|old| old.checkpoint.size).collect();
+        goes_on_from.dedup();
+        // Where these are not the entries that were signed, nothing that they add is worth to be known.
+        if !signed {
+            added.clear();
+        }
+        Believed {
+            keys_added: added,
+            goes_on_from,
+            troubles,
+        }
     }
 }
 

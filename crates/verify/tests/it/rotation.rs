@@ -155,6 +155,51 @@ fn handovers_that_come_with_the_log_lead_to_the_new_key() {
 }
 
 #[test]
+fn forged_handovers_beside_genuine_ones_bring_no_key_and_are_not_reported() {
+    let (first, second, third, thief) = (key(), other(8), other(9), other(66));
+    let with = |mut export: Export, handovers: &[Vec<u8>]| {
+        for (note, number) in handovers.iter().zip(1..) {
+            export.insert(format!("handover/{number}"), note.clone());
+        }
+        export
+    };
+    let note = |entries: &[Vec<u8>], keys: &[&SigningKey]| export_by(entries, keys)["checkpoint"].clone();
+    // A history in which the thief's key is added, beside a handover of the log's own history that has the same size.
+    let genuine = exchanged();
+    let forged = grown(|log| {
+        log.grow(200);
+        added(log, &thief, &first);
+        log.grow(300);
+    });
+    let handovers = [
+        note(&genuine[..250], &[&first, &second]),
+        note(&forged[..250], &[&thief]),
+    ];
+    for handovers in [handovers.clone(), [handovers[1].clone(), handovers[0].clone()]] {
+        let report = found(&with(export_by(&forged, &[&thief]), &handovers), &first, &[]);
+        assert!(!report.ok);
+        assert_eq!((report.keys_added, report.goes_on_from), (Vec::new(), Vec::new()));
+    }
+    // The log's own history, with a handover of it that nobody known signed.
+    let handovers = [
+        note(&genuine[..250], &[&first, &second]),
+        note(&genuine[..300], &[&thief]),
+        note(&genuine[..400], &[&second, &third]),
+    ];
+    let report = found(&with(export_by(&genuine, &[&third]), &handovers), &first, &[]);
+    assert!(report.ok, "{:?}", report.troubles);
+    assert_eq!(report.goes_on_from, [250, 400]);
+    // Its handovers are genuine, and the entries behind them are not those of its checkpoint.
+    let mut altered = export_by(&genuine, &[&third]);
+    let mut swapped = genuine.clone();
+    swapped.swap(498, 499);
+    altered.insert("checkpoint".to_owned(), note(&swapped, &[&third]));
+    let report = found(&with(altered, &handovers), &first, &[]);
+    assert!(!report.ok);
+    assert_eq!(report.keys_added, Vec::new());
+}
+
+#[test]
 fn a_key_that_retired_signs_nothing_more() {
     let (first, second) = (key(), other(8));
     let entries = exchanged();

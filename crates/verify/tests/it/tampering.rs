@@ -1,13 +1,17 @@
 //! Every byte of an exported log: whoever changes one is found out, and where.
 
-use std::{collections::hash_map::RandomState, hash::BuildHasher as _, thread};
+use std::{
+    collections::hash_map::RandomState, fs, hash::BuildHasher as _, process::Command, sync::mpsc, thread,
+    time::Duration,
+};
 
-use tlog::{bundle, bundle::BundleId};
-use verify::{LogReport, Trust, verify_log};
+use tempfile::TempDir;
+use tlog::{bundle, bundle::BundleId, note::SigningKey};
+use verify::{LogReport, Trust, verify_log, verify_log_beside};
 
 use crate::{
-    export::{Export, export, honest, trust, verified, write, written},
-    support::Exporter,
+    export::{Export, export, export_by, honest, trust, verified, write, written},
+    support::{Exporter, ORIGIN},
 };
 
 fn since(export: &Export, old: &Export) -> LogReport {
@@ -297,4 +301,71 @@ fn a_key_in_the_directory_is_not_believed() {
     exporter.sign(&other);
     let report = verify_log(dir.path(), &trust()).unwrap();
     located(&report, "checkpoint", None, "signed by another key");
+}
+
+#[test]
+fn what_the_other_log_says_nothing_of_is_told() {
+    let dir = written(&honest(600).0);
+    let report = verify_log_beside(dir.path(), dir.path(), &trust()).unwrap();
+    assert_eq!(report.heads, Some(0));
+    let said = report.not_proven.iter().find(|open| open.code == "heads");
+    assert!(
+        said.is_some_and(|open| open.what.contains("nowhere")),
+        "{:?}",
+        report.not_proven
+    );
+    let alone = verify_log(dir.path(), &trust()).unwrap();
+    assert!(alone.not_proven.iter().all(|open| open.code != "heads"));
+}
+
+/// Looks at a log whose directory somebody prepared, in a time that no honest one needs.
+fn prepared(dir: TempDir) -> LogReport {
+    let (done, report) = mpsc::channel();
+    thread::spawn(move || done.send(verify_log(dir.path(), &trust()).unwrap()));
+    let report = report.recv_timeout(Duration::from_secs(60));
+    report.expect("it hangs")
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_or_longer_than_any_is_refused() {
+    let (export, entries) = honest(600);
+    let bundle = checked(&export).into_iter().find(|path| path.contains("entries"));
+    let tile = checked(&export).into_iter().find(|path| path.starts_with("tile/0/"));
+    for (path, most) in [
+        ("checkpoint", 64 << 10),
+        (tile.unwrap(), 256 * 32),
+        (bundle.unwrap(), 256 * (2 + 65_535)),
+    ] {
+        let dir = written(&export);
+        let file = dir.path().join(path);
+        fs::remove_file(&file).unwrap();
+        assert!(Command::new("mkfifo").arg(&file).status().unwrap().success());
+        let report = prepared(dir);
+        let says = |report: &LogReport, what: &str| {
+            let mut troubles = report.troubles.iter();
+            let named = troubles.any(|trouble| trouble.file.as_deref() == Some(path) && trouble.what.contains(what));
+            assert!(named, "{path}: {what}: {:?}", report.troubles);
+        };
+        says(&report, "no regular file");
+        // As long as it may be it is read, and refused for what it is.
+        for (more, what) in [(0_u64, ""), (1, "is longer than")] {
+            let dir = written(&export);
+            fs::File::options()
+                .write(true)
+                .truncate(true)
+                .open(dir.path().join(path))
+                .unwrap()
+                .set_len(most + more)
+                .unwrap();
+            says(&prepared(dir), what);
+        }
+    }
+    // Handovers are looked at where nobody known signed.
+    let other = SigningKey::from_seed(ORIGIN, &[66; 32]).unwrap();
+    let dir = written(&export_by(&entries, &[&other]));
+    let file = dir.path().join("handover/1");
+    fs::create_dir(dir.path().join("handover")).unwrap();
+    assert!(Command::new("mkfifo").arg(&file).status().unwrap().success());
+    assert!(!prepared(dir).ok);
 }
