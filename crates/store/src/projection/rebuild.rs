@@ -1,6 +1,9 @@
 //! Making the projection again where no server runs.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
 
 use entry::{Entry, Event};
 use futures_util::{StreamExt as _, pin_mut};
@@ -21,8 +24,12 @@ pub struct Rebuilt {
     pub sizes: BTreeMap<TenantName, u64>,
     /// What calls cost, as it has it.
     pub booked: NanoUsd,
-    /// What calls cost, summed by reading all entries once more.
+    /// What calls cost whose intents are kept, summed by reading all entries once more.
     pub in_log: NanoUsd,
+    /// How many outcomes are in neither, as their intents were let go: only these say who made the call.
+    pub left_out: u64,
+    /// What these cost.
+    pub left_out_cost: NanoUsd,
 }
 
 /// Why it is not made.
@@ -88,8 +95,10 @@ async fn measure(
     let groups = projection.ask(CostQuestion::default(), PATIENCE).await?.groups;
     let booked = groups.iter().map(|group| group.sums.cost);
     let booked = booked.fold(NanoUsd::ZERO, NanoUsd::saturating_add);
-    let mut in_log = NanoUsd::ZERO;
+    let mut summed = Rebuilt::default();
     for tenant in sizes.keys() {
+        // The intents whose outcomes are to come.
+        let mut open = HashSet::new();
         let batches = reader.batches(tenant, 0);
         pin_mut!(batches);
         while let Some(batch) = batches.next().await {
@@ -101,13 +110,25 @@ async fn measure(
             for (index, bytes) in batch.kept().map_err(corrupt)? {
                 let entry = Entry::decode(bytes);
                 let entry = entry.map_err(|source| corrupt(BatchError::Entry { index, source }))?;
-                if let Event::Outcome(outcome) = entry.event {
-                    in_log = in_log.saturating_add(outcome.cost);
+                match entry.event {
+                    Event::Intent(_) => _ = open.insert(index),
+                    Event::Outcome(outcome) if open.remove(&outcome.intent) => {
+                        summed.in_log = summed.in_log.saturating_add(outcome.cost);
+                    }
+                    Event::Outcome(outcome) => {
+                        summed.left_out += 1;
+                        summed.left_out_cost = summed.left_out_cost.saturating_add(outcome.cost);
+                    }
+                    _ => {}
                 }
             }
         }
     }
-    Ok(Rebuilt { sizes, booked, in_log })
+    Ok(Rebuilt {
+        sizes,
+        booked,
+        ..summed
+    })
 }
 
 /// The ends of all logs.

@@ -22,7 +22,7 @@ use tlog::{
     kept,
     tile::{Growing, Plan, ReadError, TileId},
 };
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 
 use crate::{Batch, BatchError, Reader, StoreError};
 use file::{File, Page};
@@ -75,6 +75,8 @@ struct Inner {
     /// The writing side. Held for a page at a time.
     file: Mutex<Option<File>>,
     reading: Mutex<Option<SqliteConnection>>,
+    /// Who makes tiles again that somebody asked for: one at a time, however many ask.
+    making: Arc<Semaphore>,
     #[cfg(test)]
     faults: faults::Faults,
 }
@@ -89,6 +91,7 @@ impl Tiles {
             reserve,
             file: Mutex::default(),
             reading: Mutex::default(),
+            making: Arc::new(Semaphore::new(1)),
             #[cfg(test)]
             faults: faults::Faults::default(),
         };
@@ -111,7 +114,7 @@ impl Tiles {
     }
 
     /// A tile, of any width up to what is there. `None` if it is not there. A file that is damaged or gone is made
-    /// again first, as far as the log is `published`.
+    /// again first, as far as the log is `published`: in a task of its own, so that a caller that leaves breaks nothing off.
     ///
     /// # Errors
     /// As [`catch_up`](Self::catch_up).
@@ -119,6 +122,25 @@ impl Tiles {
         match self.inner.read(tenant, tile).await {
             Ok(Some(hashes)) => return Ok(Some(hashes)),
             Ok(None) if !tile.is_covered_by(published) => return Ok(None),
+            // What is the matter is found again by whoever makes it, if nobody has mended it until then.
+            Ok(None) | Err(_) => {}
+        }
+        let failed = |error: &dyn std::error::Error| StoreError::Tiles(error.to_string());
+        let turn = self.inner.making.clone().acquire_owned().await;
+        let turn = turn.map_err(|error| failed(&error))?;
+        let (this, tenant) = (self.clone(), tenant.clone());
+        let made = tokio::spawn(async move {
+            let made = this.make(&tenant, tile, published).await;
+            drop(turn);
+            made
+        });
+        made.await.map_err(|error| failed(&error))?
+    }
+
+    /// The tile, from a file that is made again where it has to be.
+    async fn make(&self, tenant: &TenantName, tile: TileId, published: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        match self.inner.read(tenant, tile).await {
+            Ok(Some(hashes)) => return Ok(Some(hashes)),
             Ok(None) => {}
             Err(error) => self.inner.forget(error).await?,
         }

@@ -454,3 +454,39 @@ async fn what_was_closed_is_one_file() {
     world.tiles.close().await;
     assert!(!log.exists());
 }
+
+/// Who asks for a piece may leave at any time: what is made again is made to the end all the same, once.
+#[tokio::test]
+async fn what_is_made_again_does_not_end_with_who_asked() {
+    let mut world = World::new().await;
+    world.append(700).await;
+    let (id, tenant): (TileId, _) = ("tile/0/001".parse().unwrap(), tenant());
+    // Nothing can be made for as long as this is held.
+    let held = world.tiles.inner.file.lock().await;
+    for _ in 0..20 {
+        let asked = world.tiles.tile(&tenant, id, 700);
+        let left = tokio::time::timeout(std::time::Duration::from_millis(20), asked).await;
+        assert!(left.is_err());
+    }
+    drop(held);
+    let made = async {
+        loop {
+            match world.tiles.inner.read(&tenant, id).await {
+                Ok(Some(hashes)) => return hashes,
+                _ => tokio::task::yield_now().await,
+            }
+        }
+    };
+    let made = tokio::time::timeout(std::time::Duration::from_secs(20), made).await;
+    let leaves: Vec<u8> = world.entries[256..512]
+        .iter()
+        .flat_map(|entry| leaf_hash(entry).0)
+        .collect();
+    assert_eq!(made.expect("it is never made"), leaves);
+    // One task made it: the turns of all who left are over with it.
+    let turn = tokio::time::timeout(std::time::Duration::from_secs(20), world.tiles.inner.making.acquire()).await;
+    drop(turn.expect("its turn never ends").unwrap());
+    while Arc::strong_count(&world.tiles.inner) > 1 {
+        tokio::task::yield_now().await;
+    }
+}

@@ -123,7 +123,8 @@ pub(super) async fn run(common: &Common, args: &Args, out: &mut Output) -> Resul
         explain(&report.losses, out)?;
     }
     let may_ask = !out.is_json() && io::stdin().is_terminal();
-    if !args.yes && !(may_ask && asked()?) {
+    let agreed = args.yes || (may_ask && asked()?);
+    if !agreed {
         out.show(&report, |_| Ok(()))?;
         return Err(Failure::failed(
             "nothing was changed: give --yes to accept that what is lost stays lost",

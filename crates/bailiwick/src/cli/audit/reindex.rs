@@ -77,7 +77,7 @@ pub(super) async fn run(common: &Common, args: &Args, out: &mut Output) -> Resul
 async fn offline(data: &DataDir, out: &mut Output) -> Result<(), Failure> {
     let mut shown = Shown::default();
     let made = rebuild(data, |read, all| shown.show(read, all)).await;
-    let Rebuilt { sizes, booked, in_log } = made.map_err(|error| Failure::failed(error.to_string()))?;
+    let Rebuilt { sizes, booked, in_log, .. } = made.map_err(|error| Failure::failed(error.to_string()))?;
     let logs = sizes.into_iter().map(|(tenant, size)| {
         let indexed = IndexedReport { indexed: size, size };
         (tenant.to_string(), indexed)

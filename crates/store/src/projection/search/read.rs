@@ -201,18 +201,33 @@ impl Lane {
         self.look_ahead(connection, question.oldest_first).await
     }
 
-    /// Finds the place of the next entry that is to be looked at.
+    /// Finds the place of the next entry that is to be looked at. Entries that were let go have no row once the index was made
+    /// again: it is the nearest that has one.
     async fn look_ahead(&mut self, connection: &mut SqliteConnection, oldest_first: bool) -> Result<(), StoreError> {
         self.next = None;
         if self.low >= self.high {
             return Ok(());
         }
-        let index = if oldest_first { self.low } else { self.high - 1 };
-        let time: Option<(i64,)> = sqlx::query_as("SELECT time FROM entry WHERE id = $1")
-            .bind(entry_id(self.id, index))
+        let nearest = match oldest_first {
+            true => "SELECT id, time FROM entry WHERE id >= $1 AND id < $2 ORDER BY id LIMIT 1",
+            false => "SELECT id, time FROM entry WHERE id >= $1 AND id < $2 ORDER BY id DESC LIMIT 1",
+        };
+        let nearest: Option<(i64, i64)> = sqlx::query_as(nearest)
+            .bind(entry_id(self.id, self.low))
+            .bind(entry_id(self.id, self.high))
             .fetch_optional(connection)
             .await?;
-        self.next = time.map(|(time,)| Position {
+        let Some((id, time)) = nearest else {
+            // Nothing of what is left is kept.
+            self.low = self.high;
+            return Ok(());
+        };
+        let index = unsigned(id.wrapping_sub(entry_id(self.id, 0)));
+        match oldest_first {
+            true => self.low = index,
+            false => self.high = index.saturating_add(1),
+        }
+        self.next = Some(Position {
             time: Timestamp::from_unix_micros(time),
             tenant: self.tenant.clone(),
             index,
@@ -220,14 +235,18 @@ impl Lane {
         Ok(())
     }
 
-    /// The first entry that is not before an instant: times never go back in a log.
+    /// The first entry that is not before an instant: times never go back in a log. One that was let go counts as the next
+    /// that is kept.
     async fn first_at(&self, connection: &mut SqliteConnection, at: Timestamp, size: u64) -> Result<u64, StoreError> {
         let (found,): (i64,) = sqlx::query_as(
             "WITH RECURSIVE half (low, high) AS (
                  VALUES ($1, $2)
                  UNION ALL
-                 SELECT iif((SELECT time FROM entry WHERE id = (low + high) / 2) < $3, (low + high) / 2 + 1, low),
-                     iif((SELECT time FROM entry WHERE id = (low + high) / 2) < $3, high, (low + high) / 2)
+                 SELECT
+                     iif((SELECT time FROM entry WHERE id >= (low + high) / 2 AND id < $2 ORDER BY id LIMIT 1) < $3,
+                         (low + high) / 2 + 1, low),
+                     iif((SELECT time FROM entry WHERE id >= (low + high) / 2 AND id < $2 ORDER BY id LIMIT 1) < $3,
+                         high, (low + high) / 2)
                  FROM half WHERE low < high)
              SELECT low FROM half WHERE low >= high",
         )

@@ -2,12 +2,13 @@
 
 use std::{fs, time::Duration};
 
+use entry::Class;
 use model::NanoUsd;
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _, sqlite::SqliteConnectOptions};
 
 use super::{
     super::{CostError, CostQuestion, Projection, file, rebuild},
-    world::{Call, PATIENCE, World, ended, tenant},
+    world::{Call, EVENING, PATIENCE, SECOND, World, ended, tenant},
 };
 use crate::{
     DataDir,
@@ -257,5 +258,24 @@ async fn it_is_made_again_when_somebody_wants_it() {
     assert_eq!((made.booked, made.in_log), (NanoUsd(70), NanoUsd(70)));
     let size: u64 = made.sizes.values().sum();
     assert_eq!(steps.last(), Some(&(size, size)));
+    drop(data);
+}
+
+/// An outcome says what a call cost, and only its intent who made it: without that it is in no sum, and that is no
+/// difference.
+#[tokio::test]
+async fn outcomes_whose_intents_were_let_go_are_not_missed() {
+    let world = World::new().await;
+    let hold = world.ask(1, call()).await.unwrap();
+    world.clock.pass(SECOND);
+    world.let_go(&[(Class::Calls, EVENING + 1)]).await;
+    hold.settle(ended(70));
+    world.settled(0).await;
+    world.call(2, call(), 30).await;
+    let dir = world.stop().await;
+    let data = DataDir::open(dir.path()).unwrap();
+    let made = rebuild(&data, |_, _| {}).await.unwrap();
+    assert_eq!((made.booked, made.in_log), (NanoUsd(30), NanoUsd(30)));
+    assert_eq!((made.left_out, made.left_out_cost), (1, NanoUsd(70)));
     drop(data);
 }

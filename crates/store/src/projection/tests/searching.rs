@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use entry::{Entry, Event};
+use entry::{Class, Entry, Event};
 use model::{NanoUsd, TenantName, Timestamp};
 use proptest::prelude::*;
 use sqlx::{ConnectOptions as _, Row as _, sqlite::SqliteConnectOptions};
@@ -280,6 +280,66 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(run(traffic, drafts));
     }
+}
+
+/// Compares all pages of every stretch of time, in both directions, with what is kept of the logs.
+async fn check_kept(world: &World) {
+    let mut kept = Vec::new();
+    for tenant in world.reader.tenants().await.unwrap() {
+        let entries = world.entries_of(&tenant).await.into_iter();
+        kept.extend(entries.map(|entry| Position {
+            time: entry.time,
+            tenant: entry.tenant,
+            index: entry.index,
+        }));
+    }
+    kept.sort();
+    let times = (0..14).map(|second| Some(Timestamp::from_unix_micros(EVENING + second * SECOND)));
+    let times: Vec<_> = times.step_by(2).chain([None]).collect();
+    for (since, until, oldest_first) in times.iter().flat_map(|since| {
+        let until = times.iter().map(move |until| (*since, *until));
+        until.flat_map(|(since, until)| [(since, until, false), (since, until, true)])
+    }) {
+        let question = SearchQuestion {
+            since,
+            until,
+            oldest_first,
+            ..SearchQuestion::default()
+        };
+        let in_time =
+            |at: &&Position| since.is_none_or(|since| at.time >= since) && until.is_none_or(|until| at.time < until);
+        let mut expected: Vec<_> = kept.iter().filter(in_time).collect();
+        if !oldest_first {
+            expected.reverse();
+        }
+        let found = pages(world, &question, &[1, 3]).await;
+        assert_eq!(found.iter().collect::<Vec<_>>(), expected, "{question:?}");
+    }
+}
+
+/// What was let go has no row once the index is made again: around that, everything is found.
+#[tokio::test]
+async fn what_is_kept_around_entries_that_are_gone_is_found() {
+    let mut world = World::new().await;
+    for number in 0..12 {
+        world.clock.pass(SECOND);
+        world.call(number, calls(0), 10).await;
+        if number % 5 == 4 {
+            world.change(budgets_loaded("alone")).await;
+            world.handle.change(acme(), budgets_loaded("alone")).await.unwrap();
+        }
+    }
+    world.clock.pass(SECOND);
+    let until = EVENING + 10 * SECOND + 1;
+    for classes in [&[Class::Calls][..], &[Class::Calls, Class::Administration]] {
+        let classes = classes.iter().map(|class| (*class, until));
+        world.let_go(&classes.collect::<Vec<_>>()).await;
+        world = world
+            .reopen_projection(async |path| std::fs::remove_file(path).unwrap())
+            .await;
+        check_kept(&world).await;
+    }
+    world.stop().await;
 }
 
 fn question(only: &[(Field, &str)]) -> SearchQuestion {

@@ -7,8 +7,8 @@ use std::{
     time::Duration,
 };
 
-use entry::{Action, AgentRecord, Declared, Entry, Event, KeyRecord, State, Status, Tokens, Why};
-use futures_util::StreamExt as _;
+use entry::{Action, AgentRecord, Class, Declared, Entry, Event, KeyRecord, State, Status, Tokens, Why};
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use ledger::{BudgetSpec, NextStep, Unit, Window};
 use model::{
     ActionId, AdminName, AgentName, BudgetName, Digest, KeyId, NanoUsd, Pseudonym, TenantName, Tier, Timestamp,
@@ -18,7 +18,7 @@ use sqlx::{
     ConnectOptions as _, Connection as _, Executor as _, Row as _, SqliteConnection, sqlite::SqliteConnectOptions,
 };
 use tempfile::TempDir;
-use tlog::CompactRange;
+use tlog::{CompactRange, Stored};
 use tokio::task::JoinHandle;
 
 use super::super::{CostAnswer, CostLabel, CostQuestion, CostSums, MAX_CALL_TOKENS, Projection, file};
@@ -318,6 +318,29 @@ impl World {
 
     pub(super) async fn sums(&self, question: CostQuestion) -> CostAnswer {
         self.projection.ask(question, PATIENCE).await.unwrap()
+    }
+
+    /// Has the entries of some classes expire that are from before an instant, and waits until they are gone.
+    pub(super) async fn let_go(&self, until: &[(Class, i64)]) {
+        let until = until.iter().copied();
+        let until = until.map(|(class, until)| (class, Timestamp::from_unix_micros(until)));
+        let (said, none, until) = (self.view().await.evidence, BTreeMap::new(), until.collect());
+        let tenant = tenant();
+        let found = self.reader.expiry(&tenant, &said, &until, u64::MAX, &none);
+        let found = found.await.unwrap();
+        let gone = self.gone().await + usize::try_from(found.count()).unwrap();
+        self.handle.expire(tenant.clone(), found, by()).await.unwrap();
+        let size = self.view().await.size;
+        let signed = self.handle.save_checkpoint(tenant, size, "signed".to_owned());
+        signed.await.unwrap();
+        patiently(async { while self.gone().await < gone {} }).await;
+    }
+
+    /// How many entries are gone.
+    async fn gone(&self) -> usize {
+        let batches: Vec<crate::Batch> = self.reader.batches(&tenant(), 0).try_collect().await.unwrap();
+        let entries = batches.iter().flat_map(|batch| batch.entries().unwrap());
+        entries.filter(|entry| matches!(entry, Stored::Gone(_))).count()
     }
 
     /// What the whole log folds to, and its entries.
