@@ -33,6 +33,14 @@ pub(crate) enum PublishedError {
     /// Nothing was signed yet.
     #[error("the log of tenant {0} has no checkpoint yet: a running server signs one within seconds")]
     Unsigned(TenantName),
+    /// Witnesses are asked, and a checkpoint that they have not cosigned is not given out.
+    #[error(
+        "the log of tenant {0} has no checkpoint yet that enough witnesses have cosigned, and none is published before. \
+         See which witnesses are missing in the server's log, or in the entry `quorum_missed` (`bailiwick audit list \
+         --kind quorum_missed`); give the operators of those that do not know the log what `bailiwick audit keys` says, \
+         and try again with a running server"
+    )]
+    Uncosigned(TenantName),
     /// The key of a log cannot be read.
     #[error("the public key of tenant {tenant} cannot be used: {why}")]
     Key {
@@ -139,11 +147,18 @@ impl Published {
         let file = |path: PathBuf| move |source| PublishedError::File { path, source };
         let path = cosigned_file(&self.data, tenant);
         let note = match std::fs::read_to_string(&path) {
-            Ok(note) => Some(note),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => self.reader.checkpoint(tenant).await?,
+            Ok(note) => note,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let signed = self.reader.checkpoint(tenant).await?;
+                let signed = signed.ok_or_else(|| PublishedError::Unsigned(tenant.clone()))?;
+                // The directory is there exactly while witnesses are configured.
+                if path.parent().is_some_and(Path::is_dir) {
+                    return Err(PublishedError::Uncosigned(tenant.clone()));
+                }
+                signed
+            }
             Err(error) => return Err(file(path)(error)),
         };
-        let note = note.ok_or_else(|| PublishedError::Unsigned(tenant.clone()))?;
         let unusable = |why: String| PublishedError::Key {
             tenant: tenant.clone(),
             why,

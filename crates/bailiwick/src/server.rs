@@ -118,8 +118,15 @@ impl Server {
             error => ServerError::Start(error),
         })?;
         let started = async {
-            let (gateway, api) = listen(&settings, &control, &certificates).await?;
-            Ok((gateway, api, Sinks::start(sinks, &control)?))
+            // Before anybody can ask for something: what is let go waits for the sinks that are announced.
+            let sinks = Sinks::start(sinks, &control)?;
+            match listen(&settings, &control, &certificates).await {
+                Ok((gateway, api)) => Ok((gateway, api, sinks)),
+                Err(error) => {
+                    sinks.stop(settings.limits.shutdown_timeout).await;
+                    Err(error)
+                }
+            }
         };
         match started.await {
             Ok((gateway, api, sinks)) => Ok(Self {

@@ -193,7 +193,7 @@ impl Control {
     /// How many entries of a log all have read who read it as it grows, and who is the last of them if not all.
     fn read_by_all(&self, tenant: &TenantName) -> (u64, Option<String>) {
         let size = self.committed_size(tenant).unwrap_or(0);
-        let signed = self
+        let published = self
             .inner
             .checkpoints
             .borrow()
@@ -210,8 +210,11 @@ impl Control {
             .unwrap_or(0);
         let mut readers = vec![
             (
-                signed,
-                format!("the last signed checkpoint covers {signed} of {size} entries"),
+                published,
+                format!(
+                    "the last published checkpoint (where there are witnesses, the last that enough of them have \
+                     cosigned) covers {published} of {size} entries"
+                ),
             ),
             (indexed, format!("the index has {indexed} of {size} entries")),
         ];

@@ -297,3 +297,53 @@ async fn what_a_witness_is_started_with() {
     assert!(lost.stderr.contains("could cosign a second history"), "{}", lost.stderr);
     witness.kill();
 }
+
+/// What nobody has cosigned is not given out, nor let go of.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_published_before_enough_have_cosigned() {
+    let mut world = World::start_default().await;
+    let key = world.key("worker");
+    world.stop();
+    // It is declared, and does not run.
+    let witness = Witness::init(world.path(), "w1");
+    let settings = fs::read_to_string(world.path().join("bailiwick.toml")).unwrap();
+    let declared = format!(
+        "[retention]\ncalls = \"1s\"\n[audit]\nquorum = 1\n[[audit.witnesses]]\nvkey = \"{}\"\nurl = \"http://127.0.0.1:9\"\n",
+        witness.vkey
+    );
+    world.write("bailiwick.toml", &format!("{settings}\n{declared}"));
+    world.start();
+    world.chat(&key, &chat("gpt-4o-mini")).await.is(200);
+    world.settled().await;
+    let waits = world.run(&["audit", "expire", "--dry-run", "--tenant", "default"]);
+    assert!(
+        waits.stdout.contains("enough of them have cosigned"),
+        "{}",
+        waits.stdout
+    );
+    let data = world.data();
+    for stopped in [false, true] {
+        if stopped {
+            world.stop();
+        }
+        for asked in [
+            &["audit", "export", "--tenant", "default", "--tiles", "out"][..],
+            &["audit", "prove", "0", "--tenant", "default"],
+        ] {
+            let refused = world.run(asked).exits(1);
+            assert!(
+                refused
+                    .stderr
+                    .contains("no checkpoint yet that enough witnesses have cosigned"),
+                "{asked:?}: {}",
+                refused.stderr
+            );
+        }
+        assert!(!data.join("cosigned/default.checkpoint").exists());
+    }
+    // Without witnesses what is signed is published.
+    world.write("bailiwick.toml", &settings);
+    world.start();
+    world.stop();
+    world.json(&["audit", "export", "--tenant", "default", "--tiles", "out"]);
+}

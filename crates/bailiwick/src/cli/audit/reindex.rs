@@ -48,6 +48,17 @@ struct Made {
     /// What they are compared with, US dollars: the outcomes in the log, or what the sums said before.
     #[serde(skip_serializing_if = "Option::is_none")]
     compared_usd: Option<String>,
+    /// How many outcomes are in neither: their intents, which say who made the call, were let go.
+    #[serde(skip_serializing_if = "is_none_left_out")]
+    left_out: u64,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes what it asks about by reference"
+)]
+fn is_none_left_out(left_out: &u64) -> bool {
+    *left_out == 0
 }
 
 pub(super) async fn run(common: &Common, args: &Args, out: &mut Output) -> Result<(), Failure> {
@@ -77,7 +88,13 @@ pub(super) async fn run(common: &Common, args: &Args, out: &mut Output) -> Resul
 async fn offline(data: &DataDir, out: &mut Output) -> Result<(), Failure> {
     let mut shown = Shown::default();
     let made = rebuild(data, |read, all| shown.show(read, all)).await;
-    let Rebuilt { sizes, booked, in_log, .. } = made.map_err(|error| Failure::failed(error.to_string()))?;
+    let Rebuilt {
+        sizes,
+        booked,
+        in_log,
+        left_out,
+        left_out_cost,
+    } = made.map_err(|error| Failure::failed(error.to_string()))?;
     let logs = sizes.into_iter().map(|(tenant, size)| {
         let indexed = IndexedReport { indexed: size, size };
         (tenant.to_string(), indexed)
@@ -86,9 +103,16 @@ async fn offline(data: &DataDir, out: &mut Output) -> Result<(), Failure> {
         logs: logs.collect(),
         booked_usd: Some(booked.to_string()),
         compared_usd: Some(in_log.to_string()),
+        left_out,
     };
     out.show(&made, |out| {
         out.line(made_again(&made.logs))?;
+        if left_out > 0 {
+            out.line(format_args!(
+                "{QUIET}{left_out} outcomes ({left_out_cost} USD) are in no sum: their intents, which say who made the calls, \
+                 were let go{QUIET:#}"
+            ))?;
+        }
         match booked == in_log {
             true => out.line(format_args!(
                 "{GOOD}costs are equal:{GOOD:#} {booked} USD, as the outcomes in the log add up to"
@@ -131,6 +155,7 @@ async fn on_server(client: &Client, args: &Args, out: &mut Output) -> Result<(),
         logs: index.logs,
         booked_usd: Some(after.total.cost_usd.clone()),
         compared_usd: same.as_ref().map(|before| before.total.cost_usd.clone()),
+        left_out: 0,
     };
     out.show(&made, |out| {
         out.line(made_again(&made.logs))?;
