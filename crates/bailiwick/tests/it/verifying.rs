@@ -348,5 +348,8 @@ async fn the_database_can_be_read_with_a_script() {
         .lines()
         .map(|line| Entry::decode(line.as_bytes()).unwrap())
         .collect();
+    // The server has stopped since they were listed.
+    let (last, read) = read.split_last().unwrap();
+    assert_eq!(last.event.kind(), "stopped");
     assert_eq!(read, entries);
 }
