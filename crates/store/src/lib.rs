@@ -8,6 +8,7 @@ mod clock;
 mod committer;
 mod datadir;
 mod db;
+mod derived;
 mod entity;
 mod error;
 mod feed;

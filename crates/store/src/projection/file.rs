@@ -2,14 +2,13 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
     path::{Path, PathBuf},
 };
 
 use model::{AgentName, KeyId, TenantName, Tier};
 use sqlx::{
-    ConnectOptions as _, Connection as _, Row as _, SqliteConnection,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
+    Connection as _, Row as _, SqliteConnection,
+    sqlite::{SqliteJournalMode, SqliteSynchronous},
 };
 use tlog::Hash;
 
@@ -20,7 +19,7 @@ use super::{
 };
 use crate::{
     StoreError,
-    db::{BUSY, FileId},
+    derived::{self, DerivedFile, Schema, options},
     reader::{integer, unsigned},
 };
 
@@ -28,27 +27,17 @@ mod rows;
 
 pub(super) use rows::entry_id;
 
-/// The version of the schema and of what the fold puts into it; `schema.sql` ends with it. Another one in the file means
-/// that it is made again.
-const VERSION: i64 = 2;
+/// The schema; its version is also that of what the fold puts into it.
+const SCHEMA: Schema = Schema {
+    sql: include_str!("schema.sql"),
+    version: 2,
+};
 /// How many sets of labels of one tenant are kept in memory.
 const SETS_MAX: usize = 20_000;
-const SCHEMA: &str = include_str!("schema.sql");
 
 /// The file of a data directory.
 pub(super) fn path(dir: &Path) -> PathBuf {
     dir.join("projections.db")
-}
-
-/// How the file is opened, for writing.
-fn options(path: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .filename(path)
-        .journal_mode(SqliteJournalMode::Wal)
-        // A power cut may take the last transactions, never a part of one: the cursor says what is to be read again.
-        .synchronous(SqliteSynchronous::Normal)
-        .busy_timeout(BUSY)
-        .disable_statement_logging()
 }
 
 /// How far a log was read.
@@ -62,9 +51,7 @@ pub(super) struct Cursor {
 /// The open file, and who writes to it.
 #[derive(Debug)]
 pub(super) struct File {
-    connection: SqliteConnection,
-    path: PathBuf,
-    file: FileId,
+    file: DerivedFile,
     pub(super) cursors: BTreeMap<TenantName, Cursor>,
     #[cfg(test)]
     pub(super) faults: super::faults::Faults,
@@ -73,50 +60,21 @@ pub(super) struct File {
 impl File {
     /// Opens the file, making it where there is none, or none of this version, or none that can be read.
     pub(super) async fn open(path: &Path) -> Result<Self, StoreError> {
-        match Self::open_as_it_is(path).await {
-            Ok(Some(file)) => return Ok(file),
-            Ok(None) => {}
-            Err(error) if error.is_damage() => {
-                tracing::warn!(%error, "the projection cannot be read: it is made again from the logs");
-            }
-            Err(error) => return Err(error),
-        }
-        remove(path)?;
-        let made = Self::open_as_it_is(path).await?;
-        made.ok_or_else(|| StoreError::File {
-            path: path.to_owned(),
-            source: io::Error::other("somebody else writes to this file"),
-        })
+        derived::open_or_make(path, "the projection", Self::open_as_it_is).await
     }
 
     /// `None` if it is of another version.
     async fn open_as_it_is(path: &Path) -> Result<Option<Self>, StoreError> {
-        // SQLite itself throws a write-ahead log away whose database was deleted.
-        let mut connection = SqliteConnection::connect_with(&options(path).create_if_missing(true)).await?;
-        let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema")
-            .fetch_one(&mut connection)
-            .await?;
-        if tables == 0 {
-            let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-            sqlx::raw_sql(SCHEMA).execute(&mut *transaction).await?;
-            transaction.commit().await?;
-        }
-        let version: i64 = sqlx::query_scalar("PRAGMA user_version")
-            .fetch_one(&mut connection)
-            .await?;
-        if version != VERSION {
-            tracing::info!(
-                version,
-                "the projection is of another version: it is made again from the logs"
-            );
-            connection.close().await?;
+        let options = options(path)
+            .journal_mode(SqliteJournalMode::Wal)
+            // A power cut may take the last transactions, never a part of one: the cursor says what is to be read again.
+            .synchronous(SqliteSynchronous::Normal);
+        let Some(mut file) = DerivedFile::open(path, options, &SCHEMA).await? else {
             return Ok(None);
-        }
-        let cursors = cursors(&mut connection).await?;
+        };
+        let cursors = cursors(&mut file.connection).await?;
         Ok(Some(Self {
-            connection,
-            path: path.to_owned(),
-            file: FileId::of(path)?,
+            file,
             cursors,
             #[cfg(test)]
             faults: super::faults::Faults::default(),
@@ -125,20 +83,17 @@ impl File {
 
     /// Whether the path still leads to the file that is open.
     pub(super) fn is_in_place(&self) -> bool {
-        FileId::of(&self.path).is_ok_and(|file| file == self.file)
+        self.file.is_in_place()
     }
 
     /// Closes the file; waits until its thread is gone.
     pub(super) async fn close(self) {
-        // Nothing is relied on that is not committed.
-        drop(self.connection.close().await);
+        self.file.close().await;
     }
 
     /// Closes the file and deletes it.
     pub(super) async fn delete(self) -> Result<(), StoreError> {
-        let path = self.path.clone();
-        self.close().await;
-        remove(&path)
+        self.file.delete().await
     }
 
     /// What is needed to read on in a tenant's log.
@@ -146,7 +101,7 @@ impl File {
         let Some(cursor) = self.cursors.get(tenant).cloned() else {
             return Ok(Tenant::default());
         };
-        let connection = &mut self.connection;
+        let connection = &mut self.file.connection;
         let mut loaded = Tenant {
             size: cursor.size,
             root: Some(cursor.root),
@@ -211,7 +166,7 @@ impl File {
         let Some(root) = tenant.root else { return Ok(()) };
         #[cfg(test)]
         self.faults.before_commit()?;
-        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.file.connection.begin_with("BEGIN IMMEDIATE").await?;
         // A page is taken once, even if another follower, one that is about to end, took it a moment ago.
         let moved: Option<(i64,)> = sqlx::query_as(
             "INSERT INTO cursor (tenant, size, root) VALUES ($1, $2, $3)
@@ -328,19 +283,6 @@ async fn write_declared(connection: &mut SqliteConnection, tenant: i64, delta: &
             .bind(*tier)
             .execute(&mut *connection)
             .await?;
-    }
-    Ok(())
-}
-
-/// Deletes the file with what SQLite keeps beside it, as far as that is there.
-pub(super) fn remove(path: &Path) -> Result<(), StoreError> {
-    for suffix in ["", "-wal", "-shm"] {
-        let mut name = path.as_os_str().to_owned();
-        name.push(suffix);
-        match fs::remove_file(Path::new(&name)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(StoreError::file(path)(error)),
-            _ => {}
-        }
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ use super::{
     file::{self, File},
     fold::Tenant,
 };
-use crate::{Heads, Reader, StoreError};
+use crate::{Heads, Reader, StoreError, derived::lacks_room};
 
 /// How long new entries wait for company, unless somebody asks: a transaction for each commit would be for nothing.
 const LINGER: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 250 });
@@ -370,20 +370,8 @@ impl Follower {
 
     /// The logs go before: what is kept for them is not written to.
     fn check_room(&self) -> Result<(), Trouble> {
-        let dir = self.path.parent().unwrap_or(Path::new("."));
-        // Whether the directory can be used is found out by the next write.
-        let Ok(found) = rustix::fs::statvfs(dir) else {
-            return Ok(());
-        };
-        let free = found.f_bavail.saturating_mul(found.f_frsize);
-        if free >= self.reserve {
-            return Ok(());
-        }
-        Err(Trouble::Room(format!(
-            "the disk of the data directory has {} MiB left, less than the reserve of {} MiB ([audit] reserve): make room",
-            free >> 20,
-            self.reserve >> 20
-        )))
+        let lacking = lacks_room(&self.path, self.reserve);
+        lacking.map_or(Ok(()), |why| Err(Trouble::Room(why)))
     }
 
     /// Says once what the trouble is, and once that it is over.

@@ -11,8 +11,8 @@ use model::{NanoUsd, TenantName, Timestamp};
 use tlog::Hash;
 use tokio::sync::watch;
 
-use super::{CostError, CostQuestion, Progress, Projection, file::remove};
-use crate::{BatchError, DataDir, Head, Heads, Reader, StoreError};
+use super::{CostError, CostQuestion, Progress, Projection};
+use crate::{BatchError, DataDir, Head, Heads, Reader, StoreError, derived::remove};
 
 /// How long is waited for what was read a moment ago.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -2,14 +2,13 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
     path::{Path, PathBuf},
 };
 
 use model::TenantName;
 use sqlx::{
-    ConnectOptions as _, Connection as _, SqliteConnection,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
+    Connection as _, SqliteConnection,
+    sqlite::{SqliteJournalMode, SqliteSynchronous},
 };
 use tlog::{
     Hash, leaf_hash,
@@ -18,24 +17,18 @@ use tlog::{
 
 use crate::{
     StoreError,
-    db::{BUSY, FileId},
+    derived::{self, DerivedFile, Schema, options, version},
     reader::{integer, unsigned},
 };
 
-/// The version of the schema; `schema.sql` ends with it. Another one in the file means that it is made again.
-const VERSION: i64 = 1;
-const SCHEMA: &str = include_str!("schema.sql");
+const SCHEMA: Schema = Schema {
+    sql: include_str!("schema.sql"),
+    version: 1,
+};
 
 /// The file of a data directory.
 pub(super) fn path(dir: &Path) -> PathBuf {
     dir.join("tiles.db")
-}
-
-fn options(path: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .filename(path)
-        .busy_timeout(BUSY)
-        .disable_statement_logging()
 }
 
 /// What is stored of one log.
@@ -49,9 +42,7 @@ pub(super) struct Stored {
 /// The open file, for its one writer.
 #[derive(Debug)]
 pub(super) struct File {
-    connection: SqliteConnection,
-    path: PathBuf,
-    file: FileId,
+    file: DerivedFile,
     pub(super) logs: BTreeMap<TenantName, Stored>,
     #[cfg(test)]
     pub(super) faults: super::faults::Faults,
@@ -68,52 +59,24 @@ pub(super) struct Page {
 impl File {
     /// Opens the file, making it where there is none, or none of this version, or none that can be read.
     pub(super) async fn open(path: &Path) -> Result<Self, StoreError> {
-        match Self::open_as_it_is(path).await {
-            Ok(Some(file)) => return Ok(file),
-            Ok(None) => {
-                tracing::info!("the tiles are of another version or damaged: they are made again from the logs")
-            }
-            Err(error) if error.is_damage() => {
-                tracing::warn!(%error, "the tiles cannot be read: they are made again from the logs");
-            }
-            Err(error) => return Err(error),
-        }
-        remove(path)?;
-        let made = Self::open_as_it_is(path).await?;
-        made.ok_or_else(|| StoreError::File {
-            path: path.to_owned(),
-            source: io::Error::other("somebody else writes to this file"),
-        })
+        derived::open_or_make(path, "the tiles", Self::open_as_it_is).await
     }
 
     /// `None` if it is of another version, or not what was written.
     async fn open_as_it_is(path: &Path) -> Result<Option<Self>, StoreError> {
         let options = options(path)
-            .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             // Nothing is signed that has no tiles, after a power cut too.
             .synchronous(SqliteSynchronous::Full);
-        let mut connection = SqliteConnection::connect_with(&options).await?;
-        let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema")
-            .fetch_one(&mut connection)
-            .await?;
-        if tables == 0 {
-            let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-            sqlx::raw_sql(SCHEMA).execute(&mut *transaction).await?;
-            transaction.commit().await?;
-        }
-        let logs = match version(&mut connection).await? {
-            VERSION => logs(&mut connection).await?,
-            _ => None,
+        let Some(mut file) = DerivedFile::open(path, options, &SCHEMA).await? else {
+            return Ok(None);
         };
-        let Some(logs) = logs else {
-            connection.close().await?;
+        let Some(logs) = logs(&mut file.connection).await? else {
+            file.close().await;
             return Ok(None);
         };
         Ok(Some(Self {
-            connection,
-            path: path.to_owned(),
-            file: FileId::of(path)?,
+            file,
             logs,
             #[cfg(test)]
             faults: super::faults::Faults::default(),
@@ -122,20 +85,17 @@ impl File {
 
     /// Whether the path still leads to the file that is open.
     pub(super) fn is_in_place(&self) -> bool {
-        FileId::of(&self.path).is_ok_and(|file| file == self.file)
+        self.file.is_in_place()
     }
 
     /// Closes the file; waits until its thread is gone.
     pub(super) async fn close(self) {
-        // Nothing is relied on that is not committed.
-        drop(self.connection.close().await);
+        self.file.close().await;
     }
 
     /// Closes the file and deletes it.
     pub(super) async fn delete(self) -> Result<(), StoreError> {
-        let path = self.path.clone();
-        self.close().await;
-        remove(&path)
+        self.file.delete().await
     }
 
     /// Stores what was appended to a log's tiles: all of it or nothing, durable when this returns. After an error it is
@@ -144,7 +104,7 @@ impl File {
         let from = self.logs.get(tenant).map_or(0, |log| log.growing.size());
         #[cfg(test)]
         let fate = self.faults.before_commit()?;
-        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.file.connection.begin_with("BEGIN IMMEDIATE").await?;
         // Whoever wrote here meanwhile wrote for other tiles than those that this page goes on from.
         let moved: Option<(i64,)> = sqlx::query_as(
             "INSERT INTO log (tenant, size, root) VALUES ($1, $2, $3)
@@ -194,7 +154,7 @@ pub(super) async fn open_to_read(path: &Path) -> Result<Option<SqliteConnection>
         return Ok(None);
     }
     let mut connection = SqliteConnection::connect_with(&options(path).read_only(true)).await?;
-    let current = version(&mut connection).await? == VERSION;
+    let current = version(&mut connection).await? == SCHEMA.version;
     Ok(current.then_some(connection))
 }
 
@@ -224,10 +184,6 @@ pub(super) async fn tile(
     Ok(whole.then_some(hashes))
 }
 
-async fn version(connection: &mut SqliteConnection) -> Result<i64, StoreError> {
-    Ok(sqlx::query_scalar("PRAGMA user_version").fetch_one(connection).await?)
-}
-
 /// The logs with their edges. `None` if an edge does not have the root that was stored with it.
 async fn logs(connection: &mut SqliteConnection) -> Result<Option<BTreeMap<TenantName, Stored>>, StoreError> {
     let rows: Vec<(String, i64, Vec<u8>)> = sqlx::query_as("SELECT tenant, size, root FROM log")
@@ -254,17 +210,4 @@ async fn logs(connection: &mut SqliteConnection) -> Result<Option<BTreeMap<Tenan
         logs.insert(tenant, Stored { root, growing });
     }
     Ok(Some(logs))
-}
-
-fn remove(path: &Path) -> Result<(), StoreError> {
-    for suffix in ["", "-wal", "-shm"] {
-        let mut name = path.as_os_str().to_owned();
-        name.push(suffix);
-        let name = PathBuf::from(name);
-        match fs::remove_file(&name) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(StoreError::file(name)(error)),
-            _ => {}
-        }
-    }
-    Ok(())
 }

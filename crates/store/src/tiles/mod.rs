@@ -24,7 +24,7 @@ use tlog::{
 };
 use tokio::sync::{Mutex, Semaphore};
 
-use crate::{Batch, BatchError, Reader, StoreError};
+use crate::{Batch, BatchError, Reader, StoreError, derived::lacks_room};
 use file::{File, Page};
 
 /// A bundle of entries, as far as they are there.
@@ -336,20 +336,8 @@ impl Inner {
 
     /// The log goes before: what is kept for it is not written to, but for the few tiles that every checkpoint has.
     fn check_room(&self) -> Result<(), StoreError> {
-        let dir = self.path.parent().unwrap_or(Path::new("."));
-        // Whether the directory can be used is found out by the next write.
-        let Ok(found) = rustix::fs::statvfs(dir) else {
-            return Ok(());
-        };
-        let free = found.f_bavail.saturating_mul(found.f_frsize);
-        if free >= self.reserve {
-            return Ok(());
-        }
-        Err(StoreError::Tiles(format!(
-            "the disk of the data directory has {} MiB left, less than the reserve of {} MiB ([audit] reserve): make room",
-            free >> 20,
-            self.reserve >> 20
-        )))
+        let lacking = lacks_room(&self.path, self.reserve);
+        lacking.map_or(Ok(()), |why| Err(StoreError::Tiles(why)))
     }
 }
 
