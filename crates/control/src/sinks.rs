@@ -137,6 +137,7 @@ pub struct SinkStatus {
     format: SinkFormat,
     delivered: AtomicU64,
     failures: AtomicU64,
+    let_go: AtomicU64,
     now: Mutex<Standing>,
 }
 
@@ -158,6 +159,7 @@ impl SinkStatus {
             format: spec.format,
             delivered: AtomicU64::new(0),
             failures: AtomicU64::new(0),
+            let_go: AtomicU64::new(0),
             now: Mutex::new(Standing {
                 tenants: spec.tenants.clone(),
                 ..Standing::default()
@@ -168,6 +170,11 @@ impl SinkStatus {
     /// So many entries arrived.
     pub fn delivered(&self, entries: u64) {
         self.delivered.fetch_add(entries, Relaxed);
+    }
+
+    /// So many entries were let go before they could be handed over: nobody can be told what they said.
+    pub fn let_go(&self, entries: u64) {
+        self.let_go.fetch_add(entries, Relaxed);
     }
 
     /// So many entries of each log are behind it.
@@ -223,6 +230,7 @@ impl SinkStatus {
             behind,
             delivered: self.delivered.load(Relaxed),
             failures: self.failures.load(Relaxed),
+            let_go: self.let_go.load(Relaxed),
             error: trouble.map(|(error, _)| error.clone()),
             since: trouble.map(|(_, since)| rfc3339(*since)),
         }
@@ -253,6 +261,9 @@ pub struct SinkReport {
     pub delivered: u64,
     /// How many attempts failed since the server started.
     pub failures: u64,
+    /// How many entries it passed over since the server started because they had been let go before it came to them.
+    #[serde(default)]
+    pub let_go: u64,
     /// Why it is failing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -288,7 +299,7 @@ impl SinkBoard {
             return;
         }
         type Value = fn(&SinkStatus, &Heads) -> u64;
-        let families: [(&str, &str, &str, &str, Value); 4] = [
+        let families: [(&str, &str, &str, &str, Value); 5] = [
             (
                 "sink_delivered",
                 "counter",
@@ -302,6 +313,13 @@ impl SinkBoard {
                 "_total",
                 "Attempts to stream entries that failed",
                 |sink, _| sink.failures.load(Relaxed),
+            ),
+            (
+                "sink_let_go",
+                "counter",
+                "_total",
+                "Entries that were let go before they could be streamed",
+                |sink, _| sink.let_go.load(Relaxed),
             ),
             (
                 "sink_entries_behind",

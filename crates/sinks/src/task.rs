@@ -236,6 +236,7 @@ impl Task {
                 self.went_well();
             }
             let (passed, left) = rest.split_at_checked(taken).unwrap_or((rest, &[]));
+            self.tell_gone(tenant, passed);
             before.extend(passed.iter().map(|fed| fed.leaf));
             rest = left;
             self.place(tenant).range.clone_from(&before);
@@ -244,6 +245,19 @@ impl Task {
             self.save_if_due().await?;
         }
         Ok(())
+    }
+
+    /// Entries wait for the sinks that are declared, so these were let go while this one was not, or before it was new.
+    fn tell_gone(&self, tenant: &TenantName, passed: &[Fed]) {
+        let gone: Vec<u64> = passed.iter().filter(|fed| fed.is_gone()).map(|fed| fed.index).collect();
+        if let (Some(first), Some(last)) = (gone.first(), gone.last()) {
+            let count = u64::try_from(gone.len()).unwrap_or(u64::MAX);
+            self.status.let_go(count);
+            tracing::warn!(
+                sink = %self.spec.name, %tenant, count, first, last,
+                "entries were let go before this sink came to them: it passes them over"
+            );
+        }
     }
 
     fn place(&mut self, tenant: &TenantName) -> &mut Place {

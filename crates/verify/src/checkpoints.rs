@@ -106,7 +106,12 @@ fn open(text: &str, keys: &[VerifierKey], quorum: Option<&Quorum>) -> Result<(Ch
 /// The witnesses that cosigned a checkpoint, if there are enough.
 pub(crate) fn witnessed(text: &str, quorum: &Quorum) -> Result<Vec<Witnessed>, String> {
     let note = Note::parse(text).map_err(|error| error.to_string())?;
-    let met = quorum.met(&note).map_err(|error| error.to_string())?;
+    witnessed_note(&note, quorum)
+}
+
+/// The same of one that was read.
+pub(crate) fn witnessed_note(note: &Note, quorum: &Quorum) -> Result<Vec<Witnessed>, String> {
+    let met = quorum.met(note).map_err(|error| error.to_string())?;
     let witnessed = met.iter().map(|cosignature| Witnessed {
         name: cosignature.cosigner.name().to_owned(),
         at: rfc3339_seconds(cosignature.time),

@@ -1,12 +1,14 @@
 //! The proof of one entry, in one file.
 
 use entry::Entry;
-use serde::Serialize;
-use tlog::{note::VerifierKey, proof_file::ProofFile};
-
 use model::rfc3339;
+use serde::Serialize;
+use tlog::{cosignature::Quorum, note::VerifierKey, proof_file::ProofFile};
 
-use crate::report::NotProven;
+use crate::{
+    checkpoints::{Witnessed, witnessed_note},
+    report::NotProven,
+};
 
 /// What a proof shows.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -30,6 +32,9 @@ pub struct ProofReport {
     /// The time of the entry.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time: Option<String>,
+    /// The witnesses that cosigned the checkpoint, where a quorum was asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub witnesses: Vec<Witnessed>,
     /// What is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
@@ -38,19 +43,27 @@ pub struct ProofReport {
 }
 
 /// Verifies the proof of an entry: the one that the file carries, or `entry`, whose bytes must be exactly those that were
-/// logged.
-pub fn verify_proof(text: &str, entry: Option<&[u8]>, keys: &[VerifierKey]) -> ProofReport {
+/// logged. The checkpoint in it must be signed by one of these keys, and cosigned by enough witnesses, where that is asked for.
+pub fn verify_proof(text: &str, entry: Option<&[u8]>, keys: &[VerifierKey], quorum: Option<&Quorum>) -> ProofReport {
     let mut report = ProofReport::default();
-    if let Err(trouble) = fill(&mut report, text, entry, keys) {
+    if let Err(trouble) = fill(&mut report, text, entry, keys, quorum) {
         report.trouble = Some(trouble);
     }
     report.ok = report.trouble.is_none();
     report
 }
 
-fn fill(report: &mut ProofReport, text: &str, entry: Option<&[u8]>, keys: &[VerifierKey]) -> Result<(), String> {
+fn fill(
+    report: &mut ProofReport,
+    text: &str,
+    entry: Option<&[u8]>,
+    keys: &[VerifierKey],
+    quorum: Option<&Quorum>,
+) -> Result<(), String> {
     let file = ProofFile::parse(text).map_err(|error| error.to_string())?;
     let checkpoint = file.verify(entry, keys).map_err(|error| error.to_string())?;
+    let witnesses = quorum.map(|quorum| witnessed_note(&file.checkpoint, quorum));
+    report.witnesses = witnesses.transpose()?.unwrap_or_default();
     report.origin = checkpoint.origin.to_string();
     report.size = checkpoint.size;
     report.root = checkpoint.root.to_string();
@@ -59,7 +72,7 @@ fn fill(report: &mut ProofReport, text: &str, entry: Option<&[u8]>, keys: &[Veri
     report.entry = std::str::from_utf8(bytes).ok().map(str::to_owned);
     report.not_proven = vec![
         NotProven::keys(),
-        NotProven::witnesses(None),
+        NotProven::witnesses(quorum),
         NotProven::new(
             "others",
             "anything about the entries before and behind it: that their order and their sums are right is what \

@@ -62,6 +62,13 @@ pub(super) async fn run(common: &Common, command: &Command, out: &mut Output) ->
     })?;
     if !out.is_json() {
         for sink in &listed.sinks {
+            if sink.let_go > 0 {
+                hint(format_args!(
+                    "{} passed over {} entries since the server started: their time was over before it came to them",
+                    clean(&sink.name),
+                    sink.let_go
+                ));
+            }
             if let Some(error) = &sink.error {
                 let since = sink.since.as_deref().unwrap_or_default();
                 hint(format_args!(

@@ -129,7 +129,7 @@ async fn what_is_old_goes_and_the_rest_can_be_checked() {
     assert!(goes_on.ok, "{:?}", goes_on.trouble);
     for entry in &entries {
         let proof = world.run(&["audit", "prove", &entry.index.to_string()]).exits(0);
-        let proved = verify_proof(&proof.stdout, None, &keys);
+        let proved = verify_proof(&proof.stdout, None, &keys, None);
         assert!(proved.ok, "{:?}", proved.trouble);
     }
     // The earlier export is gone on from: what it has it keeps.
@@ -193,6 +193,49 @@ async fn nothing_vanishes_among_what_was_let_go() {
     fs::write(directory.join("snapshot"), snapshot).unwrap();
     let what = trouble(&directory);
     assert!(what.contains("snapshot"), "{what}");
+}
+
+/// A sink that was taken out of the configuration holds nothing up. Put back, it says what it cannot hand over any more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sink_that_was_away_says_what_it_missed() {
+    let (mut world, key, _) = used().await;
+    let sinks = "[[sinks]]\nname = \"old\"\nkind = \"file\"\npath = \"old.jsonl\"\nfrom = \"beginning\"\n";
+    let without = text(&world.path().join("bailiwick.toml"));
+    world.write("bailiwick.toml", &format!("{without}\n{sinks}"));
+    let sink = |world: &World| world.json(&["sink", "list"])["sinks"][0].clone();
+    let caught_up = |world: &World| {
+        let started = Instant::now();
+        loop {
+            let sink = sink(world);
+            if sink["behind"] == 0 && sink["state"] == "ok" {
+                return sink;
+            }
+            assert!(started.elapsed() < PATIENCE, "{sink}");
+        }
+    };
+    world.start();
+    assert_eq!(caught_up(&world)["let_go"], 0);
+    world.stop();
+    // Calls that it never sees.
+    world.write("bailiwick.toml", &without);
+    world.start();
+    call(&world, &key, 2).await;
+    world.stop();
+    expire_calls(&world);
+    world.start();
+    wait_until_gone(&world, 10);
+    world.stop();
+    let expiring = text(&world.path().join("bailiwick.toml"));
+    world.write("bailiwick.toml", &format!("{expiring}\n{sinks}"));
+    world.start();
+    assert_eq!(caught_up(&world)["let_go"], 4);
+    let listed = world.run(&["sink", "list"]).exits(0);
+    assert!(listed.stderr.contains("old passed over 4 entries"), "{}", listed.stderr);
+    let log = world.server().log();
+    assert!(
+        log.contains("entries were let go before this sink came to them"),
+        "{log}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -137,7 +137,7 @@ fn every_flipped_byte_of_a_proof_is_found() {
         let entry = fs::read(home.path().join("entry")).unwrap();
         let entry = (name == "bare").then(|| entry.strip_suffix(b"\n").unwrap());
         let keys = [key().verifier().clone()];
-        assert!(verify::verify_proof(std::str::from_utf8(&text).unwrap(), entry, &keys).ok);
+        assert!(verify::verify_proof(std::str::from_utf8(&text).unwrap(), entry, &keys, None).ok);
         for at in 0..text.len() {
             for bit in 0..8 {
                 let mut flipped = text.clone();
@@ -145,7 +145,7 @@ fn every_flipped_byte_of_a_proof_is_found() {
                 let Ok(flipped) = String::from_utf8(flipped) else {
                     continue;
                 };
-                let report = verify::verify_proof(&flipped, entry, &keys);
+                let report = verify::verify_proof(&flipped, entry, &keys, None);
                 assert!(!report.ok && report.trouble.is_some(), "byte {at}, bit {bit} of {name}");
             }
         }
@@ -153,7 +153,10 @@ fn every_flipped_byte_of_a_proof_is_found() {
             let Ok(cut) = std::str::from_utf8(&text[..end]) else {
                 continue;
             };
-            assert!(!verify::verify_proof(cut, entry, &keys).ok, "{end} bytes of {name}");
+            assert!(
+                !verify::verify_proof(cut, entry, &keys, None).ok,
+                "{end} bytes of {name}"
+            );
         }
     }
 }
@@ -212,11 +215,17 @@ fn a_quorum_of_witnesses_is_asked_for() {
     let (one, two) = (witness("one.example", 1), witness("two.example", 2));
     let text = fs::read_to_string(dir.join("log/checkpoint")).unwrap();
     let note = Note::parse(&text).unwrap();
+    let proof = fs::read_to_string(dir.join("proof")).unwrap();
     let word = one.cosign(note.body(), 1_789_992_000).unwrap();
     let cosigned = note.with([word]).unwrap();
     fs::write(dir.join("log/checkpoint"), cosigned.to_string()).unwrap();
+    let proof = ProofFile {
+        checkpoint: cosigned,
+        ..ProofFile::parse(&proof).unwrap()
+    };
+    fs::write(dir.join("proof"), proof.to_string()).unwrap();
     let (one, two) = (one.cosigner().to_string(), two.cosigner().to_string());
-    for command in [["checkpoint", "log/checkpoint"], ["log", "log"]] {
+    for command in [["checkpoint", "log/checkpoint"], ["log", "log"], ["proof", "proof"]] {
         let args = [&command[..], &["--key", "@key", "--witness", &one]].concat();
         let said = exits(dir, &args, 0);
         assert!(said.contains("one.example, 2026-09-21T12:00:00"), "{said}");
