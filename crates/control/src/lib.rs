@@ -91,8 +91,7 @@ pub use rotation::LogKeyReport;
 pub use route::{Bounds, Cause, Failure, Fallback, ModelPattern, Places, Retry, RouteSpec};
 pub use rules::Reset;
 pub use search::{
-    FoundReport, IndexReport, IndexedReport, KINDS, SEARCH_FILTERS, SEARCH_LIMIT, SearchQuery, SearchReport,
-    search_condition,
+    FoundReport, IndexReport, IndexedReport, SEARCH_FILTERS, SEARCH_LIMIT, SearchQuery, SearchReport, search_condition,
 };
 pub use signing::{
     Accepted, AskWitness, Asked, Checkpoints, GuardFile, KeyFiles, Loss, Published, Restoration, RestoreError,

@@ -11,7 +11,7 @@ use model::{NanoUsd, TenantName, Timestamp, nearest};
 use serde::{Deserialize, Serialize};
 use store::{Facts, Field, Position, SEARCH_LIMIT_MAX, SearchAnswer, SearchError, SearchQuestion};
 
-pub use condition::{KINDS, SEARCH_FILTERS, search_condition};
+pub use condition::{SEARCH_FILTERS, search_condition};
 
 use self::{condition::Condition, shelf::Shelf};
 use crate::{Actor, AdminError, Control, EntryReport, Permission};

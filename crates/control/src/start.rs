@@ -1,5 +1,7 @@
 //! How it all begins, what holds it together, and how it ends.
 
+mod error;
+
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
@@ -8,8 +10,8 @@ use entry::{AdminRecord, Event, Role};
 use model::{ActionId, AdminName, TenantName, Timestamp, UpstreamName};
 use pricing::PriceBook;
 use secrecy::ExposeSecret as _;
-use signing::{Checkpoints, Durable, Keyring, Signer, SigningError, expect_key};
-use store::{Clock, Committer, DataDir, Handle, Health, Projection, Reader, Store, StoreError, Tiles, View};
+use signing::{Checkpoints, Durable, Keyring, Signer, expect_key};
+use store::{Clock, Committer, DataDir, Handle, Health, Projection, Reader, Store, Tiles, View};
 use tokio::{
     sync::{Mutex, Semaphore, watch},
     task::JoinHandle,
@@ -29,6 +31,8 @@ use crate::{
     snapshot::Snapshot,
     stored::Merged,
 };
+
+pub use error::StartError;
 
 /// The actor of what a start loads.
 const STARTER: &str = "_start";
@@ -74,35 +78,6 @@ pub struct Options {
     pub clock: Arc<dyn Clock>,
     /// Reads the declarations, at the start and at every reload.
     pub loader: Loader,
-}
-
-/// Why a start fails.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The store.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The declarations.
-    #[error("the declarations have {} problems", .0.len())]
-    Problems(Vec<LoadProblem>),
-    /// What was declared could not be recorded.
-    #[error("what is declared cannot take effect: {0}")]
-    Load(#[from] AdminError),
-    /// What is stored is not what was signed, or cannot be signed.
-    #[error(transparent)]
-    Signing(SigningError),
-    /// A key file is damaged.
-    #[error("{} holds no usable key: restore it from a backup", .0.display())]
-    Key(PathBuf),
-}
-
-impl From<SigningError> for StartError {
-    fn from(error: SigningError) -> Self {
-        match error {
-            SigningError::Store(error) => Self::Store(error),
-            error => Self::Signing(error),
-        }
-    }
 }
 
 /// The pipeline and the use cases of one server. Cheap to clone.

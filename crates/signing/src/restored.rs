@@ -106,6 +106,8 @@ pub struct Restoration {
     keyring: Keyring,
     logs: Restoring<Arc<dyn Clock>>,
     losses: Vec<Loss>,
+    #[cfg(test)]
+    faults: tests::Faults,
 }
 
 impl std::fmt::Debug for Restoration {
@@ -136,6 +138,8 @@ impl Restoration {
             keyring,
             logs,
             losses: Vec::new(),
+            #[cfg(test)]
+            faults: tests::Faults::default(),
         };
         for tenant in guarded(&restoration.guards)? {
             let loss = restoration.loss(&tenant).await?;
@@ -236,7 +240,9 @@ impl Restoration {
             };
             (loss.tenant.clone(), restored)
         });
+        self.before()?;
         self.logs.append(new.collect()).await?;
+        self.after()?;
         let mut accepted = Vec::new();
         for (loss, kept) in losses.into_iter().zip(kept) {
             let entries = self.sign(&loss.tenant).await?;
@@ -254,14 +260,12 @@ impl Restoration {
         } = loss;
         let lost = format!("lost-{signed}-{root}");
         let kept = self.guards.join(format!("{tenant}~{lost}.checkpoint"));
-        DataDir::replace_at(&kept, loss.note.as_bytes())?;
+        self.step(|| Ok(DataDir::replace_at(&kept, loss.note.as_bytes())?))?;
         let data = self.dir.path();
         let cosigned = cosigned_file(data, tenant);
         if !self.is_of_the_log(tenant, &cosigned).await? {
-            rename(
-                &cosigned,
-                &cosigned.with_file_name(format!("{tenant}~{lost}.checkpoint")),
-            )?;
+            let aside = cosigned.with_file_name(format!("{tenant}~{lost}.checkpoint"));
+            self.step(|| rename(&cosigned, &aside))?;
         }
         let handovers = KeyFiles::handovers(data, tenant);
         for key in names(&handovers)? {
@@ -269,7 +273,7 @@ impl Restoration {
             if !self.is_of_the_log(tenant, &handover).await? {
                 let aside = data.join("handover").join(format!("{tenant}~{lost}"));
                 DataDir::make_at(&aside)?;
-                rename(&handover, &aside.join(&key))?;
+                self.step(|| rename(&handover, &aside.join(&key)))?;
             }
         }
         Ok(kept)
@@ -307,9 +311,31 @@ impl Restoration {
         };
         let note = checkpoint.sign_by_all(first, further.iter().map(AsRef::as_ref));
         let note = note.map_err(unsigned)?.to_string();
-        DataDir::replace_at(GuardFile::new(&self.guards, tenant).path(), note.as_bytes())?;
+        let guard = GuardFile::new(&self.guards, tenant);
+        self.step(|| Ok(DataDir::replace_at(guard.path(), note.as_bytes())?))?;
+        self.before()?;
         self.logs.save_checkpoint(tenant, kept.head.size, &note).await?;
+        self.after()?;
         Ok(kept.head.size)
+    }
+
+    /// Makes something durable. Tests put faults in the way of each such step.
+    fn step(&self, work: impl FnOnce() -> Result<(), RestoreError>) -> Result<(), RestoreError> {
+        self.before()?;
+        work()?;
+        self.after()
+    }
+
+    fn before(&self) -> Result<(), RestoreError> {
+        #[cfg(test)]
+        self.faults.before()?;
+        Ok(())
+    }
+
+    fn after(&self) -> Result<(), RestoreError> {
+        #[cfg(test)]
+        self.faults.after()?;
+        Ok(())
     }
 }
 
@@ -344,3 +370,6 @@ fn in_file(path: &Path, source: io::Error) -> RestoreError {
     let path = path.to_owned();
     StoreError::File { path, source }.into()
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,8 @@
 
 use api::wire::Entries;
 use clap::builder::PossibleValuesParser;
-use control::{EntryReport, KINDS, rfc3339};
+use control::{EntryReport, rfc3339};
+use entry::Event;
 use model::{AgentName, TenantName};
 
 use super::{
@@ -40,7 +41,7 @@ pub(in crate::cli) struct Args {
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     limit: u64,
     /// Only entries of this kind
-    #[arg(long, value_name = "KIND", value_parser = PossibleValuesParser::new(KINDS))]
+    #[arg(long, value_name = "KIND", value_parser = PossibleValuesParser::new(Event::kinds()))]
     kind: Option<String>,
     /// Only entries about this agent
     #[arg(long, value_name = "AGENT")]
