@@ -6,6 +6,7 @@ use axum::{
     extract::{FromRequestParts as _, State},
     response::{IntoResponse as _, Response},
 };
+use control::Actor;
 use data_encoding::BASE64URL_NOPAD;
 use http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
 use model::TenantName;
@@ -17,52 +18,76 @@ use crate::{
     problem::{Kind, Problem},
 };
 
-/// Everything below `/log/<tenant>/`.
+/// The checkpoint and the tiles below `/log/<tenant>/`.
 pub(crate) async fn piece(State(shared): State<Shared>, mut parts: Parts) -> Result<Response, Problem> {
-    let control = &shared.control;
-    let caller = match control.has_public_log() {
-        true => None,
-        false => Some(Caller::from_request_parts(&mut parts, &shared).await?.0),
-    };
+    let caller = caller(&shared, &mut parts).await?;
     // The path as it was sent: each piece has one spelling, so that a cache has each once.
-    let (tenant, piece) = read(parts.uri.path()).ok_or_else(absent)?;
-    let bytes = control.log_piece(caller.as_ref(), &tenant, piece).await?;
+    let (tenant, piece) = split(parts.uri.path()).ok_or_else(absent)?;
+    let piece = piece.parse::<Resource>().map_err(|_| absent())?;
+    let bytes = shared.control.log_piece(caller.as_ref(), &tenant, piece).await?;
+    let kind = match piece {
+        Resource::Checkpoint => NOTE,
+        Resource::Tile(_) | Resource::Entries(_) => "application/octet-stream",
+    };
+    let moves = matches!(piece, Resource::Checkpoint);
+    Ok(answer(&parts, bytes, kind, caching(moves, caller.is_none())))
+}
+
+/// `/log/<tenant>/handover/<key>`: the checkpoint that an older key signed beside this one.
+pub(crate) async fn handover(State(shared): State<Shared>, mut parts: Parts) -> Result<Response, Problem> {
+    let caller = caller(&shared, &mut parts).await?;
+    let (tenant, piece) = split(parts.uri.path()).ok_or_else(absent)?;
+    let key = piece.strip_prefix("handover/").ok_or_else(absent)?;
+    let note = shared.control.log_handover(caller.as_ref(), &tenant, key).await?;
+    Ok(answer(&parts, note, NOTE, caching(false, caller.is_none())))
+}
+
+/// What kind of text a signed note is.
+const NOTE: &str = "text/plain; charset=utf-8";
+
+/// Who asks; nobody where the logs are for everybody.
+async fn caller(shared: &Shared, parts: &mut Parts) -> Result<Option<Actor>, Problem> {
+    match shared.control.has_public_log() {
+        true => Ok(None),
+        false => Ok(Some(Caller::from_request_parts(parts, shared).await?.0)),
+    }
+}
+
+fn answer(parts: &Parts, bytes: Vec<u8>, kind: &'static str, caching: HeaderValue) -> Response {
     let mut headers = HeaderMap::new();
     let tag = format!("\"{}\"", BASE64URL_NOPAD.encode(&leaf_hash(&bytes).0));
     let known = is_known(&parts.headers, &tag);
-    headers.insert(header::CACHE_CONTROL, caching(piece, caller.is_none()));
+    headers.insert(header::CACHE_CONTROL, caching);
     if let Ok(tag) = HeaderValue::try_from(tag) {
         headers.insert(header::ETAG, tag);
     }
     if known {
-        return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
+        return (StatusCode::NOT_MODIFIED, headers).into_response();
     }
-    let kind = match piece {
-        Resource::Checkpoint => "text/plain; charset=utf-8",
-        Resource::Tile(_) | Resource::Entries(_) => "application/octet-stream",
-    };
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    Ok((headers, bytes).into_response())
+    (headers, bytes).into_response()
 }
 
-fn read(path: &str) -> Option<(TenantName, Resource)> {
+/// Whose log, and what of it.
+fn split(path: &str) -> Option<(TenantName, &str)> {
     let (tenant, piece) = path.strip_prefix("/log/")?.split_once('/')?;
-    Some((TenantName::new(tenant).ok()?, piece.parse().ok()?))
+    Some((TenantName::new(tenant).ok()?, piece))
 }
 
 fn absent() -> Problem {
     let detail = "a log has /log/<tenant>/checkpoint, /log/<tenant>/tile/<level>/<index>[.p/<width>] and \
-                  /log/<tenant>/tile/entries/<index>[.p/<width>], with the index in groups of three digits";
+                  /log/<tenant>/tile/entries/<index>[.p/<width>], with the index in groups of three digits, and \
+                  /log/<tenant>/handover/<key id> where keys were exchanged";
     Problem::new(Kind::NotFound, detail)
 }
 
-/// Tiles and entries never change. A cache that many share may keep them only if they are for everybody.
-fn caching(piece: Resource, public: bool) -> HeaderValue {
-    HeaderValue::from_static(match (piece, public) {
-        (Resource::Checkpoint, true) => "public, max-age=2",
-        (Resource::Checkpoint, false) => "private, max-age=2",
-        (_, true) => "public, max-age=31536000, immutable",
-        (_, false) => "private, max-age=31536000, immutable",
+/// Only the checkpoint moves. A cache that many share may keep the rest only if that is for everybody.
+fn caching(moves: bool, public: bool) -> HeaderValue {
+    HeaderValue::from_static(match (moves, public) {
+        (true, true) => "public, max-age=2",
+        (true, false) => "private, max-age=2",
+        (false, true) => "public, max-age=31536000, immutable",
+        (false, false) => "private, max-age=31536000, immutable",
     })
 }
 

@@ -140,6 +140,7 @@ pub(crate) fn routes() -> Vec<Route> {
         get_("/api/v1/audit/{index}", audit::show),
         get_("/log/{tenant}/checkpoint", public_log::piece),
         get_("/log/{tenant}/tile/{*piece}", public_log::piece),
+        get_("/log/{tenant}/handover/{key}", public_log::handover),
     ]
 }
 

@@ -19,7 +19,7 @@ mod files;
 mod prove;
 
 pub(crate) use export::{Exported, export};
-pub(crate) use prove::{Proved, Which, prove};
+pub(crate) use prove::{Claim, Proved, Which, prove};
 
 /// Why a published log cannot be read, exported or proved.
 #[derive(Debug, thiserror::Error)]

@@ -1,10 +1,12 @@
 //! The logs as mirrors, auditors and witnesses read them (<https://c2sp.org/tlog-tiles>): the last checkpoint, the hash
 //! tiles and the entries that it covers, and nothing behind it.
 
+use std::sync::Arc;
+
 use model::TenantName;
-use signing::Checkpoints;
+use signing::{Checkpoints, Published};
 use store::Bundle;
-use tlog::bundle::Resource;
+use tlog::{bundle::Resource, note::KeyId};
 use tokio::sync::watch;
 
 use crate::{Actor, AdminError, Control, Permission};
@@ -31,17 +33,7 @@ impl Control {
         tenant: &TenantName,
         piece: Resource,
     ) -> Result<Vec<u8>, AdminError> {
-        match actor {
-            Some(actor) => Self::require(actor, Permission::ReadAudit)?,
-            None if self.inner.public_log => {}
-            None => return Err(AdminError::Invalid("this log is not public".to_owned())),
-        }
-        let missing = |what| AdminError::NotFound {
-            what,
-            name: tenant.to_string(),
-        };
-        let published = self.inner.checkpoints.borrow().get(tenant).cloned();
-        let published = published.ok_or_else(|| missing("published checkpoint of tenant"))?;
+        let published = self.published_to(actor, tenant)?;
         let absent = || AdminError::NotFound {
             what: "such piece of the published log:",
             name: piece.to_string(),
@@ -63,5 +55,47 @@ impl Control {
             },
         };
         found.ok_or_else(absent)
+    }
+
+    /// The checkpoint by which whoever knows an older key of a log goes on to the key with this id, for those who may have
+    /// the log's other pieces.
+    ///
+    /// # Errors
+    /// [`AdminError::NotFound`] where there is none, or none that the published checkpoint covers.
+    pub async fn log_handover(
+        &self,
+        actor: Option<&Actor>,
+        tenant: &TenantName,
+        key: &str,
+    ) -> Result<Vec<u8>, AdminError> {
+        let published = self.published_to(actor, tenant)?;
+        let absent = || AdminError::NotFound {
+            what: "handover to the key",
+            name: key.to_owned(),
+        };
+        // Only an id names a file.
+        let id = key.parse::<KeyId>().map_err(|_| absent())?;
+        let path = self.inner.keyring.handover(tenant, id);
+        let read = tokio::task::spawn_blocking(move || std::fs::read_to_string(path));
+        let note = read.await.ok().and_then(Result::ok);
+        let handover = note.and_then(Published::read).ok_or_else(absent)?;
+        match handover.size <= published.size {
+            true => Ok(handover.note.into_bytes()),
+            false => Err(absent()),
+        }
+    }
+
+    /// What is published of a log, for who may read the audit trail, or for anybody where the log is public.
+    fn published_to(&self, actor: Option<&Actor>, tenant: &TenantName) -> Result<Arc<Published>, AdminError> {
+        match actor {
+            Some(actor) => Self::require(actor, Permission::ReadAudit)?,
+            None if self.inner.public_log => {}
+            None => return Err(AdminError::Invalid("this log is not public".to_owned())),
+        }
+        let published = self.inner.checkpoints.borrow().get(tenant).cloned();
+        published.ok_or_else(|| AdminError::NotFound {
+            what: "published checkpoint of tenant",
+            name: tenant.to_string(),
+        })
     }
 }

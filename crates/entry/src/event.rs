@@ -348,6 +348,13 @@ pub enum Event {
         /// The size of the checkpoint that they signed.
         size: u64,
     },
+    /// A witness has seen another history of this log than this one. What it had seen stays true: it never signs this one.
+    ForkReported {
+        /// The name of its key.
+        witness: String,
+        /// The size of the checkpoint that it was shown.
+        size: u64,
+    },
     /// What follows from all entries before this one was written down: the log can be replayed from there.
     SnapshotTaken {
         /// SHA-256 of it.
@@ -427,6 +434,7 @@ impl Event {
             Self::Restored { .. } => "restored",
             Self::QuorumMissed { .. } => "quorum_missed",
             Self::QuorumMet { .. } => "quorum_met",
+            Self::ForkReported { .. } => "fork_reported",
             Self::SnapshotTaken { .. } => "snapshot_taken",
             Self::Expired(_) => "expired",
             Self::LegalHoldSet { .. } => "legal_hold_set",

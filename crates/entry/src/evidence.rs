@@ -12,6 +12,8 @@ use crate::{EntryError, State, error::unknown, snapshot::named};
 pub const HEADS_MAX: usize = 64;
 /// The most witnesses that a `quorum_missed` entry names.
 pub const ABSENT_MAX: usize = 32;
+/// The most witnesses whose reports of a fork one log has.
+pub const FORKS_MAX: usize = 32;
 /// The most legal holds of one log.
 pub const LEGAL_HOLDS_MAX: usize = 64;
 
@@ -110,6 +112,9 @@ pub struct Evidence {
     /// The entry that says that witnesses were missing, while they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quorum_missed: Option<u64>,
+    /// The witnesses that have seen another history than this one.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub forks: BTreeSet<String>,
     /// Who put what under a legal hold, by the hold's name.
     pub legal_holds: BTreeMap<String, AdminName>,
     /// The last `snapshot_taken` entry, and what it says.
@@ -243,6 +248,18 @@ impl State {
         missed
             .map(drop)
             .ok_or(EntryError::Mismatch("no entry says that witnesses were missing"))
+    }
+
+    /// Once for each witness: who has seen another history never signs this one, and in the other one this entry is not.
+    pub(crate) fn fork_reported(&mut self, witness: &str) -> Result<(), EntryError> {
+        let forks = &mut self.evidence.forks;
+        if forks.len() >= FORKS_MAX {
+            return Err(EntryError::Mismatch("too many witnesses have reported a fork"));
+        }
+        match forks.insert(witness.to_owned()) {
+            true => Ok(()),
+            false => Err(EntryError::Mismatch("the witness has reported a fork already")),
+        }
     }
 
     pub(crate) fn legal_hold_set(&mut self, name: &str, by: &AdminName) -> Result<(), EntryError> {

@@ -10,6 +10,7 @@
 //! commitments, people are pseudonyms, credentials are verifiers (SHA-256 of 256 random bits).
 
 mod action;
+mod agents;
 mod allowance;
 mod ask;
 mod budgets;
@@ -32,6 +33,7 @@ mod value;
 pub use action::{
     Action, Closed, Denial, DenialInput, Intent, Outcome, Over, Overrun, Replay, Status, Stopper, Tokens, Why,
 };
+pub use agents::{AgentState, KeyState};
 pub use allowance::{Allowance, SpoolApplied, Spooled};
 pub use ask::{ASKS_MAX, ASKS_OF_AGENT_MAX, Ask, AskEnd, AskEnded, AskRefused, Asked, Asks};
 pub use budgets::{BudgetFacts, Declared, LastEdit, ThresholdReached};
@@ -41,14 +43,14 @@ pub use distrust::Distrust;
 pub use error::EntryError;
 pub use event::{Entry, Event};
 pub use evidence::{
-    ABSENT_MAX, Absence, Absent, Class, Evidence, Expired, HEADS_MAX, LEGAL_HOLDS_MAX, LastExpired, LogHead,
+    ABSENT_MAX, Absence, Absent, Class, Evidence, Expired, FORKS_MAX, HEADS_MAX, LEGAL_HOLDS_MAX, LastExpired, LogHead,
 };
 pub use pep::{DECIDED_LATE_US, PepKeyRecord, PepKeyState, PepReasons, PepRecord, PepRight, PepState, Peps};
 pub use record::{AdminRecord, AgentRecord, KeyRecord, PolicyFile, PriceRecord, Role, UpstreamRecord};
 pub use remains::{GoneError, Remains};
 pub use repeats::{REPEATS_REMEMBERED, REPEATS_REMEMBERED_US, Repeats};
 pub use rules::{Counted, recorded_tools};
-pub use state::{AgentState, KeyState, OpenIntent, State};
+pub use state::{OpenIntent, State};
 pub use value::Value;
 
 #[cfg(test)]

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use ledger::{Attempt, Breakers, Hold, Ledger, LedgerError, MAX_BUDGETS_PER_HOLD, Rates};
+use ledger::{Attempt, Breakers, Hold, Ledger, LedgerError, Rates};
 use model::{AdminName, AgentName, Digest, KeyId, NanoUsd, TenantName, Timestamp, UpstreamName, UsageSource};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Entry, EntryError, Event, Repeats,
     action::{Action, Closed, Denial, Intent, Outcome, Replay, Tokens},
+    agents::{AgentState, KeyState},
     allowance::Spooled,
     ask::Asks,
     budgets::{BudgetFacts, LastEdit},
@@ -16,36 +17,9 @@ use crate::{
     error::unknown,
     evidence::Evidence,
     pep::Peps,
-    record::{AdminRecord, AgentRecord, KeyRecord, PolicyFile, UpstreamRecord},
+    record::{AdminRecord, PolicyFile, UpstreamRecord},
     rules::Counted,
 };
-
-/// A credential and what became of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct KeyState {
-    /// As it was issued.
-    pub record: KeyRecord,
-    /// When it was issued.
-    pub issued: Timestamp,
-    /// When it was revoked, if it was.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub revoked: Option<Timestamp>,
-    /// When it last named an intent or a denial.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_used: Option<Timestamp>,
-}
-
-/// An agent and how far its actions are counted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AgentState {
-    /// The manifest in effect; `None` once it was removed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub record: Option<AgentRecord>,
-    /// The last sequence number.
-    pub seq: u64,
-}
 
 /// An intent whose outcome is not known yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -186,10 +160,7 @@ impl State {
                 self.count(action, entry.time);
             }
             Event::AgentLoaded { agent, .. } => self.agent_loaded(agent)?,
-            Event::AgentRemoved { agent, .. } => {
-                let known = self.agents.get_mut(agent).ok_or_else(|| unknown("agent", agent))?;
-                known.record = None;
-            }
+            Event::AgentRemoved { agent, .. } => self.agent_removed(agent)?,
             Event::AllowanceHeld(allowance) => self.allowance_held(allowance, entry)?,
             Event::AllowanceReleased { agent } => self.ledger.release_allowance(agent, entry.time)?,
             Event::SpoolApplied(applied) => self.spool_applied(applied)?,
@@ -254,6 +225,7 @@ impl State {
             Event::Restored { .. } => self.evidence.restores += 1,
             Event::QuorumMissed { absent, .. } => self.quorum_missed(absent, entry.index)?,
             Event::QuorumMet { .. } => self.quorum_met()?,
+            Event::ForkReported { witness, .. } => self.fork_reported(witness)?,
             Event::SnapshotTaken { digest } => self.evidence.snapshot = Some((entry.index, *digest)),
             Event::Expired(expired) => self.expired(expired, entry.index)?,
             Event::LegalHoldSet { name, by, .. } => self.legal_hold_set(name, by)?,
@@ -449,42 +421,6 @@ impl State {
         if let Some(over) = over.as_ref().filter(|over| over.closed == Some(Closed::Crowded)) {
             self.ledger.crowded(&over.budget, now);
         }
-        Ok(())
-    }
-
-    fn agent_loaded(&mut self, agent: &AgentRecord) -> Result<(), EntryError> {
-        let count = agent.budgets.len();
-        if !(1..=MAX_BUDGETS_PER_HOLD).contains(&count) {
-            return Err(LedgerError::BudgetCount(count).into());
-        }
-        for (at, budget) in agent.budgets.iter().enumerate() {
-            // The ledger remembers what was spent in budgets that were removed.
-            let declared = self.budgets.declared.contains_key(budget);
-            if !declared {
-                return Err(LedgerError::UnknownBudget(budget.clone()).into());
-            }
-            if agent.budgets.iter().take(at).any(|earlier| earlier == budget) {
-                return Err(LedgerError::Repeated(budget.clone()).into());
-            }
-        }
-        let seq = self.agents.get(&agent.name).map_or(0, |known| known.seq);
-        let record = Some(agent.clone());
-        self.agents.insert(agent.name.clone(), AgentState { record, seq });
-        Ok(())
-    }
-
-    fn key_issued(&mut self, key: &KeyRecord, issued: Timestamp) -> Result<(), EntryError> {
-        if !self.agents.contains_key(&key.agent) {
-            return Err(unknown("agent", &key.agent));
-        }
-        self.check_fresh_key(&key.id)?;
-        let state = KeyState {
-            record: key.clone(),
-            issued,
-            revoked: None,
-            last_used: None,
-        };
-        self.keys.insert(key.id.clone(), state);
         Ok(())
     }
 

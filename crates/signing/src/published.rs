@@ -18,8 +18,8 @@ pub struct Published {
 }
 
 impl Published {
-    /// A note of ours. `None` if the text is none.
-    pub(crate) fn read(note: String) -> Option<Self> {
+    /// A note of ours, whose signatures are not looked at. `None` if the text is none.
+    pub fn read(note: String) -> Option<Self> {
         let checkpoint = Checkpoint::parse(Note::parse(&note).ok()?.body()).ok()?;
         let size = checkpoint.size;
         Some(Self { size, note })

@@ -5,12 +5,12 @@
 //! published one knows that a quorum has seen the same history.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::Duration,
 };
 
-use entry::{ABSENT_MAX, Absence, Absent, Event};
+use entry::Absence;
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use model::TenantName;
 use store::DataDir;
@@ -26,8 +26,9 @@ use crate::{AskWitness, Checkpoints, Published, SigningError, WitnessAnswer, Wit
 mod around;
 mod numbers;
 mod reach;
+mod record;
 
-use around::{COSIGNED, Surroundings, put_aside};
+use around::{COSIGNED, Said, Surroundings, put_aside};
 pub use around::{Server, cosigned_file};
 pub use numbers::Vouched;
 use reach::Reach;
@@ -88,13 +89,13 @@ struct Witnessing<S> {
 struct Log {
     /// Since when a checkpoint waits for enough signatures.
     unmet: Option<Instant>,
-    /// Whether the log says that witnesses are missing; `None` until it was asked.
-    missed: Option<bool>,
+    /// What the log says of its witnesses; `None` until it was asked.
+    said: Option<Said>,
     /// The size of what was published last.
     met: Option<u64>,
     /// The cosignatures of the last checkpoint that was asked about.
     note: Option<Note>,
-    standings: HashMap<usize, Standing>,
+    standings: BTreeMap<usize, Standing>,
 }
 
 /// How a witness stands to a log.
@@ -113,6 +114,13 @@ struct Standing {
 enum Came {
     Signed(Signature),
     Absent(Absence, String),
+}
+
+impl Log {
+    /// Whether the log is known to say that witnesses are missing.
+    fn says_missed(&self) -> bool {
+        self.said.as_ref().is_some_and(|said| said.missed)
+    }
 }
 
 impl<S: Surroundings> Witnessing<S> {
@@ -210,7 +218,7 @@ impl<S: Surroundings> Witnessing<S> {
             // That too few have signed is recorded when its time has come.
             let late = log
                 .unmet
-                .filter(|_| log.missed != Some(true))
+                .filter(|_| !log.says_missed())
                 .map(|since| since + self.timeout);
             again.chain(late)
         });
@@ -232,6 +240,7 @@ impl<S: Surroundings> Witnessing<S> {
         }
         self.gather(tenant, &mut note, &checkpoint, &mut log).await;
         self.conclude(tenant, &note, &checkpoint, &mut log).await;
+        self.report_forks(tenant, checkpoint.size, &mut log).await;
         log.note = Some(note);
         (tenant, log)
     }
@@ -408,66 +417,6 @@ impl<S: Surroundings> Witnessing<S> {
             self.published
                 .send_modify(|all| drop(all.insert(tenant.clone(), Arc::new(published))));
         }
-    }
-
-    /// What a round came to: what was added after there were enough is kept too, and what is missing is recorded once.
-    async fn conclude(&self, tenant: &TenantName, note: &Note, checkpoint: &Checkpoint, log: &mut Log) {
-        let met = self.quorum.met(note).is_ok();
-        if met {
-            log.unmet = None;
-            let more = self
-                .published
-                .borrow()
-                .get(tenant)
-                .is_none_or(|last| last.note != note.to_string());
-            if more {
-                self.keep(tenant, note, checkpoint, log).await;
-            }
-        }
-        let late = log.unmet.is_some_and(|since| since.elapsed() >= self.timeout);
-        self.numbers.quorum_missed(tenant, log.missed == Some(true) || late);
-        if !met && !late {
-            return;
-        }
-        if log.missed.is_none() {
-            log.missed = self.around.is_missed(tenant).await.ok();
-        }
-        let event = match (met, log.missed) {
-            (true, Some(true)) => Event::QuorumMet { size: checkpoint.size },
-            (false, Some(false)) => Event::QuorumMissed {
-                size: checkpoint.size,
-                quorum: u32::try_from(self.quorum.needed()).unwrap_or(u32::MAX),
-                absent: self.absent(note, log),
-            },
-            _ => return,
-        };
-        match &event {
-            Event::QuorumMet { .. } => tracing::info!(%tenant, size = checkpoint.size, "enough witnesses sign again"),
-            _ => tracing::error!(%tenant, size = checkpoint.size, "too few witnesses have signed in time"),
-        }
-        // Where it is not known whether it has landed, the log is asked in the next round.
-        match self.around.record(tenant, event).await {
-            Ok(()) => log.missed = Some(!met),
-            Err(error) => {
-                tracing::warn!(%tenant, %error, "it could not be recorded whether witnesses are missing");
-                log.missed = None;
-            }
-        }
-        self.numbers.quorum_missed(tenant, !met);
-    }
-
-    fn absent(&self, note: &Note, log: &Log) -> Vec<Absent> {
-        let signed =
-            |key: &&tlog::cosignature::CosignerKey| note.signatures().iter().any(|signature| key.made(signature));
-        let known = self.quorum.known().iter().enumerate();
-        let absent = known.filter(|(_, key)| !signed(key)).map(|(index, key)| Absent {
-            witness: key.name().to_owned(),
-            why: match log.standings.get(&index).and_then(|standing| standing.why.as_ref()) {
-                Some((why, _)) => *why,
-                None => Absence::Unreachable,
-            },
-        });
-        absent.take(ABSENT_MAX).collect()
     }
 }
 

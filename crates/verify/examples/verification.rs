@@ -40,11 +40,7 @@ fn main() {
     drop(log);
     let bytes = exporter.borrow().bytes;
     exporter.borrow().sign(&key());
-    let trust = verify::Trust {
-        keys: vec![key().verifier().clone()],
-        quorum: None,
-        since: Vec::new(),
-    };
+    let trust = verify::Trust::in_keys([key().verifier().clone()]);
     let (mut took, mut cpu) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
         let (started, before) = (Instant::now(), cpu_us());

@@ -15,6 +15,7 @@ use tlog::{
 use crate::{
     files::{FileError, Files, Kind},
     report::{NotProven, rfc3339_seconds},
+    trust::{AddedKey, Known, Trust, asked},
 };
 
 /// What is known of a checkpoint whose signature holds.
@@ -33,6 +34,9 @@ pub struct CheckpointReport {
     /// The witnesses that cosigned it, where a quorum was asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub witnesses: Vec<Witnessed>,
+    /// The keys that handovers added to those that were named.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub keys_added: Vec<AddedKey>,
     /// Why it is not to be believed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
@@ -51,6 +55,12 @@ pub struct ConsistencyReport {
     pub old_size: u64,
     /// How many entries the new one is over.
     pub new_size: u64,
+    /// The witnesses that cosigned the new one, where a quorum was asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub witnesses: Vec<Witnessed>,
+    /// The keys that handovers added to those that were named.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub keys_added: Vec<AddedKey>,
     /// What is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
@@ -77,30 +87,43 @@ pub enum Way<'a> {
 }
 
 /// Verifies the signature of a checkpoint, and that enough witnesses cosigned it, where that is asked for.
-pub fn verify_checkpoint(text: &str, keys: &[VerifierKey], quorum: Option<&Quorum>) -> CheckpointReport {
+pub fn verify_checkpoint(text: &str, trust: &Trust) -> CheckpointReport {
     let mut report = CheckpointReport::default();
-    match open(text, keys, quorum) {
-        Ok((Checkpoint { origin, size, root }, witnesses)) => {
-            report.ok = true;
-            report.origin = origin.to_string();
-            report.size = size;
-            report.root = root.to_string();
-            report.signed_by = signers(text, keys);
-            let entries = "what the entries are: only their number and the root over them are signed";
-            report.not_proven = vec![NotProven::keys(), NotProven::new("entries", entries)];
-            report.not_proven.push(NotProven::witnesses(quorum));
-            report.witnesses = witnesses;
-        }
-        Err(error) => report.trouble = Some(error),
+    if let Err(trouble) = fill_checkpoint(&mut report, text, trust) {
+        report.trouble = Some(trouble);
     }
+    report.ok = report.trouble.is_none();
     report
 }
 
-/// Reads a checkpoint and believes it if the log signed it and enough witnesses did.
-fn open(text: &str, keys: &[VerifierKey], quorum: Option<&Quorum>) -> Result<(Checkpoint, Vec<Witnessed>), String> {
-    let checkpoint = Checkpoint::open(text, keys).map_err(|error| error.to_string())?;
-    let witnesses = quorum.map(|quorum| witnessed(text, quorum)).transpose()?;
-    Ok((checkpoint, witnesses.unwrap_or_default()))
+fn fill_checkpoint(report: &mut CheckpointReport, text: &str, trust: &Trust) -> Result<(), String> {
+    let known = trust.known()?;
+    let Checkpoint { origin, size, root } = open(text, &known)?;
+    let quorum = trust.quorum.as_ref();
+    report.witnesses = asked(quorum, |quorum| witnessed(text, quorum))?;
+    report.origin = origin.to_string();
+    report.size = size;
+    report.root = root.to_string();
+    report.signed_by = signers(text, &known.keys);
+    let entries = "what the entries are: only their number and the root over them are signed";
+    report.not_proven = not_proven(entries, &known, trust);
+    report.keys_added = known.added;
+    Ok(())
+}
+
+/// Reads a checkpoint and believes it if a known key signed it.
+fn open(text: &str, known: &Known) -> Result<Checkpoint, String> {
+    Checkpoint::open(text, &known.keys).map_err(|error| error.to_string())
+}
+
+fn not_proven(entries: &str, known: &Known, trust: &Trust) -> Vec<NotProven> {
+    let mut open = vec![
+        NotProven::keys(),
+        NotProven::new("entries", entries),
+        NotProven::witnesses(trust.quorum.as_ref()),
+    ];
+    open.extend(known.not_proven());
+    open
 }
 
 /// The witnesses that cosigned a checkpoint, if there are enough.
@@ -129,35 +152,40 @@ fn signers(text: &str, keys: &[VerifierKey]) -> Vec<String> {
         .collect()
 }
 
-/// Verifies that the log of one checkpoint goes on from that of an older one.
-pub fn verify_consistency(old: &str, new: &str, keys: &[VerifierKey], way: Way<'_>) -> ConsistencyReport {
+/// Verifies that the log of one checkpoint goes on from that of an older one, and that enough witnesses cosigned the new one,
+/// where that is asked for.
+pub fn verify_consistency(old: &str, new: &str, trust: &Trust, way: Way<'_>) -> ConsistencyReport {
     let mut report = ConsistencyReport::default();
-    let open = |text: &str, which: &str| {
-        Checkpoint::open(text, keys).map_err(|error| format!("the {which} checkpoint is not to be believed: {error}"))
-    };
-    let found = open(old, "old")
-        .and_then(|old| Ok((old, open(new, "new")?)))
-        .and_then(|(old, new)| {
-            report.origin = new.origin.to_string();
-            report.old_size = old.size;
-            report.new_size = new.size;
-            goes_on(&old, &new, way)
-        });
-    match found {
-        Ok(()) => {
-            report.ok = true;
-            report.not_proven = vec![
-                NotProven::keys(),
-                NotProven::new(
-                    "entries",
-                    "what the entries are: only that the first of them are the same in both",
-                ),
-                NotProven::witnesses(None),
-            ];
-        }
-        Err(trouble) => report.trouble = Some(trouble),
+    if let Err(trouble) = fill_consistency(&mut report, old, new, trust, way) {
+        report.trouble = Some(trouble);
     }
+    report.ok = report.trouble.is_none();
     report
+}
+
+fn fill_consistency(
+    report: &mut ConsistencyReport,
+    old: &str,
+    new: &str,
+    trust: &Trust,
+    way: Way<'_>,
+) -> Result<(), String> {
+    let known = trust.known()?;
+    let wrong = |which: &str, error: String| format!("the {which} checkpoint is not to be believed: {error}");
+    let old = open(old, &known).map_err(|error| wrong("old", error))?;
+    let note = new;
+    let new = open(note, &known).map_err(|error| wrong("new", error))?;
+    let quorum = trust.quorum.as_ref();
+    let witnesses = asked(quorum, |quorum| witnessed(note, quorum));
+    report.witnesses = witnesses.map_err(|error| wrong("new", error))?;
+    report.origin = new.origin.to_string();
+    report.old_size = old.size;
+    report.new_size = new.size;
+    goes_on(&old, &new, way)?;
+    let entries = "what the entries are: only that the first of them are the same in both";
+    report.not_proven = not_proven(entries, &known, trust);
+    report.keys_added = known.added;
+    Ok(())
 }
 
 fn goes_on(old: &Checkpoint, new: &Checkpoint, way: Way<'_>) -> Result<(), String> {

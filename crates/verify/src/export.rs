@@ -9,7 +9,7 @@ use std::{io, path::Path};
 
 use entry::LogHead;
 use serde::Serialize;
-use tlog::{checkpoint::Checkpoint, cosignature::Quorum, note::VerifierKey};
+use tlog::{checkpoint::Checkpoint, cosignature::Quorum};
 
 use check::{Check, Head, tenant_of};
 use signers::Signatures;
@@ -19,6 +19,7 @@ use crate::{
     files::{Files, Kind},
     fold::Found,
     report::{NotProven, Trouble, about_entries},
+    trust::{AddedKey, Trust},
 };
 
 /// The longest list of what is wrong: the first few say what happened.
@@ -29,27 +30,6 @@ const SNAPSHOT: &str = "snapshot";
 
 /// The file of the signed checkpoint.
 const CHECKPOINT: &str = "checkpoint";
-
-/// What is known of an exported log before it is looked at.
-#[derive(Clone, Debug)]
-pub struct Trust {
-    /// The log's keys.
-    pub keys: Vec<VerifierKey>,
-    /// How many of which witnesses must have cosigned its checkpoint, if any.
-    pub quorum: Option<Quorum>,
-    /// Texts of earlier checkpoints of the log: it must go on from each. Where its key was exchanged since, one that a known
-    /// key signed leads to the new one; so do those in `handover/` of the log's directory.
-    pub since: Vec<String>,
-}
-
-/// A key that a log added.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct AddedKey {
-    /// The entry that says so.
-    pub entry: u64,
-    /// The key, as C2SP writes verifier keys.
-    pub key: String,
-}
 
 /// What was found in an exported log.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -65,8 +45,8 @@ pub struct LogReport {
     /// The witnesses that cosigned the checkpoint, where a quorum was asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub witnesses: Vec<Witnessed>,
-    /// The keys that the log added to those that were named, with the entries that say so: they are as good as these. None
-    /// where the entries are not those that were signed.
+    /// The keys that the log added to those that were named, with the entries that say so: they are as good as these. None of
+    /// its own entries where they are not those that were signed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub keys_added: Vec<AddedKey>,
     /// The sizes of the earlier checkpoints that the log goes on from, of those that a known or added key signed.
@@ -157,7 +137,8 @@ fn look(
         .read(CHECKPOINT, Kind::Note)
         .map_err(|error| wrong(error.to_string()))?;
     let text = String::from_utf8(text).map_err(|_| wrong("a checkpoint is a text".to_owned()))?;
-    let mut signatures = Signatures::read(text, trust, || files.handovers()).map_err(wrong)?;
+    let known = trust.known().map_err(wrong)?;
+    let mut signatures = Signatures::read(text, trust, &known.keys, || files.handovers()).map_err(wrong)?;
     let Checkpoint { origin, size, root } = &signatures.checkpoint().checkpoint;
     let size = *size;
     report.origin = origin.to_string();
@@ -176,12 +157,15 @@ fn look(
     report.troubles = checked.troubles;
     let believed = signatures.verify(checked.fold.signers(), checked.signed, &checked.met);
     report.troubles.extend(believed.troubles.into_iter().map(wrong));
-    report.keys_added = believed.keys_added;
+    let not_proven_of_keys = known.not_proven();
+    report.keys_added = known.added;
+    report.keys_added.extend(believed.keys_added);
     report.goes_on_from = believed.goes_on_from;
     report.witnesses = std::mem::take(&mut signatures.witnesses);
     report.found = checked.fold.found();
     report.files = checked.files + 1;
     report.not_proven = not_proven(files, size, &report.found, trust.quorum.as_ref());
+    report.not_proven.extend(not_proven_of_keys);
     let last = of_this.iter().map(|said| said.head.size).max();
     report
         .not_proven

@@ -17,9 +17,10 @@ mod proof;
 mod read;
 mod report;
 mod restores;
+mod trust;
 
 pub use checkpoints::{CheckpointReport, ConsistencyReport, Way, Witnessed, verify_checkpoint, verify_consistency};
-pub use export::{AddedKey, LogReport, Trust, verify_log, verify_log_beside};
+pub use export::{LogReport, verify_log, verify_log_beside};
 pub use fold::{Fold, Found, Misfit};
 pub use presence::{Presence, Silence};
 pub use prices::Costs;
@@ -27,3 +28,4 @@ pub use proof::{ProofReport, verify_proof};
 pub use read::Read;
 pub use report::{NotProven, Trouble, about_entries};
 pub use restores::Restore;
+pub use trust::{AddedKey, Trust};

@@ -3,11 +3,12 @@
 use entry::Entry;
 use model::rfc3339;
 use serde::Serialize;
-use tlog::{cosignature::Quorum, note::VerifierKey, proof_file::ProofFile};
+use tlog::{checkpoint::Checkpoint, proof_file::ProofFile};
 
 use crate::{
     checkpoints::{Witnessed, witnessed_note},
     report::NotProven,
+    trust::{AddedKey, Trust, asked},
 };
 
 /// What a proof shows.
@@ -35,6 +36,9 @@ pub struct ProofReport {
     /// The witnesses that cosigned the checkpoint, where a quorum was asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub witnesses: Vec<Witnessed>,
+    /// The keys that handovers added to those that were named.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub keys_added: Vec<AddedKey>,
     /// What is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
@@ -43,27 +47,22 @@ pub struct ProofReport {
 }
 
 /// Verifies the proof of an entry: the one that the file carries, or `entry`, whose bytes must be exactly those that were
-/// logged. The checkpoint in it must be signed by one of these keys, and cosigned by enough witnesses, where that is asked for.
-pub fn verify_proof(text: &str, entry: Option<&[u8]>, keys: &[VerifierKey], quorum: Option<&Quorum>) -> ProofReport {
+/// logged. The checkpoint in it must be signed by a known key, and cosigned by enough witnesses, where that is asked for.
+pub fn verify_proof(text: &str, entry: Option<&[u8]>, trust: &Trust) -> ProofReport {
     let mut report = ProofReport::default();
-    if let Err(trouble) = fill(&mut report, text, entry, keys, quorum) {
+    if let Err(trouble) = fill(&mut report, text, entry, trust) {
         report.trouble = Some(trouble);
     }
     report.ok = report.trouble.is_none();
     report
 }
 
-fn fill(
-    report: &mut ProofReport,
-    text: &str,
-    entry: Option<&[u8]>,
-    keys: &[VerifierKey],
-    quorum: Option<&Quorum>,
-) -> Result<(), String> {
+fn fill(report: &mut ProofReport, text: &str, entry: Option<&[u8]>, trust: &Trust) -> Result<(), String> {
+    let known = trust.known()?;
     let file = ProofFile::parse(text).map_err(|error| error.to_string())?;
-    let checkpoint = file.verify(entry, keys).map_err(|error| error.to_string())?;
-    let witnesses = quorum.map(|quorum| witnessed_note(&file.checkpoint, quorum));
-    report.witnesses = witnesses.transpose()?.unwrap_or_default();
+    let checkpoint = file.verify(entry, &known.keys).map_err(|error| error.to_string())?;
+    let quorum = trust.quorum.as_ref();
+    report.witnesses = asked(quorum, |quorum| witnessed_note(&file.checkpoint, quorum))?;
     report.origin = checkpoint.origin.to_string();
     report.size = checkpoint.size;
     report.root = checkpoint.root.to_string();
@@ -79,15 +78,11 @@ fn fill(
              `bailiwick-verify log` checks",
         ),
     ];
+    report.not_proven.extend(known.not_proven());
+    report.keys_added = known.added;
     match Entry::decode(bytes) {
         Ok(entry) => {
-            let name = report.origin.rsplit('/').next().unwrap_or_default();
-            if entry.index != file.index || entry.tenant.as_str() != name {
-                return Err(format!(
-                    "the entry says that it is entry {} of {}, but stands at {} in {}",
-                    entry.index, entry.tenant, file.index, report.origin
-                ));
-            }
+            logged(&entry, &file, &checkpoint)?;
             report.kind = Some(entry.event.kind().to_owned());
             report.time = Some(rfc3339(entry.time));
         }
@@ -97,4 +92,17 @@ fn fill(
         )),
     }
     Ok(())
+}
+
+/// Refuses an entry that says that it stands elsewhere than where it was proved to be.
+pub(crate) fn logged(entry: &Entry, file: &ProofFile, checkpoint: &Checkpoint) -> Result<(), String> {
+    let origin = checkpoint.origin.to_string();
+    let name = origin.rsplit('/').next().unwrap_or_default();
+    match entry.index == file.index && entry.tenant.as_str() == name {
+        true => Ok(()),
+        false => Err(format!(
+            "the entry says that it is entry {} of {}, but stands at {} in {origin}",
+            entry.index, entry.tenant, file.index
+        )),
+    }
 }

@@ -9,6 +9,8 @@ use model::{ActionId, TenantName};
 use store::Tiles;
 use tlog::{
     Hash, Stored,
+    checkpoint::Checkpoint,
+    note::{KeyId, Note, VerifierKey},
     proof_file::ProofFile,
     tile::{Growing, Plan, TileId},
 };
@@ -24,6 +26,16 @@ pub(crate) enum Which {
     Action(ActionId),
 }
 
+/// What is to be proved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Claim {
+    /// That an entry is in the log, as of its last checkpoint.
+    Entry(Which),
+    /// The entry that adds the key with this id to those that sign, under the checkpoint that whoever knows the key before it
+    /// believes.
+    Handover(KeyId),
+}
+
 /// A proof, and what it is about.
 #[derive(Debug)]
 pub(crate) struct Proved {
@@ -37,18 +49,23 @@ pub(crate) struct Proved {
     pub(crate) size: u64,
 }
 
-/// Proves that an entry is in a tenant's log, as of its last checkpoint. `action_of` says which action an entry is of.
+/// Proves that an entry is in a tenant's log. `action_of` says which action an entry is of.
 pub(crate) async fn prove(
     published: &Published,
     tenant: &TenantName,
-    which: Which,
+    claim: Claim,
     action_of: fn(&Event) -> Option<ActionId>,
 ) -> Result<Proved, PublishedError> {
     published.tenants(Some(tenant)).await?;
-    let signed = published.signed(tenant).await?;
-    let index = match which {
-        Which::Entry(index) => index,
-        Which::Action(action) => only_entry(published, tenant, action, action_of).await?,
+    let mut signed = published.signed(tenant).await?;
+    let index = match claim {
+        Claim::Entry(Which::Entry(index)) => index,
+        Claim::Entry(Which::Action(action)) => only_entry(published, tenant, action, action_of).await?,
+        Claim::Handover(key) => {
+            let (index, by_both) = handover(published, tenant, key, &signed).await?;
+            signed = by_both;
+            index
+        }
     };
     let size = signed.checkpoint.size;
     if index >= size {
@@ -155,6 +172,47 @@ fn beyond(tenant: &TenantName, index: u64) -> String {
     format!("the log of tenant {tenant} has no entry {index}")
 }
 
+/// The entry that adds a key, and the checkpoint over it that the key before it has signed too.
+async fn handover(
+    published: &Published,
+    tenant: &TenantName,
+    id: KeyId,
+    signed: &Signed,
+) -> Result<(u64, Signed), PublishedError> {
+    let absent = || {
+        PublishedError::Entry(format!(
+            "no handover to a key {id} of the log of tenant {tenant} is kept: `bailiwick audit keys` shows which keys have one"
+        ))
+    };
+    let note = signed.handovers.get(&id.to_string()).ok_or_else(absent)?;
+    let of_key = |event: &Event| match event {
+        Event::SigningKeyAdded { key, beside, .. } => {
+            let keys = [key, beside].map(|key| key.parse::<VerifierKey>().ok());
+            keys.into_iter().collect::<Option<Vec<_>>>()
+        }
+        _ => None,
+    };
+    let adds = |keys: &Vec<VerifierKey>| keys.first().is_some_and(|key| key.id() == id);
+    let is_it = |event: &Event| of_key(event).as_ref().is_some_and(adds);
+    let found = entries_with(published, tenant, &id.to_string(), is_it).await?;
+    let found = found
+        .first()
+        .and_then(|entry| Some((entry.index, of_key(&entry.event)?)));
+    let (index, keys) = found.ok_or_else(absent)?;
+    let unbelievable = |why: String| PublishedError::Entry(format!("the handover to the key {id} is damaged: {why}"));
+    // By each of them alone.
+    let opened = keys.iter().map(|key| Checkpoint::open(note, std::slice::from_ref(key)));
+    let opened = opened.collect::<Result<Vec<_>, _>>();
+    let checkpoint = opened.map_err(|error| unbelievable(error.to_string()))?.pop();
+    let by_both = Signed {
+        note: Note::parse(note).map_err(|error| unbelievable(error.to_string()))?,
+        checkpoint: checkpoint.ok_or_else(absent)?,
+        keys,
+        handovers: BTreeMap::new(),
+    };
+    Ok((index, by_both))
+}
+
 /// The only entry of an action.
 async fn only_entry(
     published: &Published,
@@ -162,23 +220,8 @@ async fn only_entry(
     action: ActionId,
     action_of: fn(&Event) -> Option<ActionId>,
 ) -> Result<u64, PublishedError> {
-    let batches = published.reader.batches(tenant, 0);
-    pin_mut!(batches);
-    let id = action.to_string();
-    let mut found = Vec::new();
-    while let Some(batch) = batches.next().await.transpose()? {
-        for (_, bytes) in batch.kept().map_err(|error| corrupt(tenant, error))? {
-            // Reading each entry takes ten times as long as looking for the id, which stands in it as text.
-            if !bytes.windows(id.len()).any(|window| window == id.as_bytes()) {
-                continue;
-            }
-            if let Ok(entry) = Entry::decode(bytes)
-                && action_of(&entry.event) == Some(action)
-            {
-                found.push(entry);
-            }
-        }
-    }
+    let of_action = |event: &Event| action_of(event) == Some(action);
+    let found = entries_with(published, tenant, &action.to_string(), of_action).await?;
     match found.as_slice() {
         [] => Err(PublishedError::Entry(format!(
             "there is no entry of an action {action} in the log of tenant {tenant}; if it is an old one, they may have been \
@@ -196,4 +239,30 @@ async fn only_entry(
             )))
         }
     }
+}
+
+/// The entries of a log that are wanted, of those in which this text stands.
+async fn entries_with(
+    published: &Published,
+    tenant: &TenantName,
+    text: &str,
+    is_wanted: impl Fn(&Event) -> bool,
+) -> Result<Vec<Entry>, PublishedError> {
+    let batches = published.reader.batches(tenant, 0);
+    pin_mut!(batches);
+    let mut found = Vec::new();
+    while let Some(batch) = batches.next().await.transpose()? {
+        for (_, bytes) in batch.kept().map_err(|error| corrupt(tenant, error))? {
+            // Reading each entry takes ten times as long as looking for the text.
+            if !bytes.windows(text.len()).any(|window| window == text.as_bytes()) {
+                continue;
+            }
+            if let Ok(entry) = Entry::decode(bytes)
+                && is_wanted(&entry.event)
+            {
+                found.push(entry);
+            }
+        }
+    }
+    Ok(found)
 }

@@ -99,11 +99,7 @@ fn trust(world: &World) -> verify::Trust {
         let text = fs::read_to_string(world.data().join(format!("keys/log.{tenant}.vkey"))).unwrap();
         text.trim().parse().unwrap()
     };
-    verify::Trust {
-        keys: vec![key("default"), key("_system")],
-        quorum: None,
-        since: Vec::new(),
-    }
+    verify::Trust::in_keys([key("default"), key("_system")])
 }
 
 fn export(world: &World, to: &str) {

@@ -6,6 +6,7 @@ use std::{
 };
 
 use tlog::{checkpoint::Checkpoint, note::VerifierKey};
+use verify::{Trust, Way, verify_consistency, verify_proof};
 
 use crate::harness::{PATIENCE, World, chat};
 
@@ -68,6 +69,19 @@ async fn a_key_is_exchanged_and_whoever_knew_the_old_one_goes_on() {
     let listed = world.run(&["audit", "keys", "--tenant", "default"]).exits(0).stdout;
     assert!(listed.contains("retired") && listed.contains("kept"), "{listed}");
 
+    // Mirrors get it too, and nothing else that is named so.
+    let owner = fs::read_to_string(world.data().join("owner.credential")).unwrap();
+    let get = async |piece: &str| {
+        let request = http::Request::get(format!("{}/log/default/handover/{piece}", world.admin_url()))
+            .header("authorization", format!("Bearer {}", owner.trim()));
+        let body = http_body_util::Full::new(bytes::Bytes::new());
+        world.http().send(request.body(body).unwrap()).await.unwrap()
+    };
+    assert_eq!(get(&new.id().to_string()).await.is(200).text(), note);
+    for other in ["00000000", "..%2Fcheckpoint", "%2Fetc%2Fpasswd", "0"] {
+        get(other).await.is(404);
+    }
+
     // The old file goes, and everything goes on and verifies.
     world.kill();
     fs::remove_file(world.data().join("keys/log.default.seed")).unwrap();
@@ -90,6 +104,24 @@ async fn a_key_is_exchanged_and_whoever_knew_the_old_one_goes_on() {
     world
         .run(&["audit", "prove", "3", "--out", "entry-3.tlog-proof"])
         .exits(0);
+    // What is signed by the new key only is believed by who knows the old one, with the handover and not without it.
+    let handover = world
+        .run(&["audit", "prove", "--handover", &new.id().to_string()])
+        .exits(0)
+        .stdout;
+    let proof = fs::read_to_string(world.path().join("entry-3.tlog-proof")).unwrap();
+    let mut trust = Trust::in_keys([old.clone()]);
+    assert!(!verify_proof(&proof, None, &trust).ok);
+    trust.handovers.push(handover);
+    let proved = verify_proof(&proof, None, &trust);
+    assert!(proved.ok && proved.keys_added[0].key == new.to_string(), "{proved:?}");
+    let (from, to) = (note.as_str(), read("checkpoint"));
+    let goes_on = verify_consistency(from, &to, &trust, Way::Log(&public));
+    assert!(goes_on.ok, "{:?}", goes_on.trouble);
+    let none = world
+        .run(&["audit", "prove", "--handover", &old.id().to_string()])
+        .exits(1);
+    assert!(none.stderr.contains("no handover to a key"), "{}", none.stderr);
     let guard = fs::read_to_string(world.data().join("guard/default.checkpoint")).unwrap();
     assert!(Checkpoint::open(&guard, &[new]).is_ok() && Checkpoint::open(&guard, &[old]).is_err());
     // Without the key that signs, nothing starts.

@@ -148,9 +148,8 @@ async fn a_checkpoint_of_what_is_lost_is_explained() {
     let read = |name: &str| fs::read_to_string(world.path().join(name)).unwrap();
     let keys = ["default", "_system"].map(|tenant| read(&format!("data/keys/log.{tenant}.vkey")));
     let trust = |since: Vec<String>| verify::Trust {
-        keys: keys.iter().map(|key| key.trim().parse().unwrap()).collect(),
-        quorum: None,
         since,
+        ..verify::Trust::in_keys(keys.iter().map(|key| key.trim().parse().unwrap()))
     };
     let out = world.path().join("out");
     let (log, system) = (out.join("default"), out.join("_system"));

@@ -39,9 +39,8 @@ fn check(directory: &Path, since: &[String]) -> LogReport {
     let keys = text(&directory.join("vkey"));
     let keys = keys.lines().map(|key| key.parse::<VerifierKey>().unwrap());
     let trust = Trust {
-        keys: keys.collect(),
-        quorum: None,
         since: since.to_vec(),
+        ..Trust::in_keys(keys)
     };
     verify_log(directory, &trust).unwrap()
 }
@@ -123,13 +122,13 @@ async fn what_is_old_goes_and_the_rest_can_be_checked() {
     assert!(report.found.gone >= 10 && report.found.replayed_from.is_some());
     assert!(report.not_proven.iter().any(|open| open.code == "gone"));
     assert_eq!(report.goes_on_from.len(), 1);
-    let keys: Vec<VerifierKey> = vec![text(&after.join("vkey")).trim().parse().unwrap()];
+    let trust = Trust::in_keys([text(&after.join("vkey")).trim().parse().unwrap()]);
     let new = text(&after.join("checkpoint"));
-    let goes_on = verify_consistency(&old, &new, &keys, Way::Log(&after));
+    let goes_on = verify_consistency(&old, &new, &trust, Way::Log(&after));
     assert!(goes_on.ok, "{:?}", goes_on.trouble);
     for entry in &entries {
         let proof = world.run(&["audit", "prove", &entry.index.to_string()]).exits(0);
-        let proved = verify_proof(&proof.stdout, None, &keys, None);
+        let proved = verify_proof(&proof.stdout, None, &trust);
         assert!(proved.ok, "{:?}", proved.trouble);
     }
     // The earlier export is gone on from: what it has it keeps.

@@ -32,7 +32,8 @@ impl Event {
             | Self::Heads { .. }
             | Self::Heartbeat { .. }
             | Self::QuorumMissed { .. }
-            | Self::QuorumMet { .. } => Some(Class::Server),
+            | Self::QuorumMet { .. }
+            | Self::ForkReported { .. } => Some(Class::Server),
             Self::AgentLoaded { .. }
             | Self::AgentRemoved { .. }
             | Self::BudgetLoaded { .. }
@@ -164,6 +165,7 @@ impl Event {
                 | Self::Restored { .. }
                 | Self::QuorumMissed { .. }
                 | Self::QuorumMet { .. }
+                | Self::ForkReported { .. }
                 | Self::SnapshotTaken { .. }
                 | Self::Expired(_)
                 | Self::LegalHoldSet { .. }

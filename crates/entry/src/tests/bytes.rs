@@ -83,10 +83,11 @@ fn number(event: &Event) -> usize {
         Event::Expired(_) => 49,
         Event::LegalHoldSet { .. } => 50,
         Event::LegalHoldLifted { .. } => 51,
+        Event::ForkReported { .. } => 52,
     }
 }
 
-const KINDS: usize = 52;
+const KINDS: usize = 53;
 
 #[test]
 fn every_kind_has_these_bytes() {

@@ -8,7 +8,7 @@ use super::{
     log::Log,
     samples::{by, every_event},
 };
-use crate::{Absence, Absent, Class, Event, Expired, HEADS_MAX, LastExpired, LogHead, State};
+use crate::{Absence, Absent, Class, Event, Expired, FORKS_MAX, HEADS_MAX, LastExpired, LogHead, State};
 
 const FIRST: &str = "agents.example/default+800c7c02+AYPq/wzmuWxj6qhTSxfK+4vgk3xyVwviAPuyBBnj2w/4";
 const SECOND: &str = "agents.example/default+1f2e3d4c+Ae1oDDzJfQKGBCOTz6hG0jlmmNfqXH1OUSCdEBPY0UFQ";
@@ -70,6 +70,13 @@ fn met() -> Event {
     Event::QuorumMet { size: 184_467 }
 }
 
+fn forked(witness: usize) -> Event {
+    Event::ForkReported {
+        witness: format!("witness-{witness}.example"),
+        size: 184_467,
+    }
+}
+
 fn snapshot() -> Event {
     let digest = Digest([3; 32]);
     Event::SnapshotTaken { digest }
@@ -129,6 +136,7 @@ pub(crate) fn evidence_events() -> Vec<Event> {
         ),
         hold("case-4711"),
         lifted("case-4711"),
+        forked(0),
     ]
 }
 
@@ -219,6 +227,20 @@ fn missing_witnesses_are_said_once_and_so_is_their_return() {
     log.push(met());
     check(&log, false, met(), "twice");
     check(&log, true, missed(1), "again");
+}
+
+#[test]
+fn each_witness_reports_a_fork_once() {
+    let mut log = Log::new();
+    log.push(forked(0));
+    check(&log, false, forked(0), "twice");
+    log.push(missed(1));
+    log.push(met());
+    check(&log, false, forked(0), "whoever signs: it has seen another history");
+    for witness in 1..FORKS_MAX {
+        log.push(forked(witness));
+    }
+    check(&log, false, forked(FORKS_MAX), "too many");
 }
 
 #[test]

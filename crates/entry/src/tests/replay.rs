@@ -195,6 +195,7 @@ fn histories_have_entries_of_every_kind_of_a_call() {
         "restored",
         "quorum_missed",
         "quorum_met",
+        "fork_reported",
         "snapshot_taken",
         "expired",
         "legal_hold_set",

@@ -84,6 +84,7 @@ fn each_kind_has_a_first_version() {
         "restored",
         "quorum_missed",
         "quorum_met",
+        "fork_reported",
         "snapshot_taken",
         "expired",
         "legal_hold_set",

@@ -1,6 +1,9 @@
 //! What the task needs of the rest: proofs, the log, and a place for what was cosigned.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use entry::Event;
 use model::TenantName;
@@ -17,14 +20,23 @@ pub(super) trait Surroundings: Send + Sync {
         new: u64,
     ) -> impl Future<Output = Result<Vec<Hash>, StoreError>> + Send;
 
-    /// Whether the log says that witnesses are missing.
-    fn is_missed(&self, tenant: &TenantName) -> impl Future<Output = Result<bool, String>> + Send;
+    /// What the log says of its witnesses.
+    fn said(&self, tenant: &TenantName) -> impl Future<Output = Result<Said, String>> + Send;
 
     /// Records an event. When this returns an error it may be recorded all the same.
     fn record(&self, tenant: &TenantName, event: Event) -> impl Future<Output = Result<(), String>> + Send;
 
     /// Keeps a cosigned checkpoint durably.
     fn keep(&self, tenant: &TenantName, note: &str) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// What a log says of its witnesses.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Said {
+    /// Whether too few have signed.
+    pub(super) missed: bool,
+    /// Who has seen another history.
+    pub(super) forks: BTreeSet<String>,
 }
 
 /// The directory of what witnesses have cosigned, below the data directory.
@@ -53,10 +65,13 @@ impl Surroundings for Server {
         self.tiles.proof(tenant, &plan).await?.ok_or_else(elsewhere)
     }
 
-    async fn is_missed(&self, tenant: &TenantName) -> Result<bool, String> {
+    async fn said(&self, tenant: &TenantName) -> Result<Said, String> {
         let view = self.committer.view(tenant.clone()).await;
-        view.map(|view| view.evidence.quorum_missed.is_some())
-            .map_err(|error| error.to_string())
+        let evidence = view.map_err(|error| error.to_string())?.evidence;
+        Ok(Said {
+            missed: evidence.quorum_missed.is_some(),
+            forks: evidence.forks,
+        })
     }
 
     async fn record(&self, tenant: &TenantName, event: Event) -> Result<(), String> {

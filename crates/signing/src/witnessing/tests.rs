@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 
+use entry::{Absent, Event};
 use prometheus_client::registry::Registry;
 use store::StoreError;
 use tlog::{CompactRange, Hash, checkpoint::Origin, cosignature::CosigningKey, leaf_hash, note::SigningKey, proof};
@@ -113,9 +114,17 @@ impl Surroundings for Arc<Place> {
         Ok(proof::consistency(&leaves(new, self.fork.load(Relaxed)), old).unwrap())
     }
 
-    async fn is_missed(&self, _: &TenantName) -> Result<bool, String> {
-        let events = self.events.lock().unwrap();
-        Ok(matches!(events.last(), Some(Event::QuorumMissed { .. })))
+    async fn said(&self, _: &TenantName) -> Result<Said, String> {
+        let mut said = Said::default();
+        for event in self.events.lock().unwrap().iter() {
+            match event {
+                Event::QuorumMissed { .. } => said.missed = true,
+                Event::QuorumMet { .. } => said.missed = false,
+                Event::ForkReported { witness, .. } => said.forks.extend([witness.clone()]),
+                _ => panic!("{event:?}"),
+            }
+        }
+        Ok(said)
     }
 
     async fn record(&self, _: &TenantName, event: Event) -> Result<(), String> {
@@ -241,6 +250,11 @@ fn missed(size: u64, quorum: u32, absent: &[(&str, Absence)]) -> Event {
     }
 }
 
+fn forked(witness: &str, size: u64) -> Event {
+    let witness = witness.to_owned();
+    Event::ForkReported { witness, size }
+}
+
 #[tokio::test(start_paused = true)]
 async fn all_sign_and_each_is_asked_once_a_checkpoint() {
     let mut world = World::new(3, 2);
@@ -358,6 +372,11 @@ async fn a_signed_fork_is_caught() {
             Some((9, 2)),
             "{fork_size}: the fork is published nowhere"
         );
+        assert_eq!(
+            world.events(),
+            [forked("w0.example", fork_size), forked("w1.example", fork_size)],
+            "nobody waits for it to be late"
+        );
         world.later(31).await;
         let absent = [("w0.example", Absence::Fork), ("w1.example", Absence::Fork)];
         assert_eq!(world.events(), [missed(fork_size, 1, &absent)], "{fork_size}");
@@ -370,6 +389,36 @@ async fn a_signed_fork_is_caught() {
         world.sign(14).await;
         assert_eq!(world.published(), Some((14, 2)), "{fork_size}");
     }
+}
+
+/// One of two has seen another history, and the other one is enough.
+#[tokio::test(start_paused = true)]
+async fn a_fork_is_recorded_once_though_the_quorum_is_met() {
+    let mut world = World::new(2, 1);
+    world.mood(1, Mood::Away);
+    world.sign(4).await;
+    world.mood(1, Mood::Well);
+    // The second one sees the log before an older copy takes its place; the first has a state of its own.
+    world.people.witnesses[1].add_checkpoint(
+        AddCheckpoint::new(0, Vec::new(), signed(9, u64::MAX))
+            .unwrap()
+            .to_string()
+            .as_bytes(),
+        1_700_000_000,
+    );
+    world.place.fork.store(6, Relaxed);
+    world.place.failing.store(1, Relaxed);
+    world.sign(12).await;
+    world.later(60).await;
+    assert_eq!(world.published(), Some((12, 1)));
+    world.task.logs.clear();
+    world.sign(13).await;
+    world.later(120).await;
+    assert_eq!(
+        world.events(),
+        [forked("w1.example", 12)],
+        "also where it failed and landed, and after a start"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -50,6 +50,9 @@ pub enum KeyError {
     /// The key is of the signature type given here, and not a witness's: Ed25519 cosignatures.
     #[error("the verifier key has type {0:#04x}, not that of a witness's Ed25519 key (0x04){help}", help = witness_help(*.0))]
     CosignerType(u8),
+    /// The text is not a key's id.
+    #[error("a key's id is 8 lower-case hexadecimal digits")]
+    IdFormat,
     /// The id in the text is not the id of the key: name or key were altered or mistyped.
     #[error("the verifier key says its id is {stated}, but it is {actual}")]
     Id {
@@ -153,8 +156,7 @@ impl<'t> Vkey<'t> {
         // Names have no '+', base64 may.
         let (name, rest) = text.split_once('+').ok_or(KeyError::Format)?;
         let (id, key) = rest.split_once('+').ok_or(KeyError::Format)?;
-        let id = HEXLOWER.decode(id.as_bytes()).map_err(|_| KeyError::Format)?;
-        let stated = KeyId(id.try_into().map_err(|_| KeyError::Format)?);
+        let stated = id.parse().map_err(|_| KeyError::Format)?;
         let key = base64(key).map_err(|_| KeyError::Format)?;
         let (kind, public) = key.split_first().ok_or(KeyError::Format)?;
         Ok(Self {
@@ -169,6 +171,16 @@ impl<'t> Vkey<'t> {
     pub(crate) fn write(f: &mut fmt::Formatter<'_>, name: &str, id: KeyId, kind: u8, public: &[u8]) -> fmt::Result {
         let key = [&[kind], public].concat();
         write!(f, "{name}+{id}+{}", BASE64.encode_display(&key))
+    }
+}
+
+impl FromStr for KeyId {
+    type Err = KeyError;
+
+    fn from_str(text: &str) -> Result<Self, KeyError> {
+        let bytes = HEXLOWER.decode(text.as_bytes()).ok();
+        let id = bytes.and_then(|bytes| bytes.try_into().ok());
+        id.map(Self).ok_or(KeyError::IdFormat)
     }
 }
 

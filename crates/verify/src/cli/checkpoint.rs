@@ -7,7 +7,7 @@ use verify::{CheckpointReport, verify_checkpoint};
 use super::{
     Outcome,
     show::Text,
-    source::{Keys, Witnesses, read_text},
+    source::{Trusted, read_text},
 };
 
 /// Check the signatures of a checkpoint
@@ -17,20 +17,18 @@ use super::{
 #[command(after_help = "\
 Examples:
   bailiwick-verify checkpoint export/default/checkpoint --key @default.vkey
-  bailiwick-verify checkpoint checkpoint --key @default.vkey --witness @a.vkey --witness @b.vkey --quorum 1")]
+  bailiwick-verify checkpoint checkpoint --key @default.vkey --witness @a.vkey --witness @b.vkey --quorum 1
+  bailiwick-verify checkpoint checkpoint --key @old.vkey --handover 86617d36.tlog-proof")]
 pub(super) struct Args {
     /// The checkpoint
     file: PathBuf,
     #[command(flatten)]
-    keys: Keys,
-    #[command(flatten)]
-    witnesses: Witnesses,
+    trusted: Trusted,
 }
 
 pub(super) fn run(args: &Args) -> Result<CheckpointReport, String> {
-    let keys = args.keys.read()?;
-    let quorum = args.witnesses.read()?;
-    Ok(verify_checkpoint(&read_text(&args.file)?, &keys, quorum.as_ref()))
+    let trust = args.trusted.read()?;
+    Ok(verify_checkpoint(&read_text(&args.file)?, &trust))
 }
 
 impl Outcome for CheckpointReport {
@@ -45,6 +43,7 @@ impl Outcome for CheckpointReport {
             text.fact("root", &self.root);
             text.fact("signed by", self.signed_by.join(", "));
             text.witnesses(&self.witnesses);
+            text.keys_added(&self.keys_added);
         }
         let troubles: Vec<String> = self.trouble.clone().into_iter().collect();
         text.verdict("the log's key signed this", &troubles, &self.not_proven);

@@ -7,7 +7,7 @@ use verify::{ConsistencyReport, Way, verify_consistency};
 use super::{
     Outcome,
     show::Text,
-    source::{Keys, read_text},
+    source::{Trusted, read_text},
 };
 
 /// Check that a log only grew between two checkpoints
@@ -25,7 +25,7 @@ pub(super) struct Args {
     /// The newer checkpoint
     new: PathBuf,
     #[command(flatten)]
-    keys: Keys,
+    trusted: Trusted,
     #[command(flatten)]
     way: WayArgs,
 }
@@ -43,7 +43,7 @@ struct WayArgs {
 }
 
 pub(super) fn run(args: &Args) -> Result<ConsistencyReport, String> {
-    let keys = args.keys.read()?;
+    let trust = args.trusted.read()?;
     let (old, new) = (read_text(&args.old)?, read_text(&args.new)?);
     let proof = args.way.proof.as_deref().map(read_text).transpose()?;
     let way = match (&args.way.log, &proof) {
@@ -51,7 +51,7 @@ pub(super) fn run(args: &Args) -> Result<ConsistencyReport, String> {
         (None, Some(proof)) => Way::Proof(proof),
         (None, None) => return Err("name the log's directory with --log or a proof with --proof".to_owned()),
     };
-    Ok(verify_consistency(&old, &new, &keys, way))
+    Ok(verify_consistency(&old, &new, &trust, way))
 }
 
 impl Outcome for ConsistencyReport {
@@ -64,6 +64,8 @@ impl Outcome for ConsistencyReport {
             text.fact("log", &self.origin);
             text.fact("old", format_args!("{} entries", self.old_size));
             text.fact("new", format_args!("{} entries", self.new_size));
+            text.witnesses(&self.witnesses);
+            text.keys_added(&self.keys_added);
         }
         let troubles: Vec<String> = self.trouble.clone().into_iter().collect();
         let holds = format!(

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use verify::{AddedKey, LogReport, Presence, Silence, Trust, verify_log, verify_log_beside};
+use verify::{LogReport, Presence, Silence, Trust, verify_log, verify_log_beside};
 
 use super::{
     Outcome,
     show::Text,
-    source::{Keys, Witnesses, read_texts},
+    source::{Trusted, read_texts},
 };
 
 /// Check a whole exported log
@@ -27,7 +27,7 @@ pub(super) struct Args {
     /// The directory of the log
     dir: PathBuf,
     #[command(flatten)]
-    keys: Keys,
+    trusted: Trusted,
     /// An earlier checkpoint that the log must go on from; may be repeated. Where the log's key was exchanged since, one
     /// that the known key signed leads to the new key
     #[arg(long, value_name = "FILE")]
@@ -36,15 +36,12 @@ pub(super) struct Args {
     /// key with --key too
     #[arg(long, value_name = "DIR")]
     system: Option<PathBuf>,
-    #[command(flatten)]
-    witnesses: Witnesses,
 }
 
 pub(super) fn run(args: &Args) -> Result<LogReport, String> {
     let trust = Trust {
-        keys: args.keys.read()?,
-        quorum: args.witnesses.read()?,
         since: read_texts(&args.since)?,
+        ..args.trusted.read()?
     };
     // A directory that is not there is no log that does not hold.
     for dir in [Some(&args.dir), args.system.as_ref()].into_iter().flatten() {
@@ -114,9 +111,7 @@ impl Outcome for LogReport {
             }
             text.fact("files", format_args!("{} compared byte for byte", self.files));
         }
-        for AddedKey { entry, key } in &self.keys_added {
-            text.fact("key", format_args!("{key}, added by entry {entry}"));
-        }
+        text.keys_added(&self.keys_added);
         for size in &self.goes_on_from {
             text.fact("since", format_args!("goes on from the checkpoint over {size} entries"));
         }

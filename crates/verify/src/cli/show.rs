@@ -5,7 +5,7 @@ use std::{
     io::{self, Write as _},
 };
 
-use verify::{NotProven, Witnessed};
+use verify::{AddedKey, NotProven, Witnessed};
 
 /// The width of the first column.
 const COLUMN: usize = 11;
@@ -35,6 +35,13 @@ impl Text {
     pub(super) fn witnesses(&mut self, witnesses: &[Witnessed]) {
         for witness in witnesses {
             self.fact("witnessed", format_args!("{}, {}", witness.name, witness.at));
+        }
+    }
+
+    /// The keys that are believed because another one is.
+    pub(super) fn keys_added(&mut self, added: &[AddedKey]) {
+        for AddedKey { entry, key } in added {
+            self.fact("key", format_args!("{key}, added by entry {entry}"));
         }
     }
 

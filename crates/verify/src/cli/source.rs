@@ -7,29 +7,22 @@ use std::{
     str::FromStr,
 };
 
-use tlog::{cosignature::Quorum, note::VerifierKey};
+use tlog::cosignature::Quorum;
+use verify::Trust;
 
 /// The longest file that is read whole: more than any proof or checkpoint has.
 const MOST_BYTES: u64 = 4 << 20;
 
-/// The keys of the log.
+/// What is known before anything is looked at.
 #[derive(Debug, clap::Args)]
-pub(super) struct Keys {
+pub(super) struct Trusted {
     /// The log's public key, as text or @FILE; may be repeated
     #[arg(long = "key", value_name = "KEY", required = true)]
     keys: Vec<String>,
-}
-
-impl Keys {
-    /// Reads them.
-    pub(super) fn read(&self) -> Result<Vec<VerifierKey>, String> {
-        keys(&self.keys)
-    }
-}
-
-/// The witnesses whose word is asked for.
-#[derive(Debug, clap::Args)]
-pub(super) struct Witnesses {
+    /// A proof of the entry by which the log added a key beside one that is known, as `bailiwick audit prove --handover KEY`
+    /// writes it; may be repeated. Who knows an old key of the log goes on to the newer one by it
+    #[arg(long = "handover", value_name = "FILE")]
+    handovers: Vec<PathBuf>,
     /// The public key of a witness that must have cosigned, as text or @FILE; may be repeated
     #[arg(long = "witness", value_name = "KEY")]
     witnesses: Vec<String>,
@@ -38,9 +31,19 @@ pub(super) struct Witnesses {
     quorum: Option<u16>,
 }
 
-impl Witnesses {
-    /// Reads them. `None` if none are named.
-    pub(super) fn read(&self) -> Result<Option<Quorum>, String> {
+impl Trusted {
+    /// Reads it.
+    pub(super) fn read(&self) -> Result<Trust, String> {
+        Ok(Trust {
+            keys: keys(&self.keys)?,
+            handovers: read_texts(&self.handovers)?,
+            quorum: self.quorum()?,
+            since: Vec::new(),
+        })
+    }
+
+    /// The witnesses whose word is asked for. `None` if none are named.
+    fn quorum(&self) -> Result<Option<Quorum>, String> {
         let known = keys(&self.witnesses)?;
         if known.is_empty() {
             return Ok(None);
@@ -51,7 +54,7 @@ impl Witnesses {
 }
 
 /// Reads keys, each given as text or as the name of a file behind `@` with one a line.
-pub(super) fn keys<K: FromStr<Err: std::fmt::Display>>(given: &[String]) -> Result<Vec<K>, String> {
+fn keys<K: FromStr<Err: std::fmt::Display>>(given: &[String]) -> Result<Vec<K>, String> {
     let mut keys = Vec::new();
     for text in given {
         let texts = match text.strip_prefix('@') {

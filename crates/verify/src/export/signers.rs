@@ -8,10 +8,10 @@ use tlog::{
     note::{Note, NoteError, VerifierKey},
 };
 
-use super::{AddedKey, Trust};
 use crate::{
     checkpoints::{Witnessed, witnessed},
     fold::Signer,
+    trust::{AddedKey, Trust, asked},
 };
 
 /// What is believed once the entries were looked at.
@@ -66,7 +66,8 @@ impl<'a> Signatures<'a> {
     /// signed it, the handovers that came with the log may lead to the key that did.
     pub(super) fn read(
         text: String,
-        trust: &'a Trust,
+        trust: &Trust,
+        known: &'a [VerifierKey],
         handovers: impl FnOnce() -> Vec<String>,
     ) -> Result<Self, String> {
         let wrong = |error: String| format!("the checkpoint is not to be believed: {error}");
@@ -82,7 +83,7 @@ impl<'a> Signatures<'a> {
             since.push(old);
         }
         let named = since.len();
-        let by_known = checkpoint.is_by(&trust.keys).map_err(wrong)?;
+        let by_known = checkpoint.is_by(known).map_err(wrong)?;
         if !by_known {
             let of_this = |old: &Signed| {
                 let (old, now) = (&old.checkpoint, &checkpoint.checkpoint);
@@ -93,7 +94,7 @@ impl<'a> Signatures<'a> {
         }
         let mut leads = by_known;
         for (old, number) in since.iter().zip(1..) {
-            let by_known = old.is_by(&trust.keys);
+            let by_known = old.is_by(known);
             leads |= match by_known {
                 Ok(by_known) => by_known,
                 Err(_) if number > named => false,
@@ -103,10 +104,10 @@ impl<'a> Signatures<'a> {
         if !leads {
             return Err(wrong(NoteError::UnknownSigners.to_string()));
         }
-        let witnesses = trust.quorum.as_ref().map(|quorum| witnessed(&checkpoint.text, quorum));
+        let witnesses = asked(trust.quorum.as_ref(), |quorum| witnessed(&checkpoint.text, quorum));
         Ok(Self {
-            known: &trust.keys,
-            witnesses: witnesses.transpose().map_err(wrong)?.unwrap_or_default(),
+            known,
+            witnesses: witnesses.map_err(wrong)?,
             checkpoint,
             since,
             named,

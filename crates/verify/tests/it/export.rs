@@ -77,11 +77,7 @@ pub(crate) fn written(export: &Export) -> TempDir {
 }
 
 pub(crate) fn trust() -> Trust {
-    Trust {
-        keys: vec![key().verifier().clone()],
-        quorum: None,
-        since: Vec::new(),
-    }
+    Trust::in_keys([key().verifier().clone()])
 }
 
 pub(crate) fn verified(export: &Export) -> LogReport {

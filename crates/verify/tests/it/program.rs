@@ -13,7 +13,7 @@ use tlog::{
 };
 
 use crate::{
-    export::{honest, written},
+    export::{honest, trust, written},
     support::key,
 };
 
@@ -136,8 +136,8 @@ fn every_flipped_byte_of_a_proof_is_found() {
         let text = fs::read(home.path().join(name)).unwrap();
         let entry = fs::read(home.path().join("entry")).unwrap();
         let entry = (name == "bare").then(|| entry.strip_suffix(b"\n").unwrap());
-        let keys = [key().verifier().clone()];
-        assert!(verify::verify_proof(std::str::from_utf8(&text).unwrap(), entry, &keys, None).ok);
+        let trust = trust();
+        assert!(verify::verify_proof(std::str::from_utf8(&text).unwrap(), entry, &trust).ok);
         for at in 0..text.len() {
             for bit in 0..8 {
                 let mut flipped = text.clone();
@@ -145,7 +145,7 @@ fn every_flipped_byte_of_a_proof_is_found() {
                 let Ok(flipped) = String::from_utf8(flipped) else {
                     continue;
                 };
-                let report = verify::verify_proof(&flipped, entry, &keys, None);
+                let report = verify::verify_proof(&flipped, entry, &trust);
                 assert!(!report.ok && report.trouble.is_some(), "byte {at}, bit {bit} of {name}");
             }
         }
@@ -153,10 +153,7 @@ fn every_flipped_byte_of_a_proof_is_found() {
             let Ok(cut) = std::str::from_utf8(&text[..end]) else {
                 continue;
             };
-            assert!(
-                !verify::verify_proof(cut, entry, &keys, None).ok,
-                "{end} bytes of {name}"
-            );
+            assert!(!verify::verify_proof(cut, entry, &trust).ok, "{end} bytes of {name}");
         }
     }
 }
@@ -225,8 +222,14 @@ fn a_quorum_of_witnesses_is_asked_for() {
     };
     fs::write(dir.join("proof"), proof.to_string()).unwrap();
     let (one, two) = (one.cosigner().to_string(), two.cosigner().to_string());
-    for command in [["checkpoint", "log/checkpoint"], ["log", "log"], ["proof", "proof"]] {
-        let args = [&command[..], &["--key", "@key", "--witness", &one]].concat();
+    let goes_on = &["consistency", "old", "log/checkpoint", "--log", "log"][..];
+    for command in [
+        &["checkpoint", "log/checkpoint"],
+        &["log", "log"],
+        &["proof", "proof"],
+        goes_on,
+    ] {
+        let args = [command, &["--key", "@key", "--witness", &one]].concat();
         let said = exits(dir, &args, 0);
         assert!(said.contains("one.example, 2026-09-21T12:00:00"), "{said}");
         assert!(said.contains("1 of the 1 you named"), "{said}");

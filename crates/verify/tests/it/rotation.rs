@@ -2,8 +2,13 @@
 
 use entry::Event;
 use model::AdminName;
-use tlog::note::SigningKey;
-use verify::{LogReport, Trust, verify_log};
+use tlog::{
+    Hash, leaf_hash,
+    note::{Note, SigningKey},
+    proof,
+    proof_file::ProofFile,
+};
+use verify::{LogReport, Trust, Way, verify_checkpoint, verify_consistency, verify_log, verify_proof};
 
 use crate::{
     export::{Export, export_by, grown, written},
@@ -57,9 +62,8 @@ fn checkpoint(export: &Export) -> String {
 /// What somebody finds who knows one key, and kept these checkpoints.
 fn found(export: &Export, known: &SigningKey, since: &[String]) -> LogReport {
     let trust = Trust {
-        keys: vec![known.verifier().clone()],
-        quorum: None,
         since: since.to_vec(),
+        ..Trust::in_keys([known.verifier().clone()])
     };
     verify_log(written(export).path(), &trust).unwrap()
 }
@@ -152,6 +156,93 @@ fn handovers_that_come_with_the_log_lead_to_the_new_key() {
     other_history.swap(0, 1);
     let fork = export_by(&other_history[..250], &[&first, &second])["checkpoint"].clone();
     assert!(!found(&with(&[fork, to_third]), &first, &[]).ok);
+}
+
+#[test]
+fn proofs_of_the_entries_that_add_keys_lead_to_the_new_key() {
+    let (first, second, third, thief) = (key(), other(8), other(9), other(66));
+    let entries = exchanged();
+    let proof = |entries: &[Vec<u8>], index: usize, size: usize, keys: &[&SigningKey]| {
+        let leaves: Vec<Hash> = entries[..size].iter().map(|entry| leaf_hash(entry)).collect();
+        let note = checkpoint(&export_by(&entries[..size], keys));
+        ProofFile {
+            extra: Some(entries[index].clone()),
+            index: index as u64,
+            hashes: proof::inclusion(&leaves, index as u64).unwrap(),
+            checkpoint: Note::parse(&note).unwrap(),
+        }
+        .to_string()
+    };
+    let (to_second, to_third) = (
+        proof(&entries, 200, 250, &[&first, &second]),
+        proof(&entries, 350, 400, &[&second, &third]),
+    );
+    let forged = grown(|log| {
+        log.grow(200);
+        added(log, &thief, &first);
+    });
+    let now = proof(&entries, 41, 500, &[&third]);
+    let old = checkpoint(&export_by(&entries[..150], &[&first]));
+    let export = export_by(&entries, &[&third]);
+    let home = written(&export);
+    let new = checkpoint(&export);
+    let check = |known: &SigningKey, handovers: &[&String], expected: Result<usize, &str>| {
+        let trust = Trust {
+            handovers: handovers.iter().copied().cloned().collect(),
+            ..Trust::in_keys([known.verifier().clone()])
+        };
+        let proved = verify_proof(&now, None, &trust);
+        let opened = verify_checkpoint(&new, &trust);
+        let whole = verify_log(home.path(), &trust).unwrap();
+        let mut found = vec![
+            (proved.trouble, proved.keys_added),
+            (opened.trouble, opened.keys_added),
+            (
+                whole.troubles.first().map(|trouble| trouble.what.clone()),
+                whole.keys_added,
+            ),
+        ];
+        // Who does not know the first key does not believe the old checkpoint.
+        if known.verifier() == first.verifier() {
+            let goes_on = verify_consistency(&old, &new, &trust, Way::Log(home.path()));
+            found.push((goes_on.trouble, goes_on.keys_added));
+        }
+        for (trouble, added) in found {
+            match (expected, trouble) {
+                (Ok(count), None) => assert_eq!(added.len(), count),
+                (Err(says), Some(trouble)) => assert!(trouble.contains(says), "{says}: {trouble}"),
+                (expected, trouble) => panic!("{expected:?}: {trouble:?}"),
+            }
+        }
+    };
+    check(&first, &[&to_second, &to_third], Ok(2));
+    check(&first, &[&to_third, &to_second], Ok(2));
+    check(&second, &[&to_third], Ok(1));
+    check(&third, &[], Ok(0));
+    check(&first, &[], Err("no known key"));
+    check(&first, &[&to_second], Err("no known key"));
+    check(&first, &[&to_third], Err("handover 1 is not to be believed"));
+    // The old key has not signed the tree in which the new one stands.
+    let by_new = proof(&entries, 200, 250, &[&second]);
+    check(&first, &[&by_new, &to_third], Err("handover 1 is not to be believed"));
+    // What somebody else signed, of a history of their own.
+    let by_thief = proof(&forged, 200, 201, &[&thief]);
+    check(&first, &[&by_thief], Err("no known key"));
+    let mut file = ProofFile::parse(&to_second).unwrap();
+    file.extra = Some(forged[200].clone());
+    check(
+        &first,
+        &[&file.to_string(), &to_third],
+        Err("not the one that was logged"),
+    );
+    // Another entry adds nothing.
+    let other = proof(&entries, 41, 250, &[&first]);
+    check(&first, &[&other], Err("it adds no key"));
+    let retires = proof(&entries, 300, 400, &[&second]);
+    check(&second, &[&retires], Err("it adds no key"));
+    // One that is added beside a key that is not known, by a tree that a known key signed.
+    let beside = proof(&entries, 350, 400, &[&first]);
+    check(&first, &[&beside], Err("beside one that is not known"));
 }
 
 #[test]

@@ -128,6 +128,7 @@ pub(super) fn describe(event: &Event) -> String {
             format!("size {size}, {quorum} have to sign, without {}", absent.join(", "))
         }
         Event::QuorumMet { size } => format!("size {size}"),
+        Event::ForkReported { witness, size } => format!("{witness} has seen another history than that of size {size}"),
         Event::SnapshotTaken { digest } => digest.short(),
         Event::Expired(expired) => of_expired(expired),
         Event::LegalHoldSet { name, note, by } | Event::LegalHoldLifted { name, note, by } => {

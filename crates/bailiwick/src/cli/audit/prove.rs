@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use model::TenantName;
 use serde::Serialize;
+use tlog::note::KeyId;
 
 use super::pages::{action_of, parse_which};
 use crate::{
@@ -11,7 +12,7 @@ use crate::{
         Common, Failure,
         output::{GOOD, Output, hint},
     },
-    published::{Proved, Published, Which, prove},
+    published::{Claim, Proved, Published, Which, prove},
 };
 
 /// Prove that an entry is in the log, in one file
@@ -24,11 +25,16 @@ use crate::{
 #[command(after_help = "\
 Examples:
   bailiwick audit prove 42 --out entry-42.tlog-proof
-  bailiwick audit prove 019a5c0e7b7a7f3a9d1c2e4f60718293 --entry refusal.json > refusal.tlog-proof")]
+  bailiwick audit prove 019a5c0e7b7a7f3a9d1c2e4f60718293 --entry refusal.json > refusal.tlog-proof
+  bailiwick audit prove --handover 86617d36 --out 86617d36.tlog-proof")]
 pub(in crate::cli) struct Args {
     /// An entry's index, or the id of an action that has one entry, such as a refusal
-    #[arg(value_name = "INDEX|ACTION_ID", value_parser = parse_which)]
-    which: Which,
+    #[arg(value_name = "INDEX|ACTION_ID", value_parser = parse_which, required_unless_present = "handover")]
+    which: Option<Which>,
+    /// Prove the entry that added the key with this id to those that sign, under the first checkpoint that the key before it
+    /// signed too. Whoever knows only that one is led to this key by it: `bailiwick-verify proof FILE --handover PROOF`
+    #[arg(long, value_name = "KEY", conflicts_with = "which")]
+    handover: Option<KeyId>,
     /// Whose log
     #[arg(long, default_value = "default")]
     tenant: TenantName,
@@ -55,12 +61,14 @@ struct Report {
 
 pub(super) async fn run(common: &Common, args: &Args, out: &mut Output) -> Result<(), Failure> {
     let published = Published::open(&super::data_dir(common, args.data.as_ref())?).await?;
+    let claim = args.handover.map(Claim::Handover).or(args.which.map(Claim::Entry));
+    let claim = claim.ok_or_else(|| Failure::Usage("name an entry, an action, or a key with --handover".to_owned()))?;
     let Proved {
         proof,
         bytes,
         entry,
         size,
-    } = prove(&published, &args.tenant, args.which, action_of).await?;
+    } = prove(&published, &args.tenant, claim, action_of).await?;
     let text = proof.to_string();
     if let Some(path) = &args.entry {
         write(path, &bytes)?;

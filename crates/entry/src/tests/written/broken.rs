@@ -39,10 +39,10 @@ a negative hold              | {"money":40,       | {"money":-40,     | a hold t
 a hold of two pots of one    | {"budget":"users","of":["one"] | {"budget":"own","of":["one"] | a hold that no entry can have placed
 one pot for several          | "pots":{"one":{"edition":4}} | "pots":{"each":{"accounts":[]}} | sums or periods that cannot be
 a hold of no attempt         | "number":32768},{"index" | "number":32769},{"index" | has no hold, or a hold no open attempt
-more actions than entries    | "seq":12}          | "seq":64}         | counts more than there are entries
-more changes than entries    | "epoch":24         | "epoch":64        | counts more than there are entries
-fewer entries than it names  | "size":63          | "size":62         | counts more than there are entries
-more entries than can be     | "size":63          | "size":9000000000000000000 | counts more than there are entries
+more actions than entries    | "seq":12}          | "seq":65}         | counts more than there are entries
+more changes than entries    | "epoch":24         | "epoch":65        | counts more than there are entries
+fewer entries than it names  | "size":64          | "size":63         | counts more than there are entries
+more entries than can be     | "size":64          | "size":9000000000000000000 | counts more than there are entries
 a budget nobody declared     | {"kept":"files",   | {                 | where it was declared
 another agent's manifest     | {"name":"kept","owner" | {"name":"held","owner" | another one's manifest
 a limit twice                | {"name":"runs","group" | {"name":"all","group" | two rate limits of one name

@@ -230,6 +230,7 @@ impl<'a> Facts<'a> {
             | Event::Heartbeat { .. }
             | Event::QuorumMissed { .. }
             | Event::QuorumMet { .. }
+            | Event::ForkReported { .. }
             | Event::SnapshotTaken { .. } => {}
             // Those of `event`.
             Event::Intent(_)
