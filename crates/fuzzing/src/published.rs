@@ -1,4 +1,5 @@
-//! What a log publishes and others hand on: paths of tiles, bundles of entries, proofs, cosignatures.
+//! What a log publishes and others hand on: paths of tiles, bundles of entries, proofs, what witnesses
+//! are asked, cosignatures.
 
 use tlog::{
     bundle::{self, Resource},
@@ -8,10 +9,12 @@ use tlog::{
     proof_file::ProofFile,
 };
 
+use witness::AddCheckpoint;
+
 use crate::{assert_plain, must};
 
-/// The path of a published file, a bundle, one without some of its entries, the proof of an entry, a witness's key or a
-/// cosigned checkpoint: what is read is written as the very same bytes, and nobody is believed who did not sign.
+/// The path of a published file, a bundle, one without some of its entries, the proof of an entry, what a witness is
+/// asked, its key or a cosigned checkpoint: what is read is written as the very same bytes, and nobody is believed who did not sign.
 pub fn published(data: &[u8]) {
     if let Ok(entries) = bundle::split(data) {
         let mut again = Vec::new();
@@ -52,6 +55,10 @@ pub fn published(data: &[u8]) {
     }
     if let Ok(key) = text.parse::<CosignerKey>() {
         assert_eq!(key.to_string(), text);
+    }
+    match text.parse::<AddCheckpoint>() {
+        Ok(request) => assert_eq!(request.to_string(), text),
+        Err(error) => assert_plain(&error.to_string()),
     }
     let witness = must(CosigningKey::from_seed("witness.example", &[9; 32]), "the key is good");
     let witnesses = [witness.cosigner().clone()];

@@ -35,6 +35,8 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// What to do where a database is refused, if it is the one that is meant.
 const ACCEPT: &str = "Look for a newer copy first. If there is none, `bailiwick audit accept-restored --note TEXT` shows \
                       what is lost, and has the next start go on";
+/// How many logs are signed at the same time.
+const LOGS_AT_ONCE: usize = 8;
 /// How long after a failure it is tried again.
 const AGAIN: Duration = Duration::from_secs(3);
 
@@ -166,33 +168,23 @@ impl Signer {
     /// Signs heads as they move, until the committer is gone.
     pub async fn run(self, steps: impl Steps, mut heads: watch::Receiver<Heads>, mut stop: watch::Receiver<bool>) {
         let mut signed = BTreeMap::new();
-        let mut failing = false;
+        let mut failing = Failing::default();
         loop {
             // Asked first: heads that were committed before the order to stop are to be signed in any case.
             let last = *stop.borrow();
             let now = heads.borrow_and_update().clone();
             let failed = self.sign_all(&steps, &now, &mut signed).await;
-            // Each time is tried again; the cause is told once.
-            match (&failed, failing) {
-                (Some((tenant, error)), false) if error.is_evidence() => {
-                    tracing::error!(%tenant, %error, "the log's head is not signed: what is stored is not what was written");
-                    // The committer checks all that is stored, and lets nothing through if it is damaged.
-                    steps.suspect();
-                }
-                (Some((tenant, error)), false) => {
-                    tracing::warn!(%tenant, %error, "the log's head could not be signed; it is tried again");
-                }
-                (Some((tenant, error)), true) => tracing::debug!(%tenant, %error, "the log's head could not be signed"),
-                (None, true) => tracing::info!("the log's head is signed again"),
-                (None, false) => {}
+            let again = !failed.is_empty();
+            if failing.tell(failed) {
+                // The committer checks all that is stored, and lets nothing through if it is damaged.
+                steps.suspect();
             }
-            failing = failed.is_some();
             if last {
                 return steps.close().await;
             }
             tokio::select! {
                 changed = heads.changed() => if changed.is_err() { return steps.close().await },
-                () = tokio::time::sleep(AGAIN), if failing => {}
+                () = tokio::time::sleep(AGAIN), if again => {}
                 _ = stop.changed() => continue,
             }
             tokio::select! {
@@ -202,21 +194,25 @@ impl Signer {
         }
     }
 
-    /// Signs what has moved; the last failure, if there was one.
+    /// Signs what has moved, a few logs at a time: mostly it waits for the disk. What could not be signed.
     async fn sign_all(
         &self,
         steps: &impl Steps,
         heads: &Heads,
         signed: &mut BTreeMap<TenantName, u64>,
-    ) -> Option<(TenantName, SigningError)> {
-        let mut failed = None;
-        for (tenant, head) in heads {
-            if signed.get(tenant) == Some(&head.size) {
-                continue;
-            }
-            match self.sign(steps, tenant, head).await {
-                Ok(()) => drop(signed.insert(tenant.clone(), head.size)),
-                Err(error) => failed = Some((tenant.clone(), error)),
+    ) -> Vec<(TenantName, SigningError)> {
+        let moved = heads
+            .iter()
+            .filter(|(tenant, head)| signed.get(*tenant) != Some(&head.size));
+        let moved: Vec<_> = moved
+            .map(|(tenant, head)| async move { (tenant, head.size, self.sign(steps, tenant, head).await) })
+            .collect();
+        let mut done = futures_util::stream::iter(moved).buffer_unordered(LOGS_AT_ONCE);
+        let mut failed = Vec::new();
+        while let Some((tenant, size, result)) = done.next().await {
+            match result {
+                Ok(()) => drop(signed.insert(tenant.clone(), size)),
+                Err(error) => failed.push((tenant.clone(), error)),
             }
         }
         failed
@@ -300,6 +296,36 @@ impl Signer {
         let ours = steps.tiles(tenant, guarded.size).await?;
         agreed(guarded.size, ours, guarded.root)?;
         Ok(())
+    }
+}
+
+/// The logs whose heads could not be signed, and whether that is evidence of damage.
+#[derive(Debug, Default)]
+struct Failing(BTreeMap<TenantName, bool>);
+
+impl Failing {
+    /// Tells what failed: each is tried again, and told once. Whether there is evidence that was not told yet.
+    fn tell(&mut self, failed: Vec<(TenantName, SigningError)>) -> bool {
+        let before = std::mem::take(&mut self.0);
+        let mut fresh = false;
+        for (tenant, error) in failed {
+            let evidence = error.is_evidence();
+            match (before.get(&tenant) == Some(&evidence), evidence) {
+                (true, _) => tracing::debug!(%tenant, %error, "the log's head could not be signed"),
+                (false, true) => {
+                    fresh = true;
+                    tracing::error!(%tenant, %error, "the log's head is not signed: what is stored is not what was written");
+                }
+                (false, false) => {
+                    tracing::warn!(%tenant, %error, "the log's head could not be signed; it is tried again");
+                }
+            }
+            self.0.insert(tenant, evidence);
+        }
+        for tenant in before.keys().filter(|tenant| !self.0.contains_key(*tenant)) {
+            tracing::info!(%tenant, "the log's head is signed again");
+        }
+        fresh
     }
 }
 

@@ -1,8 +1,9 @@
 //! How many entries a second a server with everything on makes durable: what `cargo xtask bench audit` runs.
 //!
-//! `trail DIR CALLERS WARM_MILLIS MILLIS` starts the pipeline on a new data directory, with the projection and its search
+//! `trail DIR CALLERS WARM_MILLIS MILLIS [AGENTS]` starts the pipeline on a new data directory, with the projection and its search
 //! index, the tiles, the signer with its guard files and a sink into a file, and has so many callers make model calls as
-//! fast as they can. What it forwards them to answers at once, in the process: there is no HTTP. Prints one line of JSON.
+//! fast as they can. What it forwards them to answers at once, in the process: there is no HTTP. With a number of agents so
+//! many are declared, and half-way through what is older than a second is let go. Prints one line of JSON.
 
 use std::{
     collections::BTreeMap,
@@ -22,6 +23,7 @@ use control::{
     Actor, AgentSpec, Ask, Cleared, Control, Forwarded, Governance, KeyOrder, Limits, Options, PolicySource,
     PolicySources, Session, SinkFormat, SinkSpec, SinkStart, SinkTarget, TenantGovernance, Upstream, UpstreamSpec,
 };
+use entry::Class;
 use ledger::{BudgetSpec, Label, Selector, THRESHOLDS, Unit, Window};
 use llm::{Dialect, Endpoint};
 use model::{AgentName, BudgetName, NanoUsd, SinkName, TenantName, Tier, UpstreamName};
@@ -33,6 +35,8 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 /// How many agents call.
 const AGENTS: usize = 16;
+/// How long entries of calls are kept where some are let go.
+const KEPT: Duration = Duration::from_secs(1);
 const TEAM: &str = "customer-support";
 const UPSTREAM: &str = "openai";
 const POLICY: &str = r#"@id("support-models")
@@ -48,21 +52,23 @@ const TICKS: u64 = 100;
 async fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let [dir, callers, warm, length] = *words.as_slice() else {
-        return Err("usage: trail DIR CALLERS WARM_MILLIS MILLIS".into());
+    let (dir, callers, warm, length, agents) = match *words.as_slice() {
+        [dir, callers, warm, length] => (dir, callers, warm, length, None),
+        [dir, callers, warm, length, agents] => (dir, callers, warm, length, Some(agents.parse()?)),
+        _ => return Err("usage: trail DIR CALLERS WARM_MILLIS MILLIS [AGENTS]".into()),
     };
     let (warm, length) = (
         Duration::from_millis(warm.parse()?),
         Duration::from_millis(length.parse()?),
     );
-    let line = run(Path::new(dir), callers.parse()?, warm, length).await?;
+    let line = run(Path::new(dir), callers.parse()?, warm, length, agents).await?;
     println!("{line}");
     Ok(())
 }
 
-async fn run(dir: &Path, callers: usize, warm: Duration, length: Duration) -> Result<String> {
+async fn run(dir: &Path, callers: usize, warm: Duration, length: Duration, agents: Option<usize>) -> Result<String> {
     let data = dir.join("data");
-    let server = Server::start(&data, &dir.join("guard"), &dir.join("entries.jsonl")).await?;
+    let server = Server::start(dir, agents).await?;
     let sync = sync_us(dir)?;
     let sessions = server.sessions().await?;
     let over = Arc::new(AtomicBool::new(false));
@@ -80,13 +86,33 @@ async fn run(dir: &Path, callers: usize, warm: Duration, length: Duration) -> Re
     }
     tokio::time::sleep_until(begin.into()).await;
     let (before, cpu) = (server.counters(), cpu_us()?);
-    let most = server.watch(length).await?;
+    let half = if agents.is_some() { length / 2 } else { length };
+    let mut most = server.watch(half).await?;
+    let expired = match agents {
+        Some(_) => Some(server.expire().await?),
+        None => None,
+    };
+    if let Some(expired) = &expired {
+        let rest = server
+            .watch(length.saturating_sub(half).saturating_sub(expired.took))
+            .await?;
+        most.iter_mut()
+            .zip(rest)
+            .for_each(|(most, rest)| *most = rest.max(*most));
+    }
     let (took, after, cpu) = (begin.elapsed(), server.counters(), cpu_us()? - cpu);
     over.store(true, Relaxed);
     let ended = Instant::now();
     let mut waits = Vec::new();
+    let (mut longest, mut longest_since) = (Duration::ZERO, Duration::ZERO);
     for task in tasks {
-        waits.extend(task.await??);
+        for (asked, wait) in task.await?? {
+            waits.push(wait);
+            // A call counts to what followed if it waited for some of it.
+            let since = expired.as_ref().is_some_and(|expired| asked + wait > expired.began);
+            let longest = if since { &mut longest_since } else { &mut longest };
+            *longest = wait.max(*longest);
+        }
     }
     let left = server.behind()?;
     let caught_up = server.catch_up(ended).await?;
@@ -101,11 +127,22 @@ async fn run(dir: &Path, callers: usize, warm: Duration, length: Duration) -> Re
         "commits": commits - commits0, "commit_us": commit_us - commit_us0, "sync_us": sync, "p50_us": at(50), "p99_us": at(99),
         "most_behind": most, "left_behind": left, "caught_up_us": caught_up.map(|took| took.as_micros()),
         "size": size, "text": text - size,
+        "longest_us": longest.as_micros(), "longest_since_us": longest_since.as_micros(),
+        "let_go": expired.as_ref().map_or(0, |expired| expired.count),
+        "let_go_us": expired.as_ref().map_or(0, |expired| expired.took.as_micros()),
         "log": bytes_of(&data, &["bailiwick.db", "bailiwick.db-wal"])?,
         "tiles": bytes_of(&data, &["tiles.db", "tiles.db-wal"])?,
         "projection": bytes_of(&data, &["projections.db", "projections.db-wal"])?,
     })
     .to_string())
+}
+
+/// That entries were let go.
+struct Expired {
+    began: Instant,
+    /// Until it was recorded; the bytes go in small steps behind it.
+    took: Duration,
+    count: u64,
 }
 
 /// A server without its listeners.
@@ -116,15 +153,15 @@ struct Server {
 }
 
 impl Server {
-    async fn start(data: &Path, guards: &Path, entries: &Path) -> Result<Self> {
-        let governance = governance()?;
+    async fn start(dir: &Path, agents: Option<usize>) -> Result<Self> {
+        let governance = governance(agents.unwrap_or(AGENTS).max(AGENTS))?;
         let options = Options {
-            dir: DataDir::open(data)?,
+            dir: DataDir::open(&dir.join("data"))?,
             trust_domain: "agents.acme.example".to_owned(),
-            guards: guards.to_owned(),
+            guards: dir.join("guard"),
             reserve: 0,
             spool: None,
-            retention: control::Retention::new(),
+            retention: agents.iter().map(|_| (Class::Calls, KEPT)).collect(),
             public_log: true,
             heartbeat: Some(Duration::from_secs(900)),
             witnesses: None,
@@ -140,7 +177,7 @@ impl Server {
         let sink = SinkSpec {
             name: SinkName::new("file")?,
             target: SinkTarget::File {
-                path: entries.to_owned(),
+                path: dir.join("entries.jsonl"),
                 rotation: None,
             },
             format: SinkFormat::Json,
@@ -233,6 +270,19 @@ impl Server {
         Ok(done.map(Option::unwrap_or_default))
     }
 
+    /// Lets go what is old.
+    async fn expire(&self) -> Result<Expired> {
+        let began = Instant::now();
+        let tenant = TenantName::default_tenant();
+        let reports = self.control.expire(&self.owner, Some(&tenant), false).await?;
+        let count = reports.iter().map(|report| report.count).sum();
+        Ok(Expired {
+            began,
+            took: began.elapsed(),
+            count,
+        })
+    }
+
     async fn stop(self) {
         self.sinks.stop(PATIENCE).await;
         self.control.stop("requested").await;
@@ -248,8 +298,8 @@ struct Caller {
 }
 
 impl Caller {
-    /// How long each call took that began when it counts.
-    async fn call(self, counts: Instant) -> Result<Vec<Duration>> {
+    /// The calls that began when it counts: when, and how long each took.
+    async fn call(self, counts: Instant) -> Result<Vec<(Instant, Duration)>> {
         let upstream = self.control.upstream(UPSTREAM).ok_or("no such upstream")?;
         let mut waits = Vec::new();
         while !self.over.load(Relaxed) {
@@ -270,7 +320,7 @@ impl Caller {
             let answer = self.control.run(&self.session, ask, &AtOnce(number)).await;
             answer.map_err(|refusal| refusal.message)?;
             if asked >= counts {
-                waits.push(asked.elapsed());
+                waits.push((asked, asked.elapsed()));
             }
         }
         Ok(waits)
@@ -320,7 +370,7 @@ fn agent_name(number: usize) -> Result<AgentName> {
 }
 
 /// Agents with a budget each, and one that they have together.
-fn governance() -> Result<Governance> {
+fn governance(count: usize) -> Result<Governance> {
     let day = || Window::Calendar {
         unit: Unit::Day,
         zone: "Europe/Berlin".to_owned(),
@@ -332,7 +382,7 @@ fn governance() -> Result<Governance> {
         })
     };
     let mut agents = Vec::new();
-    for number in 0..AGENTS {
+    for number in 0..count {
         let name = agent_name(number)?;
         agents.push(AgentSpec {
             budget: money(name.as_str())?,

@@ -2,6 +2,7 @@
 //! and how fast an exported log is verified.
 
 use std::{
+    cmp::Ordering,
     fmt::Write as _,
     fs,
     path::{Path, PathBuf},
@@ -18,6 +19,10 @@ use crate::workspace::Workspace;
 const CALLERS: [u32; 3] = [1, 16, 64];
 /// How long a sync takes at least, in microseconds.
 const SLOW_US: [u32; 2] = [0, 4_000];
+/// How many agents are declared where entries are let go: all that follows from them is written down then.
+const AGENTS: [u32; 3] = [16, 1_000, 10_000];
+/// How many callers there are then.
+const EXPIRY_CALLERS: u32 = 16;
 /// How long calls are made before they are measured, in milliseconds.
 const WARM: u32 = 2_000;
 
@@ -72,6 +77,12 @@ struct Trail {
     log: u64,
     tiles: u64,
     projection: u64,
+    /// The longest call: before something was let go, and since.
+    longest_us: u64,
+    longest_since_us: u64,
+    /// How many entries were let go, and how long it took to record that.
+    let_go: u64,
+    let_go_us: u64,
 }
 
 #[expect(clippy::cast_precision_loss, reason = "figures for people")]
@@ -108,35 +119,69 @@ fn measure(trail: &Path, verification: &Path, dir: &Path, options: &Options) -> 
     let mut rows = Vec::new();
     for slow_us in SLOW_US {
         for callers in CALLERS {
-            let mut runs: Vec<Trail> = Vec::new();
-            for _ in 0..options.rounds {
-                let data: PathBuf = dir.join("trail");
-                fs::create_dir(&data)?;
-                let mut command = Command::new(trail);
-                command
-                    .arg(&data)
-                    .args([callers, WARM, options.millis].map(|number| number.to_string()));
+            let run = || {
+                let mut command = trail_of(trail, dir, options, callers);
                 if slow_us > 0 {
                     command.env("LD_PRELOAD", &slow).env("SYNC_MICROS", slow_us.to_string());
                 }
-                runs.push(say(&mut command)?);
-                fs::remove_dir_all(&data)?;
-                eprint!(".");
-            }
-            runs.sort_by(|one, other| one.a_second().total_cmp(&other.a_second()));
-            let median = runs.len() / 2;
-            rows.push((callers, runs.into_iter().nth(median).context("no run")?));
+                command
+            };
+            let by = |one: &Trail, other: &Trail| one.a_second().total_cmp(&other.a_second());
+            rows.push((callers, median(dir, options, run, by)?));
         }
+    }
+    let mut expiries = Vec::new();
+    for agents in AGENTS {
+        let run = || {
+            let mut command = trail_of(trail, dir, options, EXPIRY_CALLERS);
+            command.arg(agents.to_string());
+            command
+        };
+        let by = |one: &Trail, other: &Trail| one.longest_since_us.cmp(&other.longest_since_us);
+        expiries.push((agents, median(dir, options, run, by)?));
     }
     eprintln!();
     let mut command = Command::new(verification);
     let verified: Verified = say(command.args([options.entries, options.rounds].map(|number| number.to_string())))?;
     Ok(format!(
-        "{}\n\n{}\n{}",
+        "{}\n\n{}\n{}\n{}",
         machine::describe(),
         render_trail(&rows),
+        render_expiries(&expiries),
         render_verified(&verified)
     ))
+}
+
+/// The example on a directory that is not there yet.
+fn trail_of(trail: &Path, dir: &Path, options: &Options, callers: u32) -> Command {
+    let mut command = Command::new(trail);
+    command
+        .arg(place(dir))
+        .args([callers, WARM, options.millis].map(|number| number.to_string()));
+    command
+}
+
+fn place(dir: &Path) -> PathBuf {
+    dir.join("trail")
+}
+
+/// The median of several runs.
+fn median(
+    dir: &Path,
+    options: &Options,
+    run: impl Fn() -> Command,
+    by: impl Fn(&Trail, &Trail) -> Ordering,
+) -> Result<Trail> {
+    let mut runs: Vec<Trail> = Vec::new();
+    for _ in 0..options.rounds {
+        fs::create_dir(place(dir))?;
+        runs.push(say(&mut run())?);
+        fs::remove_dir_all(place(dir))?;
+        eprint!(".");
+    }
+    runs.sort_by(by);
+    let median = runs.len() / 2;
+    runs.into_iter().nth(median).context("no run")
 }
 
 /// Runs a program that prints one line of JSON.
@@ -193,6 +238,26 @@ fn render_trail(rows: &[(u32, Trail)]) -> String {
             text,
             "| {} | {callers} | {} | {text_bytes:.0} | {log:.0} | {tiles:.0} | {projection:.0} |",
             run.sync_us, run.size,
+        );
+    }
+    text
+}
+
+fn render_expiries(rows: &[(u32, Trail)]) -> String {
+    let mut text = format!(
+        "Entries are let go half-way through, with {EXPIRY_CALLERS} callers:\n\n\
+         | agents | entries/s | entries let go | s until it is recorded | longest call before ms | longest call since ms |\n\
+         | --: | --: | --: | --: | --: | --: |\n",
+    );
+    for (agents, run) in rows {
+        let _ = writeln!(
+            text,
+            "| {agents} | {:.0} | {} | {:.2} | {:.1} | {:.1} |",
+            run.a_second(),
+            run.let_go,
+            float(run.let_go_us) / 1e6,
+            float(run.longest_us) / 1e3,
+            float(run.longest_since_us) / 1e3,
         );
     }
     text

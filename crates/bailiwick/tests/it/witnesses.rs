@@ -341,6 +341,12 @@ async fn nothing_is_published_before_enough_have_cosigned() {
         }
         assert!(!data.join("cosigned/default.checkpoint").exists());
     }
+    // Of all logs each is named.
+    let refused = world.run(&["audit", "export", "--tiles", "out"]).exits(1);
+    for log in ["default", "_system"] {
+        let named = format!("{log} is not exported: the log of tenant {log} has no checkpoint yet");
+        assert!(refused.stderr.contains(&named), "{}", refused.stderr);
+    }
     // Without witnesses what is signed is published.
     world.write("bailiwick.toml", &settings);
     world.start();

@@ -74,3 +74,15 @@ fn every_target_has_a_way_in_and_a_corpus() {
         );
     }
 }
+
+/// A mutation of what is refused at once reaches nothing. The bytes are those that the tests of `entry` hold as "a rich state
+/// has these bytes", in one line.
+#[test]
+fn the_snapshot_that_mutations_begin_with_is_one() {
+    for name in ["rich", "rich-and-on"] {
+        let data = fs::read(home().join("corpus/snapshot").join(name)).unwrap();
+        let first = data.split(|byte| *byte == b'\n').next().unwrap();
+        let state = entry::snapshot::decode(first);
+        assert!(state.is_ok(), "{name}: {:?}", state.err());
+    }
+}

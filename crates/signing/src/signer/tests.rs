@@ -198,8 +198,9 @@ impl World {
 
     async fn round(&mut self) -> Option<SigningError> {
         let heads = self.committer.heads().borrow().clone();
-        let failed = self.signer.sign_all(&self.steps, &heads, &mut self.signed).await;
-        failed.map(|(_, error)| error)
+        let mut failed = self.signer.sign_all(&self.steps, &heads, &mut self.signed).await;
+        assert!(failed.len() < 2, "{failed:?}");
+        failed.pop().map(|(_, error)| error)
     }
 
     fn open(&self, note: &str) -> Checkpoint {
@@ -306,8 +307,8 @@ async fn a_head_that_is_not_what_is_stored_is_not_signed() {
         ..world.head()
     };
     let heads = BTreeMap::from([(tenant(), head)]);
-    let failed = world.signer.sign_all(&world.steps, &heads, &mut world.signed).await;
-    let (_, error) = failed.unwrap();
+    let mut failed = world.signer.sign_all(&world.steps, &heads, &mut world.signed).await;
+    let (_, error) = failed.pop().unwrap();
     assert!(
         matches!(error, SigningError::Differs { known: told, .. } if told == known),
         "{error}"
@@ -322,6 +323,28 @@ async fn a_head_that_is_not_what_is_stored_is_not_signed() {
     assert!(world.round().await.is_none());
     world.check("after").await;
     world.stop().await;
+}
+
+#[test]
+fn evidence_is_told_once_whatever_else_fails() {
+    let mut failing = Failing::default();
+    let (a, b) = (TenantName::new("a").unwrap(), TenantName::new("b").unwrap());
+    let away = || SigningError::Store(ordered());
+    let differs = || SigningError::Differs {
+        size: 3,
+        stored: Hash([1; 32]),
+        known: Hash([2; 32]),
+    };
+    assert!(!failing.tell(vec![(b.clone(), away())]));
+    assert!(failing.tell(vec![(a.clone(), differs()), (b.clone(), away())]));
+    assert!(!failing.tell(vec![(b.clone(), away()), (a.clone(), differs())]));
+    assert!(
+        failing.tell(vec![(b.clone(), differs()), (a.clone(), differs())]),
+        "of another log"
+    );
+    assert!(!failing.tell(vec![(b.clone(), away())]));
+    assert!(failing.tell(vec![(a, differs())]), "again, after it was well");
+    assert!(!failing.tell(Vec::new()));
 }
 
 #[tokio::test]

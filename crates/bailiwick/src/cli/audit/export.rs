@@ -47,6 +47,16 @@ struct Report {
     /// Logs without a checkpoint yet.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     unsigned: Vec<String>,
+    /// Logs that could not be exported.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    failed: Vec<Missing>,
+}
+
+/// A log that could not be exported.
+#[derive(Debug, Serialize)]
+struct Missing {
+    tenant: String,
+    why: String,
 }
 
 pub(super) async fn run(common: &Common, args: &Args, out: &mut Output) -> Result<(), Failure> {
@@ -54,6 +64,7 @@ pub(super) async fn run(common: &Common, args: &Args, out: &mut Output) -> Resul
     let mut report = Report {
         tenants: Vec::new(),
         unsigned: Vec::new(),
+        failed: Vec::new(),
     };
     for tenant in published.tenants(args.tenant.as_ref()).await? {
         let mut progress = Progress::new(out.is_json());
@@ -66,10 +77,18 @@ pub(super) async fn run(common: &Common, args: &Args, out: &mut Output) -> Resul
             Ok(exported) => report.tenants.push(exported),
             // A tenant that was declared a moment ago holds up no other.
             Err(PublishedError::Unsigned(tenant)) if args.tenant.is_none() => report.unsigned.push(tenant.to_string()),
-            Err(error) => return Err(error.into()),
+            Err(error) if args.tenant.is_some() => return Err(error.into()),
+            // Nor does one that cannot be: the others are written, and the command fails in the end.
+            Err(error) => report.failed.push(Missing {
+                tenant: tenant.to_string(),
+                why: error.to_string(),
+            }),
         }
     }
     out.show(&report, |out| {
+        if report.tenants.is_empty() {
+            return Ok(());
+        }
         table(&report).print(out)?;
         out.line("")?;
         out.line(format_args!(
@@ -82,7 +101,15 @@ pub(super) async fn run(common: &Common, args: &Args, out: &mut Output) -> Resul
             hint(format_args!("{QUIET}{tenant}: nothing is signed yet{QUIET:#}"));
         }
     }
-    Ok(())
+    let missing = report
+        .failed
+        .iter()
+        .map(|missing| format!("{} is not exported: {}", missing.tenant, missing.why));
+    let missing: Vec<_> = missing.collect();
+    match missing.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::failed(missing.join("\n"))),
+    }
 }
 
 fn table(report: &Report) -> Table {
