@@ -1,7 +1,7 @@
 //! The logs as mirrors, auditors and witnesses read them (<https://c2sp.org/tlog-tiles>): the last checkpoint, the hash
 //! tiles and the entries that it covers, and nothing behind it.
 
-use std::sync::Arc;
+use std::{io::ErrorKind, sync::Arc};
 
 use model::TenantName;
 use signing::{Checkpoints, Published};
@@ -61,7 +61,7 @@ impl Control {
     /// the log's other pieces.
     ///
     /// # Errors
-    /// [`AdminError::NotFound`] where there is none, or none that the published checkpoint covers.
+    /// [`AdminError::NotFound`] where there is none, or none that the published checkpoint covers; and when it cannot be read.
     pub async fn log_handover(
         &self,
         actor: Option<&Actor>,
@@ -76,9 +76,15 @@ impl Control {
         // Only an id names a file.
         let id = key.parse::<KeyId>().map_err(|_| absent())?;
         let path = self.inner.keyring.handover(tenant, id);
+        let unreadable =
+            |error: &dyn std::error::Error| AdminError::Unavailable(format!("the handover cannot be read: {error}"));
         let read = tokio::task::spawn_blocking(move || std::fs::read_to_string(path));
-        let note = read.await.ok().and_then(Result::ok);
-        let handover = note.and_then(Published::read).ok_or_else(absent)?;
+        let note = match read.await.map_err(|error| unreadable(&error))? {
+            Ok(note) => note,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Err(absent()),
+            Err(error) => return Err(unreadable(&error)),
+        };
+        let handover = Published::read(note).ok_or_else(absent)?;
         match handover.size <= published.size {
             true => Ok(handover.note.into_bytes()),
             false => Err(absent()),

@@ -47,6 +47,23 @@ pub struct ExpiryReport {
     /// Who has to read or sign what is old first, and what keeps it from being let go otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits_for: Option<String>,
+    /// Why it failed; it is tried again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+}
+
+impl ExpiryReport {
+    fn failed(tenant: &TenantName, error: &AdminError) -> Self {
+        Self {
+            tenant: tenant.clone(),
+            classes: Vec::new(),
+            count: 0,
+            entry: None,
+            legal_holds: Vec::new(),
+            waits_for: None,
+            trouble: Some(error.to_string()),
+        }
+    }
 }
 
 /// What of a class was let go, or would be.
@@ -125,7 +142,9 @@ impl Control {
         let mut reports = Vec::new();
         for tenant in tenants.iter().filter(|tenant| only.is_none_or(|only| only == *tenant)) {
             let nothing = nothing.entry(tenant.clone()).or_default();
-            reports.push(self.expire_log(by, tenant, nothing, dry_run).await?);
+            let report = self.expire_log(by, tenant, nothing, dry_run).await;
+            // A log of which nothing can go holds up no other.
+            reports.push(report.unwrap_or_else(|error| ExpiryReport::failed(tenant, &error)));
         }
         Ok(reports)
     }
@@ -177,6 +196,7 @@ impl Control {
             entry: None,
             legal_holds: said.legal_holds.keys().cloned().collect(),
             waits_for: who.filter(|_| held_back),
+            trouble: None,
         };
         if dry_run || report.count == 0 || !report.legal_holds.is_empty() {
             return Ok(report);
@@ -345,6 +365,9 @@ impl Control {
 
 fn tell(report: &ExpiryReport) {
     let ExpiryReport { tenant, count, .. } = report;
+    if let Some(why) = &report.trouble {
+        tracing::warn!(%tenant, why, "entries whose time is over are not let go; it is tried again");
+    }
     match (&report.entry, &report.waits_for) {
         (Some(entry), _) => tracing::info!(%tenant, count, entry, "entries are let go whose time is over"),
         (None, Some(why)) if *count > 0 => {

@@ -350,7 +350,7 @@ pub enum Event {
     },
     /// A witness has seen another history of this log than this one. What it had seen stays true: it never signs this one.
     ForkReported {
-        /// The name of its key.
+        /// Its key, as C2SP writes verifier keys: a witness that begins anew has another one.
         witness: String,
         /// The size of the checkpoint that it was shown.
         size: u64,

@@ -112,7 +112,7 @@ pub struct Evidence {
     /// The entry that says that witnesses were missing, while they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quorum_missed: Option<u64>,
-    /// The witnesses that have seen another history than this one.
+    /// The keys of the witnesses that have seen another history than this one.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub forks: BTreeSet<String>,
     /// Who put what under a legal hold, by the hold's name.
@@ -151,6 +151,11 @@ impl Evidence {
         let before = class.and_then(|class| self.expired.get(&class));
         before.is_some_and(|before| index < *before)
     }
+}
+
+/// Whose a verifier key is, by its text: names have no `+`.
+fn name(key: &str) -> &str {
+    key.split_once('+').map_or(key, |(name, _)| name)
 }
 
 impl State {
@@ -208,6 +213,9 @@ impl State {
         let Evidence { keys, retired, .. } = &mut self.evidence;
         if keys.contains(key) || retired.contains(key) || key == beside {
             return Err(EntryError::Mismatch("the signing key is not a new one"));
+        }
+        if name(key) != name(beside) {
+            return Err(EntryError::Mismatch("the signing key is another log's"));
         }
         if retired.contains(beside) {
             return Err(EntryError::Mismatch("a new signing key stands beside one that signs"));

@@ -301,7 +301,7 @@ impl<S: Surroundings> Witnessing<S> {
 
     /// One witness, until it signs, or says why not. Also what it has cosigned, as far as is known then.
     async fn ask(&self, tenant: &TenantName, index: usize, seen: u64, note: Note, size: u64) -> (usize, u64, Came) {
-        let mut old = seen;
+        let (mut old, mut forked) = (seen, false);
         let absent = |why, text: String| Came::Absent(why, text);
         for _ in 0..TRIES {
             let proof = match self.around.proof(tenant, old, size).await {
@@ -326,6 +326,8 @@ impl<S: Surroundings> Witnessing<S> {
                     return (index, old, absent(Absence::Fork, text));
                 }
                 WitnessAnswer::At(at) => old = at,
+                // The proof holds here. Said once it may be the witness's mistake, and what is recorded stays.
+                WitnessAnswer::Fork(_) if !forked => forked = true,
                 WitnessAnswer::Fork(text) => return (index, old, absent(Absence::Fork, text)),
                 WitnessAnswer::Unknown(text) => return (index, old, absent(Absence::Unknown, text)),
                 WitnessAnswer::Failed(text) => return (index, old, absent(Absence::Failed, text)),

@@ -1,15 +1,15 @@
 //! How many entries a second a server with everything on makes durable: what `cargo xtask bench audit` runs.
 //!
-//! `trail DIR CALLERS WARM_MILLIS MILLIS [AGENTS]` starts the pipeline on a new data directory, with the projection and its search
+//! `trail DIR CALLERS WARM_MILLIS MILLIS [AGENTS [KEPT_MILLIS]]` starts the pipeline on a new data directory, with the projection and its search
 //! index, the tiles, the signer with its guard files and a sink into a file, and has so many callers make model calls as
 //! fast as they can. What it forwards them to answers at once, in the process: there is no HTTP. With a number of agents so
-//! many are declared, and half-way through what is older than a second is let go. Prints one line of JSON.
+//! many are declared, and with a second number entries of calls are let go once they are so old. Prints one line of JSON.
 
 use std::{
     collections::BTreeMap,
     error::Error,
     fs::{self, File},
-    io::Write as _,
+    io::{BufRead as _, BufReader, Write as _},
     path::Path,
     sync::{
         Arc,
@@ -35,8 +35,6 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 /// How many agents call.
 const AGENTS: usize = 16;
-/// How long entries of calls are kept where some are let go.
-const KEPT: Duration = Duration::from_secs(1);
 const TEAM: &str = "customer-support";
 const UPSTREAM: &str = "openai";
 const POLICY: &str = r#"@id("support-models")
@@ -52,23 +50,23 @@ const TICKS: u64 = 100;
 async fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let (dir, callers, warm, length, agents) = match *words.as_slice() {
-        [dir, callers, warm, length] => (dir, callers, warm, length, None),
-        [dir, callers, warm, length, agents] => (dir, callers, warm, length, Some(agents.parse()?)),
-        _ => return Err("usage: trail DIR CALLERS WARM_MILLIS MILLIS [AGENTS]".into()),
+    let [dir, callers, warm, length, more @ ..] = words.as_slice() else {
+        return Err("usage: trail DIR CALLERS WARM_MILLIS MILLIS [AGENTS [KEPT_MILLIS]]".into());
     };
+    let agents = more.first().map_or(Ok(AGENTS), |agents| agents.parse())?;
+    let kept = more.get(1).map(|kept| kept.parse().map(Duration::from_millis));
+    let server = Server::start(Path::new(dir), agents, kept.transpose()?).await?;
     let (warm, length) = (
         Duration::from_millis(warm.parse()?),
         Duration::from_millis(length.parse()?),
     );
-    let line = run(Path::new(dir), callers.parse()?, warm, length, agents).await?;
+    let line = run(Path::new(dir), server, callers.parse()?, warm, length).await?;
     println!("{line}");
     Ok(())
 }
 
-async fn run(dir: &Path, callers: usize, warm: Duration, length: Duration, agents: Option<usize>) -> Result<String> {
+async fn run(dir: &Path, server: Server, callers: usize, warm: Duration, length: Duration) -> Result<String> {
     let data = dir.join("data");
-    let server = Server::start(dir, agents).await?;
     let sync = sync_us(dir)?;
     let sessions = server.sessions().await?;
     let over = Arc::new(AtomicBool::new(false));
@@ -86,33 +84,13 @@ async fn run(dir: &Path, callers: usize, warm: Duration, length: Duration, agent
     }
     tokio::time::sleep_until(begin.into()).await;
     let (before, cpu) = (server.counters(), cpu_us()?);
-    let half = if agents.is_some() { length / 2 } else { length };
-    let mut most = server.watch(half).await?;
-    let expired = match agents {
-        Some(_) => Some(server.expire().await?),
-        None => None,
-    };
-    if let Some(expired) = &expired {
-        let rest = server
-            .watch(length.saturating_sub(half).saturating_sub(expired.took))
-            .await?;
-        most.iter_mut()
-            .zip(rest)
-            .for_each(|(most, rest)| *most = rest.max(*most));
-    }
+    let most = server.watch(length).await?;
     let (took, after, cpu) = (begin.elapsed(), server.counters(), cpu_us()? - cpu);
     over.store(true, Relaxed);
     let ended = Instant::now();
     let mut waits = Vec::new();
-    let (mut longest, mut longest_since) = (Duration::ZERO, Duration::ZERO);
     for task in tasks {
-        for (asked, wait) in task.await?? {
-            waits.push(wait);
-            // A call counts to what followed if it waited for some of it.
-            let since = expired.as_ref().is_some_and(|expired| asked + wait > expired.began);
-            let longest = if since { &mut longest_since } else { &mut longest };
-            *longest = wait.max(*longest);
-        }
+        waits.extend(task.await??);
     }
     let left = server.behind()?;
     let caught_up = server.catch_up(ended).await?;
@@ -122,27 +100,19 @@ async fn run(dir: &Path, callers: usize, warm: Duration, length: Duration, agent
     let at = |hundredth: usize| waits.get(waits.len() * hundredth / 100).map_or(0, Duration::as_micros);
     let ([commits, entries, commit_us], [commits0, entries0, commit_us0]) = (after, before);
     let text = bytes_of(dir, &["entries.jsonl"])?;
+    let (expiries, let_go) = expired(&dir.join("entries.jsonl"))?;
     Ok(serde_json::json!({
         "calls": waits.len(), "entries": entries - entries0, "took_us": took.as_micros(), "cpu_us": cpu,
         "commits": commits - commits0, "commit_us": commit_us - commit_us0, "sync_us": sync, "p50_us": at(50), "p99_us": at(99),
         "most_behind": most, "left_behind": left, "caught_up_us": caught_up.map(|took| took.as_micros()),
         "size": size, "text": text - size,
-        "longest_us": longest.as_micros(), "longest_since_us": longest_since.as_micros(),
-        "let_go": expired.as_ref().map_or(0, |expired| expired.count),
-        "let_go_us": expired.as_ref().map_or(0, |expired| expired.took.as_micros()),
+        "longest_us": waits.last().map_or(0, Duration::as_micros),
+        "expiries": expiries, "let_go": let_go,
         "log": bytes_of(&data, &["bailiwick.db", "bailiwick.db-wal"])?,
         "tiles": bytes_of(&data, &["tiles.db", "tiles.db-wal"])?,
         "projection": bytes_of(&data, &["projections.db", "projections.db-wal"])?,
     })
     .to_string())
-}
-
-/// That entries were let go.
-struct Expired {
-    began: Instant,
-    /// Until it was recorded; the bytes go in small steps behind it.
-    took: Duration,
-    count: u64,
 }
 
 /// A server without its listeners.
@@ -153,15 +123,15 @@ struct Server {
 }
 
 impl Server {
-    async fn start(dir: &Path, agents: Option<usize>) -> Result<Self> {
-        let governance = governance(agents.unwrap_or(AGENTS).max(AGENTS))?;
+    async fn start(dir: &Path, agents: usize, kept: Option<Duration>) -> Result<Self> {
+        let governance = governance(agents.max(AGENTS))?;
         let options = Options {
             dir: DataDir::open(&dir.join("data"))?,
             trust_domain: "agents.acme.example".to_owned(),
             guards: dir.join("guard"),
             reserve: 0,
             spool: None,
-            retention: agents.iter().map(|_| (Class::Calls, KEPT)).collect(),
+            retention: kept.into_iter().map(|kept| (Class::Calls, kept)).collect(),
             public_log: true,
             heartbeat: Some(Duration::from_secs(900)),
             witnesses: None,
@@ -270,19 +240,6 @@ impl Server {
         Ok(done.map(Option::unwrap_or_default))
     }
 
-    /// Lets go what is old.
-    async fn expire(&self) -> Result<Expired> {
-        let began = Instant::now();
-        let tenant = TenantName::default_tenant();
-        let reports = self.control.expire(&self.owner, Some(&tenant), false).await?;
-        let count = reports.iter().map(|report| report.count).sum();
-        Ok(Expired {
-            began,
-            took: began.elapsed(),
-            count,
-        })
-    }
-
     async fn stop(self) {
         self.sinks.stop(PATIENCE).await;
         self.control.stop("requested").await;
@@ -298,8 +255,8 @@ struct Caller {
 }
 
 impl Caller {
-    /// The calls that began when it counts: when, and how long each took.
-    async fn call(self, counts: Instant) -> Result<Vec<(Instant, Duration)>> {
+    /// How long each call took that began when it counts.
+    async fn call(self, counts: Instant) -> Result<Vec<Duration>> {
         let upstream = self.control.upstream(UPSTREAM).ok_or("no such upstream")?;
         let mut waits = Vec::new();
         while !self.over.load(Relaxed) {
@@ -320,7 +277,7 @@ impl Caller {
             let answer = self.control.run(&self.session, ask, &AtOnce(number)).await;
             answer.map_err(|refusal| refusal.message)?;
             if asked >= counts {
-                waits.push((asked, asked.elapsed()));
+                waits.push(asked.elapsed());
             }
         }
         Ok(waits)
@@ -419,6 +376,22 @@ fn governance(count: usize) -> Result<Governance> {
         routes: Vec::new(),
         prices: Vec::new(),
     })
+}
+
+/// How often entries were let go, and how many in all.
+fn expired(entries: &Path) -> Result<(u64, u64)> {
+    let (mut times, mut count) = (0, 0);
+    for line in BufReader::new(File::open(entries)?).lines() {
+        let line = line?;
+        if line.contains("\"expired\"") {
+            let entry: entry::Entry = serde_json::from_str(&line)?;
+            if let entry::Event::Expired(expired) = entry.event {
+                times += 1;
+                count += expired.count;
+            }
+        }
+    }
+    Ok((times, count))
 }
 
 /// How long the named files of a directory are together. Those that are not there count nothing.

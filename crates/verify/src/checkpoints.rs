@@ -107,13 +107,15 @@ fn fill_checkpoint(report: &mut CheckpointReport, text: &str, trust: &Trust) -> 
     report.signed_by = signers(text, &known.keys);
     let entries = "what the entries are: only their number and the root over them are signed";
     report.not_proven = not_proven(entries, &known, trust);
-    report.keys_added = known.added;
+    report.keys_added = known.added();
     Ok(())
 }
 
-/// Reads a checkpoint and believes it if a known key signed it.
+/// Reads a checkpoint and believes it if a known key signed it, and no handover contradicts it.
 fn open(text: &str, known: &Known) -> Result<Checkpoint, String> {
-    Checkpoint::open(text, &known.keys).map_err(|error| error.to_string())
+    let checkpoint = Checkpoint::open(text, &known.keys).map_err(|error| error.to_string())?;
+    known.bear_out(&checkpoint)?;
+    Ok(checkpoint)
 }
 
 fn not_proven(entries: &str, known: &Known, trust: &Trust) -> Vec<NotProven> {
@@ -122,7 +124,7 @@ fn not_proven(entries: &str, known: &Known, trust: &Trust) -> Vec<NotProven> {
         NotProven::new("entries", entries),
         NotProven::witnesses(trust.quorum.as_ref()),
     ];
-    open.extend(known.not_proven());
+    open.extend(NotProven::handovers(&known.added()));
     open
 }
 
@@ -184,7 +186,7 @@ fn fill_consistency(
     goes_on(&old, &new, way)?;
     let entries = "what the entries are: only that the first of them are the same in both";
     report.not_proven = not_proven(entries, &known, trust);
-    report.keys_added = known.added;
+    report.keys_added = known.added();
     Ok(())
 }
 

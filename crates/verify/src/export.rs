@@ -138,7 +138,7 @@ fn look(
         .map_err(|error| wrong(error.to_string()))?;
     let text = String::from_utf8(text).map_err(|_| wrong("a checkpoint is a text".to_owned()))?;
     let known = trust.known().map_err(wrong)?;
-    let mut signatures = Signatures::read(text, trust, &known.keys, || files.handovers()).map_err(wrong)?;
+    let mut signatures = Signatures::read(text, trust, &known, || files.handovers()).map_err(wrong)?;
     let Checkpoint { origin, size, root } = &signatures.checkpoint().checkpoint;
     let size = *size;
     report.origin = origin.to_string();
@@ -157,15 +157,14 @@ fn look(
     report.troubles = checked.troubles;
     let believed = signatures.verify(checked.fold.signers(), checked.signed, &checked.met);
     report.troubles.extend(believed.troubles.into_iter().map(wrong));
-    let not_proven_of_keys = known.not_proven();
-    report.keys_added = known.added;
+    report.keys_added = known.added();
     report.keys_added.extend(believed.keys_added);
     report.goes_on_from = believed.goes_on_from;
     report.witnesses = std::mem::take(&mut signatures.witnesses);
     report.found = checked.fold.found();
     report.files = checked.files + 1;
     report.not_proven = not_proven(files, size, &report.found, trust.quorum.as_ref());
-    report.not_proven.extend(not_proven_of_keys);
+    report.not_proven.extend(NotProven::handovers(&report.keys_added));
     let last = of_this.iter().map(|said| said.head.size).max();
     report
         .not_proven

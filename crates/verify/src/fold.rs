@@ -10,6 +10,7 @@ use crate::{
     presence::{Presence, Watch},
     prices::{Costs, Prices},
     restores::Restore,
+    vouched::Vouched,
 };
 
 /// The fold of a log with what a verifier checks beyond the server: that costs are what usage and prices give.
@@ -30,6 +31,7 @@ pub struct Fold {
     signers: Vec<(u64, Signer)>,
     heads: Vec<(u64, LogHead)>,
     restores: Vec<Restore>,
+    vouched: Vouched,
     first: Option<Timestamp>,
     denials: u64,
     ended: u64,
@@ -85,6 +87,8 @@ pub struct Found {
     pub costs: Costs,
     /// When the server was there.
     pub presence: Presence,
+    /// What the log says of its witnesses.
+    pub vouched: Vouched,
     /// The older copies of the log that were accepted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub restores: Vec<Restore>,
@@ -124,6 +128,7 @@ impl Fold {
             signers: Vec::new(),
             heads: Vec::new(),
             restores: Vec::new(),
+            vouched: Vouched::default(),
             first: None,
             denials: 0,
             ended: 0,
@@ -147,6 +152,7 @@ impl Fold {
         self.remains.kept(&entry.event, entry.index);
         self.first.get_or_insert(entry.time);
         self.watch.take(entry);
+        self.vouched.take(entry);
         match &entry.event {
             Event::Denial(_) => self.denials += 1,
             Event::Outcome(_) => self.ended += 1,
@@ -295,6 +301,7 @@ impl Fold {
             costs: self.prices.costs.clone(),
             presence: self.watch.presence(),
             restores: self.restores.clone(),
+            vouched: self.vouched.clone(),
         }
     }
 }
@@ -324,6 +331,7 @@ impl Sum for Found {
             sum.costs.unknown_book += unknown_book;
             sum.costs.pictures += pictures;
             sum.restores.extend(log.restores);
+            sum.vouched.add(log.vouched);
             sum.presence.silences += log.presence.silences;
             sum.presence.silent.extend(log.presence.silent);
             sum.presence.unheard_s = sum.presence.unheard_s.max(log.presence.unheard_s);

@@ -18,6 +18,7 @@ mod read;
 mod report;
 mod restores;
 mod trust;
+mod vouched;
 
 pub use checkpoints::{CheckpointReport, ConsistencyReport, Way, Witnessed, verify_checkpoint, verify_consistency};
 pub use export::{LogReport, verify_log, verify_log_beside};
@@ -29,3 +30,4 @@ pub use read::Read;
 pub use report::{NotProven, Trouble, about_entries};
 pub use restores::Restore;
 pub use trust::{AddedKey, Trust};
+pub use vouched::{Fork, Unwitnessed, Vouched};

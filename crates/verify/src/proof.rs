@@ -61,6 +61,9 @@ fn fill(report: &mut ProofReport, text: &str, entry: Option<&[u8]>, trust: &Trus
     let known = trust.known()?;
     let file = ProofFile::parse(text).map_err(|error| error.to_string())?;
     let checkpoint = file.verify(entry, &known.keys).map_err(|error| error.to_string())?;
+    known
+        .bear_out(&checkpoint)
+        .map_err(|error| format!("the checkpoint is not to be believed: {error}"))?;
     let quorum = trust.quorum.as_ref();
     report.witnesses = asked(quorum, |quorum| witnessed_note(&file.checkpoint, quorum))?;
     report.origin = checkpoint.origin.to_string();
@@ -78,8 +81,8 @@ fn fill(report: &mut ProofReport, text: &str, entry: Option<&[u8]>, trust: &Trus
              `bailiwick-verify log` checks",
         ),
     ];
-    report.not_proven.extend(known.not_proven());
-    report.keys_added = known.added;
+    report.keys_added = known.added();
+    report.not_proven.extend(NotProven::handovers(&report.keys_added));
     match Entry::decode(bytes) {
         Ok(entry) => {
             logged(&entry, &file, &checkpoint)?;

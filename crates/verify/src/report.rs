@@ -4,7 +4,7 @@ use model::{Timestamp, rfc3339};
 use serde::Serialize;
 use tlog::cosignature::Quorum;
 
-use crate::{fold::Found, presence::Silence};
+use crate::{fold::Found, presence::Silence, trust::AddedKey};
 
 /// Something that does not hold, and where.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -71,6 +71,17 @@ impl NotProven {
             "that the keys you named are the log's own: have them from when the log was new, or from somebody who has, and \
              not from the log's directory",
         )
+    }
+
+    /// What is not proven where a key is believed because another one is.
+    pub(crate) fn handovers(added: &[AddedKey]) -> Option<Self> {
+        (!added.is_empty()).then(|| {
+            Self::new(
+                "handovers",
+                "that nobody but the log's server had an older key when it signed for the newer one: who has a key that leaked \
+                 can add another",
+            )
+        })
     }
 
     /// What the server's own log says nothing of, by how long it says at most that a log was, and how long that is.
@@ -168,6 +179,14 @@ pub fn about_entries(found: &Found) -> Vec<NotProven> {
             restore.what()
         );
         open.push(NotProven::new("restored", what));
+    }
+    if let Some(first) = found.vouched.forks.first() {
+        let what = format!(
+            "that others are shown this history: {} witnesses have seen another one, first by {}",
+            found.vouched.forks.len(),
+            first.what()
+        );
+        open.push(NotProven::new("forks", what));
     }
     let presence = &found.presence;
     if let Some(Silence { from, to, .. }) = presence.silent.first() {

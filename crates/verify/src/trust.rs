@@ -5,9 +5,9 @@
 
 use entry::{Entry, Event};
 use serde::Serialize;
-use tlog::{cosignature::Quorum, note::VerifierKey, proof_file::ProofFile};
+use tlog::{checkpoint::Checkpoint, cosignature::Quorum, note::VerifierKey, proof_file::ProofFile};
 
-use crate::{checkpoints::Witnessed, proof::logged, report::NotProven};
+use crate::{checkpoints::Witnessed, proof::logged};
 
 /// What is known of a log before anything of it is looked at.
 #[derive(Clone, Debug, Default)]
@@ -33,12 +33,23 @@ pub struct AddedKey {
 }
 
 /// The keys that are believed.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Known {
     /// All of them.
     pub(crate) keys: Vec<VerifierKey>,
-    /// Those of them that proofs added.
-    pub(crate) added: Vec<AddedKey>,
+    /// What led to some of them.
+    pub(crate) handovers: Vec<Handover>,
+}
+
+/// A proof that leads to a key.
+#[derive(Debug)]
+pub(crate) struct Handover {
+    key: VerifierKey,
+    added: AddedKey,
+    /// What a known key signed, as text: the log has to bear it out.
+    pub(crate) note: String,
+    /// What it says.
+    pub(crate) checkpoint: Checkpoint,
 }
 
 impl Trust {
@@ -56,16 +67,16 @@ impl Trust {
     /// A proof leads nowhere.
     pub(crate) fn known(&self) -> Result<Known, String> {
         let mut keys = self.keys.clone();
-        let mut added = Vec::new();
+        let mut handovers = Vec::new();
         let mut left: Vec<_> = self.handovers.iter().zip(1..).collect();
         while !left.is_empty() {
             let mut waiting = Vec::new();
             let mut why = None;
             for (text, number) in left.iter().copied() {
-                match handover(text, &keys) {
-                    Ok((key, by)) => {
-                        keys.push(key);
-                        added.push(by);
+                match Handover::read(text, &keys) {
+                    Ok(handover) => {
+                        keys.push(handover.key.clone());
+                        handovers.push(handover);
                     }
                     Err(error) => {
                         why.get_or_insert_with(|| format!("handover {number} is not to be believed: {error}"));
@@ -79,20 +90,29 @@ impl Trust {
             }
             left = waiting;
         }
-        Ok(Known { keys, added })
+        Ok(Known { keys, handovers })
     }
 }
 
 impl Known {
-    /// What is not proven where a key is believed because another one is.
-    pub(crate) fn not_proven(&self) -> Option<NotProven> {
-        (!self.added.is_empty()).then(|| {
-            NotProven::new(
-                "handovers",
-                "that nobody but the log's server had an older key when it signed for the newer one: who has a key that leaked \
-                 can add another",
-            )
-        })
+    /// The keys that were added to those that were named.
+    pub(crate) fn added(&self) -> Vec<AddedKey> {
+        self.handovers.iter().map(|handover| handover.added.clone()).collect()
+    }
+
+    /// Refuses a checkpoint that a handover contradicts: both are signed, and they are of two histories.
+    pub(crate) fn bear_out(&self, checkpoint: &Checkpoint) -> Result<(), String> {
+        let forked = |signed: &Checkpoint| {
+            signed.origin == checkpoint.origin && signed.size == checkpoint.size && signed.root != checkpoint.root
+        };
+        match self.handovers.iter().any(|handover| forked(&handover.checkpoint)) {
+            true => Err(format!(
+                "it and a handover are both over {} entries and have different roots: the log shows two histories. Keep \
+                 both, signed as they are: they prove it",
+                checkpoint.size
+            )),
+            false => Ok(()),
+        }
     }
 }
 
@@ -104,30 +124,38 @@ pub(crate) fn asked(
     quorum.map_or_else(|| Ok(Vec::new()), met)
 }
 
-/// The key that an entry adds beside one of these, where one of these has signed the tree in which it stands.
-fn handover(text: &str, known: &[VerifierKey]) -> Result<(VerifierKey, AddedKey), String> {
-    let file = ProofFile::parse(text).map_err(|error| error.to_string())?;
-    let checkpoint = file.verify(None, known).map_err(|error| error.to_string())?;
-    let bytes = file.extra.as_deref().unwrap_or_default();
-    let entry = Entry::decode(bytes).map_err(|error| error.to_string())?;
-    logged(&entry, &file, &checkpoint)?;
-    let Event::SigningKeyAdded { key, beside, .. } = &entry.event else {
-        return Err(format!(
-            "entry {} is of the kind {}: it adds no key. `bailiwick audit prove --handover KEY` proves the entry that does",
-            entry.index,
-            entry.event.kind()
-        ));
-    };
-    if !known.iter().any(|known| known.to_string() == *beside) {
-        return Err(format!(
-            "entry {} adds its key beside one that is not known, {beside}",
-            entry.index
-        ));
+impl Handover {
+    /// The key that an entry adds beside one of these, where one of these has signed the tree in which it stands.
+    fn read(text: &str, known: &[VerifierKey]) -> Result<Self, String> {
+        let file = ProofFile::parse(text).map_err(|error| error.to_string())?;
+        let checkpoint = file.verify(None, known).map_err(|error| error.to_string())?;
+        let bytes = file.extra.as_deref().unwrap_or_default();
+        let entry = Entry::decode(bytes).map_err(|error| error.to_string())?;
+        logged(&entry, &file, &checkpoint)?;
+        let (index, name) = (entry.index, checkpoint.origin.as_str());
+        let Event::SigningKeyAdded { key, beside, .. } = entry.event else {
+            return Err(format!(
+                "entry {index} is of the kind {}: it adds no key. `bailiwick audit prove --handover KEY` proves the entry that \
+                 does",
+                entry.event.kind()
+            ));
+        };
+        let by = known.iter().find(|known| known.to_string() == beside);
+        let by = by.ok_or_else(|| format!("entry {index} adds its key beside one that is not known, {beside}"))?;
+        let added = AddedKey {
+            entry: index,
+            key: key.clone(),
+        };
+        let key = key.parse::<VerifierKey>().map_err(|error| error.to_string())?;
+        // A log speaks for itself, whatever keys of others are known.
+        if key.name() != name || by.name() != name {
+            return Err(format!("entry {index} of {name} adds a key of another log, {key}"));
+        }
+        Ok(Self {
+            key,
+            added,
+            note: file.checkpoint.to_string(),
+            checkpoint,
+        })
     }
-    let added = AddedKey {
-        entry: entry.index,
-        key: key.clone(),
-    };
-    let key = key.parse::<VerifierKey>();
-    Ok((key.map_err(|error| error.to_string())?, added))
 }

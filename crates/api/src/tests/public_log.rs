@@ -100,6 +100,52 @@ async fn only_a_public_log_is_for_everybody() {
     }
 }
 
+/// Exchanges the key of the log, and gives the id of the new one once what leads to it is published.
+async fn handed_over(world: &World) -> String {
+    let owner = Actor {
+        name: AdminName::new("owner").unwrap(),
+        role: Role::Owner,
+    };
+    let tenant = TenantName::default_tenant();
+    let added = world.control.rotate_log_key(&owner, tenant.clone()).await.unwrap();
+    world.published().await;
+    let (keys, id) = (world.control.log_keys(&owner, Some(&tenant)).await.unwrap(), added.id);
+    assert!(keys.iter().any(|key| key.id == id && key.handover), "{keys:?}");
+    id
+}
+
+#[tokio::test]
+async fn what_leads_to_a_new_key_is_published_like_the_rest() {
+    for public in [false, true] {
+        let world = if public {
+            World::public().await
+        } else {
+            World::new().await
+        };
+        let id = handed_over(&world).await;
+        let role = (!public).then_some(Role::Auditor);
+        let path = format!("/log/default/handover/{id}");
+        let answer = get(&world, role, &path).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        let signed = Note::parse(&answer.text).unwrap();
+        assert_eq!(signed.signatures().len(), 2, "both keys have signed it");
+        let caching = if public { "public" } else { "private" };
+        assert_eq!(
+            answer.headers[header::CACHE_CONTROL],
+            format!("{caching}, max-age=31536000, immutable")
+        );
+        let request = world.request(role, "GET", &path);
+        let request = request.header(header::IF_NONE_MATCH, &answer.headers[header::ETAG]);
+        assert_eq!(world.send(request.body(Body::empty()).unwrap()).await.status, 304);
+        let nobody = get(&world, None, &path).await;
+        assert_eq!(nobody.status, if public { 200 } else { 401 });
+        for other in ["", "00000000", "checkpoint", "..%2f..%2fkeys"] {
+            let answer = get(&world, role, &format!("/log/default/handover/{other}")).await;
+            assert_eq!(answer.status, 404, "{other:?}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn what_is_not_published_is_not_there() {
     let world = World::new().await;

@@ -204,6 +204,13 @@ async fn handover(
     let opened = keys.iter().map(|key| Checkpoint::open(note, std::slice::from_ref(key)));
     let opened = opened.collect::<Result<Vec<_>, _>>();
     let checkpoint = opened.map_err(|error| unbelievable(error.to_string()))?.pop();
+    let size = signed.checkpoint.size;
+    if checkpoint.as_ref().is_some_and(|checkpoint| checkpoint.size > size) {
+        return Err(PublishedError::Entry(format!(
+            "the handover to the key {id} is not published yet: the last checkpoint that is covers the first {size} entries. \
+             Where witnesses are asked, it waits for enough of them: try again, and look at the witnesses if that does not help"
+        )));
+    }
     let by_both = Signed {
         note: Note::parse(note).map_err(|error| unbelievable(error.to_string()))?,
         checkpoint: checkpoint.ok_or_else(absent)?,

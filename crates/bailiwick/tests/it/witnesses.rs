@@ -182,7 +182,34 @@ async fn a_validly_signed_fork_is_caught_by_a_witness() {
         (kept && witnesses[0].log().contains("two histories")).then_some(())
     })
     .await;
+    // Each is said once, whatever becomes of the server.
+    world.restart();
+    until("they are asked again", || {
+        let log = world.server().log();
+        (log.matches("a witness has seen another history").count() == 2).then_some(())
+    })
+    .await;
+    world.chat(&key, &chat("gpt-4o-mini")).await.is(200);
+    world.settled().await;
+    let kind = |kind: &str| -> Vec<serde_json::Value> {
+        let entries = world.entries("default").into_iter();
+        let found = entries.filter(|entry| entry.event.kind() == kind);
+        found.map(|entry| serde_json::to_value(&entry.event).unwrap()).collect()
+    };
+    let mut forks: Vec<_> = kind("fork_reported")
+        .iter()
+        .map(|fork| fork["fork_reported"]["witness"].as_str().unwrap().to_owned())
+        .collect();
+    forks.sort_unstable();
+    assert_eq!(forks, witnesses.each_ref().map(|witness| witness.vkey.clone()));
+    assert_eq!(kind("quorum_missed").len(), 1);
     world.stop();
+    let told = world.run(&["audit", "verify"]).exits(0);
+    let told = told.stdout + &told.stderr;
+    assert!(
+        told.contains("has seen another history") && told.contains("too few witnesses signed"),
+        "{told}"
+    );
 
     // With the first history back everything goes on.
     fs::remove_dir_all(world.data()).unwrap();
@@ -352,4 +379,62 @@ async fn nothing_is_published_before_enough_have_cosigned() {
     world.start();
     world.stop();
     world.json(&["audit", "export", "--tenant", "default", "--tiles", "out"]);
+}
+
+/// Nothing that is signed is given out before enough have cosigned it: not what leads to a new key either.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handover_waits_for_the_witnesses() {
+    let mut world = World::start_default().await;
+    world.stop();
+    let vkey = fs::read_to_string(world.data().join("keys/log.default.vkey")).unwrap();
+    let mut witness = Witness::init(world.path(), "w1");
+    witness.knows("it.example/default", vkey.trim());
+    witness.start();
+    let declared = format!(
+        "[audit]\nquorum = 1\nwitness_timeout = \"2s\"\n[[audit.witnesses]]\nvkey = \"{}\"\nurl = \"{}\"\n",
+        witness.vkey, witness.url
+    );
+    let settings = fs::read_to_string(world.path().join("bailiwick.toml")).unwrap();
+    world.write("bailiwick.toml", &format!("{settings}\n{declared}"));
+    world.start();
+    let known: Vec<CosignerKey> = vec![witness.vkey.parse().unwrap()];
+    let file = world.data().join("cosigned/default.checkpoint");
+    until("it has cosigned", || cosigned(&file, &known)).await;
+    witness.kill();
+    let added = world.json(&["audit", "rotate-key"]);
+    let id = added["id"].as_str().unwrap().to_owned();
+    until("both keys have signed", || {
+        world
+            .data()
+            .join(format!("handover/default/{id}"))
+            .is_file()
+            .then_some(())
+    })
+    .await;
+    let refused = world.run(&["audit", "prove", "--handover", &id]).exits(1);
+    assert!(refused.stderr.contains("not published yet"), "{}", refused.stderr);
+    let owner = fs::read_to_string(world.data().join("owner.credential")).unwrap();
+    let get = async || {
+        let request = Request::get(format!("{}/log/default/handover/{id}", world.admin_url()))
+            .header("authorization", format!("Bearer {}", owner.trim()));
+        world.http().send(request.body(Full::default()).unwrap()).await.unwrap()
+    };
+    get().await.is(404);
+    // The witness is told of the new key, and all goes on.
+    let address = witness.url.strip_prefix("http://").unwrap().to_owned();
+    let file = witness.dir.join("witness.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("127.0.0.1:0", &address)).unwrap();
+    witness.start();
+    let proof = until("it is published", || {
+        let proved = world.run(&["audit", "prove", "--handover", &id]);
+        (proved.code == 0).then_some(proved.stdout)
+    })
+    .await;
+    let handover = get().await.is(200);
+    assert!(
+        proof.ends_with(handover.text()),
+        "the proof is under the same checkpoint"
+    );
+    witness.kill();
 }

@@ -32,8 +32,7 @@ impl Event {
             | Self::Heads { .. }
             | Self::Heartbeat { .. }
             | Self::QuorumMissed { .. }
-            | Self::QuorumMet { .. }
-            | Self::ForkReported { .. } => Some(Class::Server),
+            | Self::QuorumMet { .. } => Some(Class::Server),
             Self::AgentLoaded { .. }
             | Self::AgentRemoved { .. }
             | Self::BudgetLoaded { .. }
@@ -60,6 +59,7 @@ impl Event {
             Self::SigningKeyAdded { .. }
             | Self::SigningKeyRetired { .. }
             | Self::Restored { .. }
+            | Self::ForkReported { .. }
             | Self::SnapshotTaken { .. }
             | Self::Expired(_)
             | Self::LegalHoldSet { .. }

@@ -72,7 +72,7 @@ fn met() -> Event {
 
 fn forked(witness: usize) -> Event {
     Event::ForkReported {
-        witness: format!("witness-{witness}.example"),
+        witness: format!("witness-{witness}.example+5b2f7c91+BFDM2z3qXeBTZ6hG0jlmmNfqXH1OUSCdEBPY0UFQ"),
         size: 184_467,
     }
 }
@@ -213,8 +213,19 @@ fn signing_keys_come_beside_others_and_the_last_stays() {
     log.push(retired(FIRST));
     check(&log, false, retired(SECOND), "the last");
     check(&log, false, added(FIRST, SECOND), "a key that retired");
-    check(&log, false, added("other+1+2", FIRST), "beside one that retired");
-    check(&log, true, added("other+1+2", SECOND), "beside one that signs");
+    check(
+        &log,
+        false,
+        added("agents.example/default+1+2", FIRST),
+        "beside one that retired",
+    );
+    check(&log, false, added("other+1+2", SECOND), "another log's");
+    check(
+        &log,
+        true,
+        added("agents.example/default+1+2", SECOND),
+        "beside one that signs",
+    );
 }
 
 #[test]

@@ -5,7 +5,7 @@
 //! the next one takes it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     io::{self, Read as _},
     path::{Path, PathBuf},
@@ -67,6 +67,21 @@ pub fn log_keys(data: &Path) -> io::Result<BTreeMap<TenantName, Vec<String>>> {
         }
     }
     Ok(keys)
+}
+
+/// The names of what is in a directory; none if it is not there.
+fn names_in(dir: &Path) -> Result<Vec<String>, SigningError> {
+    let failed = |source| StoreError::File {
+        path: dir.to_owned(),
+        source,
+    };
+    let files = match fs::read_dir(dir) {
+        Ok(files) => files,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) => return Err(failed(source).into()),
+    };
+    let names = files.map(|file| file.map(|file| file.file_name().to_string_lossy().into_owned()));
+    Ok(names.collect::<io::Result<_>>().map_err(failed)?)
 }
 
 /// The keys of all logs of a data directory.
@@ -231,9 +246,12 @@ impl Keyring {
     ) -> Result<Arc<SigningKey>, SigningError> {
         let mut logs = self.lock();
         let keys = logs.entry(tenant.clone()).or_default();
+        // One that was handed over to in a history that is lost is not handed over to twice: who has kept the first
+        // handover would find a fork in the second.
+        let lost = self.lost_handovers(tenant)?;
         let taken = |key: &SigningKey| {
             let text = key.verifier().to_string();
-            said.keys.contains(&text) || said.retired.contains(&text)
+            said.keys.contains(&text) || said.retired.contains(&text) || lost.contains(&key.verifier().id().to_string())
         };
         // The first key signs although no entry names it, until one does.
         let first = keys.files.keys().next().copied().filter(|_| said.keys.is_empty());
@@ -252,6 +270,18 @@ impl Keyring {
         Ok(key)
     }
 
+    /// The keys that were handed over to in entries that a restored copy has lost, as [`Restoration`](crate::Restoration)
+    /// puts them aside.
+    fn lost_handovers(&self, tenant: &TenantName) -> Result<BTreeSet<String>, SigningError> {
+        let aside = format!("{tenant}~lost-");
+        let mut keys = BTreeSet::new();
+        let handovers = self.data.join("handover");
+        for directory in names_in(&handovers)?.iter().filter(|name| name.starts_with(&aside)) {
+            keys.extend(names_in(&handovers.join(directory))?);
+        }
+        Ok(keys)
+    }
+
     /// Where the checkpoint is kept that leads to a key.
     pub fn handover(&self, tenant: &TenantName, key: KeyId) -> PathBuf {
         KeyFiles::handover(&self.data, tenant, key)
@@ -259,22 +289,14 @@ impl Keyring {
 
     /// The numbers of a tenant's files.
     fn numbers(&self, tenant: &TenantName) -> Result<Vec<u32>, SigningError> {
-        let dir = self.data.join("keys");
-        let files = match fs::read_dir(&dir) {
-            Ok(files) => files,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(source) => return Err(StoreError::File { path: dir, source }.into()),
-        };
         let first = format!("log.{tenant}.seed");
         let further = format!("log.{tenant}~");
         let number = |name: &str| match name.strip_prefix(&further) {
             Some(rest) => rest.strip_suffix(".seed")?.parse().ok().filter(|number| *number > 1),
             None => (name == first).then_some(1),
         };
-        let names = files
-            .flatten()
-            .map(|file| file.file_name().to_string_lossy().into_owned());
-        Ok(names.filter_map(|name| number(&name)).collect())
+        let names = names_in(&self.data.join("keys"))?;
+        Ok(names.iter().filter_map(|name| number(name)).collect())
     }
 
     fn read(&self, tenant: &TenantName, number: u32) -> Result<SigningKey, SigningError> {

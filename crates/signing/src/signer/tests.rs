@@ -7,7 +7,7 @@ use model::{AdminName, Digest};
 use store::{Committer, Config, Handle, Store, SystemClock, Tiles};
 use tempfile::TempDir;
 use tlog::note::SigningKey;
-use tokio::task::JoinHandle;
+use tokio::{sync::Barrier, task::JoinHandle};
 use zeroize::Zeroizing;
 
 use super::*;
@@ -38,6 +38,8 @@ struct Faulty {
     orders: Mutex<VecDeque<(Step, Fate)>>,
     notes: Mutex<Vec<String>>,
     suspected: Mutex<usize>,
+    /// Where the first step waits until it is that of as many logs.
+    together: Option<Barrier>,
 }
 
 fn ordered() -> StoreError {
@@ -78,6 +80,9 @@ impl Faulty {
 
 impl Steps for Faulty {
     async fn tiles(&self, tenant: &TenantName, size: u64) -> Result<Hash, StoreError> {
+        if let Some(together) = &self.together {
+            together.wait().await;
+        }
         self.with(Step::Tiles, self.durable.tiles(tenant, size)).await
     }
 
@@ -162,6 +167,7 @@ impl World {
             orders: Mutex::default(),
             notes: Mutex::default(),
             suspected: Mutex::default(),
+            together: None,
         };
         let mut world = Self {
             steps,
@@ -322,6 +328,28 @@ async fn a_head_that_is_not_what_is_stored_is_not_signed() {
     // The right head is signed all the same.
     assert!(world.round().await.is_none());
     world.check("after").await;
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_log_that_takes_long_keeps_no_other_waiting() {
+    let mut world = World::new().await;
+    let by = AdminName::new("ada").unwrap();
+    let other = TenantName::default_tenant();
+    let admin = AdminRecord {
+        name: by.clone(),
+        role: Role::Viewer,
+        verifier: Digest([1; 32]),
+    };
+    let added = Event::AdminAdded { admin, by };
+    world.committer.change(other.clone(), vec![added]).await.unwrap();
+    // Neither goes on before both have begun.
+    world.steps.together = Some(Barrier::new(2));
+    let round = tokio::time::timeout(Duration::from_secs(30), world.round()).await;
+    assert!(round.expect("they are signed one after the other").is_none());
+    world.steps.together = None;
+    let published = world.signer.published().borrow().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(published, [tenant(), other]);
     world.stop().await;
 }
 

@@ -51,7 +51,8 @@ impl<S: Surroundings> Witnessing<S> {
     pub(super) async fn report_forks(&self, tenant: &TenantName, size: u64, log: &mut Log) {
         let forked = |standing: &Standing| matches!(standing.why, Some((Absence::Fork, _)));
         let reports = log.standings.iter().filter(|(_, standing)| forked(standing));
-        let reports: Vec<String> = reports.map(|(index, _)| self.name(*index).to_owned()).collect();
+        let keys = reports.filter_map(|(index, _)| self.quorum.known().get(*index));
+        let reports: Vec<String> = keys.map(ToString::to_string).collect();
         for witness in reports {
             let Some(said) = self.said(tenant, log).await else {
                 return;

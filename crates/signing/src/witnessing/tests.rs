@@ -32,6 +32,11 @@ fn log_key() -> SigningKey {
     SigningKey::from_seed(ORIGIN, &[1; 32]).unwrap()
 }
 
+fn cosigning_key(witness: usize) -> CosigningKey {
+    let seed = u8::try_from(witness).unwrap() + 10;
+    CosigningKey::from_seed(&format!("w{witness}.example"), &[seed; 32]).unwrap()
+}
+
 /// A checkpoint of the log, which from an entry on has another history.
 fn signed(size: u64, fork: u64) -> Note {
     let tree: CompactRange = leaves(size, fork).into_iter().collect();
@@ -159,9 +164,7 @@ impl World {
         let witness = |index: usize| {
             let state = dir.path().join(index.to_string());
             State::create(&state).unwrap();
-            let seed = u8::try_from(index).unwrap() + 10;
-            let key = CosigningKey::from_seed(&format!("w{index}.example"), &[seed; 32]).unwrap();
-            Witness::open(key, vec![log.clone()], State::open(&state).unwrap()).unwrap()
+            Witness::open(cosigning_key(index), vec![log.clone()], State::open(&state).unwrap()).unwrap()
         };
         let witnesses: Vec<_> = (0..count).map(witness).collect();
         let known = witnesses.iter().map(|witness| witness.cosigner().clone()).collect();
@@ -250,8 +253,8 @@ fn missed(size: u64, quorum: u32, absent: &[(&str, Absence)]) -> Event {
     }
 }
 
-fn forked(witness: &str, size: u64) -> Event {
-    let witness = witness.to_owned();
+fn forked(witness: usize, size: u64) -> Event {
+    let witness = cosigning_key(witness).cosigner().to_string();
     Event::ForkReported { witness, size }
 }
 
@@ -374,7 +377,7 @@ async fn a_signed_fork_is_caught() {
         );
         assert_eq!(
             world.events(),
-            [forked("w0.example", fork_size), forked("w1.example", fork_size)],
+            [forked(0, fork_size), forked(1, fork_size)],
             "nobody waits for it to be late"
         );
         world.later(31).await;
@@ -416,7 +419,7 @@ async fn a_fork_is_recorded_once_though_the_quorum_is_met() {
     world.later(120).await;
     assert_eq!(
         world.events(),
-        [forked("w1.example", 12)],
+        [forked(1, 12)],
         "also where it failed and landed, and after a start"
     );
 }

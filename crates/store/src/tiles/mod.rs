@@ -20,6 +20,7 @@ use tlog::{
     Hash, Stored,
     bundle::{self, BundleId},
     kept,
+    proof::verify_extension,
     tile::{Growing, Plan, ReadError, TileId},
 };
 use tokio::sync::{Mutex, Semaphore};
@@ -199,6 +200,36 @@ impl Tiles {
         Ok(read.ok())
     }
 
+    /// The proof that the first `new` entries of a log go on from its first `old`. It holds: tiles that give one that does
+    /// not are made again.
+    ///
+    /// # Errors
+    /// As [`catch_up`](Self::catch_up), and when there are no such sizes.
+    pub async fn consistency(&self, tenant: &TenantName, old: u64, new: u64) -> Result<Vec<Hash>, StoreError> {
+        let missing = || StoreError::Tiles(format!("no proof from {old} to {new} entries can be made of tiles.db"));
+        let plan = Plan::consistency(old, new).ok_or_else(missing)?;
+        for last in [false, true] {
+            let new_root = self.catch_up(tenant, new).await?;
+            let old_root = match old {
+                0 => Growing::new().root(),
+                old => self.catch_up(tenant, old).await?,
+            };
+            let found = match self.proof(tenant, &plan).await {
+                Ok(Some(hashes)) => match verify_extension(old, new, old_root, new_root, &hashes) {
+                    Ok(()) => return Ok(hashes),
+                    Err(_) => missing(),
+                },
+                Ok(None) => missing(),
+                Err(error) => error,
+            };
+            if last {
+                return Err(found);
+            }
+            self.inner.forget(found).await?;
+        }
+        Err(missing())
+    }
+
     /// Lets go of the file. What was written is durable already.
     pub async fn close(&self) {
         // Only who may write folds the write-ahead log into the file, and only as the last to close it.
@@ -218,7 +249,8 @@ impl Tiles {
 
 impl Inner {
     async fn catch_up(&self, tenant: &TenantName, size: u64) -> Result<Hash, StoreError> {
-        let mut first = true;
+        // Batches end at sizes that were signed once, and what is made again is as long as it was.
+        let (mut first, mut upto) = (true, size);
         loop {
             let mut slot = self.file.lock().await;
             let file = match slot.take().filter(File::is_in_place) {
@@ -229,21 +261,26 @@ impl Inner {
                 Some(log) => (log.growing.size(), log.root),
                 None => (0, Growing::new().root()),
             };
-            if had >= size {
+            if had >= upto {
                 *slot = Some(file);
                 drop(slot);
-                return if had == size {
-                    Ok(root)
-                } else {
-                    self.root(tenant, size).await
-                };
+                if had == size {
+                    return Ok(root);
+                }
+                match self.root(tenant, size).await {
+                    Ok(root) => return Ok(root),
+                    Err(error) if upto > size => return Err(error),
+                    Err(error) => self.forget(error).await?,
+                }
+                upto = had;
+                continue;
             }
             if !first {
                 self.check_room()?;
             }
             first = false;
             // Not put back after an error: what is stored is read again then.
-            let file = self.page(tenant, size, file).await?;
+            let file = self.page(tenant, upto, file).await?;
             *slot = Some(file);
         }
     }

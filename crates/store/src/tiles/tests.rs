@@ -5,7 +5,7 @@ use std::{convert::Infallible, fs, path::PathBuf};
 use model::{BatchId, Timestamp};
 use sqlx::{Executor as _, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
-use tlog::{CompactRange, leaf_hash, tile};
+use tlog::{CompactRange, leaf_hash, proof, tile};
 
 use super::*;
 use crate::{
@@ -313,6 +313,27 @@ async fn a_file_that_goes_or_is_damaged_while_it_is_open_is_made_again() {
     world.check(&world.tiles, [701]).await;
     world.execute(world.path(), "DELETE FROM tile WHERE place = 1").await;
     world.check(&world.tiles, [701]).await;
+    // Found out when a root of an earlier size is needed, or a proof.
+    let leaves: Vec<Hash> = world.entries.iter().map(|entry| leaf_hash(entry)).collect();
+    let root: CompactRange = leaves[..300].iter().copied().collect();
+    for sql in [
+        "UPDATE tile SET hashes = zeroblob(8192) WHERE place = 1 AND level = 0",
+        "DELETE FROM tile WHERE place = 1",
+        "UPDATE tile SET hashes = zeroblob(8192), digest = x'' WHERE place = 0 AND level = 0",
+    ] {
+        world.execute(world.path(), sql).await;
+        assert_eq!(
+            world.tiles.catch_up(&tenant(), 300).await.unwrap(),
+            root.root(),
+            "{sql}"
+        );
+        world.catch_up().await;
+        world.execute(world.path(), sql).await;
+        let proof = world.tiles.consistency(&tenant(), 300, 701).await.unwrap();
+        assert_eq!(proof, proof::consistency(&leaves, 300).unwrap(), "{sql}");
+        assert_eq!(world.tiles.consistency(&tenant(), 0, 701).await.unwrap(), [], "{sql}");
+    }
+    assert!(world.tiles.consistency(&tenant(), 702, 701).await.is_err());
 }
 
 #[tokio::test]

@@ -100,6 +100,12 @@ impl Outcome for LogReport {
                 ),
             );
             server(text, &found.presence);
+            for fork in &found.vouched.forks {
+                text.fact("fork", fork.what());
+            }
+            for unwitnessed in &found.vouched.unwitnessed {
+                text.fact("witnesses", unwitnessed.what());
+            }
             for restore in &found.restores {
                 text.fact("restored", restore.what());
             }

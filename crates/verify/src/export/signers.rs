@@ -11,7 +11,7 @@ use tlog::{
 use crate::{
     checkpoints::{Witnessed, witnessed},
     fold::Signer,
-    trust::{AddedKey, Trust, asked},
+    trust::{AddedKey, Known, Trust, asked},
 };
 
 /// What is believed once the entries were looked at.
@@ -67,7 +67,7 @@ impl<'a> Signatures<'a> {
     pub(super) fn read(
         text: String,
         trust: &Trust,
-        known: &'a [VerifierKey],
+        known: &'a Known,
         handovers: impl FnOnce() -> Vec<String>,
     ) -> Result<Self, String> {
         let wrong = |error: String| format!("the checkpoint is not to be believed: {error}");
@@ -83,18 +83,28 @@ impl<'a> Signatures<'a> {
             since.push(old);
         }
         let named = since.len();
-        let by_known = checkpoint.is_by(known).map_err(wrong)?;
+        let Known {
+            keys,
+            handovers: proofs,
+        } = known;
+        let by_known = checkpoint.is_by(keys).map_err(wrong)?;
+        let of_this = |old: &Signed| {
+            let (old, now) = (&old.checkpoint, &checkpoint.checkpoint);
+            old.origin == now.origin && old.size <= now.size
+        };
+        // What led to a key is held against the log as well.
+        let mut more: Vec<String> = proofs.iter().map(|proof| proof.note.clone()).collect();
         if !by_known {
-            let of_this = |old: &Signed| {
-                let (old, now) = (&old.checkpoint, &checkpoint.checkpoint);
-                old.origin == now.origin && old.size <= now.size
-            };
-            let read = handovers().into_iter().filter_map(|text| Signed::read(text).ok());
-            since.extend(read.filter(of_this));
+            more.extend(handovers());
         }
+        since.extend(
+            more.into_iter()
+                .filter_map(|text| Signed::read(text).ok())
+                .filter(of_this),
+        );
         let mut leads = by_known;
         for (old, number) in since.iter().zip(1..) {
-            let by_known = old.is_by(known);
+            let by_known = old.is_by(keys);
             leads |= match by_known {
                 Ok(by_known) => by_known,
                 Err(_) if number > named => false,
@@ -106,7 +116,7 @@ impl<'a> Signatures<'a> {
         }
         let witnesses = asked(trust.quorum.as_ref(), |quorum| witnessed(&checkpoint.text, quorum));
         Ok(Self {
-            known,
+            known: keys,
             witnesses: witnesses.map_err(wrong)?,
             checkpoint,
             since,

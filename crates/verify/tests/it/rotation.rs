@@ -1,6 +1,6 @@
 //! Signing keys that are exchanged: who knew the old one can go on to the new one, and nobody else gets in.
 
-use entry::Event;
+use entry::{Entry, Event};
 use model::AdminName;
 use tlog::{
     Hash, leaf_hash,
@@ -8,7 +8,7 @@ use tlog::{
     proof,
     proof_file::ProofFile,
 };
-use verify::{LogReport, Trust, Way, verify_checkpoint, verify_consistency, verify_log, verify_proof};
+use verify::{LogReport, NotProven, Trust, Way, verify_checkpoint, verify_consistency, verify_log, verify_proof};
 
 use crate::{
     export::{Export, export_by, grown, written},
@@ -136,6 +136,8 @@ fn handovers_that_come_with_the_log_lead_to_the_new_key() {
         let report = found(&all, known, &[]);
         assert!(report.ok, "{:?}", report.troubles);
         assert_eq!((report.keys_added.len(), &report.goes_on_from), (added, &since));
+        let warned = report.not_proven.iter().any(|open| open.code == "handovers");
+        assert_eq!(warned, added > 0);
     }
     // What no known key signed leads nowhere, and what is no checkpoint is passed over.
     let mut forged = to_second.clone();
@@ -182,7 +184,7 @@ fn proofs_of_the_entries_that_add_keys_lead_to_the_new_key() {
         added(log, &thief, &first);
     });
     let now = proof(&entries, 41, 500, &[&third]);
-    let old = checkpoint(&export_by(&entries[..150], &[&first]));
+    let old_checkpoint = checkpoint(&export_by(&entries[..150], &[&first]));
     let export = export_by(&entries, &[&third]);
     let home = written(&export);
     let new = checkpoint(&export);
@@ -194,22 +196,24 @@ fn proofs_of_the_entries_that_add_keys_lead_to_the_new_key() {
         let proved = verify_proof(&now, None, &trust);
         let opened = verify_checkpoint(&new, &trust);
         let whole = verify_log(home.path(), &trust).unwrap();
+        let warns = |open: &[NotProven]| open.iter().any(|open| open.code == "handovers");
         let mut found = vec![
-            (proved.trouble, proved.keys_added),
-            (opened.trouble, opened.keys_added),
+            (proved.trouble, proved.keys_added, warns(&proved.not_proven)),
+            (opened.trouble, opened.keys_added, warns(&opened.not_proven)),
             (
                 whole.troubles.first().map(|trouble| trouble.what.clone()),
                 whole.keys_added,
+                warns(&whole.not_proven),
             ),
         ];
         // Who does not know the first key does not believe the old checkpoint.
         if known.verifier() == first.verifier() {
-            let goes_on = verify_consistency(&old, &new, &trust, Way::Log(home.path()));
-            found.push((goes_on.trouble, goes_on.keys_added));
+            let goes_on = verify_consistency(&old_checkpoint, &new, &trust, Way::Log(home.path()));
+            found.push((goes_on.trouble, goes_on.keys_added, warns(&goes_on.not_proven)));
         }
-        for (trouble, added) in found {
+        for (trouble, added, warned) in found {
             match (expected, trouble) {
-                (Ok(count), None) => assert_eq!(added.len(), count),
+                (Ok(count), None) => assert_eq!((added.len(), warned), (count, count > 0)),
                 (Err(says), Some(trouble)) => assert!(trouble.contains(says), "{says}: {trouble}"),
                 (expected, trouble) => panic!("{expected:?}: {trouble:?}"),
             }
@@ -235,11 +239,51 @@ fn proofs_of_the_entries_that_add_keys_lead_to_the_new_key() {
         &[&file.to_string(), &to_third],
         Err("not the one that was logged"),
     );
+    // The old key signed another history, of as many entries, by which the new key came.
+    let mut other_history = entries.clone();
+    other_history.swap(0, 1);
+    let forked = proof(&other_history, 200, 250, &[&first, &second]);
+    let trust = Trust {
+        handovers: vec![forked.clone(), to_third.clone()],
+        ..Trust::in_keys([first.verifier().clone()])
+    };
+    let report = verify_log(home.path(), &trust).unwrap();
+    assert!(
+        report
+            .troubles
+            .iter()
+            .any(|trouble| trouble.what.contains("not the ones that the earlier checkpoint")),
+        "{:?}",
+        report.troubles
+    );
+    let at_fork = checkpoint(&export_by(&entries[..250], &[&first]));
+    let report = verify_checkpoint(&at_fork, &trust);
+    assert!(report.trouble.unwrap().contains("two histories"));
+    let proved = verify_proof(&proof(&entries, 41, 250, &[&first]), None, &trust);
+    assert!(proved.trouble.unwrap().contains("two histories"));
     // Another entry adds nothing.
     let other = proof(&entries, 41, 250, &[&first]);
     check(&first, &[&other], Err("it adds no key"));
     let retires = proof(&entries, 300, 400, &[&second]);
     check(&second, &[&retires], Err("it adds no key"));
+    // A log brings in no key of another log, though that one's key is known too.
+    let elsewhere = SigningKey::from_seed("other.example/default", &[5; 32]).unwrap();
+    for (new, old) in [(&elsewhere, &first), (&second, &elsewhere)] {
+        let mut entry = Entry::decode(&entries[200]).unwrap();
+        entry.event = Event::SigningKeyAdded {
+            key: new.verifier().to_string(),
+            beside: old.verifier().to_string(),
+            by: by(),
+        };
+        let mut forged = entries.clone();
+        forged[200] = entry.encode().unwrap();
+        let trust = Trust {
+            handovers: vec![proof(&forged, 200, 250, &[&first])],
+            ..Trust::in_keys([first.verifier().clone(), elsewhere.verifier().clone()])
+        };
+        let report = verify_checkpoint(&old_checkpoint, &trust);
+        assert!(report.trouble.unwrap().contains("a key of another log"));
+    }
     // One that is added beside a key that is not known, by a tree that a known key signed.
     let beside = proof(&entries, 350, 400, &[&first]);
     check(&first, &[&beside], Err("beside one that is not known"));

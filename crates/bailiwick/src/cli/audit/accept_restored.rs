@@ -149,7 +149,8 @@ pub(super) async fn run(common: &Common, args: &Args, out: &mut Output) -> Resul
     if !out.is_json() {
         hint(
             "\nThe server can be started. Keep the old guard files: they are evidence of what was signed.\n\
-             Revoke again what was revoked since, and compare what was spent with the providers' invoices.",
+             Revoke again what was revoked since, and compare what was spent with the providers' invoices.\n\
+             Empty caches before /log/: what they hold of the lost entries was marked as unchangeable.",
         );
     }
     Ok(())

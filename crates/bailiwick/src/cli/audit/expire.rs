@@ -6,7 +6,7 @@ use model::TenantName;
 
 use crate::cli::{
     Common, Failure,
-    output::{GOOD, Output, QUIET, hint},
+    output::{BAD, GOOD, Output, QUIET, hint},
     table::{
         Align::{Left, Right},
         Table, clean, short_time,
@@ -69,6 +69,9 @@ pub(super) async fn run(common: &Common, args: &Args, out: &mut Output) -> Resul
         }
         Ok(())
     })?;
+    if expired.logs.iter().any(|log| log.trouble.is_some()) {
+        return Err(Failure::Said);
+    }
     if !out.is_json() && expired.dry_run && expired.logs.iter().any(|log| log.count > 0) {
         hint("\nNothing was let go: leave --dry-run out to do it.");
     }
@@ -77,6 +80,9 @@ pub(super) async fn run(common: &Common, args: &Args, out: &mut Output) -> Resul
 
 fn verdict(log: &ExpiryReport, dry_run: bool) -> String {
     let ExpiryReport { tenant, count, .. } = log;
+    if let Some(trouble) = &log.trouble {
+        return format!("{BAD}{tenant}: nothing is let go{BAD:#}: {}", clean(trouble));
+    }
     let waits = log.waits_for.as_deref().map(clean);
     if let Some(entry) = log.entry {
         return format!("{GOOD}{tenant}: {count} entries are let go{GOOD:#}, as entry {entry} says");

@@ -120,7 +120,8 @@ fn signed(tenant: &TenantReport) -> String {
     }
 }
 
-/// What holds, and is worth a look all the same: starts after a crash, silences, and older copies that were accepted.
+/// What holds, and is worth a look all the same: starts after a crash, silences, older copies that were accepted, and what
+/// witnesses did.
 fn told(report: &Report) -> Vec<String> {
     let mut told = Vec::new();
     // All logs tell of the same starts.
@@ -135,10 +136,18 @@ fn told(report: &Report) -> Vec<String> {
         tenant,
         presence,
         restores,
+        vouched,
         ..
     } in report.tenants.iter().map(|tenant| &tenant.found)
     {
         told.extend(restores.iter().map(|restore| format!("{tenant}: {}", restore.what())));
+        told.extend(vouched.forks.iter().map(|fork| format!("{tenant}: {}", fork.what())));
+        told.extend(
+            vouched
+                .unwitnessed
+                .iter()
+                .map(|time| format!("{tenant}: {}", time.what())),
+        );
         for silence in &presence.silent {
             told.push(format!(
                 "{tenant}: silent for {} s behind entry {}, {} to {}, with a heartbeat every {} s",

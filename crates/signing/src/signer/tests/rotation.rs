@@ -128,6 +128,25 @@ async fn whoever_knew_the_old_key_is_led_to_the_new_one() {
     world.stop().await;
 }
 
+/// A restored copy lost the rotation, and its key's file is there: another handover to the same key would look like a fork.
+#[tokio::test]
+async fn a_key_of_a_lost_rotation_is_not_taken_again() {
+    let world = World::new().await;
+    let lost = world.spare(8).await;
+    assert_eq!(
+        world.spare(9).await.verifier(),
+        lost.verifier(),
+        "nobody was told of it"
+    );
+    let aside = world.dir.path().join("data/handover/_system~lost-9-root");
+    std::fs::create_dir_all(&aside).unwrap();
+    std::fs::write(aside.join(lost.verifier().id().to_string()), "a note").unwrap();
+    let next = world.spare(9).await;
+    assert_ne!(next.verifier(), lost.verifier());
+    assert_eq!(world.spare(10).await.verifier(), next.verifier());
+    world.stop().await;
+}
+
 #[tokio::test]
 async fn a_rotation_may_die_at_every_step() {
     // Behind the file, behind the entry, and at each step of the first checkpoint.
