@@ -3,8 +3,9 @@ Personal data in what agents and enforcement points send is found in no entry: n
 exported log, not in what is streamed out, not in the index that searches look into.
 
 Every text of a request in which people write about people has a canary in it: prompts, tools and their results, files,
-metadata, headers, queries; the questions of enforcement points, their persons and their notes. Three kinds of texts are
-copied as they were said, which the documents say: names of models, `Bailiwick-Run` and `Bailiwick-Task`.
+metadata, headers, queries; the questions of enforcement points, their persons and their notes. What is copied as it was
+said has none, and docs/entries.md lists it: names of models, what an agent says in `Bailiwick-Run` and `Bailiwick-Task`, names
+of tools that a rule names or a policy looks at, values of questions that the schema does not call personal.
 """
 
 import base64
@@ -19,13 +20,16 @@ from harness import scripted
 
 NUMBERS = itertools.count()
 USED = set()
+# So many letters of a canary are enough to know it.
+BEGIN = 8
 
 
 def canary(kind: str = "") -> str:
     """A text that stands nowhere else: a name, or another thing that tells who somebody is."""
     number = next(NUMBERS)
+    letters = "".join(chr(ord("a") + number // 26**place % 26) for place in (2, 1, 0))
     # No two begin alike, so that one that is cut short is found too.
-    name = f"kanari{number:03}vogel"
+    name = f"qz{letters}kanarienvogel"
     USED.add(name)
     match kind:
         case "mail":
@@ -276,7 +280,7 @@ def done(server) -> dict:
 
 def found(text: str) -> list:
     """Which canaries stand in a text, also as others would write their bytes."""
-    plain = [name for name in USED if name in text]
+    plain = [name for name in USED if name[:BEGIN] in text]
     hidden = [
         name
         for name in USED
@@ -310,9 +314,10 @@ def test_no_entry_has_a_canary(server, done):
 
 
 def test_no_search_finds_one(server, done):
-    for name in sorted(USED)[:40]:
-        page = server.json("audit", "search", name)
+    for name in sorted(USED):
+        page = server.admin("audit/search", q=name)
         assert page["entries"] == [], name
+        assert all(log["indexed"] == log["size"] for log in page["logs"].values())
 
 
 def test_nothing_that_leaves_has_one(server, done, tmp_path):

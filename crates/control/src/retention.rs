@@ -22,8 +22,14 @@ pub type Retention = BTreeMap<Class, Duration>;
 /// Where it is known that a log has nothing of a class up to, from what was let go before.
 pub(crate) type Nothing = BTreeMap<TenantName, BTreeMap<Class, u64>>;
 
-/// The longest that the server waits between two looks at what is old.
-const LOOKS: Duration = Duration::from_secs(3_600);
+/// The longest that the server waits between two looks at what is old. Each time that something goes, two entries come that
+/// stay, and all that follows from the log is written down: so not much more often than has to be.
+const LOOKS: Duration = Duration::from_secs(24 * 3_600);
+/// The longest that it waits after a start: one that is started every day lets go of things, too.
+const FIRST_LOOK: Duration = Duration::from_secs(15 * 60);
+/// How long after the last entry a server can start without doubt in its clock, which would make everything old. In doubt it
+/// waits as long: somebody may notice.
+const AWAY: Duration = Duration::from_secs(24 * 3_600);
 /// A look in so many parts of the shortest time that something is kept.
 const LOOKS_EACH: u32 = 24;
 /// The longest name of a legal hold.
@@ -343,14 +349,22 @@ impl Control {
     }
 
     /// Lets go now and then what is old, until the server stops.
-    pub(crate) async fn keep_short(inner: Weak<Inner>, by: AdminName, mut stop: watch::Receiver<bool>) {
+    pub(crate) async fn keep_short(inner: Weak<Inner>, by: AdminName, away: Duration, mut stop: watch::Receiver<bool>) {
         let Some(pause) = inner.upgrade().and_then(|inner| pause(&inner.retention)) else {
             return;
         };
+        let mut wait = first_look(pause, away);
+        if wait == AWAY {
+            tracing::warn!(
+                away.days = away.as_secs() / 86_400,
+                "the server was away for long, or its clock is wrong: entries whose time is over are let go in 24 hours, or by \
+                 `bailiwick audit expire`. If the clock is wrong, set it right and restart"
+            );
+        }
         loop {
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => return,
-                () = tokio::time::sleep(pause) => {}
+                () = tokio::time::sleep(std::mem::replace(&mut wait, pause)) => {}
             }
             let Some(control) = inner.upgrade().map(|inner: Arc<Inner>| Self { inner }) else {
                 return;
@@ -383,6 +397,14 @@ fn pause(retention: &Retention) -> Option<Duration> {
     Some((*shortest / LOOKS_EACH).clamp(Duration::from_secs(1), LOOKS))
 }
 
+/// How long after a start it is looked first, of a server that was away for so long.
+fn first_look(pause: Duration, away: Duration) -> Duration {
+    match away > AWAY {
+        true => AWAY,
+        false => pause.min(FIRST_LOOK),
+    }
+}
+
 fn check_note(note: &str) -> Result<(), AdminError> {
     match is_text(note) && !note.is_empty() {
         true => Ok(()),
@@ -397,7 +419,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn looks_are_no_rarer_than_hourly_and_no_more_frequent_than_each_second() {
+    fn looks_are_no_rarer_than_daily_and_no_more_frequent_than_each_second() {
         const DAY: u64 = 86_400;
         for (kept, expected) in [
             (&[][..], None),
@@ -405,12 +427,26 @@ mod tests {
             (&[240], Some(10)),
             (&[DAY], Some(3_600)),
             (&[400 * DAY, 240], Some(10)),
-            (&[400 * DAY], Some(3_600)),
+            (&[12 * DAY], Some(DAY / 2)),
+            (&[400 * DAY], Some(DAY)),
         ] {
             let kept = Class::ALL
                 .into_iter()
                 .zip(kept.iter().copied().map(Duration::from_secs));
             assert_eq!(pause(&kept.collect()), expected.map(Duration::from_secs));
+        }
+    }
+
+    #[test]
+    fn the_first_look_is_soon_unless_the_clock_is_in_doubt() {
+        let seconds = Duration::from_secs;
+        for (pause, away, expected) in [
+            (seconds(1), Duration::ZERO, seconds(1)),
+            (LOOKS, Duration::ZERO, FIRST_LOOK),
+            (LOOKS, AWAY, FIRST_LOOK),
+            (seconds(1), AWAY + seconds(1), AWAY),
+        ] {
+            assert_eq!(first_look(pause, away), expected, "{pause:?} {away:?}");
         }
     }
 }

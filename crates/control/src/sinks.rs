@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fmt::Write as _,
+    fmt::{self, Write as _},
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
@@ -62,7 +62,7 @@ pub struct Rotation {
 }
 
 /// A server that takes entries.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Webhook {
     /// Where they are sent. It may hold a credential: it is never shown but for its host.
     pub url: String,
@@ -74,6 +74,23 @@ pub struct Webhook {
     pub batch: usize,
     /// How long a request may take, connecting included.
     pub timeout: Duration,
+}
+
+impl Webhook {
+    /// Where to, without what may be secret.
+    fn shown(&self) -> String {
+        let (scheme, rest) = self.url.split_once("://").unwrap_or(("", &self.url));
+        let host = rest.split(['/', '?']).next().unwrap_or_default();
+        format!("{scheme}://{host}")
+    }
+}
+
+impl fmt::Debug for Webhook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Webhook")
+            .field("url", &self.shown())
+            .finish_non_exhaustive()
+    }
 }
 
 /// The form of what is sent.
@@ -119,11 +136,7 @@ impl SinkTarget {
         match self {
             Self::File { path, .. } => path.display().to_string(),
             Self::Stdout => "standard output".to_owned(),
-            Self::Webhook(webhook) => {
-                let (scheme, rest) = webhook.url.split_once("://").unwrap_or(("", &webhook.url));
-                let host = rest.split(['/', '?']).next().unwrap_or_default();
-                format!("{scheme}://{host}")
-            }
+            Self::Webhook(webhook) => webhook.shown(),
         }
     }
 }

@@ -174,9 +174,10 @@ impl Control {
                 .cloned()
                 .chain([TenantName::system()]),
         );
-        let mut any_log = false;
+        let (mut any_log, mut last) = (false, None);
         for tenant in tenants {
             any_log |= reader.size(&tenant).await? > 0;
+            last = last.max(reader.last_time(&tenant).await?);
             // Of a tenant that is declared while the server runs the signer makes the key.
             let signed = reader.checkpoint(&tenant).await?.is_some();
             keyring.prepare(&tenant, signed, new_seed)?;
@@ -202,6 +203,8 @@ impl Control {
             heartbeat,
             random: random_bytes,
         };
+        let away = last.map_or(0, |last| clock.now().micros_since(last));
+        let away = Duration::from_micros(u64::try_from(away).unwrap_or(0));
         let (committer, committing) = Committer::start(store, clock.clone(), config).await?;
         for tenant in keyring.tenants() {
             let view = committer.view(tenant.clone()).await.map_err(AdminError::from)?;
@@ -276,7 +279,12 @@ impl Control {
         tokio::spawn(Self::follow(Arc::downgrade(&control.inner), epochs));
         let retainer = AdminName::new(RETAINER).map_err(|error| AdminError::Invalid(error.to_string()))?;
         let stopping = control.inner.stop_signer.subscribe();
-        tokio::spawn(Self::keep_short(Arc::downgrade(&control.inner), retainer, stopping));
+        tokio::spawn(Self::keep_short(
+            Arc::downgrade(&control.inner),
+            retainer,
+            away,
+            stopping,
+        ));
         Ok(control)
     }
 

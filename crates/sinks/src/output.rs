@@ -49,7 +49,7 @@ impl Output {
                     feed.reserve(),
                 ))
             }
-            SinkTarget::Stdout => Self::Stdout(StdoutOutput),
+            SinkTarget::Stdout => Self::Stdout(StdoutOutput::new()),
             SinkTarget::Webhook(webhook) => Self::Webhook(Box::new(WebhookOutput::new(webhook, spec.format)?)),
         })
     }

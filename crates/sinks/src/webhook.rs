@@ -203,7 +203,7 @@ mod tests {
         };
         let output = WebhookOutput::new(&webhook, SinkFormat::Json).unwrap();
         let shown = format!("{output:?} {webhook:?}");
-        assert!(shown.contains("siem.example") && !shown.contains("MfKQ"), "{shown}");
-        assert!(!format!("{output:?}").contains("canary"));
+        assert!(shown.contains("siem.example"), "{shown}");
+        assert!(!shown.contains("MfKQ") && !shown.contains("canary"), "{shown}");
     }
 }

@@ -186,6 +186,16 @@ impl Reader {
         Ok(row.map_or(0, |(size,)| unsigned(size)))
     }
 
+    /// The time of the last entry of a tenant's log.
+    pub async fn last_time(&self, tenant: &TenantName) -> Result<Option<Timestamp>, StoreError> {
+        let row: Option<(i64,)> =
+            sqlx::query_as("SELECT time_us FROM batch WHERE tenant = $1 ORDER BY first_index DESC LIMIT 1")
+                .bind(tenant.as_str())
+                .fetch_optional(&self.pool)
+                .await?;
+        Ok(row.map(|(time,)| Timestamp::from_unix_micros(time)))
+    }
+
     /// The last signed checkpoint of a tenant, as note text.
     pub async fn checkpoint(&self, tenant: &TenantName) -> Result<Option<String>, StoreError> {
         Ok(self.checkpoint_row(tenant).await?.map(|(_, note)| note))

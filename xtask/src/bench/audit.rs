@@ -248,7 +248,7 @@ fn render_trail(rows: &[(u32, Trail)]) -> String {
 
 fn render_expiries(rows: &[(u32, Trail)]) -> String {
     let mut text = format!(
-        "Entries are let go about once a second, with {EXPIRY_CALLERS} callers, and for comparison never:\n\n\
+        "Entries of calls are let go once they are a second old, with {EXPIRY_CALLERS} callers, and for comparison never:\n\n\
          | agents | times | entries let go | entries/s | p50 ms | p99 ms | longest call ms |\n\
          | --: | --: | --: | --: | --: | --: | --: |\n",
     );

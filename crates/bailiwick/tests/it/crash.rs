@@ -3,13 +3,13 @@
 //! log says afterwards is held against what the provider saw.
 //!
 //! The load is mixed: JSON and streams, both dialects, calls that fail and are tried again, calls whose first upstream is
-//! gone, and calls that are sent twice under one idempotency key.
+//! gone, calls that are sent twice under one idempotency key, and calls that are refused.
 //!
 //! Each request carries an id of its own, once as a header that passes to the provider and once as the run that the
 //! audit entry names, so that both sides can be joined.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     fs,
     path::Path,
     sync::{
@@ -25,7 +25,7 @@ use futures_util::StreamExt as _;
 use http::Request;
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
-use model::{NanoUsd, ServiceTier, TenantName, Usage};
+use model::{ActionId, NanoUsd, ServiceTier, TenantName, Usage};
 use pricing::PriceBook;
 use tlog::{CompactRange, Hash, checkpoint::Checkpoint, note::VerifierKey};
 
@@ -34,7 +34,11 @@ use crate::harness::{Agent, PATIENCE, World};
 /// How often the server is killed. The long version is `cargo xtask soak`.
 const KILLS: u64 = 20;
 /// How many clients call at once: each has its own kind of call.
-const CLIENTS: u64 = 6;
+const CLIENTS: u64 = 7;
+/// The client whose calls are refused: nobody knows what its model costs.
+const REFUSED: u64 = 6;
+/// How often the guard file is read while the server runs.
+const GUARD_EVERY: Duration = Duration::from_millis(5);
 /// Every so many calls the provider answers with an error.
 const ERROR_EVERY: u64 = 7;
 /// Errors are tried again, and an upstream that is gone has a fallback.
@@ -86,24 +90,26 @@ async fn case_15_killed_under_load_nothing_answered_is_lost_and_nothing_sent_is_
     let key = world.key("tester");
     let calls = world.calls();
     let ids = Arc::new(AtomicU64::new(0));
-    let mut answered = 0;
-    let mut guards = Vec::new();
+    let mut answered = Vec::new();
+    let guards = Guards::watch(&world.data());
     for kill in 0..kills {
         let load = Load::start(world.agents_url(), &key, &ids);
         let goal = calls.count().received + 5 + random.below(60);
         let waited = tokio::time::timeout(PATIENCE, calls.wait_for(goal)).await;
         assert!(waited.is_ok(), "the load of round {kill} does not get through");
         world.kill();
-        answered += load.stop().await.len();
-        guards.extend(fs::read_to_string(world.data().join("guard/default.checkpoint")));
+        answered.extend(load.stop().await);
         world.start();
     }
     world.stop();
+    let guards = guards.seen().await;
     println!(
-        "{answered} calls answered in {kills} rounds, {} seen by the provider",
-        calls.count().received
+        "{} calls answered in {kills} rounds, {} seen by the provider, {} checkpoints seen",
+        answered.len(),
+        calls.count().received,
+        guards.len()
     );
-    check(&world.data(), &calls, &guards, Books::AtLeast).await;
+    check(&world.data(), &calls, &guards, &answered, Books::AtLeast).await;
 }
 
 /// Asked to stop, the server answers what it has taken on, and books each call at what the provider billed.
@@ -121,8 +127,8 @@ async fn case_15_asked_to_stop_under_load_every_call_is_answered_and_booked_as_b
     let key = world.key("tester");
     let calls = world.calls();
     let ids = Arc::new(AtomicU64::new(0));
-    let mut guards = Vec::new();
-    let mut answered = HashSet::new();
+    let guards = Guards::watch(&world.data());
+    let mut answered = Vec::new();
     for round in 1..=3 {
         let load = Load::start(world.agents_url(), &key, &ids);
         let waited = tokio::time::timeout(PATIENCE, calls.wait_for(round * 40)).await;
@@ -131,14 +137,15 @@ async fn case_15_asked_to_stop_under_load_every_call_is_answered_and_booked_as_b
         answered.extend(load.stop().await);
         assert_eq!(world.server().wait(), 0);
         world.forget_server();
-        guards.extend(fs::read_to_string(world.data().join("guard/default.checkpoint")));
         world.start();
     }
     world.stop();
+    let whole: HashSet<&String> = answered.iter().collect();
     for id in billed(&calls).keys() {
-        assert!(answered.contains(id), "{id} was sent on and not answered whole");
+        assert!(whole.contains(id), "{id} was sent on and not answered whole");
     }
-    check(&world.data(), &calls, &guards, Books::Exactly).await;
+    let guards = guards.seen().await;
+    check(&world.data(), &calls, &guards, &answered, Books::Exactly).await;
 }
 
 /// What the log must say of what the provider billed.
@@ -148,6 +155,37 @@ enum Books {
     AtLeast,
     /// Just that.
     Exactly,
+}
+
+/// Whoever reads the guard file all the time, as everybody might who is shown a checkpoint.
+struct Guards {
+    stop: Arc<AtomicBool>,
+    reading: tokio::task::JoinHandle<BTreeSet<String>>,
+}
+
+impl Guards {
+    fn watch(data: &Path) -> Self {
+        let (stop, file) = (Arc::<AtomicBool>::default(), data.join("guard/default.checkpoint"));
+        let over = stop.clone();
+        let reading = tokio::spawn(async move {
+            let mut seen = BTreeSet::new();
+            loop {
+                let last = over.load(Relaxed);
+                seen.extend(fs::read_to_string(&file));
+                if last {
+                    return seen;
+                }
+                tokio::time::sleep(GUARD_EVERY).await;
+            }
+        });
+        Self { stop, reading }
+    }
+
+    /// Every checkpoint that was seen.
+    async fn seen(self) -> BTreeSet<String> {
+        self.stop.store(true, Relaxed);
+        self.reading.await.unwrap()
+    }
 }
 
 /// Clients that call until they are told to stop or the server is gone.
@@ -200,7 +238,7 @@ impl Load {
 
 /// Whether a client sends each of its calls twice, under one idempotency key.
 fn is_keyed(client: u64) -> bool {
-    client >= 4
+    (4..6).contains(&client)
 }
 
 /// Half of the clients stream, a third speak Anthropic's dialect, one begins at an upstream that is gone.
@@ -217,6 +255,11 @@ fn request(url: &str, key: &str, id: &str, client: u64) -> Request<Full<bytes::B
     } else {
         ("/openai/v1/chat/completions", "gpt-4o-mini")
     };
+    let model = if client == REFUSED {
+        "nobody-knows-its-price"
+    } else {
+        model
+    };
     let body =
         format!(r#"{{"model":"{model}","messages":[{{"role":"user","content":"Go on"}}],"max_tokens":40{stream}}}"#);
     let mut request = Request::post(format!("{url}{path}"))
@@ -231,8 +274,8 @@ fn request(url: &str, key: &str, id: &str, client: u64) -> Request<Full<bytes::B
     request.body(Full::new(body.into())).unwrap()
 }
 
-/// Invariants 1 to 4 of ARCHITECTURE.md, from the stored log and the provider's own count.
-async fn check(data: &Path, calls: &Calls, guards: &[String], expected: Books) {
+/// Invariants 1 to 4 of ARCHITECTURE.md, from the stored log, what was answered and the provider's own count.
+async fn check(data: &Path, calls: &Calls, guards: &BTreeSet<String>, answered: &[String], expected: Books) {
     let key = fs::read_to_string(data.join("keys/log.default.vkey")).unwrap();
     let key: VerifierKey = key.trim().parse().unwrap();
     let mut signed: BTreeMap<u64, Hash> = BTreeMap::new();
@@ -249,17 +292,32 @@ async fn check(data: &Path, calls: &Calls, guards: &[String], expected: Books) {
     assert!(!signed.is_empty(), "checkpoints were signed between the kills");
     let mut ledger: HashMap<String, Booked> = HashMap::new();
     let mut runs = HashMap::new();
+    let mut actions: HashMap<String, HashSet<ActionId>> = HashMap::new();
+    let mut denials = 0;
     // Folding checks order, density, that each hold ends once, and that none was granted above the limit (1, 2, 4).
     let state = fold(data, |entry, root| {
-        if let Some(signed) = signed.get(&(entry.index + 1)) {
+        if let Some(signed) = signed.remove(&(entry.index + 1)) {
             assert_eq!(
-                *signed,
+                signed,
                 root(),
                 "the checkpoint of {} entries is of another log",
                 entry.index + 1
             );
         }
+        let action = match &entry.event {
+            Event::Intent(intent) => Some(&intent.action),
+            Event::Replay(replay) => Some(&replay.action),
+            Event::Denial(denial) => Some(&denial.action),
+            _ => None,
+        };
+        if let Some(action) = action {
+            actions
+                .entry(action.run.clone().unwrap())
+                .or_default()
+                .insert(action.id);
+        }
         match &entry.event {
+            Event::Denial(_) => denials += 1,
             Event::Intent(intent) => {
                 let run = intent.action.run.clone().unwrap();
                 ledger.entry(run.clone()).or_default().attempts += 1;
@@ -273,7 +331,19 @@ async fn check(data: &Path, calls: &Calls, guards: &[String], expected: Books) {
         }
     })
     .await;
+    assert_eq!(signed, BTreeMap::new(), "the log ends before what was signed");
     assert_eq!(state.open.len(), 0, "every hold ended");
+    // Whoever was answered is in the log as often: by an intent, as a repetition, or as refused.
+    let mut times: HashMap<&String, usize> = HashMap::new();
+    answered.iter().for_each(|id| *times.entry(id).or_default() += 1);
+    for (id, times) in times {
+        let known = actions.get(id).map_or(0, HashSet::len);
+        assert!(
+            known >= times,
+            "{id} was answered {times} times, and the log knows of {known}"
+        );
+    }
+    assert!(denials > 0, "nobody was refused");
     assert_eq!(state.overrun, NanoUsd::ZERO);
     let provider = billed(calls);
     assert!(!provider.is_empty());

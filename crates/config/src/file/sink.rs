@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     ops::RangeInclusive,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
     time::Duration,
 };
 
@@ -151,6 +151,21 @@ enum To {
 }
 
 impl Sink {
+    /// Whether it puts one of its files aside under this name.
+    fn puts_aside(&self, other: &Path) -> bool {
+        let To::File {
+            path,
+            rotation: Some(Rotation { keep, .. }),
+        } = &self.to
+        else {
+            return false;
+        };
+        let number = other
+            .extension()
+            .and_then(|number| number.to_str()?.parse::<u32>().ok());
+        other.with_extension("") == plain(path) && number.is_some_and(|number| (1..=*keep).contains(&number))
+    }
+
     /// Whether it is the server's standard output.
     pub fn is_stdout(&self) -> bool {
         self.to == To::Stdout
@@ -241,7 +256,7 @@ pub(super) fn sinks(
             findings.add_with_help(mark, message, format!("the first is in line {}", first.line));
         }
         let place = match &sink.to {
-            To::File { path, .. } => Some(Some(path.clone())),
+            To::File { path, .. } => Some(Some(plain(path))),
             To::Stdout => Some(None),
             To::Webhook { .. } => None,
         };
@@ -252,7 +267,33 @@ pub(super) fn sinks(
         }
         sinks.push(sink);
     }
+    for (path, mark) in places.iter().filter_map(|(path, mark)| Some((path.as_ref()?, mark))) {
+        if let Some(other) = sinks.iter().find(|sink| sink.puts_aside(path)) {
+            let message = format!(
+                "the sink `{}` would put its full files aside under this name",
+                other.name
+            );
+            findings.add_with_help(
+                *mark,
+                message,
+                "the entries of one of them would be lost: name another file",
+            );
+        }
+    }
     sinks
+}
+
+/// A path without `.` and `..`, as far as names tell; links are not looked at.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => drop(plain.pop()),
+            part => plain.push(part),
+        }
+    }
+    plain
 }
 
 fn sink(
@@ -339,7 +380,7 @@ fn file(mark: Mark, raw: RawSink, dir: &Path, data: &Path, findings: &mut Findin
         findings.add_with_help(mark, "`rotate_keep` has no effect without `rotate_size`", help);
     }
     let path = path?;
-    if path.starts_with(data) {
+    if plain(&path).starts_with(plain(data)) {
         let help = "what is in there belongs to the server: name a file somewhere else";
         findings.add_with_help(path_mark, "the file of the sink is in the data directory", help);
         return None;

@@ -72,6 +72,10 @@ impl<C: Clock> Committer<C> {
             return Err(Unavailable.into());
         }
         let refuse = |why: &str| Err(ChangeError::Refused(why.to_owned()));
+        // A clock that jumped while the logs were looked at makes everything old, and what is let go does not come back.
+        if let Some(trouble) = self.wall.trouble() {
+            return refuse(trouble);
+        }
         if self.retention.left.contains_key(tenant) {
             return refuse("what expired before is still being let go: try again later");
         }

@@ -40,8 +40,8 @@ pub struct Progress {
     pub trouble: Option<String>,
     /// How often the file was thrown away and made again since the start.
     pub made_again: u64,
-    /// When it had read all that was committed then.
-    pub caught_up: Option<Instant>,
+    /// Since when something is committed that is not read; `None` where all of it was read.
+    pub unread_since: Option<Instant>,
 }
 
 /// What was booked, by minute and labels. Dropping it ends the follower at its next step; [`Projection::stop`] waits for
@@ -53,7 +53,6 @@ pub struct Projection {
     pub(super) progress: watch::Receiver<Progress>,
     pub(super) nudge: Arc<Notify>,
     again: Arc<AtomicBool>,
-    started: Instant,
     pub(super) asking: Arc<Semaphore>,
     pub(super) searching: Arc<Semaphore>,
     stop: watch::Sender<bool>,
@@ -66,7 +65,10 @@ impl Projection {
     /// Starts to follow the logs of a data directory, in a task of its own. While the directory's disk has less free than
     /// `reserve` bytes, nothing is written: that is kept for the logs.
     pub fn start(dir: &Path, reader: Reader, heads: watch::Receiver<Heads>, reserve: u64) -> Self {
-        let (progress, watch_progress) = watch::channel(Progress::default());
+        let (progress, watch_progress) = watch::channel(Progress {
+            unread_since: Some(Instant::now()),
+            ..Progress::default()
+        });
         let (stop, stopping) = watch::channel(false);
         let nudge = Arc::<Notify>::default();
         let again = Arc::<AtomicBool>::default();
@@ -93,7 +95,6 @@ impl Projection {
             progress: watch_progress,
             nudge,
             again,
-            started: Instant::now(),
             asking: Arc::new(Semaphore::new(ASKING)),
             searching: Arc::new(Semaphore::new(ASKING)),
             stop,
@@ -123,8 +124,9 @@ impl Projection {
         if self.behind() == 0 {
             return Duration::ZERO;
         }
-        let caught_up = self.progress.borrow().caught_up;
-        caught_up.unwrap_or(self.started).elapsed()
+        // What was committed this moment is not seen yet.
+        let since = self.progress.borrow().unread_since;
+        since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
     /// Throws the file away and makes it again from the logs. Returns when it is thrown away, or `patience` is over.
@@ -226,6 +228,9 @@ impl Follower {
             },
         };
         if !nudged {
+            self.progress.send_modify(|progress| {
+                progress.unread_since.get_or_insert_with(Instant::now);
+            });
             self.pause(LINGER, true).await;
         }
         true
@@ -253,6 +258,7 @@ impl Follower {
         if self.file.is_none() {
             self.open().await?;
         }
+        let began = Instant::now();
         let heads = self.heads.borrow_and_update().clone();
         for (name, head) in heads {
             while self.tenants.get(&name).map_or(0, |tenant| tenant.size) < head.size {
@@ -264,8 +270,10 @@ impl Follower {
                 self.page(&name).await?;
             }
         }
+        // What has come meanwhile came after this round began.
+        let more = self.heads.has_changed().unwrap_or(false);
         self.progress
-            .send_modify(|progress| progress.caught_up = Some(Instant::now()));
+            .send_modify(|progress| progress.unread_since = more.then_some(began));
         Ok(())
     }
 
@@ -284,7 +292,7 @@ impl Follower {
         self.progress.send_modify(|progress| {
             progress.read.clear();
             progress.made_again += 1;
-            progress.caught_up = None;
+            progress.unread_since = Some(Instant::now());
         });
         Ok(())
     }

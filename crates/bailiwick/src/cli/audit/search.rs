@@ -240,6 +240,8 @@ async fn search(client: &Client, args: &Args, limit: usize) -> Result<Found, Fai
     let mut parameters = args.parameters();
     let mut entries = Vec::new();
     let mut gone = 0;
+    let mut logs: BTreeMap<String, IndexedReport> = BTreeMap::new();
+    let mut trouble = None;
     loop {
         let wanted = (limit - entries.len()).min(PAGE);
         parameters.push(("limit", Some(wanted.to_string())));
@@ -248,6 +250,8 @@ async fn search(client: &Client, args: &Args, limit: usize) -> Result<Found, Fai
             .await?;
         entries.extend(page.entries);
         gone += page.gone;
+        trouble = trouble.or(page.trouble);
+        add(&mut logs, page.logs);
         match page.next {
             // A page may be short, even empty, because looking for more would have taken too long.
             Some(next) if entries.len() < limit => parameters = vec![("cursor", Some(next))],
@@ -256,11 +260,22 @@ async fn search(client: &Client, args: &Args, limit: usize) -> Result<Found, Fai
                     entries,
                     gone: Some(gone).filter(|gone| *gone > 0),
                     next,
-                    logs: page.logs,
-                    trouble: page.trouble,
+                    logs,
+                    trouble,
                     hints: page.hints,
                 });
             }
+        }
+    }
+}
+
+/// How far the index was, over several pages: what was not indexed when one of them was looked for may be missing from it,
+/// though it is indexed by now.
+fn add(logs: &mut BTreeMap<String, IndexedReport>, page: BTreeMap<String, IndexedReport>) {
+    for (tenant, log) in page {
+        let known = logs.entry(tenant).or_insert(log);
+        if known.indexed == known.size {
+            *known = log;
         }
     }
 }
@@ -293,4 +308,25 @@ fn table(entries: &[FoundReport]) -> Table {
         table.row(tenant.into_iter().chain(cells));
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_one_page_lacked_is_told_though_the_next_lacks_nothing() {
+        let page = |indexed, size| BTreeMap::from([("default".to_owned(), IndexedReport { indexed, size })]);
+        let mut logs = BTreeMap::new();
+        for (next, expected) in [
+            (page(90, 90), (90, 90)),
+            (page(100, 100), (100, 100)),
+            (page(30, 110), (30, 110)),
+            (page(110, 110), (30, 110)),
+        ] {
+            add(&mut logs, next);
+            let IndexedReport { indexed, size } = logs["default"];
+            assert_eq!((indexed, size), expected);
+        }
+    }
 }

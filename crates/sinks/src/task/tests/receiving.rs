@@ -265,7 +265,7 @@ async fn a_server_is_believed_by_the_authority_that_is_named() {
     check_all(&receiver.ids(), &world.all().await);
 }
 
-/// A server that does not answer holds up neither the log nor a stop, and what is read ahead is bounded.
+/// A server that does not answer holds up neither the log nor a stop.
 #[tokio::test]
 async fn a_server_that_hangs_holds_up_nobody() {
     let world = World::new().await;

@@ -257,6 +257,19 @@ async fn nothing_goes_before_it_is_signed_or_under_a_legal_hold() {
     assert_eq!(gone(&released(&world).await), 16);
 }
 
+/// The clock jumps after it was looked at what is old.
+#[tokio::test]
+async fn nothing_goes_by_a_clock_that_jumped() {
+    let world = world().await;
+    world.clock.step(48 * HOUR);
+    let refused = expire(&world).await.unwrap_err();
+    assert!(refused.to_string().contains("the wall clock jumped"), "{refused}");
+    world.clock.step(-48 * HOUR);
+    expire(&world).await.unwrap();
+    sign(&world).await;
+    assert_eq!(gone(&released(&world).await), 16);
+}
+
 /// What was let go cannot be read from the disk any more, once the write-ahead log is folded.
 #[tokio::test]
 async fn the_bytes_are_overwritten() {

@@ -1,6 +1,9 @@
 //! The file and its follower: it survives crashes, and is made again where it is not of this log.
 
-use std::{fs, time::Duration};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 use entry::Class;
 use model::NanoUsd;
@@ -259,6 +262,32 @@ async fn it_is_made_again_when_somebody_wants_it() {
     let size: u64 = made.sizes.values().sum();
     assert_eq!(steps.last(), Some(&(size, size)));
     drop(data);
+}
+
+/// The lag is that of what waits, and not of the time in which nothing came.
+#[tokio::test]
+async fn the_lag_counts_from_when_something_was_not_read() {
+    let world = World::new().await;
+    world.call(1, call(), 70).await;
+    assert_eq!(cost(&world).await, 70);
+    assert_eq!((world.projection.behind(), world.projection.lag()), (0, Duration::ZERO));
+    // It cannot go on, and something comes.
+    for _ in 0..3 {
+        world.order_fault_of_projection(Fails);
+    }
+    let before = Instant::now();
+    world.call(2, call(), 30).await;
+    let mut progress = world.projection.progress();
+    let stuck = progress.wait_for(|progress| progress.trouble.is_some());
+    tokio::time::timeout(PATIENCE, stuck).await.unwrap().unwrap();
+    let lag = world.projection.lag();
+    assert!(lag > Duration::ZERO && lag <= before.elapsed(), "{lag:?}");
+    assert_eq!(cost(&world).await, 100);
+    let before = Instant::now();
+    assert!(world.projection.make_again(PATIENCE).await);
+    let lag = world.projection.lag();
+    assert!(lag <= before.elapsed(), "{lag:?}");
+    world.stop().await;
 }
 
 /// An outcome says what a call cost, and only its intent who made it: without that it is in no sum, and that is no

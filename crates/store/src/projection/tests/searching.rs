@@ -563,9 +563,17 @@ async fn who_searches_before_there_is_an_index_is_told_so() {
     let asked = starved
         .search(question(&[]), Duration::from_millis(200))
         .await
-        .map(|answer| answer.hits.len());
+        .map(|answer| (answer.hits.len(), answer.indexed, answer.sizes));
     // The file is there before it may be written to.
-    assert!(matches!(asked, Ok(0) | Err(SearchError::Unready { .. })), "{asked:?}");
+    match asked {
+        Ok((hits, indexed, sizes)) => {
+            let missing = sizes
+                .iter()
+                .any(|(tenant, size)| indexed.get(tenant).copied().unwrap_or(0) < *size);
+            assert!(hits == 0 && missing, "{indexed:?} {sizes:?}");
+        }
+        Err(error) => assert!(matches!(error, SearchError::Unready { .. }), "{error:?}"),
+    }
     starved.stop().await;
     world.stop().await;
 }
