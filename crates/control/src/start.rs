@@ -1,6 +1,7 @@
 //! How it all begins, what holds it together, and how it ends.
 
 mod error;
+mod random;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -33,6 +34,7 @@ use crate::{
 };
 
 pub use error::StartError;
+use random::{name_of, new_seed, random_bytes, secret};
 
 /// The actor of what a start loads.
 const STARTER: &str = "_start";
@@ -165,27 +167,10 @@ impl Control {
         let signer = Signer::new(keyring.clone(), guards, new_seed);
         let store = Store::open(&dir).await?;
         let reader = store.reader().clone();
-        let mut tenants = reader.tenants().await?;
-        tenants.extend(
-            compiled
-                .governance
-                .tenants
-                .keys()
-                .cloned()
-                .chain([TenantName::system()]),
-        );
-        let (mut any_log, mut last) = (false, None);
-        for tenant in tenants {
-            any_log |= reader.size(&tenant).await? > 0;
-            last = last.max(reader.last_time(&tenant).await?);
-            // Of a tenant that is declared while the server runs the signer makes the key.
-            let signed = reader.checkpoint(&tenant).await?.is_some();
-            keyring.prepare(&tenant, signed, new_seed)?;
-            signer.check_guard(&reader, &tenant).await?;
-            signer.take_up(&reader, &tenant).await?;
-        }
+        let declared = compiled.governance.tenants.keys().cloned();
+        let last = take_up(&reader, &signer, &keyring, declared.chain([TenantName::system()])).await?;
         let hex = |bytes: &[u8]| data_encoding::HEXLOWER.encode(bytes).into_bytes();
-        expect_key(&dir, PRIVACY_FILE, any_log)?;
+        expect_key(&dir, PRIVACY_FILE, last.is_some())?;
         let privacy = Zeroizing::new(dir.read_or_create(PRIVACY_FILE, || hex(secret(&random).as_slice()))?);
         // A key that was altered would change every pseudonym and commitment without a word.
         let privacy = data_encoding::HEXLOWER
@@ -470,39 +455,29 @@ impl Control {
     }
 }
 
-/// The operating system's randomness does not fail once it was seeded; if it ever did, going on would be worse.
-#[expect(
-    clippy::expect_used,
-    reason = "without randomness no credential may be made, and nothing else can be done"
-)]
-fn fill(random: &SystemRandom, bytes: &mut [u8]) {
-    random.fill(bytes).expect("the operating system gives randomness");
+/// Takes up the logs that are there, and those that are declared: their keys, what their guard files remember, and what is
+/// published of them. The time of the last entry of all; `None` where there is none.
+async fn take_up(
+    reader: &Reader,
+    signer: &Signer,
+    keyring: &Keyring,
+    declared: impl Iterator<Item = TenantName>,
+) -> Result<Option<Timestamp>, StartError> {
+    let mut tenants = reader.tenants().await?;
+    tenants.extend(declared);
+    let mut last = None;
+    for tenant in tenants {
+        last = last.max(reader.last_time(&tenant).await?);
+        // Of a tenant that is declared while the server runs the signer makes the key.
+        let signed = reader.checkpoint(&tenant).await?.is_some();
+        keyring.prepare(&tenant, signed, new_seed)?;
+        signer.check_guard(reader, &tenant).await?;
+        signer.take_up(reader, &tenant).await?;
+    }
+    Ok(last)
 }
 
 /// How much can run at once.
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
-}
-
-fn secret(random: &SystemRandom) -> Zeroizing<[u8; 32]> {
-    let mut bytes = Zeroizing::new([0; 32]);
-    fill(random, bytes.as_mut_slice());
-    bytes
-}
-
-/// What a log's first key is made of.
-fn new_seed() -> Zeroizing<[u8; 32]> {
-    secret(&SystemRandom::new())
-}
-
-fn name_of(random: &SystemRandom) -> String {
-    let mut bytes = [0; 5];
-    fill(random, &mut bytes);
-    data_encoding::BASE32_DNSSEC.encode(&bytes)
-}
-
-fn random_bytes() -> [u8; 10] {
-    let mut bytes = [0; 10];
-    fill(&SystemRandom::new(), &mut bytes);
-    bytes
 }

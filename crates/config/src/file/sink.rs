@@ -1,9 +1,11 @@
 //! `[[sinks]]`: where entries of the audit log are streamed to.
 
+mod places;
+
 use std::{
     collections::BTreeMap,
     ops::RangeInclusive,
-    path::{Component, Path, PathBuf},
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -151,21 +153,6 @@ enum To {
 }
 
 impl Sink {
-    /// Whether it puts one of its files aside under this name.
-    fn puts_aside(&self, other: &Path) -> bool {
-        let To::File {
-            path,
-            rotation: Some(Rotation { keep, .. }),
-        } = &self.to
-        else {
-            return false;
-        };
-        let number = other
-            .extension()
-            .and_then(|number| number.to_str()?.parse::<u32>().ok());
-        other.with_extension("") == plain(path) && number.is_some_and(|number| (1..=*keep).contains(&number))
-    }
-
     /// Whether it is the server's standard output.
     pub fn is_stdout(&self) -> bool {
         self.to == To::Stdout
@@ -256,7 +243,7 @@ pub(super) fn sinks(
             findings.add_with_help(mark, message, format!("the first is in line {}", first.line));
         }
         let place = match &sink.to {
-            To::File { path, .. } => Some(Some(plain(path))),
+            To::File { path, .. } => Some(Some(places::plain(path))),
             To::Stdout => Some(None),
             To::Webhook { .. } => None,
         };
@@ -267,33 +254,8 @@ pub(super) fn sinks(
         }
         sinks.push(sink);
     }
-    for (path, mark) in places.iter().filter_map(|(path, mark)| Some((path.as_ref()?, mark))) {
-        if let Some(other) = sinks.iter().find(|sink| sink.puts_aside(path)) {
-            let message = format!(
-                "the sink `{}` would put its full files aside under this name",
-                other.name
-            );
-            findings.add_with_help(
-                *mark,
-                message,
-                "the entries of one of them would be lost: name another file",
-            );
-        }
-    }
+    places::check(&sinks, &places, findings);
     sinks
-}
-
-/// A path without `.` and `..`, as far as names tell; links are not looked at.
-fn plain(path: &Path) -> PathBuf {
-    let mut plain = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir => drop(plain.pop()),
-            part => plain.push(part),
-        }
-    }
-    plain
 }
 
 fn sink(
@@ -380,7 +342,7 @@ fn file(mark: Mark, raw: RawSink, dir: &Path, data: &Path, findings: &mut Findin
         findings.add_with_help(mark, "`rotate_keep` has no effect without `rotate_size`", help);
     }
     let path = path?;
-    if plain(&path).starts_with(plain(data)) {
+    if places::plain(&path).starts_with(places::plain(data)) {
         let help = "what is in there belongs to the server: name a file somewhere else";
         findings.add_with_help(path_mark, "the file of the sink is in the data directory", help);
         return None;
