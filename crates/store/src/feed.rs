@@ -7,7 +7,7 @@ use model::TenantName;
 use tlog::{CompactRange, Hash, Stored};
 use tokio::sync::watch;
 
-use crate::{Batch, BatchError, Heads, Reader, StoreError};
+use crate::{Batch, BatchError, Heads, Reader, StoreError, log::Back};
 
 /// One entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,29 +56,21 @@ impl LogFeed {
     /// # Errors
     /// When the log cannot be read or is damaged.
     pub async fn range_at(&self, tenant: &TenantName, size: u64) -> Result<Option<CompactRange>, StoreError> {
-        let Some(last) = size.checked_sub(1) else {
+        let Some(mut back) = Back::of(size) else {
             return Ok(Some(CompactRange::new()));
         };
-        let Some(batch) = self.batch_of(tenant, last).await? else {
-            return Ok(None);
-        };
-        if batch.first_index + batch.count == size {
-            return self.range_after(tenant, &batch).map(Some);
-        }
-        let mut range = match batch.first_index.checked_sub(1) {
-            None => CompactRange::new(),
-            Some(before) => match self.batch_of(tenant, before).await? {
-                Some(before) => self.range_after(tenant, &before)?,
-                None => return Err(self.short(tenant, batch.first_index, 0)),
-            },
-        };
-        let entries = batch.entries().map_err(|source| self.damaged(tenant, source))?;
-        for (_, entry) in (batch.first_index..size).zip(entries) {
-            range.append(entry.leaf());
-        }
-        match range.size() == size {
-            true => Ok(Some(range)),
-            false => Err(self.damaged(tenant, BatchError::Framing(batch.first_index))),
+        loop {
+            let wanted = back.wanted();
+            let Some(batch) = self.batch_of(tenant, wanted).await? else {
+                return match wanted + 1 == size {
+                    true => Ok(None),
+                    false => Err(self.short(tenant, wanted + 1, 0)),
+                };
+            };
+            let taken = back.take(batch).map_err(|source| self.damaged(tenant, source))?;
+            if taken.is_some() {
+                return Ok(taken);
+            }
         }
     }
 
@@ -117,13 +109,6 @@ impl LogFeed {
         let page = self.reader.page_within(tenant, index, 1).await?;
         let batch = page.into_iter().next();
         Ok(batch.filter(|batch| batch.first_index <= index))
-    }
-
-    fn range_after(&self, tenant: &TenantName, batch: &Batch) -> Result<CompactRange, StoreError> {
-        let end = batch.first_index + batch.count;
-        let range = CompactRange::from_bytes(end, &batch.range);
-        let range = range.ok().filter(|range| range.root() == batch.root);
-        range.ok_or_else(|| self.damaged(tenant, BatchError::Root(end.saturating_sub(1))))
     }
 
     fn short(&self, tenant: &TenantName, known: u64, stored: u64) -> StoreError {

@@ -1,8 +1,12 @@
 //! A batch: the bytes of consecutive entries and the head after them.
 
+mod back;
+
 use entry::{EntryError, GoneError, State};
 use model::{BatchId, Timestamp};
 use tlog::{CompactRange, Hash, RangeError, Stored, bundle, kept};
+
+pub(crate) use back::Back;
 
 /// What one commit appended to one tenant's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,11 +25,20 @@ pub struct Batch {
     pub time: Timestamp,
     /// The root after it.
     pub root: Hash,
-    /// The compact range after it, as bytes.
+    /// The compact range after it, as bytes; empty where [none is kept](keeps_range).
     pub range: Vec<u8>,
     /// The entries, each behind its length as a big-endian `u16`; of one that was let go, a length of 0 and its leaf hash
     /// ([`tlog::kept`]).
     pub entries: Vec<u8>,
+}
+
+/// How many entries there are at most from one stored compact range to the next.
+const RANGE_EVERY: u64 = if cfg!(test) { 4 } else { 16 };
+
+/// Whether a batch keeps the compact range after it: it has up to 2 KB, and is made again from that of some entries before.
+/// Programs before this rule kept all of them.
+pub(crate) fn keeps_range(first_index: u64, count: u64) -> bool {
+    first_index / RANGE_EVERY != first_index.saturating_add(count) / RANGE_EVERY
 }
 
 /// Why a stored batch does not follow from the log before it.
@@ -173,6 +186,9 @@ impl Batch {
         let last = range.size().saturating_sub(1);
         if range.root() != self.root {
             return Err(BatchError::Root(last));
+        }
+        if self.range.is_empty() && !keeps_range(self.first_index, self.count) {
+            return Ok(());
         }
         let stored = CompactRange::from_bytes(range.size(), &self.range)
             .map_err(|source| BatchError::Range { index: last, source })?;

@@ -15,7 +15,7 @@ use tlog::{
 use crate::{
     files::{FileError, Files, Kind},
     report::{NotProven, rfc3339_seconds},
-    trust::{AddedKey, Known, Trust, asked},
+    trust::{AddedKey, Known, Trust, asked, unbelievable},
 };
 
 /// What is known of a checkpoint whose signature holds.
@@ -113,7 +113,7 @@ fn fill_checkpoint(report: &mut CheckpointReport, text: &str, trust: &Trust) -> 
 
 /// Reads a checkpoint and believes it if a known key signed it, and no handover contradicts it.
 fn open(text: &str, known: &Known) -> Result<Checkpoint, String> {
-    let checkpoint = Checkpoint::open(text, &known.keys).map_err(|error| error.to_string())?;
+    let checkpoint = Checkpoint::open(text, &known.keys).map_err(|error| unbelievable(&error))?;
     known.bear_out(&checkpoint)?;
     Ok(checkpoint)
 }

@@ -3,12 +3,15 @@
 use entry::Entry;
 use model::rfc3339;
 use serde::Serialize;
-use tlog::{checkpoint::Checkpoint, proof_file::ProofFile};
+use tlog::{
+    checkpoint::Checkpoint,
+    proof_file::{ProofFile, ProofFileError},
+};
 
 use crate::{
     checkpoints::{Witnessed, witnessed_note},
     report::NotProven,
-    trust::{AddedKey, Trust, asked},
+    trust::{AddedKey, Trust, asked, unbelievable},
 };
 
 /// What a proof shows.
@@ -60,7 +63,10 @@ pub fn verify_proof(text: &str, entry: Option<&[u8]>, trust: &Trust) -> ProofRep
 fn fill(report: &mut ProofReport, text: &str, entry: Option<&[u8]>, trust: &Trust) -> Result<(), String> {
     let known = trust.known()?;
     let file = ProofFile::parse(text).map_err(|error| error.to_string())?;
-    let checkpoint = file.verify(entry, &known.keys).map_err(|error| error.to_string())?;
+    let checkpoint = file.verify(entry, &known.keys).map_err(|error| match error {
+        ProofFileError::Checkpoint(error) => format!("the checkpoint: {}", unbelievable(&error)),
+        error => error.to_string(),
+    })?;
     known
         .bear_out(&checkpoint)
         .map_err(|error| format!("the checkpoint is not to be believed: {error}"))?;

@@ -5,7 +5,12 @@
 
 use entry::{Entry, Event};
 use serde::Serialize;
-use tlog::{checkpoint::Checkpoint, cosignature::Quorum, note::VerifierKey, proof_file::ProofFile};
+use tlog::{
+    checkpoint::{Checkpoint, CheckpointError},
+    cosignature::Quorum,
+    note::{NoteError, VerifierKey},
+    proof_file::ProofFile,
+};
 
 use crate::{checkpoints::Witnessed, proof::logged};
 
@@ -113,6 +118,16 @@ impl Known {
             )),
             false => Ok(()),
         }
+    }
+}
+
+/// Why a checkpoint is not believed, and what to do where a key was exchanged.
+pub(crate) fn unbelievable(error: &CheckpointError) -> String {
+    match error {
+        CheckpointError::Note(NoteError::UnknownSigners) => format!(
+            "{error}; where the log's key was exchanged since, --handover leads from the key that you know to the one that signs"
+        ),
+        error => error.to_string(),
     }
 }
 

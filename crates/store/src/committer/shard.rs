@@ -435,15 +435,17 @@ impl Shard {
     /// Takes what waits as one batch.
     pub(crate) fn take_batch(&mut self, id: BatchId, boot: u64) -> Option<Batch> {
         let count = std::mem::take(&mut self.waiting_count);
+        let first_index = self.state.size.saturating_sub(count);
+        let range = log::keeps_range(first_index, count).then(|| self.range.to_bytes());
         (count > 0).then(|| Batch {
-            first_index: self.state.size.saturating_sub(count),
+            first_index,
             count,
             id,
             boot,
             epoch: self.state.epoch,
             time: self.state.time,
             root: self.range.root(),
-            range: self.range.to_bytes(),
+            range: range.unwrap_or_default(),
             entries: std::mem::take(&mut self.waiting),
         })
     }

@@ -6,7 +6,9 @@ use tlog::{CompactRange, Stored, kept};
 
 use super::Store;
 use crate::{
-    Batch, BatchError, Snapshot, StoreError, packing,
+    Batch, BatchError, Snapshot, StoreError,
+    log::Back,
+    packing,
     reader::{self, integer, retention},
 };
 
@@ -45,26 +47,29 @@ impl Store {
         reader::page_within(&mut self.connection, tenant, from, most).await
     }
 
-    /// The tree before a batch, as the batch before it says.
+    /// The tree before a batch, as the batches before it say.
     pub(crate) async fn range_before(&mut self, tenant: &TenantName, first: u64) -> Result<CompactRange, StoreError> {
-        if first == 0 {
-            return Ok(CompactRange::new());
-        }
-        let range: Option<Vec<u8>> = sqlx::query_scalar(
-            "SELECT range FROM batch WHERE tenant = $1 AND first_index < $2 ORDER BY first_index DESC LIMIT 1",
-        )
-        .bind(tenant.as_str())
-        .bind(integer(first))
-        .fetch_optional(&mut self.connection)
-        .await?;
-        let range = CompactRange::from_bytes(first, &range.unwrap_or_default());
-        range.map_err(|source| StoreError::Corrupt {
+        let corrupt = |source| StoreError::Corrupt {
             tenant: tenant.clone(),
-            source: BatchError::Range {
-                index: first.saturating_sub(1),
-                source,
-            },
-        })
+            source,
+        };
+        let Some(mut back) = Back::of(first) else {
+            return Ok(CompactRange::new());
+        };
+        loop {
+            let wanted = back.wanted();
+            let page = self.page_within(tenant, wanted, 1).await?;
+            let batch = page.into_iter().next().filter(|batch| batch.first_index <= wanted);
+            let batch = batch.ok_or_else(|| {
+                corrupt(BatchError::Gap {
+                    expected: wanted,
+                    found: first,
+                })
+            })?;
+            if let Some(range) = back.take(batch).map_err(corrupt)? {
+                return Ok(range);
+            }
+        }
     }
 
     /// Lets the bytes of entries go: all of these, or none, durable when this returns. What they were is overwritten in the

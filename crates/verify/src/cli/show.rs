@@ -47,7 +47,9 @@ impl Text {
 
     /// The last word: that all holds, and what was not proven, or what does not hold.
     pub(super) fn verdict(&mut self, holds: &str, troubles: &[String], not_proven: &[NotProven]) {
-        self.line("");
+        if !self.0.is_empty() {
+            self.line("");
+        }
         for trouble in troubles {
             self.line(format_args!("does not hold: {trouble}"));
         }

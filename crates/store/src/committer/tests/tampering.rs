@@ -110,13 +110,23 @@ async fn a_start_says_which_entry() {
         ),
         (
             "a range",
-            "UPDATE batch SET range = zeroblob(length(range)) WHERE first_index = 5",
-            "the tree head after entry 5 is not that of the entries up to it",
+            "UPDATE batch SET range = zeroblob(length(range)) WHERE first_index = 7",
+            "the tree head after entry 7 is not that of the entries up to it",
         ),
         (
             "a short range",
-            "UPDATE batch SET range = X'00' WHERE first_index = 5",
-            "the stored compact range after entry 5 does not fit",
+            "UPDATE batch SET range = X'00' WHERE first_index = 7",
+            "the stored compact range after entry 7 does not fit",
+        ),
+        (
+            "no range where one is kept",
+            "UPDATE batch SET range = X'' WHERE first_index = 7",
+            "the stored compact range after entry 7 does not fit",
+        ),
+        (
+            "a range where none is kept",
+            "UPDATE batch SET range = zeroblob(64) WHERE first_index = 5",
+            "the tree head after entry 5 is not that of the entries up to it",
         ),
         (
             "an epoch",
