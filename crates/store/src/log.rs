@@ -167,8 +167,7 @@ impl Batch {
         })
     }
 
-    /// Checks what the batch says of the log after it, given the log after it: for whoever folds the entries otherwise than
-    /// by [`Batch::fold`].
+    /// Checks what the batch says of the log after it, given the log after it.
     pub fn check_head(&self, state: &State, range: &CompactRange) -> Result<(), BatchError> {
         let last = state.size.saturating_sub(1);
         if !state.owed.is_empty() {

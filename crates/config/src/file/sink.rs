@@ -144,7 +144,7 @@ enum To {
     },
     Stdout,
     Webhook {
-        url: String,
+        url: places::Address,
         secret: Option<Placed<KeyReference>>,
         ca: Option<ClientFiles>,
         batch: usize,
@@ -173,7 +173,7 @@ impl Sink {
                 batch,
                 timeout,
             } => SinkTarget::Webhook(Webhook {
-                url: url.clone(),
+                url: url.0.clone(),
                 secret: secret.as_ref().and_then(|secret| signing_secret(secret, env, missing)),
                 ca: ca
                     .as_ref()
@@ -377,7 +377,7 @@ fn webhook(mark: Mark, raw: RawSink, dir: &Path, findings: &mut Findings, warnin
     let batch = within(raw.batch, BATCHES, findings).unwrap_or(BATCH);
     let timeout = within(raw.timeout, TIMEOUTS, findings).map_or(TIMEOUT, |time| time.0);
     Some(To::Webhook {
-        url: url?,
+        url: places::Address(url?),
         secret: secret.map(|secret| Placed {
             value: secret.value.below(dir),
             ..secret

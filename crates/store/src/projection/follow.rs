@@ -228,8 +228,10 @@ impl Follower {
             },
         };
         if !nudged {
-            self.progress.send_modify(|progress| {
+            // Nobody waits for that: who waits for something is woken when a page was read.
+            self.progress.send_if_modified(|progress| {
                 progress.unread_since.get_or_insert_with(Instant::now);
+                false
             });
             self.pause(LINGER, true).await;
         }

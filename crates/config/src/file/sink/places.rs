@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
     path::{Component, Path, PathBuf},
 };
 
@@ -9,6 +10,16 @@ use control::Rotation;
 
 use super::{Sink, To};
 use crate::problem::{Findings, Mark};
+
+/// Where a webhook is. It may hold a credential, so `Debug` shows nothing of it.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Address(pub(super) String);
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Address(..)")
+    }
+}
 
 /// Finds files that another sink would put its own aside to. Standard output has no path.
 pub(super) fn check(sinks: &[Sink], places: &BTreeMap<Option<PathBuf>, Mark>, findings: &mut Findings) {
@@ -54,5 +65,34 @@ impl Sink {
             .extension()
             .and_then(|number| number.to_str()?.parse::<u32>().ok());
         other.with_extension("") == plain(path) && number.is_some_and(|number| (1..=*keep).contains(&number))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_shows_nothing() {
+        let to = To::Webhook {
+            url: Address("https://siem.example/hooks/canary".to_owned()),
+            secret: None,
+            ca: None,
+            batch: 1,
+            timeout: std::time::Duration::from_secs(1),
+        };
+        assert!(!format!("{to:?}").contains("canary"), "{to:?}");
+    }
+
+    #[test]
+    fn names_lead_where_they_lead() {
+        for (path, expected) in [
+            ("a/./b", "a/b"),
+            ("a/../b", "b"),
+            ("/a/b/../../c", "/c"),
+            ("a/b.1", "a/b.1"),
+        ] {
+            assert_eq!(plain(Path::new(path)), Path::new(expected), "{path}");
+        }
     }
 }
